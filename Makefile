@@ -1,0 +1,47 @@
+# Lockstep. `make help` lists the targets.
+PYTHON ?= python3
+BASE ?= cpython@3.13.5+nocow
+HEAD ?= cpython@3.13.5
+BUDGET ?=
+BENCH ?=
+SEED ?=
+
+BIN := .venv/bin
+LOCKSTEP := $(BIN)/lockstep
+READY := .venv/.ready
+
+.PHONY: help setup builds ab test unit live lint clean
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv with the command .venv/bin/lockstep
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Lockstep needs Python 3.11 or later; $(PYTHON) is older. Try: make PYTHON=python3.12 setup" >&2; exit 2; }
+	@$(PYTHON) -m venv .venv || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+builds: setup ## Make the two builds of BytesIO that `ab` compares
+	$(LOCKSTEP) build $(BASE) $(HEAD)
+
+ab: setup ## Compare BytesIO without and with copy-on-write (BASE=, HEAD=, BENCH=REGEX, BUDGET=5m, SEED=)
+	$(LOCKSTEP) ab '$(BASE)' '$(HEAD)' $(if $(BENCH),-b '$(BENCH)') $(if $(BUDGET),--budget $(BUDGET)) $(if $(SEED),--seed $(SEED))
+
+test: lint unit live ## Run all tests, after making what they need
+
+unit: setup ## Run the tests that start no process (under a minute)
+	$(BIN)/python -m pytest -q tests/unit tests/golden
+
+live: builds ## Run the tests with real interpreters and builds
+	$(BIN)/python -m pytest -q tests/live
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean: ## Remove what was made here, except the measured runs (the build cache: `lockstep build --remove`)
+	rm -rf .venv .asv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

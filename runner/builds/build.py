@@ -1,0 +1,192 @@
+"""A build from its spec: found in the cache, or made there."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.builds import cache, compile, edits, inspection, record, releases, sources
+from runner.builds.cache import Progress
+from runner.builds.edits import Edit
+from runner.builds.sources import Source
+from runner.builds.spec import BuildSpec
+from runner.errors import BuildError, MachineError, UsageError
+from runner.model import Build, Interpreter
+
+FORMAT = 1
+"""Part of every key: raised when the way of building changes, so that old and new builds do not mix."""
+DATA = Path(__file__).parents[2] / "data"
+LOG_LINES = 20
+"""Lines of the log that a failed build shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that decides what a build is."""
+
+    spec: BuildSpec
+    source: Source
+    edits: tuple[Edit, ...]
+    flags: tuple[str, ...]
+    compiler: str
+
+    @property
+    def edits_hash(self) -> str:
+        if not self.edits:
+            return ""
+        return hashlib.sha256("\n".join(edit.digest for edit in self.edits).encode()).hexdigest()
+
+    @property
+    def key(self) -> str:
+        parts = [FORMAT, self.source.hash, self.edits_hash, self.flags, self.compiler]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+    @property
+    def label(self) -> str:
+        return self.spec.text
+
+    def unedited(self) -> Plan:
+        """The same without edits."""
+        return Plan(
+            spec=self.spec.unedited(), source=self.source, edits=(), flags=self.flags, compiler=self.compiler
+        )
+
+
+def plan(spec: BuildSpec, progress: Progress, data: Path = DATA) -> Plan:
+    """Look up all that a spec names. Raises UsageError, MachineError, BuildError."""
+    loaded = tuple(edits.load(word, data / "variants") for word in spec.edits)
+    flags = compile.flags(spec)
+    return Plan(
+        spec=spec, edits=loaded, flags=flags, compiler=compile.compiler_version(flags),
+        source=sources.find(spec, data / "sources.toml", progress),
+    )
+
+
+def interpreter(wanted: Plan, progress: Progress) -> Interpreter:
+    """The build's interpreter; made first if it is not in the cache.
+
+    Raises UsageError for edits that do not fit, BuildError where source or build fail, MachineError
+    for a full disk and the like.
+    """
+    try:
+        known = cache.load(wanted.key) or _make(wanted, progress)
+    except OSError as error:
+        raise MachineError(_disk_words(error)) from error
+    return Interpreter(
+        spec=wanted.spec.text, executable=known.executable, version=known.version,
+        implementation=known.implementation, sha256=known.sha256, facts=known.facts,
+        build=Build(
+            key=wanted.key, tree=known.tree, source=wanted.source.label, source_hash=wanted.source.hash,
+            edits=tuple(edit.name for edit in wanted.edits), edits_hash=wanted.edits_hash,
+            flags=wanted.flags, compiler=wanted.compiler, changed_files=known.changed_files,
+        ),
+    )
+
+
+def _disk_words(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"the disk of the cache {cache.root()} is full; free some space (lockstep build --list shows what the"
+            " builds take, --remove removes them), or set XDG_CACHE_HOME to a folder on another disk"
+        )
+    return f"cannot build in {cache.root()}: {error}"
+
+
+def _make(wanted: Plan, progress: Progress) -> record.Record:
+    waiting = f"waiting for another run that is building {wanted.label}"
+    with cache.locked(wanted.key, progress, waiting):
+        known = cache.load(wanted.key)  # the other run may have made it
+        if known is not None:
+            return known
+        with cache.scratch(wanted.key) as scratch:
+            log = scratch / "build.log"
+            try:
+                return _make_in(wanted, scratch, log, progress)
+            except BuildError as error:
+                if not log.is_file():
+                    raise
+                raise BuildError(_with_log(str(error), log, wanted.key)) from error
+
+
+def _with_log(message: str, log: Path, key: str) -> str:
+    kept = cache.folder("logs") / f"{key}.log"
+    shutil.copyfile(log, kept)
+    lines = kept.read_text(encoding="utf-8", errors="replace").splitlines()
+    tail = "\n".join(f"  {line[:400]}" for line in lines[-LOG_LINES:])
+    return f"{message}. The last lines of its log, {kept}:\n{tail}"
+
+
+def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> record.Record:
+    tree = scratch / "tree"
+    changed = _prepare(wanted, tree, progress)
+    if not (tree / "Makefile").is_file():
+        compile.configure(tree, wanted.flags, wanted.label, log, progress)
+    executable = compile.make(tree, wanted.spec, wanted.label, log, progress)
+    final = cache.root() / "builds" / wanted.key
+    compile.precompile(tree, final / "tree", executable, wanted.label, log, progress)
+    try:
+        answer = inspection.ask(str(executable), executable)
+    except UsageError as error:
+        raise BuildError(f"{wanted.label} was built and does not start: {error}") from error
+    state = executable.stat()
+    record.write(scratch / "build.json", record.Record(
+        label=wanted.label, created=time.time(), size=_size(scratch), tree=tree, executable=executable,
+        executable_size=state.st_size, executable_mtime_ns=state.st_mtime_ns,
+        sha256=releases.sha256_of(executable), version=answer.version,
+        implementation=answer.implementation, compiler=wanted.compiler, changed_files=tuple(sorted(changed)),
+        # Made in the scratch folder, read in the final one.
+        facts={name: value.replace(str(scratch), str(final)) for name, value in answer.facts.items()},
+    ))
+    cache.install(scratch, wanted.key)
+    known = cache.load(wanted.key)
+    if known is None:
+        raise BuildError(f"{wanted.label} vanished from {final} as soon as it was built")
+    return known
+
+
+def _prepare(wanted: Plan, tree: Path, progress: Progress) -> Sequence[str]:
+    """Put the edited source into `tree`, built already where that is possible; returns the files edited."""
+    if not wanted.edits:
+        wanted.source.unpack(tree, progress)
+        _drop_products(tree)
+        return ()
+    base = wanted.unedited()
+    built = cache.load(base.key)
+    # Against the source first: a variant that does not fit is told before minutes are spent on compiling.
+    if built is None:
+        wanted.source.unpack(tree, progress)
+        _drop_products(tree)
+    progress(f"applying {' and '.join(edit.name for edit in wanted.edits)}")
+    contents = edits.apply(wanted.edits, built.tree if built is not None else tree)
+    if compile.is_incremental(wanted.spec, contents):
+        if built is None:
+            shutil.rmtree(tree)
+            built = _make(base, progress)
+        progress(f"copying the build of {base.label}")
+        compile.copy(built.tree, tree)
+        edits.write(contents, tree)
+        compile.touch_includers(tree, contents)
+    else:
+        if built is not None:
+            wanted.source.unpack(tree, progress)
+            _drop_products(tree)
+        edits.write(contents, tree)
+    return sorted(contents)
+
+
+def _drop_products(tree: Path) -> None:
+    # A tarball of a used tree, or products that somebody committed: never mix them with ours.
+    if (tree / "Makefile").is_file() or (tree / "pyconfig.h").is_file():
+        for file in [path for path in tree.rglob("*") if path.is_file() or path.is_symlink()]:
+            if sources.is_product(str(file.relative_to(tree))):
+                file.unlink()
+
+
+def _size(folder: Path) -> int:
+    return sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))

@@ -1,0 +1,62 @@
+"""How two interpreters differ, and which of the differences the request implies."""
+
+from __future__ import annotations
+
+from runner.model import Build, Difference, Interpreter
+
+
+def differences(base: Interpreter, head: Interpreter) -> list[Difference]:
+    """All that differs between two interpreters and can bear on speed: how they were made, then what they say.
+
+    `asked` is whether the request implies it. Two builds with different edits were asked to differ in
+    edits, two sources in version; a compiler or flag that differs between two ready-made interpreters
+    was not asked for by anybody.
+    """
+    found: list[Difference] = []
+
+    def note(what: str, of_base: str, of_head: str, asked: bool) -> None:
+        if of_base != of_head:
+            found.append(Difference(what=what, base=of_base, head=of_head, asked=asked))
+
+    named_apart = base.spec != head.spec
+    note("version", base.version, head.version, named_apart)
+    note("implementation", base.implementation, head.implementation, named_apart)
+    sources_asked = flags_asked = compiler_asked = False
+    if base.build is not None and head.build is not None:
+        sources_asked = base.build.source_hash != head.build.source_hash and named_apart
+        flags_asked = base.build.flags != head.build.flags and named_apart
+        compiler_asked = _chosen_compiler(base.build) != _chosen_compiler(head.build)
+        if base.build.source_hash != head.build.source_hash:
+            note("source", _source(base.build, head.build), _source(head.build, base.build), sources_asked)
+        if base.build.edits_hash != head.build.edits_hash:
+            note("edits", _edits(base.build, head.build), _edits(head.build, base.build), named_apart)
+        note("flags", " ".join(base.build.flags), " ".join(head.build.flags), flags_asked)
+        note("compiler", base.build.compiler, head.build.compiler, compiler_asked)
+    elif base.build is not None or head.build is not None:
+        note("made by", _maker(base), _maker(head), True)
+    for name in sorted(base.facts.keys() | head.facts.keys()):
+        if name == "compiler":
+            if not any(difference.what == "compiler" for difference in found):
+                note("compiler", base.facts.get(name, ""), head.facts.get(name, ""), compiler_asked)
+            continue
+        # Flags change sysconfig's variables, and each version of CPython has defaults of its own.
+        note(name, base.facts.get(name, ""), head.facts.get(name, ""), flags_asked or sources_asked)
+    return found
+
+
+def _chosen_compiler(build: Build) -> str:
+    return next((flag for flag in reversed(build.flags) if flag.startswith("CC=")), "")
+
+
+def _source(build: Build, other: Build) -> str:
+    # Two trees of one path at different times: only the hash tells them apart.
+    return build.source if build.source != other.source else f"{build.source} [{build.source_hash[-12:]}]"
+
+
+def _edits(build: Build, other: Build) -> str:
+    text = " + ".join(build.edits) or "none"
+    return text if build.edits != other.edits else f"{text} [{build.edits_hash[:12]}]"
+
+
+def _maker(interpreter: Interpreter) -> str:
+    return "Lockstep" if interpreter.build is not None else "ready-made"

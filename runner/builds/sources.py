@@ -1,0 +1,264 @@
+"""Source trees: a release, a tarball, a commit, or a folder. Each is identified by its content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from runner import shell
+from runner.builds import cache, releases
+from runner.builds.cache import Progress
+from runner.builds.spec import BuildSpec, Origin
+from runner.errors import BuildError, UsageError
+
+
+class Source(Protocol):
+    """Where a build starts."""
+
+    @property
+    def label(self) -> str: ...  # for people
+    @property
+    def hash(self) -> str: ...  # of the content
+    def unpack(self, tree: Path, progress: Progress) -> None: ...  # into a folder that does not exist yet
+
+
+def find(spec: BuildSpec, catalogue: Path, progress: Progress) -> Source:
+    """The source that a spec names, without fetching a release that may not be needed.
+
+    Raises UsageError where it does not exist, BuildError where a commit cannot be fetched.
+    """
+    if spec.origin is Origin.RELEASE:
+        known = releases.read(catalogue)
+        return ReleaseSource(release=known.find(spec.place), catalogue=known)
+    if spec.origin is Origin.GIT:
+        return _git(spec, progress)
+    path = Path(spec.place).expanduser().resolve()
+    if not path.exists():
+        raise UsageError(f"{spec.text}: {path} does not exist")
+    if spec.origin is Origin.TARBALL:
+        if not path.is_file():
+            raise UsageError(f"{spec.text}: {path} is not a file; a source tree is named by dir:{spec.place}")
+        return Tarball(path=path, hash=releases.sha256_of(path))
+    if not (path / "configure").is_file():
+        raise UsageError(f"{spec.text}: {path} has no configure script, so it is not a CPython source tree")
+    files = tracked(path)
+    return Directory(path=path, files=files, hash=content_hash(path, files))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseSource:
+    """A release listed in sources.toml."""
+
+    release: releases.Release
+    catalogue: releases.Catalogue
+
+    @property
+    def label(self) -> str:
+        return f"CPython {self.release.version}"
+
+    @property
+    def hash(self) -> str:
+        return f"sha256:{self.release.sha256}"
+
+    def unpack(self, tree: Path, progress: Progress) -> None:
+        file = releases.obtain(self.release, self.catalogue, progress)
+        progress(f"unpacking {file.name}")
+        unpack(file, tree)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tarball:
+    """A tarball of the user's."""
+
+    path: Path
+    hash: str
+
+    @property
+    def label(self) -> str:
+        return str(self.path)
+
+    def unpack(self, tree: Path, progress: Progress) -> None:
+        progress(f"unpacking {self.path.name}")
+        unpack(self.path, tree)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """A commit in a repository on this machine."""
+
+    repository: Path
+    ref: str
+    commit: str
+    hash: str
+    """Of its tree, so that commits with one content are one source."""
+
+    @property
+    def label(self) -> str:
+        return f"git {self.ref} ({self.commit[:12]})"
+
+    def unpack(self, tree: Path, progress: Progress) -> None:
+        progress(f"taking {self.label} from {self.repository}")
+        packed = tree.with_name("source.tar")
+        result = _run_git(self.repository, "archive", "--format=tar", "-o", str(packed), self.commit)
+        if result.code:
+            raise BuildError(f"git archive of {self.label} in {self.repository} failed: {result.output.strip()}")
+        unpack(packed, tree)
+        packed.unlink()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """A source tree of the user's, which is only read."""
+
+    path: Path
+    files: tuple[str, ...]
+    hash: str
+
+    @property
+    def label(self) -> str:
+        return str(self.path)
+
+    def unpack(self, tree: Path, progress: Progress) -> None:
+        progress(f"copying {len(self.files)} files from {self.path}")
+        for file in self.files:
+            target = tree / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(self.path / file, target, follow_symlinks=False)
+
+
+def unpack(packed: Path, tree: Path) -> None:
+    """Unpack a tarball so that `tree` is the folder with configure in it: the top, or the one folder in it.
+
+    Raises UsageError for a file that is no tarball, is damaged, or has no configure.
+    """
+    inside = tree.with_name("unpacked")
+    try:
+        with tarfile.open(packed) as archive:
+            # Python 3.11.0 to 3.11.3 have no filters; there the attribute means nothing.
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
+            archive.extractall(inside)
+    except (tarfile.TarError, EOFError, ValueError, _LzmaError, _ZlibError) as error:
+        raise UsageError(f"{packed} is not a whole tarball ({error}); get it again") from error
+    tops = list(inside.iterdir()) if inside.is_dir() else []
+    top = tops[0] if len(tops) == 1 and tops[0].is_dir() else inside
+    if not (top / "configure").is_file():
+        raise UsageError(f"{packed} has no configure script, so it is not a CPython source")
+    top.rename(tree)
+    shutil.rmtree(inside, ignore_errors=True)
+
+
+try:
+    from lzma import LZMAError as _LzmaError
+except ImportError:  # an interpreter without liblzma
+    _LzmaError = EOFError  # type: ignore[assignment, misc]
+try:
+    from zlib import error as _ZlibError
+except ImportError:
+    _ZlibError = EOFError  # type: ignore[assignment, misc]
+
+
+# What a build leaves in its tree, for trees that are no git checkout.
+_PRODUCT = re.compile(
+    r"(?:^|/)(?:\.git|\.hg|__pycache__|build|autom4te\.cache)/"
+    r"|\.(?:o|a|so|dylib|py[co]|gcda|gcno|profclang\w|lto)$"
+    r"|^(?:python(?:\.exe)?|python-config(?:\.py)?|python-gdb\.py|_bootstrap_python|platform|pybuilddir\.txt"
+    r"|config\.(?:log|status|cache)|pyconfig\.h|Makefile(?:\.pre)?|profile-\w+-stamp)$"
+    r"|^Programs/(?:_freeze_module|_testembed)$|^Misc/python(?:-embed|-config)?\.(?:pc|sh)$"
+    r"|^Modules/(?:config\.c|ld_so_aix|Setup\.(?:local|bootstrap|stdlib|config))$"
+    r"|^Python/(?:frozen_modules/.*\.h|deepfreeze/.*\.c)$"
+)
+
+
+def is_product(file: str) -> bool:
+    """Whether a path relative to a tree's root is something that building CPython puts there."""
+    return _PRODUCT.search(file) is not None
+
+
+def tracked(path: Path) -> tuple[str, ...]:
+    """The source files below a folder, sorted, relative to it.
+
+    In a git checkout, those that git tracks and new ones that it does not ignore, as they are on disk;
+    elsewhere all but the products of a build.
+    """
+    if (path / ".git").exists() and shutil.which("git"):
+        result = _run_git(path, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        if result.code:
+            raise BuildError(f"git cannot list the files of {path}: {result.output.strip()}")
+        names = {name for name in result.output.split("\0") if name}
+        return tuple(sorted(name for name in names if os.path.lexists(path / name) and not (path / name).is_dir()))
+    found = (
+        str(PurePosixPath(folder).relative_to(path) / name)
+        for folder, _, names in os.walk(path) for name in names
+    )
+    return tuple(sorted(file for file in found if not is_product(file)))
+
+
+def content_hash(path: Path, files: tuple[str, ...]) -> str:
+    """Hash of names, contents and execute permissions."""
+    total = hashlib.sha256()
+    for file in files:
+        full = path / file
+        if full.is_symlink():
+            kind, content = b"l", os.fsencode(full.readlink())
+        else:
+            kind = b"x" if os.access(full, os.X_OK) else b"f"
+            content = full.read_bytes()
+        total.update(b"%s %s %d\n" % (kind, os.fsencode(file), len(content)))
+        total.update(content)
+    return f"tree:{total.hexdigest()}"
+
+
+def _git(spec: BuildSpec, progress: Progress) -> Commit:
+    if shutil.which("git") is None:
+        raise UsageError(f"{spec.text} needs git, which is not installed; a tarball does without: tar:FILE")
+    if spec.ref.startswith("-"):
+        raise UsageError(f"{spec.text}: {spec.ref!r} is not a branch, tag or commit")
+    path = Path(spec.place).expanduser()
+    if path.exists():
+        return _commit(path.resolve(), spec.ref, spec)
+    if "://" not in spec.place and not re.match(r"[^/]+:", spec.place):
+        raise UsageError(f"{spec.text}: there is no folder {path}, and it is not a URL either")
+    return _remote(spec, progress)
+
+
+def _remote(spec: BuildSpec, progress: Progress) -> Commit:
+    name = hashlib.sha256(spec.place.encode()).hexdigest()[:16]
+    mirror = cache.folder("git") / name
+    with cache.locked(f"git-{name}", progress, f"waiting for another run that is fetching {spec.place}"):
+        if not (mirror / "HEAD").is_file():
+            made = shell.run(["git", "init", "--quiet", "--bare", mirror])
+            if made.code:
+                raise BuildError(f"cannot make {mirror}: {made.output.strip()}")
+        kept = f"refs/lockstep/{spec.ref}"
+        # A full hash always means the same; a branch or tag may have moved since.
+        if re.fullmatch(r"[0-9a-f]{40}", spec.ref) and not _run_git(mirror, "cat-file", "-e", kept).code:
+            return _commit(mirror, kept, spec)
+        progress(f"fetching {spec.ref} from {spec.place}")
+        result = _run_git(
+            mirror, "-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=20",
+            "fetch", "--quiet", "--depth=1", "--no-tags", "--", spec.place, f"+{spec.ref}:{kept}",
+        )
+        if result.code:
+            raise BuildError(f"cannot fetch {spec.ref} from {spec.place}: {result.output.strip()}")
+        return _commit(mirror, kept, spec)
+
+
+def _commit(repository: Path, ref: str, spec: BuildSpec) -> Commit:
+    result = _run_git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    tree = _run_git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{tree}}")
+    commit = result.output.strip()
+    if result.code or tree.code:
+        why = commit or "git knows no such branch, tag or commit"
+        raise UsageError(f"{spec.text}: cannot find {spec.ref} in {repository}: {why}")
+    return Commit(repository=repository, ref=spec.ref, commit=commit, hash=f"git:{tree.output.strip()}")
+
+
+def _run_git(repository: Path, *words: str) -> shell.Result:
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+    return shell.run(["git", "-C", repository, *words], env=environment)

@@ -1,0 +1,137 @@
+"""The text that names a build: parsed once, here, into a `BuildSpec`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+
+from runner.errors import UsageError
+
+
+class Origin(Enum):
+    """Where a build's source comes from; the value is the prefix in the spec."""
+
+    RELEASE = "cpython@"
+    GIT = "git:"
+    DIRECTORY = "dir:"
+    TARBALL = "tar:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildSpec:
+    """A build as the user asked for it."""
+
+    text: str
+    """What the user typed."""
+    origin: Origin
+    place: str
+    """A version, a repository's folder or URL, a source tree, or a tarball."""
+    ref: str = ""
+    """Branch, tag or commit; git only."""
+    edits: tuple[str, ...] = ()
+    """Names of variants and paths of patches, in order."""
+    pgo: bool = False
+    lto: bool = False
+    debug: bool = False
+    configure: tuple[str, ...] = ()
+    """Further arguments for configure: flags, or ``CC=clang`` and the like."""
+
+    def unedited(self) -> BuildSpec:
+        """The same source and options without the edits: what a variant's build starts from."""
+        place = f"{self.place}@{self.ref}" if self.ref else self.place
+        words = [word for word in ("pgo", "lto", "debug") if getattr(self, word)]
+        words += [f"configure={argument}" for argument in self.configure]
+        options = "?" + "&".join(words) if words else ""
+        return replace(self, text=f"{self.origin.value}{place}{options}", edits=())
+
+
+_TARBALL = re.compile(r"\.(?:tar\.\w+|tar|tgz|txz|tbz2?)(?=$|[+?])")
+_VERSION = re.compile(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?")
+# A ref has none of "@:+", so that `git@host:a/b.git@main+fix.patch` splits where a reader splits it.
+_GIT = re.compile(r"(?P<place>.+?)@(?P<ref>[^@:+\s]+)(?P<edits>(?:\+.*)?)")
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).expanduser().exists()
+    except OSError:  # longer than a file name may be
+        return False
+
+
+def parse(text: str, *, exists: Callable[[str], bool] = _exists) -> BuildSpec | None:
+    """Read a build spec; None: it names a path or a command, not a build.
+
+    A path that exists is a path whatever it looks like, except a tarball, which can only be built.
+    `exists` also settles where a path that contains ``+`` ends and the edits begin: the longest
+    path that exists wins.
+
+    Raises UsageError for a spec that starts like a build and does not go on like one.
+    """
+    origin = next((origin for origin in Origin if text.startswith(origin.value)), None)
+    if exists(text) and (origin is not None or not _TARBALL.search(text)):
+        return None
+    if origin is None:
+        if not _TARBALL.search(text):
+            return None
+        origin, body = Origin.TARBALL, text
+    else:
+        body = text.removeprefix(origin.value)
+    body, query = _split_query(body)
+    ref = ""
+    if origin is Origin.GIT:
+        match = _GIT.fullmatch(body)
+        if match is None:
+            raise UsageError(f"{text}: a git build needs a commit, branch or tag: git:DIR_OR_URL@REF")
+        place, ref, edits = match["place"], match["ref"], _words(text, match["edits"])
+    elif origin is Origin.RELEASE:
+        place, _, rest = body.partition("+")
+        edits = _words(text, body[len(place):])
+        if not _VERSION.fullmatch(place):
+            raise UsageError(f"{text}: {place!r} is not a release of CPython; write it like cpython@3.13.5")
+    else:
+        place, rest = _longest(body, exists)
+        edits = _words(text, rest)
+        if not place:
+            raise UsageError(f"{text}: nothing follows {origin.value}")
+    return _with_options(BuildSpec(text=text, origin=origin, place=place, ref=ref, edits=edits), query)
+
+
+def _split_query(body: str) -> tuple[str, str]:
+    head, mark, query = body.rpartition("?")
+    return (head, query) if mark else (body, "")
+
+
+def _words(text: str, tail: str) -> tuple[str, ...]:
+    if not tail:
+        return ()
+    words = tuple(tail[1:].split("+"))
+    if "" in words:
+        raise UsageError(f"{text}: a + with no variant or patch behind it (a patch's name must not have a +)")
+    return words
+
+
+def _longest(body: str, exists: Callable[[str], bool]) -> tuple[str, str]:
+    ends = [match.start() for match in re.finditer(r"\+", body)] + [len(body)]
+    end = next((end for end in reversed(ends) if exists(body[:end])), ends[0])
+    return body[:end], body[end:]
+
+
+def _with_options(spec: BuildSpec, query: str) -> BuildSpec:
+    switches: set[str] = set()
+    configure: list[str] = []
+    for word in filter(None, query.split("&")):
+        if word in ("pgo", "lto", "debug"):
+            switches.add(word)
+        elif word.startswith("configure=") and len(word) > len("configure="):
+            configure.append(word.removeprefix("configure="))
+        else:
+            raise UsageError(
+                f"{spec.text}: {word!r} is not a build option; there are pgo, lto, debug and configure=--flag"
+            )
+    return replace(
+        spec, pgo="pgo" in switches, lto="lto" in switches, debug="debug" in switches,
+        configure=tuple(configure),
+    )

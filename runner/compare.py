@@ -1,0 +1,335 @@
+"""Blocks in, report out: the only place where a run's blocks become verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from runner.model import (
+    Arm,
+    Benchmark,
+    Block,
+    Difference,
+    Failure,
+    Interpreter,
+    Metric,
+    Mode,
+    Notice,
+    Settings,
+    Verdict,
+)
+from runner.stats.blocks import NANOSECONDS, defect, frozen, judge_blocks, log_ratios, scored, values
+from runner.stats.decide import Judgement, suite
+from runner.stats.paired import Array, Estimate, interval
+from runner.store import Missing, Run
+
+HIGH_STEAL = 0.05
+"""Mean share of the CPU's time lost to other guests above which a benchmark gets a notice."""
+FEW_CYCLES = 4
+"""Cycles (calls in `shared`) below which a block's value is hardly better than a single measurement."""
+PAUSE = 60.0
+"""Seconds without a block that mean an interrupted run, not a slow step between two blocks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One benchmark's line in a report. Ratios are head ÷ base of the metric: above 1 is slower (or more)."""
+
+    name: str
+    params: Mapping[str, str]
+    metric: Metric
+    unit: str
+    verdict: Verdict
+    clear: bool
+    """The whole interval is outside the margin."""
+    tiny: bool
+    """Inside the margin, and yet 1 is outside the interval: a real difference too small to care about."""
+    exact: bool
+    """A count that repeated itself to the digit in each arm: compared as a number, without a test."""
+    ratio: float | None
+    low: float | None
+    high: float | None
+    """Estimate and interval of the ratio; None where there is none (failed, or a base of zero)."""
+    base_value: float | None
+    head_value: float | None
+    """Median over blocks of the value per call, in `unit`."""
+    blocks: int
+    """Blocks that the verdict rests on."""
+    needed: int | None
+    """For undecided: blocks in all that would probably settle it, None where that cannot be said."""
+    p: float | None
+    q: float | None
+    mode: Mode | None
+    settings: Settings | None
+    machine_seconds: float
+    failure: Failure | None
+    notices: tuple[Notice, ...]
+    log_ratios: Array
+    """Per block, measured order; natural log of head ÷ base. Read-only, like the three below."""
+    base_values: Array
+    head_values: Array
+    """Per block, value per call in `unit`."""
+    started: Array
+    """Per block, seconds since the run's first block."""
+
+    @property
+    def key(self) -> str:
+        inside = ", ".join(f"{name}={value}" for name, value in self.params.items())
+        return f"{self.name}({inside})" if inside else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mean:
+    """Geometric mean of the ratios over the timed benchmarks that have one, with its interval."""
+
+    ratio: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All that a rendering needs. Made from a run folder alone."""
+
+    run: str
+    """The run folder's name."""
+    folder: str
+    base: Mapping[str, Any]
+    head: Mapping[str, Any]
+    """Each arm as in the manifest: spec, version, executable, sha256, build (or None), facts."""
+    differences: Sequence[Difference]
+    machine: Mapping[str, Any]
+    """As in the manifest: cpu, kernel, cores, pinned (CPU number or None), isolated, …"""
+    scope: str
+    """``binary`` or ``source``."""
+    margin: float
+    """As a fraction: 0.01 is 1 %."""
+    seed: int
+    command: str
+    """A command line that repeats this run."""
+    started: float
+    """Seconds since the epoch."""
+    seconds: float
+    """Wall time spent measuring, over all sessions of the run."""
+    measured_share: float
+    """Share of `seconds` that was measured slices."""
+    complete: bool
+    """False for an interrupted run, which can be resumed."""
+    comparisons: Sequence[Comparison]
+    """In suite order."""
+    mean: Mean | None
+    notices: Sequence[Notice]
+
+    def count(self, verdict: Verdict) -> int:
+        """Number of benchmarks with this verdict."""
+        return sum(1 for comparison in self.comparisons if comparison.verdict is verdict)
+
+
+def report(run: Run, *, complete: bool) -> Report:
+    """Judge a run's blocks and gather all that a rendering needs, from the run folder alone.
+
+    `complete` says that the schedule has no further block: all is settled, or the budget is used up.
+    Every benchmark of the manifest gets a line, measured or not; those that one arm lacks come last. The
+    false discovery rate is held over all benchmarks of the run that need a test, whatever their metric.
+    """
+    manifest = run.manifest
+    margin = math.log1p(manifest.margin)
+    by_key: dict[str, list[Block]] = defaultdict(list)
+    for block in run.blocks:
+        by_key[block.benchmark].append(block)
+    # All of the suite, as the schedule counts them: who is failed or exact was not known when sampling stopped.
+    tests = max(1, len(manifest.benchmarks))
+    cases = [_case(benchmark, by_key[benchmark.key], margin, tests) for benchmark in manifest.benchmarks]
+    cases = _together(cases, margin, tests)
+    begun = run.blocks[0].started if run.blocks else manifest.created
+    comparisons = [*(_comparison(case, begun) for case in cases), *map(_missing, manifest.missing)]
+    seconds = _seconds(run.blocks)
+    unsettled = sum(not case.settled for case in cases)
+    arms = TypeAdapter(Interpreter)
+    return Report(
+        run=manifest.id, folder=str(run.folder),
+        base=arms.dump_python(manifest.base, mode="json"), head=arms.dump_python(manifest.head, mode="json"),
+        differences=manifest.differences, machine=manifest.machine, scope=manifest.scope, margin=manifest.margin,
+        seed=manifest.seed, command=manifest.command, started=manifest.created, seconds=seconds,
+        measured_share=_measured(cases) / seconds if seconds > 0 else 0.0, complete=complete,
+        comparisons=comparisons, mean=_mean(cases),
+        notices=tuple(_run_notices(run, comparisons, unsettled, complete)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """One benchmark of the manifest on its way to a line."""
+
+    benchmark: Benchmark
+    blocks: Sequence[Block]
+    """All of its blocks, calibrations and failed ones too."""
+    failure: Failure | None
+    judgement: Judgement
+    settled: bool
+    """No further block is wanted: settled alone, or failed."""
+    q: float | None = None
+
+
+def _case(benchmark: Benchmark, blocks: Sequence[Block], margin: float, tests: int) -> _Case:
+    judgement = judge_blocks(benchmark.metric, blocks, margin, tests)
+    failure = next((block.failure for block in blocks if block.failure is not None), None)
+    if failure is None and not judgement.exact:
+        problem = defect(benchmark.metric, blocks)
+        failure = Failure(reason=problem, arm=None) if problem is not None else None
+    return _Case(
+        benchmark=benchmark, blocks=blocks, failure=failure, judgement=judgement,
+        settled=failure is not None or judgement.settled,
+    )
+
+
+def _together(cases: Sequence[_Case], margin: float, tests: int) -> list[_Case]:
+    """The same cases, in the same order, with the judgements that the suite as a whole allows."""
+    tested = [case for case in cases if case.failure is None and not case.judgement.exact]
+    among = suite([log_ratios(case.benchmark.metric, case.blocks) for case in tested], margin, tests=tests)
+    judged = {case.benchmark.key: found for case, found in zip(tested, among, strict=True)}
+    return [
+        replace(case, judgement=found.judgement, q=found.q) if (found := judged.get(case.benchmark.key)) else case
+        for case in cases
+    ]
+
+
+def _comparison(case: _Case, begun: float) -> Comparison:
+    benchmark, judgement = case.benchmark, case.judgement
+    counted = scored(case.blocks)
+    whole = all(block.base and block.head for block in counted)
+    base, head = (values(benchmark.metric, counted if whole else (), arm) for arm in Arm)
+    failed = case.failure is not None
+    exact = judgement.exact and not failed
+    ratio, low, high = _ratios(judgement, base, head, exact=exact)
+    # Of the first block that was measured; a calibration that failed had not chosen its settings yet.
+    measured = [block for block in case.blocks if block.failure is None]
+    settings = measured[0].settings if measured and benchmark.metric is Metric.TIME else None
+    unproven = defect(benchmark.metric, counted) is not None
+    return Comparison(
+        name=benchmark.name, params=benchmark.params, metric=benchmark.metric, unit=benchmark.unit,
+        verdict=Verdict.FAILED if failed else judgement.verdict, clear=judgement.clear and not failed,
+        tiny=judgement.tiny and not failed, exact=exact, ratio=ratio, low=low, high=high,
+        base_value=float(np.median(base)) if base.size else None,
+        head_value=float(np.median(head)) if head.size else None,
+        blocks=judgement.look or len(counted), needed=None if failed else judgement.needed, p=judgement.p, q=case.q,
+        mode=settings.mode if settings else None, settings=settings,
+        machine_seconds=sum(block.seconds for block in case.blocks), failure=case.failure,
+        notices=tuple(_notices(case, base, head)),
+        log_ratios=log_ratios(benchmark.metric, () if unproven else counted), base_values=base, head_values=head,
+        started=frozen([block.started - begun for block in counted]),
+    )
+
+
+def _ratios(
+    judgement: Judgement, base: Array, head: Array, *, exact: bool
+) -> tuple[float | None, float | None, float | None]:
+    """Ratio with its interval. A count that fell to 0 has a ratio, 0, although it has no logarithm."""
+    estimate = judgement.estimate
+    if estimate is None or judgement.low is None or judgement.high is None:
+        fell = exact and base[0] > 0 and head[0] == 0
+        return (0.0, 0.0, 0.0) if fell else (None, None, None)
+    return _exp(estimate.mean), _exp(judgement.low), _exp(judgement.high)
+
+
+def _exp(log_ratio: float) -> float:
+    # The interval of two blocks that are far apart can be wider than the numbers that a computer has.
+    return math.exp(min(log_ratio, 700.0))
+
+
+def _missing(missing: Missing) -> Comparison:
+    """The line of a benchmark that only one arm has."""
+    benchmark = missing.benchmark
+    none = frozen([])
+    return Comparison(
+        name=benchmark.name, params=benchmark.params, metric=benchmark.metric, unit=benchmark.unit,
+        verdict=Verdict.FAILED, clear=False, tiny=False, exact=False, ratio=None, low=None, high=None,
+        base_value=None, head_value=None, blocks=0, needed=None, p=None, q=None, mode=None, settings=None,
+        machine_seconds=0.0, failure=Failure(reason=f"only in {missing.present.value}", arm=None), notices=(),
+        log_ratios=none, base_values=none, head_values=none, started=none,
+    )
+
+
+def _notices(case: _Case, base: Array, head: Array) -> Iterator[Notice]:
+    """What a reader should know of one benchmark's blocks."""
+    counted = scored(case.blocks)
+    steal = [block.readings["steal"] for block in counted if "steal" in block.readings]
+    if steal and np.mean(steal) > HIGH_STEAL:
+        yield Notice(kind="steal", numbers={"share": float(np.mean(steal))})
+    if case.judgement.exact and case.failure is None and base[0] == 0 and head[0] != 0:
+        yield Notice(kind="from-zero", numbers={"base": float(base[0]), "head": float(head[0])})
+    if case.benchmark.metric is not Metric.TIME or not counted:
+        return
+    cycles = float(np.median([min(len(block.base), len(block.head)) for block in counted]))
+    if cycles < FEW_CYCLES:
+        yield Notice(kind="few-cycles", numbers={"cycles": cycles})
+    calls = counted[0].settings.calls
+    if calls[Arm.BASE] != calls[Arm.HEAD]:
+        yield Notice(kind="unequal-calls", numbers={"base": calls[Arm.BASE], "head": calls[Arm.HEAD]})
+
+
+def _run_notices(run: Run, comparisons: Sequence[Comparison], unsettled: int, complete: bool) -> Iterator[Notice]:
+    yield from run.manifest.notices
+    if run.manifest.scope == "binary":
+        yield Notice(kind="layout")
+    if run.torn:
+        yield Notice(kind="torn-line")
+    total = len(run.manifest.benchmarks)
+    if not complete:
+        resume = f"lockstep resume {run.manifest.id}"
+        yield Notice(kind="interrupted", numbers={"done": total - unsettled, "total": total, "resume": resume})
+    elif unsettled and run.manifest.budget is not None:
+        undecided = sum(comparison.verdict is Verdict.UNDECIDED for comparison in comparisons)
+        if undecided:
+            yield Notice(kind="budget", numbers={"undecided": undecided})
+
+
+def _mean(cases: Sequence[_Case]) -> Mean | None:
+    """Geometric mean over the timed benchmarks that did not fail and have an estimate; None without one.
+
+    The suite is fixed: it is not a sample of all programs, and its benchmarks differ in truth. So the
+    interval (95 %) is that of the mean of these benchmarks' true ratios, and comes from the estimates'
+    own standard errors, SE² = Σ se² / B², with Satterthwaite's degrees of freedom, (Σ se²)² / Σ (se⁴ / df).
+    The spread between benchmarks is no error and does not enter. Binary scope: layout does not either.
+    """
+    timed = [
+        case.judgement.estimate for case in cases
+        if case.benchmark.metric is Metric.TIME and case.failure is None and case.judgement.estimate is not None
+    ]
+    if not timed:
+        return None
+    # A share of 1 / count each, in the sums that follow.
+    variance = math.fsum((estimate.se / len(timed)) ** 2 for estimate in timed)
+    fourth = math.fsum((estimate.se / len(timed)) ** 4 / estimate.df for estimate in timed)
+    mean = math.fsum(estimate.mean for estimate in timed) / len(timed)
+    # No spread anywhere (or one too small to be squared): the interval is one point, whatever df says.
+    df = variance**2 / fourth if fourth > 0 else 1.0
+    whole = Estimate(mean=mean, se=math.sqrt(variance), df=df, n=len(timed))
+    low, high = interval(whole, 0.05)
+    return Mean(ratio=_exp(mean), low=_exp(low), high=_exp(high), count=len(timed))
+
+
+def _seconds(blocks: Sequence[Block]) -> float:
+    """Wall time from the first block's start to the last one's end, without the pauses between sessions."""
+    gaps = (after.started - (before.started + before.seconds) for before, after in pairwise(blocks))
+    return sum(block.seconds for block in blocks) + sum(gap for gap in gaps if 0 < gap < PAUSE)
+
+
+def _measured(cases: Sequence[_Case]) -> float:
+    """Seconds of timed slices in scored blocks; memory and tracked values have none."""
+    total = 0.0
+    for case in cases:
+        if case.benchmark.metric is Metric.TIME:
+            for block in scored(case.blocks):
+                # In `shared` a value is one call of a lot of calls that were timed together.
+                lot = {arm: block.settings.calls[arm] if block.settings.mode is Mode.SHARED else 1 for arm in Arm}
+                total += (sum(block.base) * lot[Arm.BASE] + sum(block.head) * lot[Arm.HEAD]) * NANOSECONDS
+    return total

@@ -1,0 +1,20 @@
+"""Where things are, and what the program takes from its environment. Nothing else reads environment variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The project's folder, with `benchmarks/` and `data/`."""
+
+
+def runs_folder(out: Path | None) -> Path:
+    """Where run folders go: what ``--out`` says, else `data/runs` of the project."""
+    return out if out is not None else ROOT / "data" / "runs"
+
+
+def environment(allowed: Sequence[str]) -> Mapping[str, str]:
+    """The part of the environment that a measured process may see."""
+    return {name: os.environ[name] for name in allowed if name in os.environ}

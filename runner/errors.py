@@ -1,0 +1,32 @@
+"""Exceptions that reach the user, each with the exit code that ``cli.main`` returns for it.
+
+A message says what happened, to what, and what to do next.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class LockstepError(Exception):
+    """Something the user must be told in words, not by a traceback."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class UsageError(LockstepError):
+    """The request or an input file is wrong: a bad path, name, option, variant, patch or result file."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class MachineError(LockstepError):
+    """The machine cannot do what was asked: disk full, no permission, another run in progress."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class BuildError(LockstepError):
+    """A source could not be had, or a build failed."""
+
+    exit_code: ClassVar[int] = 4

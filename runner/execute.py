@@ -1,0 +1,317 @@
+"""Block spec in, block out: the duel of one benchmark on one CPU."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from runner import machine
+from runner.machine.sched import set_slice
+from runner.model import Arm, Benchmark, Block, BlockSpec, Failure, Interpreter, Metric, Mode, Settings
+from runner.process import Launch, Worker, WorkerFailed, command, padded
+from runner.suites.asv import link_asv_runner
+
+SLICE = 2e-3
+"""Seconds that a slice should take in `turns`."""
+STRETCH = 0.1
+"""Seconds of kept slices, both arms together, that a block of `turns` should hold."""
+LEAST_CYCLES, MOST_CYCLES = 10, 40
+LONGEST_TURN = 5e-3
+"""Calls that take longer than this (seconds, the slower arm) share the CPU instead of taking turns."""
+SHARED_CALLS = 6
+"""Calls of the slower arm that should lie wholly inside the common stretch of `shared`."""
+SHARED_SLICE = 3e-4
+"""Scheduler slice asked for in `shared`, seconds: so that a burst of stolen time hits both arms."""
+UNEQUAL = 4.0
+"""Arms that differ in speed by more than this get each its own number of calls a slice."""
+ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
+"""What a worker gets of the environment, if set; with the hash seed and the padding that is all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What is the same for every block of a session."""
+
+    base: Interpreter
+    head: Interpreter
+    suite: Path
+    environment: Mapping[str, str]
+    """The allowed part of the environment (`ENVIRONMENT`)."""
+    worker_cpu: int | None
+    parent_cpus: tuple[int, ...]
+    memory_limit: int
+    forced: Mapping[str, str]
+    """Settings set by hand, ``{"mode": "shared"}``."""
+    scratch: Path
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for the workers' working directories, removed at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="lockstep-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Executor:
+    """Runs blocks. Whatever a benchmark does, it returns a `Block`; a failed one says why."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._commands = {Arm.BASE: command(context.base), Arm.HEAD: command(context.head)}
+        # asv_runner alone, for suites that use its marks.
+        self._library = link_asv_runner(context.scratch)
+
+    def run(self, spec: BlockSpec) -> Block:
+        """Measure one block, or calibrate when the spec has no settings."""
+        started, clock = time.time(), time.perf_counter()
+        before = machine.read(self._context.worker_cpu)
+        settings = spec.settings or _fixed_settings(spec.benchmark)
+        outcome = _Outcome()
+        failure = None
+        workers: dict[Arm, Worker] = {}
+        cwd = self._context.scratch / spec.directory
+        try:
+            cwd.mkdir()
+            with ExitStack() as stack:
+                for arm in (spec.first, spec.first.other):
+                    workers[arm] = stack.enter_context(Worker(self._launch(arm, spec, cwd)))
+                self._load(workers, spec)
+                if spec.settings is None and spec.benchmark.metric is Metric.TIME:
+                    settings = self._calibrate(workers, spec.benchmark)
+                elif spec.benchmark.metric is not Metric.TIME:
+                    outcome = _single_values(workers, spec)
+                elif settings.mode is Mode.SHARED:
+                    outcome = _shared(workers, spec, settings)
+                else:
+                    outcome = _turns(workers, spec, settings)
+        except WorkerFailed as error:
+            failure = error.failure
+            outcome = _Outcome()
+        finally:
+            shutil.rmtree(cwd, ignore_errors=True)
+        readings = machine.between(before, machine.read(self._context.worker_cpu))
+        for arm, worker in workers.items():
+            if worker.usage is not None:
+                readings[f"switches_{arm.value}"] = worker.usage.ru_nivcsw
+        return Block(
+            benchmark=spec.benchmark.key, index=spec.index, settings=settings, started=started,
+            seconds=time.perf_counter() - clock, base=tuple(outcome.base), head=tuple(outcome.head),
+            first=spec.first, order=outcome.order, readings=readings, failure=failure,
+        )
+
+    def _launch(self, arm: Arm, spec: BlockSpec, cwd: Path) -> Launch:
+        env = {**self._context.environment, "PYTHONHASHSEED": str(spec.hash_seed)}
+        context = self._context
+        # The two load at the same time on two CPUs, which halves a block's overhead; they are measured on one.
+        here = () if context.worker_cpu is None else (context.worker_cpu,)
+        return Launch(
+            arm=arm, command=self._commands[arm], env=padded(self._commands, env, spec.padding)[arm], cwd=cwd,
+            cpus=here if arm is spec.first else (context.parent_cpus if here else ()),
+        )
+
+    def _load(self, workers: Mapping[Arm, Worker], spec: BlockSpec) -> None:
+        """Import, set up, first call in both arms; the values that the first calls return must agree."""
+        benchmark = spec.benchmark
+        module, attribute = _split(benchmark.name, self._context.suite)
+        request = {
+            "do": "load", "folder": str(self._context.suite), "module": module, "attribute": attribute,
+            "path": [str(self._library)], "index": list(benchmark.index), "number": benchmark.number or 0, "memory": self._context.memory_limit,
+            "call": benchmark.metric is Metric.TIME,
+        }
+        for worker in workers.values():
+            worker.send(request, benchmark.timeout)
+        replies = {}
+        for arm, worker in workers.items():
+            worker.greet()
+            replies[arm] = worker.receive(benchmark.timeout)
+        base, head = replies[Arm.BASE]["value"], replies[Arm.HEAD]["value"]
+        if base != head:
+            raise WorkerFailed(Failure(reason=f"the arms disagree: base returned {base}, head {head}", arm=None))
+        for worker in workers.values():
+            worker.pin(self._context.worker_cpu)
+
+    def _calibrate(self, workers: Mapping[Arm, Worker], benchmark: Benchmark) -> Settings:
+        trials = {arm: _try(worker, benchmark) for arm, worker in workers.items()}
+        return choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, self._context.forced.get("mode"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a calibration saw of one arm."""
+
+    call: float
+    """Wall seconds per call."""
+    busy: float
+    """CPU time ÷ wall time: below 1 it waits, above 1 it uses several threads."""
+    waits: float
+    """Voluntary context switches per call."""
+    threads: int
+    children: float
+    """CPU seconds of its child processes."""
+
+
+def choose(base: Trial, head: Trial, benchmark: Benchmark, forced: str | None) -> Settings:
+    """The finest mode that is right for what both arms do, and slices to match. Pure.
+
+    `forced` is a mode's name set by hand, or None.
+    """
+    slow, fast = max(base.call, head.call), min(base.call, head.call)
+    if forced is not None:
+        mode = Mode(forced)
+    elif _elsewhere(base) or _elsewhere(head):
+        mode = Mode.ADJACENT
+    else:
+        mode = Mode.TURNS if slow <= LONGEST_TURN else Mode.SHARED
+    lot = benchmark.number or 1
+    if slow / fast > UNEQUAL:
+        calls = {Arm.BASE: _calls(base.call, lot), Arm.HEAD: _calls(head.call, lot)}
+    else:
+        equal = _calls((slow + fast) / 2, lot)
+        calls = {Arm.BASE: equal, Arm.HEAD: equal}
+    cycle = base.call * calls[Arm.BASE] + head.call * calls[Arm.HEAD]
+    if mode is Mode.SHARED:
+        # Both run at half speed; one more call at each end is cut off by the edges of the stretch.
+        window = max(0.3, 2 * slow * lot * (SHARED_CALLS + 2))
+        return Settings(mode=mode, calls={Arm.BASE: lot, Arm.HEAD: lot}, cycles=SHARED_CALLS, window=window, warmup=1)
+    most = MOST_CYCLES if mode is Mode.TURNS else LEAST_CYCLES
+    cycles = int(min(max(STRETCH / cycle, LEAST_CYCLES), most)) if slow < 1.0 else 4
+    return Settings(mode=mode, calls=calls, cycles=cycles - cycles % 2, window=0.0, warmup=2 if slow < 0.1 else 0)
+
+
+def _calls(call: float, lot: int) -> int:
+    return max(1, round(SLICE / (call * lot))) * lot
+
+
+def _elsewhere(trial: Trial) -> bool:
+    # A neighbour that steals time lowers `busy` too, so waiting counts only where the process itself gave up the CPU.
+    return trial.children > 0 or trial.threads > 1 or trial.busy > 1.2 or (trial.busy < 0.9 and trial.waits >= 0.5)
+
+
+def _try(worker: Worker, benchmark: Benchmark) -> Trial:
+    """Double the calls until a slice is long enough to tell the time of a call; the last slices count."""
+    lot = calls = benchmark.number or 1
+    while True:
+        waits = _voluntary_switches(worker.pid)
+        reply = worker.ask({"do": "slice", "calls": calls}, benchmark.timeout)
+        # Waiting for the parent's request is one voluntary switch of the worker's own.
+        waits = max(0, _voluntary_switches(worker.pid) - waits - 1)
+        if reply["ns"] >= SLICE * 1e9 / 2 or calls >= 1 << 26:
+            break
+        calls = max(calls * 2, int(calls * 0.7 * SLICE * 1e9 / max(reply["ns"], 100)) // lot * lot)
+    again = [worker.ask({"do": "slice", "calls": calls}, benchmark.timeout) for _ in range(2)] if calls > lot else []
+    replies = [reply, *again]
+    return Trial(
+        call=max(median(r["ns"] for r in replies), 1) / 1e9 / calls, waits=waits / calls, threads=_threads(worker.pid),
+        busy=sum(r["cpu"] for r in replies) / max(1, sum(r["ns"] for r in replies)),
+        children=sum(r["children"] for r in replies),
+    )
+
+
+class _Outcome:
+    """What was measured in a block, in order."""
+
+    def __init__(self) -> None:
+        self.base: list[int | float] = []
+        self.head: list[int | float] = []
+        self.order = ""
+
+    def of(self, arm: Arm) -> list[int | float]:
+        return self.base if arm is Arm.BASE else self.head
+
+
+def _single_values(workers: Mapping[Arm, Worker], spec: BlockSpec) -> _Outcome:
+    outcome = _Outcome()
+    do = "peak" if spec.benchmark.metric is Metric.PEAK_MEMORY else "value"
+    for arm in (spec.first, spec.first.other):
+        outcome.of(arm).append(workers[arm].ask({"do": do}, spec.benchmark.timeout)["value"])
+    return outcome
+
+
+def _turns(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings) -> _Outcome:
+    outcome = _Outcome()
+    limit = spec.benchmark.timeout
+    requests = {arm: {"do": "slice", "calls": settings.calls[arm]} for arm in Arm}
+    for cycle in range(-settings.warmup, settings.cycles):
+        letter = spec.order[cycle % len(spec.order)]
+        first = Arm.BASE if letter == "b" else Arm.HEAD
+        for arm in (first, first.other):
+            reply = workers[arm].ask(requests[arm], limit)
+            if cycle >= 0:
+                outcome.of(arm).append(reply["ns"])
+        if cycle >= 0:
+            outcome.order += letter
+    return outcome
+
+
+def _shared(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings) -> _Outcome:
+    """Both at once; only calls wholly inside the stretch in which both were running count."""
+    for worker in workers.values():
+        set_slice(worker.pid, SHARED_SLICE)
+    limit = spec.benchmark.timeout + settings.window
+    start = time.perf_counter_ns() + 2_000_000
+    request = {"do": "window", "start": start, "end": start + int(settings.window * 1e9)}
+    for worker in workers.values():
+        worker.send(request, limit)
+    calls = {arm: worker.receive(limit)["calls"][settings.warmup:] for arm, worker in workers.items()}
+    outcome = _Outcome()
+    outcome.base, outcome.head = common_calls(calls[Arm.BASE], calls[Arm.HEAD])
+    if not outcome.base or not outcome.head:
+        reason = f"no call lay wholly inside the common stretch of {settings.window:.1f} s"
+        raise WorkerFailed(Failure(reason=f"{reason}; its calls vary too much in length for this mode", arm=None))
+    return outcome
+
+
+def common_calls(base: Sequence[Any], head: Sequence[Any]) -> tuple[list[int | float], list[int | float]]:
+    """CPU times of the calls inside the stretch in which both arms were running.
+
+    Each call is (start, end, CPU time). One that ends after the other arm has stopped had the core to itself
+    for a while and so was faster than its partner's calls; with a planted 5 % that read 1.018 for 1.043.
+    """
+    if not base or not head:
+        return [], []
+    start, end = max(base[0][0], head[0][0]), min(base[-1][1], head[-1][1])
+
+    def inside(calls: Sequence[Any]) -> list[int | float]:
+        return [cpu for begun, done, cpu in calls if begun >= start and done <= end]
+
+    return inside(base), inside(head)
+
+
+def _fixed_settings(benchmark: Benchmark) -> Settings:
+    """For one value a process, and for a calibration that failed before it could choose."""
+    return Settings(mode=Mode.ADJACENT, calls={Arm.BASE: 1, Arm.HEAD: 1}, cycles=1, window=0.0, warmup=0)
+
+
+def _split(name: str, suite: Path) -> tuple[str, str]:
+    """``sub.module.Class.time_x`` as the module's and the attribute's names, which the suite's folder tells apart."""
+    parts = name.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        if suite.joinpath(*parts[:cut]).with_suffix(".py").is_file():
+            return ".".join(parts[:cut]), ".".join(parts[cut:])
+    return parts[0], ".".join(parts[1:])
+
+
+def _voluntary_switches(pid: int) -> int:
+    return _status(pid, "voluntary_ctxt_switches:")
+
+
+def _threads(pid: int) -> int:
+    return max(1, _status(pid, "Threads:"))
+
+
+def _status(pid: int, field: str) -> int:
+    try:
+        with Path(f"/proc/{pid}/status").open() as stream:
+            return next((int(line.split()[1]) for line in stream if line.startswith(field)), 0)
+    except OSError:
+        return 0

@@ -1,0 +1,200 @@
+"""The order of steps of each job. No step's own work is done here."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+import shlex
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+from runner import builds, compare, config, machine, store
+from runner.errors import UsageError
+from runner.execute import ENVIRONMENT, Context, Executor, scratch
+from runner.model import Block, Interpreter, Notice
+from runner.plan import Plan, Progress
+from runner.suites import asv
+
+
+class View(Protocol):
+    """What a job tells while it works. `measured` is called between blocks only, never while a slice runs."""
+
+    def phase(self, text: str) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def measured(self, plan: Plan, progress: Progress) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbRequest:
+    """A comparison as the user asked for it."""
+
+    base: str
+    head: str
+    suite: str | None = None
+    pattern: str | None = None
+    margin: float = 0.01
+    """As a fraction."""
+    budget: float | None = None
+    """Seconds."""
+    scope: str = "auto"
+    out: Path | None = None
+    seed: int | None = None
+    mode: str | None = None
+    memory_limit: int | None = None
+    """Bytes; None: a third of the machine's memory."""
+    wait: bool = True
+    """Wait for another run on this machine to end, or refuse."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A run that has ended, by itself or by the user's hand."""
+
+    folder: Path
+    report: compare.Report
+    interrupted: bool
+
+
+def ab(request: AbRequest, view: View) -> Finished:
+    """Compare two interpreters: build, discover, measure, decide.
+
+    Raises UsageError, BuildError or MachineError; an interruption (KeyboardInterrupt) while measuring ends
+    the measuring and is told in what comes back, one before it is passed on.
+    """
+    if request.scope == "source":
+        raise UsageError("scope 'source' (a new link order in every block) is not there yet; use --scope binary.")
+    unsupported = machine.supported()
+    suite = asv.suite_folder(request.suite)
+    with machine.alone(wait=request.wait, told=view.say):
+        base = builds.resolve(request.base, progress=view.phase)
+        head = builds.resolve(request.head, progress=view.phase)
+        view.phase("finding the benchmarks")
+        found = asv.discover(base.executable, suite), asv.discover(head.executable, suite)
+        selection = asv.select(*found, request.pattern)
+        problems = dict.fromkeys(problem for one in found for problem in one.problems)
+        view.phase("looking at the machine")
+        pinning = machine.choose(machine.topology(), machine.activity())
+        differences = tuple(builds.differences(base, head))
+        seed = secrets.randbelow(2**31) if request.seed is None else request.seed
+        now = time.time()
+        manifest = store.Manifest(
+            id=store.new_id(now), created=now, command=_command(request, seed), base=base, head=head,
+            differences=differences, suite=str(suite), benchmarks=selection.benchmarks,
+            missing=tuple(store.Missing(benchmark=b, present=arm) for b, arm in selection.missing),
+            scope="binary", margin=request.margin, budget=request.budget, seed=seed,
+            memory_limit=request.memory_limit or psutil.virtual_memory().total // 3,
+            settings={} if request.mode is None else {"mode": request.mode},
+            worker_cpu=pinning.worker, machine=machine.describe(), versions=_versions(),
+            notices=(*unsupported, *pinning.notices, *_notices(base, head),
+                     *(Notice(kind="suite-problem", numbers={"text": problem}) for problem in problems)),
+        )
+        folder = store.create(config.runs_folder(request.out), manifest)
+        return _measure(folder, pinning, view)
+
+
+def resume(folder: Path, view: View, *, wait: bool = True) -> Finished:
+    """Go on with a run that was interrupted, as if it had not been.
+
+    Raises UsageError when an interpreter is not the one that was measured before.
+    """
+    manifest = store.read(folder).manifest
+    with machine.alone(wait=wait, told=view.say):
+        for arm in (manifest.base, manifest.head):
+            view.phase(f"checking {arm.spec}")
+            now = builds.inspect(arm.spec, arm.executable)
+            if now.sha256 != arm.sha256:
+                raise UsageError(f"{arm.executable} has changed since {folder.name} began; what was measured belongs "
+                                 "to the old one. Start a new run with `lockstep ab`.")
+        pinning = machine.choose(machine.topology(), machine.activity())
+        return _measure(folder, pinning, view)
+
+
+def report_of(folder: Path) -> compare.Report:
+    """The report of a run, made from its folder alone."""
+    run = store.read(folder)
+    plan = _plan(run)
+    return compare.report(run, complete=plan.next() is None)
+
+
+def save(finished: Finished) -> Path:
+    """Write `report.json` and `report.html` into the run's folder; return the page's path."""
+    from runner.report import html  # matplotlib: a second to import, and not needed before the last block
+    from runner.report import json as report_json
+
+    store.write_whole(finished.folder / store.REPORT, report_json.render(finished.report))
+    page = finished.folder / "report.html"
+    store.write_whole(page, html.render(finished.report))
+    return page
+
+
+def _measure(folder: Path, pinning: machine.Pinning, view: View) -> Finished:
+    run = store.read(folder)
+    plan = _plan(run)
+    interrupted = False
+    with store.appending(folder) as append, machine.quiet(pinning), scratch() as place:
+        executor = Executor(_context(run.manifest, pinning, place))
+        try:
+            _loop(plan, executor, append, view)
+        except KeyboardInterrupt:
+            interrupted = True
+    return Finished(folder=folder, report=report_of(folder), interrupted=interrupted)
+
+
+def _loop(plan: Plan, executor: Executor, append: Callable[[Block], None], view: View) -> None:
+    while (spec := plan.next()) is not None:
+        block = executor.run(spec)
+        append(block)
+        plan.observe(block)
+        view.measured(plan, plan.progress[block.benchmark])
+
+
+def _plan(run: store.Run) -> Plan:
+    manifest = run.manifest
+    plan = Plan(manifest.benchmarks, seed=manifest.seed, margin=manifest.margin, budget=manifest.budget)
+    try:
+        plan.replay(run.blocks)
+    except ValueError as error:
+        raise UsageError(f"{run.folder / store.BLOCKS} does not hold this run's schedule: {error}. "
+                         "Was it made by another version, or edited?") from error
+    return plan
+
+
+def _context(manifest: store.Manifest, pinning: machine.Pinning, place: Path) -> Context:
+    return Context(
+        base=manifest.base, head=manifest.head, suite=Path(manifest.suite),
+        environment=config.environment(ENVIRONMENT), worker_cpu=pinning.worker, parent_cpus=pinning.parent,
+        memory_limit=manifest.memory_limit, forced=manifest.settings, scratch=place,
+    )
+
+
+def _notices(base: Interpreter, head: Interpreter) -> tuple[Notice, ...]:
+    if base.executable == head.executable:
+        return (Notice(kind="same-file"),)
+    return (Notice(kind="same-content"),) if base.sha256 == head.sha256 else ()
+
+
+def _command(request: AbRequest, seed: int) -> str:
+    """A command line that repeats the run."""
+    options: Mapping[str, object] = {
+        "--suite": request.suite, "-b": request.pattern, "--margin": f"{request.margin * 100:g}%",
+        "--budget": None if request.budget is None else f"{request.budget:g}s", "--mode": request.mode,
+        "--memory-limit": request.memory_limit, "--seed": seed,
+    }
+    words = ["lockstep", "ab", request.base, request.head]
+    for option, value in options.items():
+        if value is not None:
+            words += [option, str(value)]
+    return shlex.join(words)
+
+
+def _versions() -> Mapping[str, str]:
+    names = ("lockstep", "numpy", "scipy", "asv_runner")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}

@@ -1,0 +1,71 @@
+"""Which CPU the arms are measured on, and where the program itself stays meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runner.machine.readings import Activity
+from runner.machine.topology import Topology
+from runner.model import Notice
+
+_INTERRUPT = 10e-6
+"""Seconds that an interrupt costs whom it interrupts, cold caches included: an order of magnitude, so that
+interrupts, steal and load can be added up as shares of a CPU's time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinning:
+    """Who runs where."""
+
+    worker: int | None
+    """The CPU of both arms; None where the system cannot pin processes (macOS)."""
+    parent: tuple[int, ...]
+    """The CPUs of the program itself, ascending; without `worker` unless there is only one; () if None."""
+    notices: tuple[Notice, ...]
+    """``unpinned``; ``one-cpu`` {cpu}; ``sibling`` {worker, parent}: the program can only be on the other
+    hardware thread of the measured core; ``quota`` {cpus}: the control group is throttled below one CPU."""
+
+
+def choose(topology: Topology, activity: Mapping[int, Activity]) -> Pinning:
+    """Choose the CPU to measure on: pure, and total for any topology.
+
+    In order of weight: an isolated CPU; one whose hardware siblings are isolated as well; the least share of time
+    lost to steal, other work on the core and interrupts (compared in steps of 1 %, so that the choice does not
+    change from run to run by chance); the fewest device interrupts since the start; the highest number, since
+    the kernel's own chores gather on CPU 0. The parent keeps off the measured core where it can.
+    """
+    if not topology.cpus:
+        return Pinning(worker=None, parent=(), notices=(Notice(kind="unpinned"), *_throttled(topology)))
+    isolated = set(topology.isolated)
+    idle = Activity(interrupts=0.0, steal=0.0)
+
+    def weight(cpu: int) -> tuple[bool, bool, int, float, int]:
+        core = set(topology.siblings.get(cpu, (cpu,)))
+        own = activity.get(cpu, idle)
+        lost = own.steal + own.interrupts * _INTERRUPT + sum(activity.get(one, idle).busy for one in core)
+        return (
+            cpu not in isolated,
+            cpu in isolated and not core <= isolated,
+            round(lost * 100),
+            round(own.usual, 1),
+            -cpu,
+        )
+
+    worker = min(topology.cpus, key=weight)
+    core = set(topology.siblings.get(worker, (worker,)))
+    others = set(topology.cpus) - {worker}
+    # The scheduler does not spread work over isolated CPUs, so the parent goes there only when it must.
+    parent = (others - core - isolated) or (others - core) or others or {worker}
+    notices = _throttled(topology)
+    if parent == {worker}:
+        notices = (Notice(kind="one-cpu", numbers={"cpu": worker}), *notices)
+    elif parent <= core:
+        notices = (Notice(kind="sibling", numbers={"worker": worker, "parent": min(parent)}), *notices)
+    return Pinning(worker=worker, parent=tuple(sorted(parent)), notices=notices)
+
+
+def _throttled(topology: Topology) -> tuple[Notice, ...]:
+    if topology.quota is not None and topology.quota < 1:
+        return (Notice(kind="quota", numbers={"cpus": topology.quota}),)
+    return ()

@@ -1,0 +1,211 @@
+"""The nouns that three or more modules share. Everything else lives with the module that makes it.
+
+A ratio is always head ÷ base; inside the program it is the natural log of that ratio. Times are in
+seconds, sizes in bytes, except in a `Block`, which keeps what was measured in integer nanoseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+
+class Arm(Enum):
+    """One side of a comparison. Base always comes first."""
+
+    BASE = "base"
+    HEAD = "head"
+
+    @property
+    def other(self) -> Arm:
+        return Arm.HEAD if self is Arm.BASE else Arm.BASE
+
+
+class Metric(Enum):
+    """What a benchmark measures; the value is the prefix that asv gives to its name."""
+
+    TIME = "time"
+    PEAK_MEMORY = "peakmem"
+    TRACK = "track"
+
+
+class Mode(Enum):
+    """How the two arms of a block share the CPU (docs/method.md section 2)."""
+
+    TURNS = "turns"
+    SHARED = "shared"
+    ADJACENT = "adjacent"
+
+
+class Verdict(Enum):
+    """What a report says of one benchmark."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    SAME = "same"
+    UNDECIDED = "undecided"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A warning as a value: which one, and its numbers. The words for it are in `report.words`."""
+
+    kind: str
+    """One of the kinds that `report.words` has a sentence for, such as ``"steal"``."""
+    numbers: Mapping[str, float | int | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """One asv benchmark with one set of parameters: the unit that gets a verdict."""
+
+    name: str
+    """Dotted name as asv gives it, without the package: ``construct.FromBytes.time_construct``."""
+    params: Mapping[str, str]
+    """Parameter name to its printed value, in asv's order: ``{"size": "4KiB"}``; strings without quotes."""
+    index: tuple[int, ...]
+    """Position of each parameter's value in asv's ``params`` lists."""
+    metric: Metric
+    unit: str
+    """``s`` for time, ``bytes`` for peak memory, what the benchmark says for a tracked value."""
+    version: str
+    """asv's benchmark version: a hash of the code unless the benchmark states one."""
+    timeout: float
+    """Seconds after which one call, or setup, counts as hanging."""
+    number: int | None = None
+    """Calls between two setups, where the benchmark insists on it; None: setup runs once per process."""
+
+    @property
+    def key(self) -> str:
+        """The name a person reads and the run uses to tell benchmarks apart: ``name(size=4KiB)``."""
+        inside = ", ".join(f"{name}={value}" for name, value in self.params.items())
+        return f"{self.name}({inside})" if inside else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interpreter:
+    """One arm, ready to be run, with what is known of how it was made."""
+
+    spec: str
+    """What the user typed: a path, a command, or a build such as ``cpython@3.13.5+nocow``."""
+    executable: Path
+    version: str
+    """``3.13.5``, with the level where it is not final: ``3.14.0a1+``."""
+    implementation: str
+    """``cpython``, ``pypy``: ``sys.implementation.name``."""
+    sha256: str
+    """Of the executable file's bytes, symbolic links followed."""
+    facts: Mapping[str, str]
+    """What the interpreter says of itself: compiler, configure arguments, flags and so on."""
+    build: Build | None = None
+    """How Lockstep made it; None for an interpreter that was there already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """How an interpreter of Lockstep's own was made. Two builds with one ``key`` are the same build."""
+
+    key: str
+    """Hash of source, edits, flags and compiler; names the folder in the cache."""
+    tree: Path
+    """The finished build tree with its object files."""
+    source: str
+    """For people: ``CPython 3.13.5``, a tarball's or tree's path, ``git REF (commit)``."""
+    source_hash: str
+    edits: tuple[str, ...]
+    """Variants and patches in order, by the names the user gave them."""
+    edits_hash: str
+    flags: tuple[str, ...]
+    """configure arguments, then compiler flags, as they were used."""
+    compiler: str
+    """First line of the compiler's ``--version``."""
+    changed_files: tuple[str, ...] = ()
+    """Files that the edits touch, relative to the source's root."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One thing in which the two interpreters differ."""
+
+    what: str
+    """``source``, ``edits``, ``compiler``, or the name of a sysconfig variable."""
+    base: str
+    head: str
+    asked: bool
+    """Whether the request implies it. One that was not asked for is a warning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How one benchmark is measured: chosen by its calibration, the same for every block and both arms."""
+
+    mode: Mode
+    calls: Mapping[Arm, int]
+    """Calls in a slice. Equal in both arms unless they differ in speed by more than four times."""
+    cycles: int
+    """Cycles in a block (`turns`, `adjacent`); in `shared`, the calls hoped for inside the window."""
+    window: float
+    """Length of the common stretch in `shared`, seconds; 0 in the other modes."""
+    warmup: int
+    """Cycles (`shared`: calls) that each arm does before anything is kept, the same for both."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockSpec:
+    """What is drawn anew for every block, the same for both arms. One seed determines all of it."""
+
+    benchmark: Benchmark
+    index: int
+    """0, 1, 2 …; -1 for the calibration."""
+    settings: Settings | None
+    """None for the calibration, which finds them."""
+    first: Arm
+    """Started first."""
+    order: str
+    """Who goes first in each cycle, ``b`` or ``h``: balanced, in random order; read cyclically."""
+    hash_seed: int
+    padding: int
+    """Bytes, 0-4095."""
+    directory: str
+    """Name of the working directory, of random length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a benchmark has no verdict."""
+
+    reason: str
+    """In words for the user, starting with what happened: ``raised ValueError: …``."""
+    arm: Arm | None
+    """The arm in which it happened; None when both or neither is to blame."""
+    detail: str = ""
+    """Traceback or the last lines of the worker's output, cut short."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One fresh process of each arm on one CPU, with all the cycles that they did; or one calibration."""
+
+    benchmark: str
+    """`Benchmark.key`."""
+    index: int
+    """0, 1, 2 … within the benchmark; -1 for its calibration, which is not scored."""
+    settings: Settings
+    started: float
+    """Seconds since the epoch."""
+    seconds: float
+    """Machine time that the block cost, processes' start included."""
+    base: tuple[int | float, ...]
+    """Measured order. `turns`, `adjacent`: nanoseconds per slice. `shared`: CPU nanoseconds per counted call.
+    Memory and tracked values: the one value."""
+    head: tuple[int | float, ...]
+    first: Arm
+    """The arm that was started first."""
+    order: str = ""
+    """A letter a cycle: ``b`` where base went first, ``h`` where head did; empty in `shared`."""
+    readings: Mapping[str, float] = field(default_factory=dict)
+    """The machine meanwhile: ``steal`` (share of the CPU's time), ``load``, ``switches_base`` and so on."""
+    failure: Failure | None = None

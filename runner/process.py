@@ -1,0 +1,233 @@
+"""One measured process: started, pinned, asked, ended. It never outlives its context."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from runner.model import Arm, Failure, Interpreter
+
+WORKER = Path(__file__).with_name("worker.py")
+# Loaded by path through the import system, so that its bytecode is cached; a script's never is.
+START = (
+    "import sys; from importlib.util import spec_from_file_location as s, module_from_spec as m; "
+    "s = s('lockstep_worker', sys.argv[1]); w = m(s); s.loader.exec_module(w); w.main()"
+)
+PADDING = "LOCKSTEP_PADDING"
+HELLO = b'{"hello": "lockstep"}'
+START_LIMIT = 30.0
+"""Seconds for the interpreter to start."""
+
+
+class WorkerFailed(Exception):
+    """The worker cannot go on; carries what the report will say."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """All that a worker's start depends on."""
+
+    arm: Arm
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: Path
+    cpus: tuple[int, ...]
+    """Where it may run while it loads; empty: anywhere."""
+
+
+def command(interpreter: Interpreter) -> tuple[str, ...]:
+    """The worker's argv. Never -I or -E: they would make PYTHONHASHSEED ignored."""
+    safe = ("-P",) if _version(interpreter) >= (3, 11) else ()
+    return (str(interpreter.executable), "-s", *safe, "-c", START, str(WORKER))
+
+
+def padded(arms: Mapping[Arm, Sequence[str]], env: Mapping[str, str], padding: int) -> dict[Arm, dict[str, str]]:
+    """The environment of each arm, such that all that the kernel puts on the stack has one total size.
+
+    That is argv, the environment, and the executable's path a second time. The shorter arm gets more
+    padding; `padding` (bytes, ≥ 0) is what the longer one gets.
+    """
+    size = {arm: len(words[0].encode()) + sum(len(word.encode()) + 1 for word in words) for arm, words in arms.items()}
+    longest = max(size.values())
+    return {arm: {**env, PADDING: "x" * (padding + longest - size[arm])} for arm in arms}
+
+
+class Worker:
+    """A measured process and its private pipe."""
+
+    def __init__(self, launch: Launch) -> None:
+        self.arm = launch.arm
+        self._output = os.memfd_create("output") if hasattr(os, "memfd_create") else _unnamed_file()
+        self._unread = b""
+        with _affinity(launch.cpus):
+            try:
+                self._process = subprocess.Popen(
+                    launch.command, env=dict(launch.env), cwd=launch.cwd, stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE, stderr=self._output, start_new_session=True, bufsize=0,
+                )
+            except OSError as error:
+                os.close(self._output)
+                raise WorkerFailed(Failure(reason=f"could not be started: {error.strerror}", arm=self.arm)) from error
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._requests, self._replies = self._process.stdin, self._process.stdout
+        self.pid = self._process.pid
+        self.usage: Any = None
+        """What wait4 said, once the process has ended: `ru_nvcsw`, `ru_nivcsw`, …"""
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.end()
+
+    def greet(self) -> None:
+        """Wait until it is up. What a site module prints before that is passed over."""
+        while self._line(START_LIMIT, "start-up") != HELLO:
+            pass
+
+    def ask(self, request: Mapping[str, object], limit: float) -> dict[str, Any]:
+        """Send a request and return the reply; raises WorkerFailed when there is none within `limit` seconds."""
+        self.send(request, limit)
+        return self.receive(limit)
+
+    def send(self, request: Mapping[str, object], limit: float) -> None:
+        line = repr({**request, "limit": limit}).encode() + b"\n"
+        with contextlib.suppress(BrokenPipeError):  # its end is told by `receive`, with the reason
+            self._requests.write(line)
+
+    def receive(self, limit: float) -> dict[str, Any]:
+        line = self._line(limit, "its time limit")
+        try:
+            reply = json.loads(line)
+        except ValueError:
+            raise self._failed("wrote to the worker's private pipe", line[:200].decode("utf-8", "replace")) from None
+        if "error" in reply:
+            raise self._failed(_raised(reply["where"], reply["error"]), reply["traceback"])
+        assert isinstance(reply, dict)
+        return reply
+
+    def pin(self, cpu: int | None) -> None:
+        """Move it to one CPU; None leaves it where it is."""
+        if cpu is not None:
+            try:
+                # Every thread: a library may have started some while the benchmark's module was imported.
+                for thread in Path(f"/proc/{self.pid}/task").iterdir():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.sched_setaffinity(int(thread.name), {cpu})
+            except FileNotFoundError:
+                pass  # it has ended; the next request says so
+
+    def end(self) -> None:
+        """Kill it and all that it started in its session; free the pipes. Does nothing the second time."""
+        if self.usage is not None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        _, status, self.usage = os.wait4(self.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        self._requests.close()
+        self._replies.close()
+        os.close(self._output)
+
+    def _line(self, limit: float, what: str) -> bytes:
+        end = time.monotonic() + limit
+        while b"\n" not in self._unread:
+            # A second at most, then a look whether it lives: a forked child may keep the pipe of a dead worker open.
+            ready, _, _ = select.select([self._replies], [], [], max(0.0, min(1.0, end - time.monotonic())))
+            if ready:
+                data = os.read(self._replies.fileno(), 1 << 20)
+                if not data:
+                    raise self._ended()
+                self._unread += data
+            elif _exited(self.pid):
+                raise self._ended()
+            elif time.monotonic() >= end:
+                raise self._failed(f"hangs: no answer within {what} of {limit:g} s", self._printed())
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line
+
+    def _ended(self) -> WorkerFailed:
+        # The pipe may be closed a moment before the process is gone; one that goes on after closing it is ended.
+        for _ in range(100):
+            if _exited(self.pid):
+                break
+            time.sleep(0.01)
+        else:
+            return self._failed("closed the worker's private pipe and went on", self._printed())
+        printed = self._printed()
+        self.end()
+        return self._failed(_exit_words(self._process.returncode), printed)
+
+    def _printed(self) -> str:
+        size = os.lseek(self._output, 0, os.SEEK_END)
+        return os.pread(self._output, 2000, max(0, size - 2000)).decode("utf-8", "replace")
+
+    def _failed(self, reason: str, detail: str = "") -> WorkerFailed:
+        # An exception's text may hold lone surrogates, which no file takes.
+        reason, detail = (text.encode("utf-8", "backslashreplace").decode() for text in (reason, detail.strip()))
+        return WorkerFailed(Failure(reason=reason, arm=self.arm, detail=detail))
+
+
+def _raised(where: str, error: str) -> str:
+    if where == "child":
+        return f"forked, and the call {error}"
+    if where in ("import", "setup"):
+        return f"raised in {where}: {error}"
+    if error.startswith("SystemExit"):
+        return f"called sys.exit: {error}"
+    return f"raised {error}"
+
+
+def _exit_words(code: int) -> str:
+    if code == 70:
+        return "closed the worker's private pipe (does it close file descriptors that it did not open?)"
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        return f"was killed by {name}"
+    return f"ended the process with exit code {code}"
+
+
+def _exited(pid: int) -> bool:
+    # WNOWAIT leaves it to be reaped by wait4, which tells its resource usage.
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+@contextlib.contextmanager
+def _affinity(cpus: tuple[int, ...]) -> Any:
+    """A process starts where its parent may run: the parent lends its affinity for the moment of the start."""
+    if not cpus or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _unnamed_file() -> int:
+    import tempfile
+
+    descriptor, name = tempfile.mkstemp()
+    Path(name).unlink()
+    return descriptor
+
+
+def _version(interpreter: Interpreter) -> tuple[int, int]:
+    major, minor = interpreter.version.split(".")[:2]
+    return int(major), int(minor)

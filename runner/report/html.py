@@ -1,0 +1,164 @@
+"""A report as one HTML file that needs nothing else: no network, no other file. It works without its script too."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from dashboards import figures
+from runner.compare import Comparison, Report
+from runner.model import Verdict
+from runner.report import quantities, words
+from runner.report.sections import sections
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One benchmark as the template shows it."""
+
+    id: str
+    key: str
+    verdict: str
+    words: str
+    base: str
+    head: str
+    ratio: str
+    sort: Mapping[str, str]
+    """Column to the number it is sorted by; empty where there is none, which sorts last."""
+    figure: Markup
+    facts: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    reason: str
+    detail: str
+
+
+def render(report: Report) -> str:
+    """The report as one HTML page with its figures, style and script inside."""
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )
+    ordered = sections(report).all
+    rows = [_row(c, f"b{number}", report) for number, c in enumerate(ordered)]
+    environment.filters["breakable"] = _breakable
+    return environment.get_template("page.html.j2").render(
+        report=report,
+        headline=words.headline(report),
+        arms=[_arm("base", report.base), _arm("head", report.head)],
+        differences=[(words.difference(d, limit=400), d.asked) for d in report.differences],
+        machine=words.machine(report.machine),
+        machine_facts=_flat(report.machine),
+        effort=words.effort(report),
+        scope=words.scope(report),
+        warnings=[words.notice_text(notice) for notice in words.warnings(report)],
+        margin=quantities.percent(report.margin),
+        not_clear=words.NOT_CLEAR if any("not clear" in row.words for row in rows) else "",
+        verdicts=[(verdict.value, report.count(verdict)) for verdict in Verdict],
+        rows=rows,
+        forest=_forest(ordered, report),
+        # Ours, from beside this module: no escaping, which would break them.
+        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
+    )
+
+
+def _row(c: Comparison, id: str, report: Report) -> Row:
+    base, head = words.values(c)
+    return Row(
+        id=id,
+        key=c.key,
+        verdict=c.verdict.value,
+        words=words.verdict(c),
+        base=base,
+        head=head,
+        ratio=words.ratio(c),
+        sort={
+            "base": _number(c.base_value),
+            "head": _number(c.head_value),
+            "ratio": _number(c.ratio),
+        },
+        figure=_figure(c, id, report.margin),
+        facts=tuple(_facts(c)),
+        warnings=tuple(words.notice_text(notice) for notice in c.notices),
+        reason="" if c.failure is None else words.failure(c),
+        detail="" if c.failure is None else c.failure.detail.rstrip(),
+    )
+
+
+def _breakable(name: str) -> Markup:
+    """A benchmark's name with the places where a line may end: after dots, before parameters."""
+    return Markup("<wbr>").join(re.split(r"(?<=[._])|(?=\()", name))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or not math.isfinite(value) else repr(float(value))
+
+
+def _facts(c: Comparison) -> Iterable[tuple[str, str]]:
+    """What was done and found, as term and description."""
+    yield "per call", f"{words.values(c)[0]} in base, {words.values(c)[1]} in head"
+    yield "head ÷ base", words.ratio(c)
+    yield "blocks", f"{c.blocks}, {quantities.duration(c.machine_seconds)} of machine time"
+    if c.verdict is Verdict.UNDECIDED:
+        yield "to settle it", words.to_settle(c)
+    if c.p is not None:
+        yield "evidence", f"p = {c.p:.2g}" + (f", q = {c.q:.2g} over the suite" if c.q is not None else "")
+    if c.settings is not None:
+        yield "settings", words.settings(c.settings)
+    if c.exact:
+        yield "count", "repeated itself to the digit in each arm, so that it is compared as a number, without a test"
+
+
+def _figure(c: Comparison, id: str, margin: float) -> Markup:
+    """The blocks drawn, where there is more to see than the numbers say."""
+    arrays = (c.started, c.log_ratios, c.base_values, c.head_values)
+    if c.exact or len(c.log_ratios) < 2 or len({len(array) for array in arrays}) > 1:
+        return Markup()
+    finite = np.isfinite(np.vstack(arrays)).all(axis=0)
+    if finite.sum() < 2:
+        return Markup()
+    names = ("started", "log_ratio", "base", "head")
+    blocks = pd.DataFrame({name: array[finite] for name, array in zip(names, arrays, strict=True)})
+    return Markup(figures.duel(blocks, low=c.low, high=c.high, margin=margin, unit=c.unit, name=id))
+
+
+def _forest(ordered: Iterable[Comparison], report: Report) -> Markup:
+    """All ratios that have an interval, from the most faster to the most slower."""
+    drawn = [
+        {"label": c.key, "link": f"#b{number}", "ratio": c.ratio, "low": c.low, "high": c.high,
+         "verdict": c.verdict.value}
+        for number, c in enumerate(ordered)
+        if c.verdict is not Verdict.FAILED and not c.exact and c.ratio and c.low and c.high
+    ]
+    if not drawn:
+        return Markup()
+    frame = pd.DataFrame(drawn).sort_values("ratio", kind="stable", ignore_index=True)
+    return Markup(figures.forest(frame, margin=report.margin, name="forest"))
+
+
+def _arm(name: str, facts: Mapping[str, Any]) -> tuple[str, str, list[tuple[str, str]]]:
+    return name, words.arm(facts), _flat(facts)
+
+
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested facts as a list of dotted name and text, in their order."""
+    found: list[tuple[str, str]] = []
+    for key, value in facts.items():
+        if isinstance(value, Mapping):
+            found += _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list | tuple):
+            found.append((f"{prefix}{key}", " ".join(map(str, value)) or "–"))
+        else:
+            found.append((f"{prefix}{key}", "–" if value is None or value == "" else str(value)))
+    return found

@@ -1,0 +1,121 @@
+"""A report for a pull request, in GitHub's Markdown."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+
+from runner.compare import Comparison, Report
+from runner.model import Verdict
+from runner.report import quantities, words
+from runner.report.sections import sections
+
+
+def render(report: Report) -> str:
+    """The report as Markdown: what needs a reader's eye in the open, the rest folded."""
+    found = sections(report)
+    first, second = words.headline(report)
+    parts = [
+        f"### Lockstep: {code(words.arm(report.base))} → {code(words.arm(report.head))}",
+        f"**{escape(first)}**  \n{escape(second)}",
+    ]
+    warnings = [words.notice_text(notice) for notice in words.warnings(report)]
+    if warnings:
+        parts.append("\n".join(f"> ⚠ {escape(sentence)}  " for sentence in warnings))
+    if found.changed:
+        parts.append(_comparisons(found.changed))
+        if any(not c.clear and not c.exact for c in found.changed):
+            parts.append(f"<sub>{escape(words.NOT_CLEAR)}</sub>")
+    if found.undecided:
+        parts += [f"**Undecided ({len(found.undecided)})**", _undecided(found.undecided)]
+    if found.failed:
+        parts += [f"**Failed ({len(found.failed)})**", _failed(found.failed)]
+    if found.same:
+        title = f"Same within ±{quantities.percent(report.margin)}: {len(found.same)}"
+        parts.append(_details(title, _comparisons(found.same)))
+    parts.append(_details("How it was measured", _settings(report)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _comparisons(comparisons: Sequence[Comparison]) -> str:
+    rows = ([*_numbers(c), f"{_MARKS.get(c.verdict, '')}{escape(words.verdict(c))}"] for c in comparisons)
+    return _table(["benchmark", "base", "head", "ratio", "verdict"], "lrrll", rows)
+
+
+# A mark beside the word, so that a regression is seen when a long table is skimmed.
+_MARKS = {Verdict.FASTER: "▼ ", Verdict.SLOWER: "▲ "}
+
+
+def _numbers(c: Comparison) -> list[str]:
+    return [code(c.key), *(escape(value) for value in words.values(c)), words.ratio(c)]
+
+
+def _undecided(comparisons: Sequence[Comparison]) -> str:
+    rows = ([*_numbers(c), words.to_settle(c)] for c in comparisons)
+    return _table(["benchmark", "base", "head", "ratio", "to settle it"], "lrrll", rows)
+
+
+def _failed(comparisons: Sequence[Comparison]) -> str:
+    parts = [_table(["benchmark", "reason"], "ll", ([code(c.key), code(words.failure(c))] for c in comparisons))]
+    for c in comparisons:
+        if c.failure is not None and c.failure.detail:
+            parts.append(_details(f"Output of {_element(c.key)}", _fence(c.failure.detail)))
+    return "\n\n".join(parts)
+
+
+def _settings(report: Report) -> str:
+    lines = [
+        f"base: {code(words.arm(report.base))}",
+        f"head: {code(words.arm(report.head))}",
+        *(f"they differ in {code(words.difference(d, limit=200))}" for d in report.differences),
+        f"machine: {escape(words.machine(report.machine))}",
+        f"run: {code(report.run)}, {escape(words.effort(report))}",
+        escape(words.scope(report)),
+    ]
+    for sentence, about in words.grouped(tuple(report.comparisons)):
+        lines.append(f"{', '.join(code(c.key) for c in about)}: {escape(sentence)}")
+    return "\n".join(f"- {line}" for line in lines) + "\n\nTo repeat it:\n\n" + _fence(report.command)
+
+
+def _table(names: list[str], sides: str, rows: Iterable[list[str]]) -> str:
+    lines = [names, ["--:" if side == "r" else "---" for side in sides], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _details(title: str, content: str) -> str:
+    # The title stands in a block of HTML, where Markdown is not read.
+    return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"
+
+
+def code(text: str) -> str:
+    """Text as inline code on one line, safe inside a table.
+
+    Markdown has no escapes inside backticks, and renderers disagree about a backslash before a pipe; a text
+    with any of these is written as an HTML element with entities instead.
+    """
+    flat = " ".join(text.split())
+    if not flat or not re.search(r"[`|\\<>&]", flat):
+        return f"`{flat}`" if flat else ""
+    return _element(flat)
+
+
+def _element(text: str) -> str:
+    flat = html.escape(" ".join(text.split()), quote=False)
+    return f"<code>{re.sub(_MARKUP, lambda mark: f'&#{ord(mark[0])};', flat)}</code>"
+
+
+_MARKUP = r"[`|\\*_\[\]~@]"
+
+
+def escape(text: str) -> str:
+    """Text on one line in which nothing is Markdown, HTML or the end of a table's cell."""
+    flat = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(_MARKUP, lambda mark: f"&#{ord(mark[0])};" if mark[0] in "|@" else "\\" + mark[0], flat)
+
+
+def _fence(text: str) -> str:
+    """A code block whose fence is longer than any run of backticks in the text."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text.rstrip()}\n{fence}"

@@ -1,0 +1,92 @@
+"""Numbers as people read them: times, sizes, ratios, durations. Scaling happens here and nowhere before."""
+
+from __future__ import annotations
+
+import math
+
+_TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_SIZES = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+
+
+def value(number: float | None, unit: str, *, full: bool = False) -> str:
+    """A measured value with its unit: ``7.10 ms``, ``16.0 MiB``, ``12 objects``; ``–`` for None.
+
+    Times come in seconds, sizes in bytes; three significant digits. `full` gives a whole number to its last
+    digit, for counts whose smallest difference matters.
+    """
+    if number is None or not math.isfinite(number):
+        return "–"
+    if full and float(number).is_integer():
+        return f"{number:,.0f} {'B' if unit == 'bytes' else unit}".rstrip()
+    if unit in ("s", "seconds"):
+        return _scaled(number, _TIMES)
+    if unit == "bytes":
+        return _scaled(number, _SIZES) if abs(number) >= 1024 else f"{number:.0f} B"
+    return f"{number:,.6g} {unit}".rstrip()
+
+
+def _scaled(number: float, scales: tuple[tuple[float, str], ...]) -> str:
+    for size, prefix in scales:
+        # 0.9995 and above rounds to 1.00, which belongs to the larger unit.
+        if abs(number) >= 0.9995 * size:
+            return f"{_three(number / size)} {prefix}"
+    size, prefix = scales[-1]
+    return f"{_three(number / size)} {prefix}"
+
+
+def _three(number: float) -> str:
+    """Three significant digits without an exponent."""
+    if number == 0:
+        return "0"
+    whole = math.floor(math.log10(abs(number)))
+    if round(abs(number), 2 - whole) >= 10 ** (whole + 1):
+        whole += 1
+    return f"{number:,.{max(0, 2 - whole)}f}"
+
+
+def factor(number: float) -> str:
+    """How many times, from 1 up: ``1.031x``, ``1.25x``, ``12.3x``, ``1,042x``; more digits near 1."""
+    if number >= 1e9:
+        return f"{number:.0e}x"
+    decimals = 3 if number < 1.1 else 2 if number < 10 else 1 if number < 100 else 0
+    return f"{number:,.{decimals}f}x"
+
+
+def ratio(number: float, low: float | None = None, high: float | None = None) -> str:
+    """Head ÷ base with its interval: ``1.031 [1.024, 1.038]``, ``1/1,042 [1/1,060, 1/1,025]``.
+
+    Below a tenth it is written as 1/n: a row of zeros hides the size of a change.
+    """
+    if low is None or high is None or low == high:
+        return _plain(number, 3)
+    decimals = 4 if 0 < high - low < 0.002 else 3
+    return f"{_plain(number, decimals)} [{_plain(low, decimals)}, {_plain(high, decimals)}]"
+
+
+def _plain(number: float, decimals: int) -> str:
+    if number <= 0:
+        return "0"
+    if number < 0.1:
+        return f"1/{_times(1 / number)}"
+    return f"{number:.{decimals}f}" if number < 10 else _times(number)
+
+
+def _times(number: float) -> str:
+    # The interval of very few blocks can reach anywhere.
+    return f"{number:.0e}" if number >= 1e9 else f"{number:,.0f}" if number >= 1000 else _three(number)
+
+
+def percent(share: float) -> str:
+    """A fraction in percent: ``1 %``, ``2.5 %``."""
+    return f"{100 * share:.3g} %"
+
+
+def duration(seconds: float) -> str:
+    """A stretch of time for people: ``0.4 s``, ``26 s``, ``6 min 12 s``, ``1 h 05 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

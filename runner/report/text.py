@@ -1,0 +1,209 @@
+"""A report for the terminal."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich import box
+from rich.console import Console, Group, JustifyMethod, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from runner.compare import Comparison, Report
+from runner.model import Verdict
+from runner.report import quantities, words
+from runner.report.sections import sections
+
+_STYLES = {
+    Verdict.FASTER: "green", Verdict.SLOWER: "bold red", Verdict.SAME: "", Verdict.UNDECIDED: "yellow",
+    Verdict.FAILED: "bold magenta",
+}
+_SIDES: tuple[JustifyMethod, ...] = ("right", "right", "left", "left")
+_INDENT = (0, 0, 0, 2)
+_NAME = 38
+_NAMES_SHOWN = 3
+
+
+def render(report: Report, *, verbose: bool = False, width: int = 100, color: bool = False) -> str:
+    """The report as text that is at most `width` columns wide, with ANSI colours if `color`.
+
+    `verbose` also lists the benchmarks that stayed the same, failures in full, and every benchmark's notices.
+    """
+    return print_to_text(_parts(report, verbose, width), width=width, color=color)
+
+
+def print_to_text(parts: Sequence[RenderableType], *, width: int, color: bool) -> str:
+    """What rich would print, as a string that depends on nothing but its arguments.
+
+    A `Text` with `no_wrap` keeps its lines whole, however wide.
+    """
+    stream = io.StringIO()
+    console = Console(
+        # The height is of no use but for this: without it, rich asks TERM for the width.
+        file=stream, width=width, height=100, force_terminal=color, color_system="standard" if color else None,
+        no_color=not color, markup=False, highlight=False, emoji=False, legacy_windows=False,
+    )
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, Text) and bool(part.no_wrap))
+    return "\n".join(line.rstrip() for line in stream.getvalue().rstrip("\n").split("\n")) + "\n"
+
+
+def _parts(report: Report, verbose: bool, width: int) -> list[RenderableType]:
+    found = sections(report)
+    parts: list[RenderableType] = [*_heading(report), Text()]
+    parts += [Padding(Text(line, style="bold"), _INDENT) for line in words.headline(report)]
+    if found.changed:
+        parts += _section(f"Changed ({len(found.changed)})", _comparisons(found.changed, width))
+        if any(not c.clear and not c.exact for c in found.changed):
+            parts.append(Text(words.NOT_CLEAR, style="dim"))
+    if found.undecided:
+        parts += _section(f"Undecided ({len(found.undecided)})", _undecided(found.undecided, width))
+    if found.failed:
+        parts += _section(f"Failed ({len(found.failed)})", _failed(found.failed, width, verbose))
+    if found.same:
+        parts += _same(report, found.same, width, verbose)
+    parts += [Text(), *_after(report, verbose)]
+    return parts
+
+
+def _heading(report: Report) -> list[RenderableType]:
+    rows = [("base", words.arm(report.base)), ("head", words.arm(report.head))]
+    asked = [words.difference(d, limit=60) for d in report.differences if d.asked]
+    if asked:
+        rows.append(("differ", "; ".join(asked)))
+    rows += [("machine", words.machine(report.machine)), ("run", f"{report.run}, {words.effort(report)}")]
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, text in rows:
+        grid.add_row(name, _text(text))
+    warnings = [n for n in words.warnings(report) if n.kind == "unasked-difference"]
+    return [grid, *(_warning(words.notice_text(notice)) for notice in warnings)]
+
+
+def _section(title: str, content: RenderableType) -> list[RenderableType]:
+    return [Text(), Text(title, style="bold"), content]
+
+
+def _comparisons(comparisons: Sequence[Comparison], width: int) -> RenderableType:
+    rows = [_Row(c.key, (*words.values(c), words.ratio(c), words.verdict(c)), _STYLES[c.verdict]) for c in comparisons]
+    return _table("verdict", rows, width)
+
+
+def _undecided(comparisons: Sequence[Comparison], width: int) -> RenderableType:
+    style = _STYLES[Verdict.UNDECIDED]
+    rows = [_Row(c.key, (*words.values(c), words.ratio(c), words.to_settle(c)), style) for c in comparisons]
+    return _table("to settle it", rows, width)
+
+
+class _Row(NamedTuple):
+    name: str
+    cells: tuple[str, str, str, str]
+    style: str
+    """Of the last cell."""
+
+
+def _table(last: str, rows: Sequence[_Row], width: int) -> RenderableType:
+    """A row a benchmark; where names would have less than `_NAME` columns, names have lines of their own."""
+    names = ("base", "head", "ratio", last)
+    sizes = [max(len(cells[i]) for cells in (names, *(row.cells for row in rows))) for i in range(4)]
+    sizes[3] = min(sizes[3], max(14, width // 4))
+    room = width - sum(sizes) - 2 * len(sizes)
+    if room < min(_NAME, max(len(row.name) for row in rows)):
+        return _stacked(names, rows, sizes, width)
+    table = plain_table()
+    table.add_column("benchmark", max_width=room, no_wrap=True)
+    for name, side in zip(names, _SIDES, strict=True):
+        table.add_column(name, justify=side, no_wrap=name != last, max_width=sizes[3] if name == last else None)
+    for row in rows:
+        table.add_row(fold(row.name, room), *map(_text, row.cells[:3]), _text(row.cells[3], row.style))
+    return table
+
+
+def _stacked(names: Sequence[str], rows: Sequence[_Row], sizes: Sequence[int], width: int) -> RenderableType:
+    heading = _numbers(names, "bold", sizes)
+    parts: list[RenderableType] = [Text("benchmark", style="bold"), Padding(heading, _INDENT), Rule(style="")]
+    for row in rows:
+        parts += [fold(row.name, width), Padding(_numbers(row.cells, row.style, sizes), _INDENT)]
+    return Group(*parts)
+
+
+def _numbers(cells: Sequence[str], style: str, sizes: Sequence[int]) -> Table:
+    """One row's numbers, in columns that are as wide as in every other row."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for side, size in zip(_SIDES[:3], sizes[:3], strict=True):
+        grid.add_column(justify=side, width=size, no_wrap=True)
+    grid.add_column()
+    grid.add_row(*map(_text, cells[:3]), _text(cells[3], style))
+    return grid
+
+
+def _failed(comparisons: Sequence[Comparison], width: int, verbose: bool) -> Table:
+    table = plain_table()
+    table.add_column("benchmark", max_width=width // 2, no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    for c in comparisons:
+        reason = _text(words.failure(c), _STYLES[Verdict.FAILED])
+        if verbose and c.failure is not None and c.failure.detail:
+            reason = Text("\n").join([reason, _text(c.failure.detail.rstrip(), "dim")])
+        table.add_row(fold(c.key, width // 2), reason)
+    return table
+
+
+def _same(report: Report, same: Sequence[Comparison], width: int, verbose: bool) -> list[RenderableType]:
+    title = f"Same within ±{quantities.percent(report.margin)} ({len(same)})"
+    if verbose:
+        return _section(title, _comparisons(same, width))
+    tiny = sum(c.tiny for c in same)
+    real = f"{tiny} of them with a difference that is real but tiny; " if tiny else ""
+    return [Text(), Text.assemble((title, "bold"), f": {real}-v lists them")]
+
+
+def _after(report: Report, verbose: bool) -> list[RenderableType]:
+    parts: list[RenderableType] = [Text(words.scope(report), style="dim")]
+    parts += [_warning(words.notice_text(n)) for n in words.warnings(report) if n.kind != "unasked-difference"]
+    for sentence, about in words.grouped(tuple(report.comparisons)):
+        shown = about if verbose else about[:_NAMES_SHOWN]
+        more = f" and {len(about) - len(shown)} more" if len(about) > len(shown) else ""
+        parts.append(_warning(f"{', '.join(c.key for c in shown)}{more}: {sentence}"))
+    parts.append(_text(f"Run folder: {report.folder}", "dim"))
+    return parts
+
+
+def _warning(sentence: str) -> RenderableType:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(style="yellow", no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row("!", _text(" ".join(sentence.split())))
+    return grid
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Text of the run's, in which a benchmark's output cannot speak to the terminal."""
+    return Text(re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text), style=style)
+
+
+def plain_table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+
+
+def fold(name: str, width: int) -> Text:
+    """A benchmark's name on as many lines as it needs, broken after dots and before its parameters."""
+    pieces = re.findall(r"\([^,]*,?|\s?[^.(,]+[.,]?|.", " ".join(name.split()))
+    lines = [""]
+    for piece in pieces:
+        if lines[-1] and len(lines[-1]) + len(piece) > width:
+            lines.append("  ")
+            piece = piece.lstrip()
+        while len(lines[-1]) + len(piece) > width:
+            room = width - len(lines[-1])
+            lines[-1] += piece[:room]
+            piece = piece[room:]
+            lines.append("  ")
+        lines[-1] += piece
+    return _text("\n".join(lines))

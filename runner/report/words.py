@@ -1,0 +1,267 @@
+"""Every sentence of a report, so that all formats say the same thing in the same words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from runner.compare import Comparison, Report
+from runner.model import Arm, Difference, Metric, Mode, Notice, Settings, Verdict
+from runner.report import quantities
+
+Numbers = Mapping[str, Any]
+
+_PLAIN = {verdict: str(verdict.value) for verdict in Verdict}
+NOT_CLEAR = "not clear: a difference, but its interval reaches inside the margin"
+
+
+def headline(report: Report) -> tuple[str, str]:
+    """The two lines that a tired person reads: how many changed, and by how much over all."""
+    timed = [c for c in report.comparisons if c.metric is Metric.TIME]
+    counted = [c for c in report.comparisons if c.metric is not Metric.TIME]
+    if not timed:
+        return _tally(counted, report.margin, ("uses less in", "more in")), _mean(report)
+    first = _tally(timed, report.margin, ("is faster in", "slower in"))
+    if not counted:
+        return first, _mean(report)
+    return first, f"{_mean(report)}; memory and counts: {_short_tally(counted)}"
+
+
+def _tally(comparisons: list[Comparison], margin: float, words: tuple[str, str]) -> str:
+    count = {verdict: sum(c.verdict is verdict for c in comparisons) for verdict in Verdict}
+    parts = [
+        f"head {words[0]} {count[Verdict.FASTER]} of {len(comparisons)}",
+        f"{words[1]} {count[Verdict.SLOWER]}",
+        f"same within ±{quantities.percent(margin)} in {count[Verdict.SAME]}",
+        f"undecided in {count[Verdict.UNDECIDED]}",
+    ]
+    if count[Verdict.FAILED]:
+        parts.append(f"failed in {count[Verdict.FAILED]}")
+    return ", ".join(parts)
+
+
+def _short_tally(comparisons: list[Comparison]) -> str:
+    count = {verdict: sum(c.verdict is verdict for c in comparisons) for verdict in Verdict}
+    parts = [f"less in {count[Verdict.FASTER]} of {len(comparisons)}", f"more in {count[Verdict.SLOWER]}"]
+    rest = ((Verdict.SAME, "same"), (Verdict.UNDECIDED, "undecided"), (Verdict.FAILED, "failed"))
+    parts += [f"{word} in {count[verdict]}" for verdict, word in rest if count[verdict]]
+    return ", ".join(parts)
+
+
+def _mean(report: Report) -> str:
+    mean = report.mean
+    if mean is None:
+        return "no timing has a ratio, so there is no mean"
+    over = f"over {mean.count} timing{'s' * (mean.count != 1)}"
+    if mean.low <= 1 <= mean.high:
+        return f"geometric mean {quantities.ratio(mean.ratio, mean.low, mean.high)} {over}: no difference shown"
+    slower = mean.ratio > 1
+    ends = (mean.ratio, mean.low, mean.high) if slower else (1 / mean.ratio, 1 / mean.high, 1 / mean.low)
+    times, low, high = map(quantities.factor, ends)
+    return f"geometric mean {times} {'slower' if slower else 'faster'} [{low}, {high}] {over}"
+
+
+def verdict(comparison: Comparison) -> str:
+    """A verdict in words: ``1.07x slower``, ``more, from 0``, ``same (tiny but real)``."""
+    c = comparison
+    if c.verdict in (Verdict.FASTER, Verdict.SLOWER):
+        return change(c) if c.clear or c.exact else f"{change(c)} (not clear)"
+    if c.verdict is Verdict.SAME:
+        return "same (tiny but real)" if c.tiny else "same (exact)" if c.exact else "same"
+    return _PLAIN[c.verdict]
+
+
+def change(comparison: Comparison) -> str:
+    """Size and direction of a change; *less* and *more* for what is not a time."""
+    c = comparison
+    timed = c.metric is Metric.TIME
+    word = ("faster" if timed else "less") if c.verdict is Verdict.FASTER else ("slower" if timed else "more")
+    if c.ratio is None:
+        return f"{word}, from {quantities.value(c.base_value, c.unit, full=True)}"
+    if c.ratio <= 0:
+        return f"{word}, down to {quantities.value(c.head_value, c.unit, full=True)}"
+    times = max(c.ratio, 1 / c.ratio)
+    if c.exact and times < 1.01 and c.base_value is not None and c.head_value is not None:
+        return f"{quantities.value(abs(c.head_value - c.base_value), c.unit, full=True)} {word}"
+    return f"{quantities.factor(times)} {word}"
+
+
+def values(comparison: Comparison) -> tuple[str, str]:
+    """Base's and head's value per call, scaled; to the last digit where two counts would look alike and are not."""
+    c = comparison
+    base, head = quantities.value(c.base_value, c.unit), quantities.value(c.head_value, c.unit)
+    if c.exact and base == head and c.base_value != c.head_value:
+        return quantities.value(c.base_value, c.unit, full=True), quantities.value(c.head_value, c.unit, full=True)
+    return base, head
+
+
+def ratio(comparison: Comparison) -> str:
+    """Head ÷ base with its interval; ``–`` where there is none."""
+    c = comparison
+    return "–" if c.ratio is None else quantities.ratio(c.ratio, *((None, None) if c.exact else (c.low, c.high)))
+
+
+def to_settle(comparison: Comparison) -> str:
+    """What would settle an undecided benchmark: blocks in all, and about how much more machine time."""
+    c = comparison
+    if c.needed is None:
+        return f"cannot be said from {_blocks(c.blocks)}"
+    if c.blocks == 0:
+        return f"{_blocks(c.needed)}; none so far"
+    seconds = max(0, c.needed - c.blocks) * c.machine_seconds / c.blocks
+    if seconds == 0:
+        return f"{_blocks(c.blocks)} were not enough"
+    return f"about {_blocks(c.needed)} in all, {quantities.duration(seconds)} more"
+
+
+def _blocks(count: int) -> str:
+    return f"{count} block" if count == 1 else f"{count} blocks"
+
+
+def failure(comparison: Comparison) -> str:
+    """Why a benchmark failed, and in which arm."""
+    problem = comparison.failure
+    if problem is None:
+        return "failed; no reason was recorded"
+    return f"{problem.arm.value}: {problem.reason}" if problem.arm is not None else problem.reason
+
+
+def settings(chosen: Settings) -> str:
+    """How a benchmark was measured, in one line."""
+    base, head = chosen.calls[Arm.BASE], chosen.calls[Arm.HEAD]
+    calls = f"{base:,}" if base == head else f"{base:,} (base) and {head:,} (head)"
+    if chosen.mode is Mode.SHARED:
+        what = f"a common stretch of {quantities.value(chosen.window, 's')}, calls timed together: {calls}"
+    else:
+        what = f"{chosen.cycles:,} cycles a block, calls in a slice: {calls}"
+    return f"{chosen.mode.value}; {what}; warm-up {quantities.value(chosen.warmup, 's')} in each arm"
+
+
+def scope(report: Report) -> str:
+    """What the verdicts are about."""
+    if report.scope == "binary":
+        return notice_text(Notice(kind="layout"))
+    return (f"Scope {report.scope}: every block linked both arms anew in a random order, so that the verdicts are "
+            "about the source and not about one layout of the code.")
+
+
+def arm(facts: Mapping[str, Any]) -> str:
+    """One arm's interpreter: ``cpython@3.13.5+nocow (CPython 3.13.5)``."""
+    name = {"cpython": "CPython", "pypy": "PyPy"}.get(str(facts.get("implementation", "cpython")), "Python")
+    return f"{facts.get('spec', '?')} ({name} {facts.get('version', '?')})"
+
+
+def difference(found: Difference, *, limit: int | None = None) -> str:
+    """One thing in which the builds differ: ``edits: nocow → none``; each side cut to `limit` characters."""
+    return f"{found.what}: {_side(found.base, limit)} → {_side(found.head, limit)}"
+
+
+def _side(text: str, limit: int | None) -> str:
+    flat = " ".join(text.split()) or "none"
+    return flat if limit is None or len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def machine(facts: Mapping[str, Any]) -> str:
+    """The machine in one line; what is not known is left out."""
+    cores, kernel = facts.get("cores"), facts.get("kernel")
+    parts = [
+        str(facts.get("cpu") or "unknown CPU"),
+        f"{cores} core{'s' * (cores != 1)}" if cores else "",
+        str(facts.get("os") or ""),
+        f"kernel {kernel}" if kernel else "",
+    ]
+    if "pinned" in facts:
+        pinned = facts["pinned"]
+        parts.append("not pinned to a CPU" if pinned is None else f"measured on CPU {pinned}")
+    return ", ".join(part for part in parts if part)
+
+
+def effort(report: Report) -> str:
+    """How long it took, when, and how much of it was measuring."""
+    begun = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(report.started))
+    share = f"{100 * report.measured_share:.0f} %"
+    return f"{begun}, {quantities.duration(report.seconds)} of measuring, {share} of it in measured slices"
+
+
+def warnings(report: Report) -> list[Notice]:
+    """The report's own notices, with a notice for each difference that nobody asked for; none twice.
+
+    The notice about code layout is left to `scope`, which always says it.
+    """
+    unasked = [
+        Notice(kind="unasked-difference", numbers={"what": d.what, "base": d.base, "head": d.head})
+        for d in report.differences if not d.asked
+    ]
+    kept: dict[str, Notice] = {}
+    for notice in [*report.notices, *unasked]:
+        if notice.kind != "layout":
+            kept.setdefault(notice_text(notice), notice)
+    return list(kept.values())
+
+
+def grouped(comparisons: tuple[Comparison, ...]) -> Iterator[tuple[str, list[Comparison]]]:
+    """The benchmarks' own notices: each sentence once, with the benchmarks that it is about."""
+    groups: dict[str, list[Comparison]] = {}
+    for comparison in comparisons:
+        for notice in comparison.notices:
+            groups.setdefault(notice_text(notice), []).append(comparison)
+    yield from groups.items()
+
+
+def notice_text(notice: Notice) -> str:
+    """The sentence for a notice. A kind without one, or without its numbers, is printed as it is: never dropped."""
+    sentence = _NOTICES.get(notice.kind)
+    if sentence is not None:
+        try:
+            return sentence(notice.numbers)
+        except (KeyError, TypeError, ValueError):
+            pass
+    name = notice.kind.replace("-", " ")
+    numbers = ", ".join(f"{key} {number}" for key, number in notice.numbers.items())
+    return f"{name}: {numbers}" if numbers else name
+
+
+_NOTICES: Mapping[str, Callable[[Numbers], str]] = {
+    "steal": lambda n: (
+        f"other guests of the host took {quantities.percent(n['share'])} of this CPU's time meanwhile; "
+        "a quieter hour gives narrower intervals"),
+    "layout": lambda n: (
+        "Scope binary: the verdicts are about these two files. Code layout is not controlled: differences of up "
+        "to a few percent may come from layout alone."),
+    "same-file": lambda n: (
+        "Base and head are the same file: this is an A/A comparison, and every change that it shows is a false alarm."),
+    "same-content": lambda n: (
+        "Base and head are copies of the same file: this is an A/A comparison unless what they load differs, and "
+        "every change that it shows is a false alarm."),
+    "unasked-difference": lambda n: (
+        f"The builds differ in {n['what']}, which was not asked for: {_side(str(n['base']), 120)} in base, "
+        f"{_side(str(n['head']), 120)} in head."),
+    "unpinned": lambda n: (
+        "The processes were not pinned to a CPU, so the arms may have run on different ones; trust small "
+        "differences less."),
+    "one-cpu": lambda n: (
+        "There is one CPU for everything: the parent shares it with what it measures, which costs precision. "
+        "Give the run a second CPU."),
+    "sibling": lambda n: (
+        "The measured CPU shares its core with another one (SMT), whose work disturbs it. Keep the sibling idle or "
+        "switch SMT off."),
+    "quota": lambda n: (
+        f"The control group allows {n['cpus']:.3g} CPUs, so the kernel may stop what is measured at any moment. "
+        "Raise cpu.max."),
+    "from-zero": lambda n: f"base is {n['base']:g}, so there is no ratio to head's {n['head']:g}",
+    "interrupted": lambda n: (
+        f"The run was interrupted with {n['done']} of {n['total']} benchmarks settled. To go on: {n['resume']}"),
+    "few-cycles": lambda n: f"only {n['cycles']:g} cycles in a block, so a single block says little",
+    "budget": lambda n: (
+        f"The budget ended with {n['undecided']} undecided. Give a larger --budget, or none, to settle them."),
+    "unequal-calls": lambda n: (
+        f"the arms did unequal numbers of calls in a slice ({n['base']:,} and {n['head']:,}), because their speeds "
+        "are far apart"),
+    "macos": lambda n: (
+        "macOS cannot pin a process to a CPU; take verdicts on small differences as hints and confirm them on Linux."),
+    "torn-line": lambda n: "The last line of blocks.jsonl was torn off in mid-write and is not counted.",
+    "suite-problem": lambda n: f"The suite has a problem: {n['text']}",
+    "busy": lambda n: (
+        f"Other programs kept the machine busy (load {n['load']:.3g}); stop them, or expect wider intervals."),
+}

@@ -1,0 +1,103 @@
+"""Ordinary commands: compilers, apt-get, git. Measured processes do not go through here (see `execute`)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.errors import MachineError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a command ended."""
+
+    code: int
+    """Exit code; negative: the signal that ended it."""
+    output: str
+    """Standard output and standard error together, as they came; empty where a log file took them."""
+    timed_out: bool
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    log: Path | None = None,
+    tick: Callable[[], None] | None = None,
+) -> Result:
+    """Run a command to its end and return how it ended; never raises for a non-zero exit code.
+
+    The command gets a process group of its own, which is killed when the time limit (seconds) passes or
+    when this call is left by an exception, so that nothing keeps running behind the caller's back.
+    `log` receives the output (appended); `tick` is called about five times a second while waiting.
+
+    Raises MachineError when the command does not exist or may not be run.
+    """
+    words = [str(word) for word in command]
+    read_end: int | None = None
+    if log is not None:
+        sink = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    else:
+        # A memory file, not a pipe: no reader thread, and no dead end when a grandchild keeps it open.
+        sink = read_end = os.memfd_create("output") if hasattr(os, "memfd_create") else _temporary_file()
+    try:
+        try:
+            process = subprocess.Popen(
+                words, cwd=cwd, env=None if env is None else dict(env), stdin=subprocess.DEVNULL,
+                stdout=sink, stderr=sink, start_new_session=True,
+            )
+        except OSError as error:
+            raise MachineError(f"cannot run {words[0]}: {error.strerror or error}") from error
+        try:
+            timed_out = _wait(process, timeout, tick)
+        finally:
+            _end(process)
+        output = ""
+        if read_end is not None:
+            os.lseek(read_end, 0, os.SEEK_SET)
+            with os.fdopen(os.dup(read_end), "rb") as stream:
+                output = stream.read().decode("utf-8", "replace")
+        return Result(code=process.returncode, output=output, timed_out=timed_out)
+    finally:
+        os.close(sink)
+
+
+def _temporary_file() -> int:
+    import tempfile
+
+    descriptor, name = tempfile.mkstemp()
+    Path(name).unlink()
+    return descriptor
+
+
+def _wait(process: subprocess.Popen[bytes], timeout: float | None, tick: Callable[[], None] | None) -> bool:
+    end = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = None if end is None else end - time.monotonic()
+        if left is not None and left <= 0:
+            return True
+        pause = 0.2 if tick is not None else left
+        if left is not None and pause is not None:
+            pause = min(pause, left)
+        try:
+            process.wait(pause)
+            return False
+        except subprocess.TimeoutExpired:
+            if tick is not None:
+                tick()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -1,0 +1,116 @@
+"""Blocks to arrays: what one block contributes to its benchmark's estimate, and the rule applied to blocks.
+
+The reductions are those of docs/method.md section 3; the unit of replication is the block, whatever the
+number of slices in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, median
+
+import numpy as np
+
+from runner.model import Arm, Block, Metric, Mode, Verdict
+from runner.stats.decide import Judgement, judge, judge_exact
+from runner.stats.paired import Array
+
+NANOSECONDS = 1e-9
+
+
+def scored(blocks: Sequence[Block]) -> list[Block]:
+    """The blocks that count: neither calibrations nor failed ones; same order."""
+    return [block for block in blocks if block.index >= 0 and block.failure is None]
+
+
+def defect(metric: Metric, blocks: Sequence[Block]) -> str | None:
+    """Why the scored blocks have no log ratios, in words; None when they have.
+
+    Counts that are exact are compared as numbers, and need no log ratio: ask `judge_blocks` for those.
+    """
+    for block in scored(blocks):
+        for arm, numbers in (("base", block.base), ("head", block.head)):
+            if not numbers:
+                return f"block {block.index} has no counted value in {arm}"
+            for number in numbers:
+                if not math.isfinite(number):
+                    return f"block {block.index} has a value in {arm} that is not a finite number"
+                if number <= 0:
+                    return f"block {block.index} has the value {number:g} in {arm}: only values above 0 have a ratio"
+        paired = metric is not Metric.TIME or block.settings.mode is Mode.TURNS
+        if paired and len(block.base) != len(block.head):
+            return f"block {block.index} has {len(block.base)} values in base and {len(block.head)} in head"
+    return None
+
+
+def log_ratios(metric: Metric, blocks: Sequence[Block]) -> Array:
+    """One natural log of head ÷ base per scored block, in measured order; read-only.
+
+    `turns`: median over the cycles of the log of the cycle's ratio, per call. `shared`: log of the ratio
+    of mean CPU time per counted call. `adjacent`: log of the ratio of median times, per call. Memory and
+    tracked values: log of the ratio of the one value. Raises ValueError when there is a `defect`.
+    """
+    problem = defect(metric, blocks)
+    if problem is not None:
+        raise ValueError(problem)
+    return frozen([_log_ratio(metric, block) for block in scored(blocks)])
+
+
+def _log_ratio(metric: Metric, block: Block) -> float:
+    if metric is Metric.TIME and block.settings.mode is Mode.TURNS:
+        # The median of the cycles' ratios, not the ratio of medians: a cycle's slices share their moment.
+        slices: float = median((np.log(block.head) - np.log(block.base)).tolist())
+        calls = block.settings.calls
+        return slices - (math.log(calls[Arm.HEAD]) - math.log(calls[Arm.BASE]))
+    return math.log(_value(metric, block, Arm.HEAD)) - math.log(_value(metric, block, Arm.BASE))
+
+
+def values(metric: Metric, blocks: Sequence[Block], arm: Arm) -> Array:
+    """One arm's value per scored block, in measured order; read-only. Seconds per call for time.
+
+    Mean over the counted calls in `shared`, median over the slices otherwise; memory and tracked values as
+    they are. Raises ValueError for a block without values.
+    """
+    return frozen([_value(metric, block, arm) for block in scored(blocks)])
+
+
+def _value(metric: Metric, block: Block, arm: Arm) -> float:
+    numbers = block.base if arm is Arm.BASE else block.head
+    if not numbers:
+        raise ValueError(f"block {block.index} has no counted value in {arm.value}")
+    # Totals over calls, not medians, in `shared`: the median call misses what the scheduler did to the rest.
+    shared = block.settings.mode is Mode.SHARED
+    value = float(fmean(numbers) if shared else median(numbers))
+    if metric is not Metric.TIME:
+        return value
+    # In `shared` a number is one call already.
+    return value * NANOSECONDS / (1 if shared else block.settings.calls[arm])
+
+
+def judge_blocks(metric: Metric, blocks: Sequence[Block], margin: float, tests: int = 1) -> Judgement:
+    """Judge one benchmark by its blocks, in measured order: the rule that stops and the rule that decides.
+
+    `margin` (a log) and `tests` are as in `judge`. Calibrations are not scored. A tracked value is compared as a number
+    where it is exact. Where no verdict can ever come (a failed block, a `defect`), the judgement is
+    UNDECIDED and settled; the report says why.
+    """
+    usable = scored(blocks)
+    if not any(block.failure for block in blocks):
+        if metric is Metric.TRACK and all(block.base and block.head for block in usable):
+            exact = judge_exact(values(metric, usable, Arm.BASE), values(metric, usable, Arm.HEAD), margin)
+            if exact is not None:
+                return exact
+        if defect(metric, usable) is None:
+            return judge(log_ratios(metric, usable), margin, tests)
+    return Judgement(
+        verdict=Verdict.UNDECIDED, clear=False, tiny=False, estimate=None, low=None, high=None, look=None,
+        p=None, p_same=None, needed=None, settled=True,
+    )
+
+
+def frozen(numbers: list[float]) -> Array:
+    """A read-only array of these numbers."""
+    array = np.array(numbers, dtype=np.float64)
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,281 @@
+"""The rule: log ratios in, verdict out. It says when to stop sampling, and what may be claimed.
+
+One benchmark is judged at planned looks. The error .05 is divided among them, so that whatever makes
+the sampling stop, all intervals of a benchmark hold together with probability .95 (union bound). Over a
+suite, changes are one family and claims of sameness another; in each the false discovery rate is held
+at q, and every claim is shown with the interval at which it was made. docs/method.md has the table.
+
+Sources: Benjamini & Hochberg 1995; Benjamini & Yekutieli 2005 (intervals after selection); Schuirmann
+1987 (two one-sided tests).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import false_discovery_control
+
+from runner.model import Verdict
+from runner.stats.paired import (
+    Array,
+    Estimate,
+    degrees,
+    interval,
+    p_outside,
+    p_value,
+    quantile,
+    trimmed,
+    unit_se,
+)
+
+LOOKS = (8, 14, 24, 40)
+"""Numbers of blocks at which a benchmark is judged."""
+ALPHAS = (0.005, 0.010, 0.015, 0.020)
+"""Error that each look may make."""
+TOTAL = 0.05
+"""Error of all looks together: the sum of ALPHAS."""
+WEIGHTS = (0.1, 0.2, 0.3, 0.4)
+"""ALPHAS as shares of TOTAL."""
+EXACT_BLOCKS = 3
+"""Blocks in which a count must repeat itself to be compared as a number."""
+FARTHEST = 4000
+"""Blocks beyond which `needed` is not told: nobody will run them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What the blocks so far say of one benchmark. Estimates and limits are natural logs of head ÷ base."""
+
+    verdict: Verdict
+    """Never FAILED: that is not for numbers to say."""
+    clear: bool
+    """FASTER or SLOWER, and the whole interval is outside the margin."""
+    tiny: bool
+    """SAME, and yet 0 is outside the interval."""
+    estimate: Estimate | None
+    """None for fewer than two blocks, and for exact values of which one is not positive."""
+    low: float | None
+    high: float | None
+    """Interval at the error of the look (of the first look when it has not been reached)."""
+    look: int | None
+    """Blocks that the judgement rests on; None below the first look."""
+    p: float | None
+    """Of the hypothesis of no difference, for all looks together; None below the first look, and when exact."""
+    p_same: float | None
+    """Of the hypothesis of a difference of the margin or more, likewise."""
+    needed: int | None
+    """UNDECIDED only: blocks in all that settle it if estimate and spread stay; None: over `FARTHEST`, or unknown."""
+    settled: bool
+    """Sampling stops here."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether counts were compared as numbers, without a test."""
+        return self.look is not None and self.p is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteJudgement:
+    """One benchmark's judgement among the others of its suite."""
+
+    judgement: Judgement
+    """Verdict, clear, tiny, interval and needed as the whole suite allows them; the rest as it was alone."""
+    q: float | None
+    """Benjamini-Hochberg adjusted `p`: the smallest false discovery rate at which a difference is reported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A row of the decision table."""
+
+    verdict: Verdict
+    clear: bool
+    tiny: bool
+
+
+def read(low: float, high: float, margin: float) -> Reading:
+    """The decision table: what an interval on the log scale says, given a margin on the same scale."""
+    apart = low > 0 or high < 0
+    if -margin < low and high < margin:
+        return Reading(verdict=Verdict.SAME, clear=False, tiny=apart)
+    if not apart:
+        return Reading(verdict=Verdict.UNDECIDED, clear=False, tiny=False)
+    verdict = Verdict.SLOWER if low > 0 else Verdict.FASTER
+    return Reading(verdict=verdict, clear=low >= margin or high <= -margin, tiny=False)
+
+
+def judge(d: Array, margin: float, tests: int = 1) -> Judgement:
+    """Judge one benchmark by its log ratios, in measured order, at the planned looks.
+
+    The looks are taken in order up to the first that settles the benchmark (SAME, a clear difference, or
+    the last look), and later values are ignored: who samples on after that cannot change the verdict.
+    `margin` is the smallest change that matters, as a log: log1p(0.01) for 1 %. `tests` is the number of
+    benchmarks that are judged together. It bears on stopping alone: a difference settles a benchmark only
+    if it would be clear as the only one in its suite, at error a_k / tests, so that `suite` never takes
+    back a difference for which sampling has stopped early.
+
+    p is min(1, min over looks of p_k / w_k), which is valid under any stopping rule (union bound).
+
+    Raises ValueError for values that are not finite or not 1-D, for a margin that is not above 0,
+    and for tests below 1.
+    """
+    if d.ndim != 1 or not np.isfinite(d).all():
+        raise ValueError("log ratios must be a 1-D array of finite values")
+    if tests < 1:
+        raise ValueError(f"tests must be 1 or more, not {tests}")
+    if not (0 < margin < math.inf):
+        raise ValueError(f"the margin must be above 0 and finite, not {margin}")
+    if d.size < LOOKS[0]:
+        return _early(d, margin)
+    p = p_same = 1.0
+    for look, alpha, weight in zip(LOOKS, ALPHAS, WEIGHTS, strict=True):
+        estimate = trimmed(d[:look])
+        low, high = interval(estimate, alpha)
+        reading = read(low, high, margin)
+        p = min(p, p_value(estimate) / weight)
+        p_same = min(p_same, p_outside(estimate, margin) / weight)
+        clear = read(*interval(estimate, alpha / tests), margin).clear
+        settled = clear or reading.verdict is Verdict.SAME or look == LOOKS[-1]
+        if settled or d.size < LOOKS[LOOKS.index(look) + 1]:
+            break
+    undecided = reading.verdict is Verdict.UNDECIDED
+    return Judgement(
+        verdict=reading.verdict, clear=reading.clear, tiny=reading.tiny, estimate=estimate, low=low, high=high,
+        look=look, p=p, p_same=p_same, needed=_needed(estimate, margin) if undecided else None, settled=settled,
+    )
+
+
+def _early(d: Array, margin: float) -> Judgement:
+    estimate = trimmed(d) if d.size >= 2 else None
+    low, high = (None, None) if estimate is None else interval(estimate, ALPHAS[0])
+    return Judgement(
+        verdict=Verdict.UNDECIDED, clear=False, tiny=False, estimate=estimate, low=low, high=high, look=None,
+        p=None, p_same=None, needed=None if estimate is None else _needed(estimate, margin), settled=False,
+    )
+
+
+def judge_exact(base: Array, head: Array, margin: float) -> Judgement | None:
+    """Compare counts as numbers, without a test; None where they are not exact.
+
+    `base` and `head` are one value per block. They are exact when there are at least three, and each arm
+    repeats one value to the digit. Any difference is reported, and is clear when it is not inside the
+    margin (always, where one of the values is not positive and there is no ratio).
+    """
+    if base.size < EXACT_BLOCKS or np.ptp(base) != 0 or np.ptp(head) != 0:
+        return None
+    before, after = float(base[0]), float(head[0])
+    verdict = Verdict.SAME if after == before else Verdict.FASTER if after < before else Verdict.SLOWER
+    ratio = math.log(after / before) if before > 0 and after > 0 else None
+    estimate = None if ratio is None else Estimate(mean=ratio, se=0.0, df=base.size - 1, n=base.size)
+    return Judgement(
+        verdict=verdict, clear=after != before and (ratio is None or abs(ratio) >= margin), tiny=False,
+        estimate=estimate, low=ratio, high=ratio, look=base.size, p=None, p_same=None, needed=None, settled=True,
+    )
+
+
+def suite(
+    ds: Sequence[Array], margin: float, q: float = 0.05, tests: int | None = None
+) -> list[SuiteJudgement]:
+    """Judge the benchmarks of a suite together, each by its log ratios as in `judge`; same order.
+
+    `tests` is what the sampling was told (see `judge`); by default the number of benchmarks given. In each
+    of two families, of all benchmarks that reached a look, Benjamini-Hochberg at q selects R of m.
+
+    Differences (by p). A selected one is shown with its interval at error a_k·R/m, which holds the false
+    coverage rate of selected intervals at q, and stands if the decision table says the same of that
+    wider interval. One that was not selected becomes UNDECIDED, and is shown at a_k·(R + 1)/m, the error
+    at which it would have had to hold: there its interval at every look contains 0.
+
+    Sameness (by p_same, of those whose interval is inside the margin; the rest take part with p = 1). As
+    the test is one-sided and the interval two-sided, the error of the interval is min(a_k, 2·a_k·R/m) for
+    a selected one, which is inside the margin there too, and 2·a_k·(R + 1)/m for one that was not. While
+    half the suite is the same, this family takes nothing back.
+
+    What was UNDECIDED alone stays so. Raises ValueError as `judge` does, and for q outside (0, .05]: the
+    looks divide .05 among them.
+    """
+    # A larger q would select differences by a p that the intervals of the looks do not exclude.
+    if not (0 < q <= TOTAL):
+        raise ValueError(f"q must be above 0 and at most {TOTAL}, not {q}")
+    alone = [judge(d, margin, max(1, len(ds)) if tests is None else tests) for d in ds]
+    inside = [1.0 if j.p is not None and j.verdict is not Verdict.SAME else j.p_same for j in alone]
+    changes = _family([judgement.p for judgement in alone], q, sides=1)
+    sames = _family(inside, q, sides=2)
+    return [_among(*each, margin) for each in zip(alone, changes, sames, strict=True)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """A benchmark's place in one family."""
+
+    q: float | None
+    selected: bool
+    share: float
+    """Part of each look's error that a claim of this benchmark may use."""
+
+
+def _family(ps: Sequence[float | None], q: float, sides: int) -> list[_Place]:
+    """Benjamini-Hochberg over those that have a p-value; the others are not in the family.
+
+    `sides` is the two-sided error of an interval over the error of the test that it stands for.
+    """
+    tested = [p for p in ps if p is not None]
+    adjusted = iter(false_discovery_control(tested).tolist() if tested else ())
+    qs = [None if p is None else float(next(adjusted)) for p in ps]
+    rejected = sum(1 for value in qs if value is not None and value <= q)
+    scale = sides * q / TOTAL / max(1, len(tested))
+    places = []
+    for value in qs:
+        selected = value is not None and value <= q
+        share = 1.0 if value is None else min(1.0, scale * (rejected if selected else rejected + 1))
+        places.append(_Place(q=value, selected=selected, share=share))
+    return places
+
+
+def _among(alone: Judgement, change: _Place, same: _Place, margin: float) -> SuiteJudgement:
+    """What is left of one benchmark's judgement, given its places in the two families."""
+    if alone.look is None or alone.estimate is None:
+        return SuiteJudgement(judgement=alone, q=None)
+    place = same if alone.verdict is Verdict.SAME else change
+    share = 1.0 if alone.verdict is Verdict.UNDECIDED and not place.selected else place.share
+    low, high = interval(alone.estimate, share * ALPHAS[LOOKS.index(alone.look)])
+    reading = read(low, high, margin)
+    if not place.selected or reading.verdict is not alone.verdict:
+        # Never the other claim: what is inside the margin alone may stick out when widened, but a
+        # difference that nobody would have reported is not to be had by failing to show sameness.
+        reading = Reading(verdict=Verdict.UNDECIDED, clear=False, tiny=False)
+    undecided = reading.verdict is Verdict.UNDECIDED
+    judgement = replace(
+        alone, verdict=reading.verdict, clear=reading.clear, tiny=reading.tiny and change.selected, low=low, high=high,
+        needed=_needed(alone.estimate, margin, change.share, same.share) if undecided else None,
+    )
+    return SuiteJudgement(judgement=judgement, q=change.q)
+
+
+def _needed(estimate: Estimate, margin: float, change: float = 1.0, same: float = 1.0) -> int | None:
+    """Smallest number of blocks at which the estimate, with its present spread, would be a verdict.
+
+    A planned look that is still to come, or any number after the last look, at the last look's error;
+    None beyond `FARTHEST`. `change` and `same` are the shares of the error that the two claims may use.
+    """
+    deviation = estimate.se / unit_se(estimate.n)
+    sizes, widths = _widths(change)
+    found = abs(estimate.mean) > deviation * widths
+    found |= abs(estimate.mean) + deviation * _widths(same)[1] < margin
+    found &= sizes > estimate.n
+    return int(sizes[np.argmax(found)]) if found.any() else None
+
+
+@lru_cache(maxsize=256)
+def _widths(share: float) -> tuple[NDArray[np.int64], Array]:
+    """Numbers of blocks at which a verdict can fall, and half an interval's width there for a spread of 1."""
+    sizes = np.array([*LOOKS, *range(LOOKS[-1] + 1, FARTHEST + 1)])
+    alphas = np.full(sizes.size, ALPHAS[-1])
+    alphas[: len(ALPHAS)] = ALPHAS
+    df = np.array([float(degrees(n)) for n in sizes.tolist()])
+    return sizes, quantile(df, share * alphas) * [unit_se(n) for n in sizes.tolist()]

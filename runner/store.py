@@ -1,0 +1,230 @@
+"""The run folder: `manifest.json`, `blocks.jsonl`, `report.json`.
+
+Format history
+--------------
+lockstep.run/1  The manifest is `Manifest`; a line of blocks.jsonl is a `Block`, in measured order, integers in
+                nanoseconds. A calibration is a block with index -1. A torn last line is ignored on reading and
+                cut off before the next line is written.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from runner.errors import MachineError, UsageError
+from runner.model import Arm, Benchmark, Block, Difference, Interpreter, Notice
+
+SCHEMA = "lockstep.run/1"
+MANIFEST, BLOCKS, REPORT = "manifest.json", "blocks.jsonl", "report.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """A benchmark that only one arm has."""
+
+    benchmark: Benchmark
+    present: Arm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """All that was asked and found before the first block; written once, never changed."""
+
+    schema: str = SCHEMA
+    id: str
+    """Also the folder's name: UTC time and six random digits."""
+    created: float
+    """Seconds since the epoch."""
+    command: str
+    """A command line that repeats this run, the seed included."""
+    base: Interpreter
+    head: Interpreter
+    differences: tuple[Difference, ...]
+    suite: str
+    """The suite's folder, absolute."""
+    benchmarks: tuple[Benchmark, ...]
+    missing: tuple[Missing, ...]
+    scope: str
+    margin: float
+    """As a fraction: 0.01 is 1 %."""
+    budget: float | None
+    """Seconds of measuring, None: until every benchmark is settled."""
+    seed: int
+    memory_limit: int
+    """Bytes of address space that a worker may take."""
+    settings: Mapping[str, str]
+    """Settings forced by hand: ``{"mode": "turns"}``; empty for what calibration chooses."""
+    worker_cpu: int | None
+    machine: Mapping[str, str | int | float | bool | None]
+    versions: Mapping[str, str]
+    """Lockstep, Python, numpy and so on: the program that measured."""
+    notices: tuple[Notice, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run folder as it was read."""
+
+    folder: Path
+    manifest: Manifest
+    blocks: tuple[Block, ...]
+    """Measured order, calibrations (index -1) and failed blocks included."""
+    torn: bool
+    """The last line was torn off in mid-write and is not among the blocks."""
+
+
+_manifest = TypeAdapter(Manifest)
+_block = TypeAdapter(Block)
+
+
+def new_id(now: float) -> str:
+    """A run's id: UTC time, then six random hexadecimal digits."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)) + "-" + secrets.token_hex(3)
+
+
+def create(root: Path, manifest: Manifest) -> Path:
+    """Make the run's folder under `root` with its manifest and no blocks; return the folder."""
+    folder = root / manifest.id
+    with _disk(folder):
+        folder.mkdir(parents=True)
+        write_whole(folder / MANIFEST, _manifest.dump_json(manifest, indent=1).decode() + "\n")
+        (folder / BLOCKS).touch()
+    return folder
+
+
+@contextmanager
+def appending(folder: Path) -> Iterator[Callable[[Block], None]]:
+    """Give a function that makes a block durable: when it returns, the line is on disk.
+
+    Holds a lock on the file, so that a run is never continued twice at once. Raises MachineError when
+    another process holds it, and when the disk is full; then the file ends with the last whole line.
+    """
+    path = folder / BLOCKS
+    with _disk(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise MachineError(f"{folder} is being measured by another process; wait for it to end.") from error
+        end = _whole_lines_end(path)
+
+        def append(block: Block) -> None:
+            nonlocal end
+            line = _block.dump_json(block) + b"\n"
+            with _disk(path):
+                try:
+                    os.ftruncate(descriptor, end)
+                    written = 0
+                    while written < len(line):  # a disk that fills up takes a part first; the rest says why not
+                        written += os.pwrite(descriptor, line[written:], end + written)
+                    os.fsync(descriptor)
+                except OSError:
+                    os.ftruncate(descriptor, end)
+                    raise
+            end += len(line)
+
+        yield append
+    finally:
+        os.close(descriptor)
+
+
+def read(folder: Path) -> Run:
+    """Read a run folder.
+
+    Raises UsageError when it is not one, is of a newer version, or holds a line that is not a block; a
+    torn last line is not an error.
+    """
+    try:
+        text = (folder / MANIFEST).read_bytes()
+        lines = (folder / BLOCKS).read_bytes().split(b"\n")
+    except OSError as error:
+        raise UsageError(f"{folder} is not a run folder: {error.strerror}: {error.filename}") from error
+    schema = _schema(text)
+    if schema != SCHEMA:
+        raise UsageError(f"{folder / MANIFEST} is of version {schema!r}; this Lockstep reads {SCHEMA!r}. "
+                         "Use the Lockstep that made it.")
+    try:
+        manifest = _manifest.validate_json(text)
+    except ValidationError as error:
+        raise UsageError(f"{folder / MANIFEST} cannot be read: {_first(error)}") from error
+    torn = lines.pop() != b""
+    blocks = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            blocks.append(_block.validate_json(line))
+        except ValidationError as error:
+            raise UsageError(f"{folder / BLOCKS}:{number} is not a block: {_first(error)}. "
+                             "Remove the line to read the others.") from error
+    return Run(folder=folder, manifest=manifest, blocks=tuple(blocks), torn=torn)
+
+
+def find(root: Path, name: str) -> Path:
+    """The run folder that a person means: a path, an id, the beginning of an id, or ``last``."""
+    path = Path(name)
+    if (path / MANIFEST).is_file():
+        return path
+    runs = sorted(folder.parent for folder in root.glob(f"*/{MANIFEST}"))
+    matches = runs[-1:] if name == "last" else [run for run in runs if run.name.startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UsageError(f"{name!r} is the beginning of {len(matches)} runs under {root}: "
+                         f"{', '.join(run.name for run in matches[:5])} …; type more of it.")
+    known = ", ".join(run.name for run in runs[-3:]) or "none yet"
+    raise UsageError(f"there is no run {name!r} under {root}; the newest are: {known}.")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file beside its place and move it there, so that no reader ever sees half of it.
+
+    Raises MachineError when the disk is full or the folder cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with _disk(path):
+        try:
+            with beside.open("w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(f"cannot write {path}: {error.strerror or error}. What was measured before is safe; "
+                           "free some space (or mend the cause) and go on with `lockstep resume`.") from error
+
+
+def _whole_lines_end(path: Path) -> int:
+    return path.read_bytes().rfind(b"\n") + 1
+
+
+def _schema(text: bytes) -> str:
+    import json
+
+    try:
+        found = json.loads(text)
+        return str(found.get("schema")) if isinstance(found, dict) else "none"
+    except ValueError:
+        return "none (not JSON)"
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where}: {problem['msg']}" if where else problem["msg"]

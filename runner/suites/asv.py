@@ -1,0 +1,234 @@
+"""asv suites: which benchmarks a folder holds, as the measured interpreter itself sees them, and which to run."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asv_runner
+
+from runner import shell
+from runner.errors import UsageError
+from runner.model import Arm, Benchmark, Metric
+
+OWN_NAME = "bytesio"
+OWN_FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+DISCOVERY = Path(__file__).with_name("discovery.py")
+TIME_LIMIT = 60.0
+"""Seconds for one interpreter to import a whole suite."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What one interpreter sees in a suite."""
+
+    benchmarks: tuple[Benchmark, ...]
+    """In the order of modules, classes and parameters; their keys are distinct."""
+    problems: tuple[str, ...]
+    """What cannot be measured, such as a module that could not be imported: in words, with file and line if known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What a run is about."""
+
+    benchmarks: tuple[Benchmark, ...]
+    """The ones that both interpreters see, in base's order."""
+    missing: tuple[tuple[Benchmark, Arm], ...]
+    """The ones that only one of them sees, each with the arm that has it."""
+
+
+def suite_folder(name_or_dir: str | None) -> Path:
+    """Return the absolute path of a suite: None or ``bytesio`` is the project's own, anything else a folder.
+
+    Raises UsageError when there is no such folder, when it holds no Python files, or when its name cannot be that of a
+    package (it is imported under its own name, as asv does).
+    """
+    name = name_or_dir or OWN_NAME
+    folder = OWN_FOLDER if name == OWN_NAME else Path(name).expanduser().resolve()
+    if not folder.exists():
+        raise UsageError(
+            f"There is no suite {name}: {folder} does not exist. "
+            f"Give {OWN_NAME} or a folder of asv benchmarks."
+        )
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is a file. Give the folder that holds the benchmarks (asv's benchmark_dir).")
+    if not any(folder.glob("*.py")) and not any(folder.glob("*/__init__.py")):
+        raise UsageError(f"{folder} holds no Python files. Give the folder of the benchmarks (asv's benchmark_dir).")
+    if not folder.name.isidentifier() or folder.name in {*sys.stdlib_module_names, "asv_runner"}:
+        raise UsageError(
+            f"{folder} cannot be imported as a package called {folder.name!r}. "
+            "Rename it: letters, digits and underscores, and not the name of a module that Python has."
+        )
+    return folder
+
+
+def discover(executable: Path, suite: Path) -> Found:
+    """Import a suite in an interpreter, in a process of its own, and return the benchmarks that it sees there.
+
+    A module that ends the process is left out, and said so, and the others are looked at again.
+
+    Raises UsageError when the interpreter cannot list benchmarks at all, and MachineError when it cannot be started.
+    """
+    suite = suite.resolve()
+    crashed: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix="lockstep-") as name:
+        folder = Path(name)
+        library = link_asv_runner(folder)
+        while True:
+            result = folder / "found"
+            result.unlink(missing_ok=True)
+            # Absolute, since it runs elsewhere; not resolved, since a virtual environment is found by the link.
+            command: list[str | Path] = [executable.absolute(), "-s", DISCOVERY, library, suite, result, *crashed]
+            ended = shell.run(command, cwd=folder, env=_environment(), timeout=TIME_LIMIT)
+            told = _read(result)
+            if not any("ready" in line for line in told):
+                raise UsageError(_refusal(executable, suite, ended))
+            if ended.timed_out or any("done" in line for line in told):
+                break
+            module = _last_module(told)
+            if module is None or module in crashed:
+                break
+            crashed[module] = f"{module} ended the interpreter while it was looked at ({_cause(ended.code)})"
+    found = parse(told)
+    problems = [*crashed.values(), *found.problems]
+    if ended.timed_out:
+        problems.append(
+            f"{_last_module(told)} was not looked at to the end within {TIME_LIMIT:.0f} s; "
+            "what comes after it is not measured"
+        )
+    return Found(benchmarks=found.benchmarks, problems=tuple(problems))
+
+
+def link_asv_runner(folder: Path) -> Path:
+    """Make a folder that holds asv_runner and nothing else, for the path of another interpreter, and return it.
+
+    asv_runner needs the standard library alone. Our own site-packages would bring numpy and others along, compiled
+    for another Python.
+    """
+    library = folder / "library"
+    library.mkdir()
+    (library / "asv_runner").symlink_to(Path(asv_runner.__path__[0]), target_is_directory=True)
+    return library
+
+
+def parse(told: Iterable[Mapping[str, Any]]) -> Found:
+    """Turn the lines that `discovery` wrote into benchmarks, one for each combination of parameters."""
+    benchmarks: dict[str, Benchmark] = {}
+    problems: dict[str, None] = {}
+    for line in told:
+        if "problem" in line:
+            problems[line["problem"]] = None
+        for benchmark in _expand(line["benchmark"]) if "benchmark" in line else ():
+            if benchmark.key in benchmarks:
+                problems[f"{benchmark.key} is there twice, and the second is not measured: give it another name"] = None
+            benchmarks.setdefault(benchmark.key, benchmark)
+    return Found(benchmarks=tuple(benchmarks.values()), problems=tuple(problems))
+
+
+def select(base: Found, head: Found, pattern: str | None) -> Selection:
+    """Return the benchmarks whose key matches `pattern` (`re.search`, case matters; None: all), in both arms or in one.
+
+    Two benchmarks are the same if they agree in key, metric, unit and the place of their parameters.
+
+    Raises UsageError when the pattern is no regular expression, or when nothing matches.
+    """
+    try:
+        regex = re.compile(pattern or "")
+    except re.error as error:
+        raise UsageError(
+            f"{pattern!r} is not a regular expression: {error}. "
+            f"To find it as it stands, write {re.escape(pattern or '')!r}."
+        ) from error
+    arms = {arm: {_identity(b): b for b in found.benchmarks} for arm, found in ((Arm.BASE, base), (Arm.HEAD, head))}
+    chosen = {
+        arm: {identity: b for identity, b in there.items() if regex.search(b.key)} for arm, there in arms.items()
+    }
+    if not any(chosen.values()):
+        raise UsageError(_nothing(pattern, [b for there in arms.values() for b in there.values()], base, head))
+    return Selection(
+        benchmarks=tuple(b for identity, b in chosen[Arm.BASE].items() if identity in chosen[Arm.HEAD]),
+        missing=tuple(
+            (b, arm)
+            for arm, there in chosen.items()
+            for identity, b in there.items()
+            if identity not in chosen[arm.other]
+        ),
+    )
+
+
+def _identity(benchmark: Benchmark) -> tuple[object, ...]:
+    # A worker finds parameters by place: where the arms disagree on it, they would not measure the same.
+    return benchmark.key, benchmark.index, benchmark.metric, benchmark.unit
+
+
+def _nothing(pattern: str | None, there: Sequence[Benchmark], base: Found, head: Found) -> str:
+    if not there:
+        problems = "".join(f"\n  {problem}" for problem in dict.fromkeys((*base.problems, *head.problems)))
+        return "The suite holds no benchmarks that can be measured" + (f":{problems}" if problems else ".")
+    words = str(pattern)
+    names = list(dict.fromkeys(benchmark.name for benchmark in there))
+    near = [name for name in names if words.lower() in name.lower()]
+    parts = {part: name for name in names for part in (name, *name.split("."))}
+    near += [parts[part] for part in difflib.get_close_matches(words, parts, n=5, cutoff=0.5)]
+    listed = list(dict.fromkeys(near))[:5]
+    lead = "Near it" if listed else "There are for example"
+    return f"No benchmark matches {words!r} (case matters). {lead}: {', '.join(listed or names[:5])}."
+
+
+def _expand(record: Mapping[str, Any]) -> Iterable[Benchmark]:
+    for index in record["indexes"]:
+        values = [shown[i] for shown, i in zip(record["params"], index, strict=True)]
+        yield Benchmark(
+            name=record["name"],
+            params=dict(zip(record["param_names"], values, strict=True)),
+            index=tuple(index),
+            metric=Metric(record["metric"]),
+            unit=record["unit"],
+            version=record["version"],
+            timeout=record["timeout"],
+            number=record["number"],
+        )
+
+
+def _environment() -> dict[str, str]:
+    """The caller's, without what steers Python: PYTHONPATH and its like belong to the interpreter that runs Lockstep.
+
+    PYTHONSAFEPATH is the option -P for an interpreter that knows it, and nothing to one that does not.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return {**kept, "PYTHONSAFEPATH": "1", "PYTHONHASHSEED": "0"}
+
+
+def _read(result: Path) -> list[dict[str, Any]]:
+    """Lines of JSON so far; a torn last line is left out."""
+    if not result.exists():
+        return []
+    text = result.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _last_module(told: Sequence[Mapping[str, Any]]) -> str | None:
+    return next((line["module"] for line in reversed(told) if "module" in line), None)
+
+
+def _cause(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _refusal(executable: Path, suite: Path, ended: shell.Result) -> str:
+    said = [line for line in ended.output.splitlines() if line.strip()][-3:]
+    why = "it did not answer" if ended.timed_out else f"it ended with {_cause(ended.code)}"
+    last = "".join(f"\n  {line}" for line in said)
+    return (
+        f"{executable} cannot list the benchmarks in {suite}: {why}. "
+        f"Is it Python 3.8 or later, and does it start?{' It said:' if said else ''}{last}"
+    )

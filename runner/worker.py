@@ -1,0 +1,307 @@
+"""What runs inside the measured interpreter: loads one benchmark, then runs slices of it when told to.
+
+Standard library only, Python 3.8 and later, PyPy too, and as few imports as possible: this file is loaded
+by every measured process, tens of times a benchmark. So there is no `json` here unless something failed
+(it costs 5 ms), and no `signal` but `_signal`.
+
+The parent writes one request a line to standard input, a Python literal; the reply is one line of JSON on
+what was standard output. Both are moved out of the benchmark's way first: it gets an empty standard input,
+and what it prints goes where standard error goes.
+
+    {"do": "load", …}                      import, set up, call once   → {"value": "…"}
+    {"do": "slice", "calls": n}            time n calls                → {"ns": …, "cpu": …, "children": …}
+    {"do": "window", "start": …, "end": …} call from start to end      → {"calls": [[start, end, cpu], …]}
+    {"do": "value"}                        one tracked value           → {"value": …}
+    {"do": "peak"}                         peak memory of one call     → {"value": …}
+
+Anything raised is answered with {"error": "ValueError: …", "where": "setup", "traceback": "…"}.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from functools import partial
+from itertools import repeat
+from time import perf_counter_ns, process_time_ns, sleep
+
+TYPE_CHECKING = False  # type checkers take this name for typing's; importing typing costs 3 ms
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+HELLO = b'{"hello": "lockstep"}\n'
+CLOSED = 70
+"""Exit code when the pipe to the parent is gone: the benchmark has closed it."""
+SHORT = 200
+"""Characters of a returned value that are compared and shown as they are; a longer one by checksum."""
+
+
+class Benchmark:
+    """The loaded benchmark: its bound function, and how to set it up again."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        self.number = request["number"]
+        package = _package(request["folder"])
+        module = __import__(package + "." + request["module"], fromlist=["_"])
+        names = request["attribute"].split(".")
+        owner: Any = None
+        function = getattr(module, names[0])
+        if len(names) > 1:
+            owner = function()
+            function = getattr(owner, names[1])
+        elif isinstance(function, type):
+            raise TypeError("%s is a class; a benchmark is a function or a method" % request["attribute"])
+        params = _first(function, owner, module, name="params") or []
+        if params and not isinstance(params[0], (list, tuple)):
+            params = [params]
+        arguments: list[Any] = [values[i] for values, i in zip(params, request["index"])]  # noqa: B905 — strict came with 3.10
+        cache = _first(owner, module, name="setup_cache")
+        if cache is not None:
+            arguments.insert(0, cache())
+        self.function: Callable[[], Any] = partial(function, *arguments) if arguments else function
+        # asv runs the module's setup, then the class's; a function may carry its own.
+        owners = (module, owner if owner is not None else function)
+        self.setups = [partial(o.setup, *arguments) for o in owners if hasattr(o, "setup")]
+        self.teardowns = [partial(o.teardown, *arguments) for o in reversed(owners) if hasattr(o, "teardown")]
+
+    def setup(self) -> None:
+        for step in self.setups:
+            step()
+
+    def teardown(self) -> None:
+        for step in self.teardowns:
+            step()
+
+    def slice(self, calls: int) -> int:
+        """Wall nanoseconds of so many calls; where the benchmark states a number, set up anew before each lot."""
+        if not self.number:
+            return _timed(self.function, calls)
+        total = 0
+        for _ in range(calls // self.number):
+            self.teardown()
+            self.setup()
+            total += _timed(self.function, self.number)
+        return total
+
+    def window(self, start: int, end: int) -> list[list[int]]:
+        """Call from `start` to `end` (both on perf_counter's clock): [start, end, CPU time] of each call, ns."""
+        sleep(max(0, start - perf_counter_ns()) / 1e9)
+        calls = []
+        number = self.number or 1
+        now = perf_counter_ns()
+        while now < end:
+            if self.number:
+                self.teardown()
+                self.setup()
+            begun, cpu = perf_counter_ns(), process_time_ns()
+            for _ in repeat(None, number):
+                self.function()
+            cpu = process_time_ns() - cpu
+            now = perf_counter_ns()
+            calls.append([begun, now, cpu // number])
+        return calls
+
+
+def _first(*owners: Any, name: str) -> Any:
+    return next((getattr(owner, name) for owner in owners if hasattr(owner, name)), None)
+
+
+def _timed(function: Callable[[], Any], calls: int) -> int:
+    times = repeat(None, calls)
+    start = perf_counter_ns()
+    for _ in times:
+        function()
+    return perf_counter_ns() - start
+
+
+def _package(folder: str) -> str:
+    """Make the suite's folder importable under its own name, as asv does, without opening its parent to imports."""
+    from importlib.machinery import ModuleSpec, SourceFileLoader
+
+    name = os.path.basename(os.path.abspath(folder))
+    start = os.path.join(folder, "__init__.py")
+    module = type(sys)(name)
+    module.__spec__ = ModuleSpec(name, None, is_package=True)
+    module.__path__ = [folder]
+    sys.modules[name] = module
+    if os.path.exists(start):
+        module.__file__ = start
+        SourceFileLoader(name, start).exec_module(module)
+    return name
+
+
+def _limit_memory(size: int) -> None:
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    except (ImportError, ValueError, OSError):
+        pass  # macOS refuses some sizes; the benchmark then runs without a limit
+
+
+def _alarm(seconds: float | None) -> None:
+    # Should the parent be killed, nobody is left to end a hanging benchmark: the kernel does, by SIGALRM.
+    try:
+        from _signal import alarm  # type: ignore[import-not-found, unused-ignore]
+
+        alarm(0 if seconds is None else int(seconds) + 10)
+    except ImportError:
+        pass
+
+
+def describe(value: object) -> str:
+    """A short text that is equal in both arms if the values are; for objects, only their type.
+
+    The text of an object may hold its address, which differs without meaning anything.
+    """
+    if isinstance(value, (bytes, str)) and len(value) > SHORT:
+        data = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
+        return "%s… (length %d, crc %08x)" % (ascii(value[:60])[:61], len(value), _checksum(data))
+    text = _text(value, 3)
+    if len(text) > SHORT:
+        return "%s… (length %d, crc %08x)" % (text[:60], len(text), _checksum(text.encode()))
+    return text
+
+
+def _text(value: Any, depth: int) -> str:
+    # The exact type: the text of a subclass is its author's, and differs between versions of Python for enums.
+    kind = type(value)
+    if kind is int and value.bit_length() > 1024:
+        return hex(value)  # some versions refuse to write so many decimal digits
+    if value is None or kind in (bool, int, float, complex, str, bytes):
+        return ascii(value)  # which characters repr escapes depends on the version's Unicode tables
+    if depth == 0 or kind not in (tuple, list, dict, set, frozenset):
+        return "<%s>" % kind.__name__
+    if kind is dict:
+        inside = sorted("%s: %s" % (_text(k, depth - 1), _text(v, depth - 1)) for k, v in value.items())
+    else:
+        inside = [_text(v, depth - 1) for v in value]
+    start, end = "()" if kind is tuple else "[]" if kind is list else "{}"
+    return start + ", ".join(inside if kind in (tuple, list) else sorted(inside)) + end
+
+
+def _checksum(data: bytes) -> int:
+    from binascii import crc32
+
+    return crc32(data) & 0xFFFFFFFF
+
+
+def _peak_memory() -> int:
+    """Highest resident size of this process so far, bytes.
+
+    Not `ru_maxrss` where it can be helped: on Linux that survives exec and so starts from the parent's size.
+    """
+    try:
+        with open("/proc/self/status", "rb") as stream:
+            for line in stream:
+                if line.startswith(b"VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _children() -> float:
+    """CPU seconds of the child processes that have ended. Not from `os.times`, which counts in steps of 10 ms."""
+    from resource import RUSAGE_CHILDREN, getrusage
+
+    return sum(getrusage(RUSAGE_CHILDREN)[:2])
+
+
+class Server:
+    """Answers the parent's requests until the parent closes the pipe."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.requests = os.fdopen(os.dup(0), "rb", buffering=0)
+        self.replies = os.dup(1)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        os.dup2(2, 1)
+        self.benchmark: Any = None
+        self.where = "start"
+
+    def serve(self) -> None:
+        self.reply(HELLO)
+        while True:
+            line = self.requests.readline()
+            if not line:
+                os._exit(0)
+            # The literal comes from the parent's own pipe; ast.literal_eval would cost an import.
+            request = eval(line, {"__builtins__": {}})
+            _alarm(request["limit"])
+            try:
+                answer = getattr(self, "do_" + request["do"])(request)
+            except BaseException as error:  # SystemExit and KeyboardInterrupt are a benchmark's doing too
+                answer = self.failure(error)
+            if os.getpid() != self.pid:
+                answer = b'{"error": "returned in a forked child", "where": "child", "traceback": ""}\n'
+            _alarm(None)  # an idle worker needs none: it ends when the parent's pipe does
+            self.reply(answer)
+            if os.getpid() != self.pid:
+                os._exit(0)
+
+    def reply(self, line: bytes) -> None:
+        try:
+            while line:
+                line = line[os.write(self.replies, line):]
+        except OSError:
+            os._exit(CLOSED)
+
+    def do_load(self, request: dict[str, Any]) -> bytes:
+        _limit_memory(request["memory"])
+        sys.path += request["path"]
+        self.where = "import"
+        self.benchmark = Benchmark(request)
+        self.where = "setup"
+        self.benchmark.setup()
+        if not request["call"]:
+            return b'{"value": null}\n'
+        self.where = "call"
+        value = describe(self.benchmark.function())
+        gc.collect()
+        if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+            return b'{"value": "%s"}\n' % value.encode()
+        import json
+
+        return json.dumps({"value": value}).encode() + b"\n"
+
+    def do_slice(self, request: dict[str, Any]) -> bytes:
+        children = _children()
+        cpu = process_time_ns()
+        wall = self.benchmark.slice(request["calls"])
+        cpu = process_time_ns() - cpu
+        return b'{"ns": %d, "cpu": %d, "children": %.6f}\n' % (wall, cpu, _children() - children)
+
+    def do_window(self, request: dict[str, Any]) -> bytes:
+        return b'{"calls": %s}\n' % repr(self.benchmark.window(request["start"], request["end"])).encode()
+
+    def do_value(self, request: dict[str, Any]) -> bytes:
+        self.where = "call"
+        value = self.benchmark.function()
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or float(value) - float(value) != 0:
+            raise TypeError("a tracked value must be a finite number, not %r" % (value,))
+        return b'{"value": %s}\n' % repr(value).encode()
+
+    def do_peak(self, request: dict[str, Any]) -> bytes:
+        self.where = "call"
+        self.benchmark.function()
+        return b'{"value": %d}\n' % _peak_memory()
+
+    def failure(self, error: BaseException) -> bytes:
+        import json
+        import traceback
+
+        told = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        text = "%s: %s" % (type(error).__name__, error) if str(error) else type(error).__name__
+        return json.dumps({"error": text[:500], "where": self.where, "traceback": told[-4000:]}).encode() + b"\n"
+
+
+def main() -> None:
+    Server().serve()

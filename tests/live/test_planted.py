@@ -1,0 +1,33 @@
+"""A slowdown of known size, planted in one arm: the verdict must find it, and the interval must hold the truth."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+SUITE = Path(__file__).parent / "planted"
+TRUTH = 1.03
+LOCKSTEP = Path(sys.executable).with_name("lockstep")
+
+
+def test_three_percent_is_found_in_nine_of_ten(tmp_path: Path) -> None:
+    for arm in ("base", "head"):
+        venv.create(tmp_path / arm, symlinks=True, with_pip=False)
+    (tmp_path / "head" / "planted").write_text(str(TRUTH - 1))
+    code = subprocess.run(
+        [LOCKSTEP, "ab", tmp_path / "base/bin/python", tmp_path / "head/bin/python", "--suite", SUITE,
+         "--out", tmp_path / "runs", "--json", tmp_path / "report.json"],
+        timeout=400, check=False,
+    ).returncode
+    rows = json.loads((tmp_path / "report.json").read_text())["benchmarks"]
+    found = [row["name"] for row in rows if row["verdict"] == "slower"]
+    # The error of an interval is 5 % at most: three or more of ten that miss the truth are 1 chance in 90.
+    covered = [row["name"] for row in rows if row["low"] <= TRUTH <= row["high"]]
+    told = [(row["name"], row["verdict"], row["low"], row["ratio"], row["high"], row["blocks"]) for row in rows]
+    assert code == 1
+    assert len(rows) == 10
+    assert len(found) >= 9, told
+    assert len(covered) >= 8, told

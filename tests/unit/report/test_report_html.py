@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+import report_samples as samples
+
+from runner.model import Verdict
+from runner.report import html
+
+VOID = {"meta", "input", "br", "wbr", "img", "link", "hr"}
+
+
+class Page(HTMLParser):
+    """What a browser would find: elements, ids, references, text; and whether all tags are closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: dict[str, list[str]] = {}
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes something else, near line {self.getpos()[0]}"
+
+    def handle_data(self, data: str) -> None:
+        if self.open:
+            self.text.setdefault(self.open[-1], []).append(data)
+
+
+@pytest.fixture(scope="module")
+def rendered() -> str:
+    return html.render(samples.report())
+
+
+@pytest.fixture(scope="module")
+def page(rendered: str) -> Page:
+    return Page(rendered)
+
+
+def test_every_tag_is_closed_in_order(page: Page) -> None:
+    assert page.open == []
+
+
+def test_nothing_is_loaded_from_anywhere(rendered: str, page: Page) -> None:
+    assert "http:" not in rendered and "https:" not in rendered and "@import" not in rendered
+    for tag, attributes in page.tags:
+        assert not attributes.keys() & {"src", "srcset", "action", "data", "xlink:href"}, tag
+        assert (attributes.get("href") or "#").startswith("#")
+    assert all(reference.startswith("#") for reference in re.findall(r"url\(([^)]*)\)", rendered))
+
+
+def test_ids_are_unique_and_every_reference_has_its_target(rendered: str, page: Page) -> None:
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    used = {(attributes.get("href") or "")[1:] for _, attributes in page.tags if attributes.get("href")}
+    used |= set(re.findall(r"url\(#([^)]*)\)", rendered))
+    used |= {attributes["aria-labelledby"] or "" for _, attributes in page.tags if "aria-labelledby" in attributes}
+    assert used <= set(ids)
+
+
+def test_every_benchmark_has_a_row_and_a_section(page: Page) -> None:
+    links = "".join(page.text["a"]) + "".join(page.text["span"])
+    rows = [attributes for tag, attributes in page.tags if tag == "tr" and "data-verdict" in attributes]
+    details = [attributes for tag, attributes in page.tags if tag == "details" and "data-order" in attributes]
+    assert len(rows) == len(details) == len(samples.every_kind())
+    for comparison in samples.every_kind():
+        assert links.count(comparison.key) == 2
+
+
+def test_hostile_text_is_shown_as_text(rendered: str, page: Page) -> None:
+    assert rendered.count("<script>") == 1
+    assert "alert" not in "".join(page.text["script"])
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"b", "i", "u", "img"}
+    assert samples.TRACEBACK in "".join(page.text["pre"])
+
+
+def test_a_hostile_spec_stays_in_the_title(rendered: str) -> None:
+    base = {"spec": "</title><script>alert(2)</script>", "version": "3"}
+    page = Page(html.render(samples.report([], base=base)))
+    assert "alert(2)" in "".join(page.text["title"])
+
+
+def test_measured_benchmarks_have_a_figure_and_exact_ones_do_not(page: Page) -> None:
+    drawn = sum(len(c.log_ratios) > 1 and not c.exact for c in samples.every_kind())
+    assert sum(tag == "svg" for tag, _ in page.tags) == drawn + 1  # the forest
+
+
+def test_a_report_without_benchmarks_and_one_without_ratios_are_pages_too() -> None:
+    assert Page(html.render(samples.report([], mean=None))).open == []
+    failed = samples.report([samples.comparison("a", Verdict.FAILED)], mean=None)
+    assert "svg" not in {tag for tag, _ in Page(html.render(failed)).tags}
+
+
+def test_the_same_report_gives_the_same_page(rendered: str) -> None:
+    assert html.render(samples.report()) == rendered
+
+
+def test_a_figure_takes_little_room(rendered: str) -> None:
+    figures = re.findall(r"<svg.*?</svg>", rendered, re.DOTALL)
+    assert max(map(len, figures)) < 30_000

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import report_samples as samples
+
+from runner.compare import Mean
+from runner.model import Difference, Notice, Verdict
+from runner.report import words
+from runner.report.sections import sections
+
+
+def test_the_headline_counts_every_benchmark_once() -> None:
+    first, second = words.headline(samples.report())
+    assert first == ("head is faster in 2 of 11, slower in 3, same within ±1 % in 2, undecided in 2, failed in 2")
+    assert second.endswith("memory and counts: less in 3 of 6, more in 2, same in 1")
+
+
+def test_the_headline_of_no_benchmarks_and_of_counts_alone() -> None:
+    nothing = samples.report([], mean=None)
+    assert words.headline(nothing) == (
+        "head uses less in 0 of 0, more in 0, same within ±1 % in 0, undecided in 0",
+        "no timing has a ratio, so there is no mean")
+    counts = samples.report([samples.exact("a.track", Verdict.FASTER, 2, 1)], mean=None)
+    assert words.headline(counts)[0].startswith("head uses less in 1 of 1")
+
+
+def test_the_mean_is_mirrored_when_the_arms_are_swapped() -> None:
+    slower = words.headline(samples.report([], mean=Mean(ratio=1.25, low=1.2, high=1.3, count=1)))[1]
+    faster = words.headline(samples.report([], mean=Mean(ratio=1 / 1.25, low=1 / 1.3, high=1 / 1.2, count=1)))[1]
+    assert slower == "geometric mean 1.25x slower [1.20x, 1.30x] over 1 timing"
+    assert faster == slower.replace("slower", "faster")
+
+
+def test_a_mean_whose_interval_covers_one_shows_no_difference() -> None:
+    text = words.headline(samples.report([], mean=Mean(ratio=1.001, low=0.998, high=1.004, count=3)))[1]
+    assert "no difference shown" in text
+
+
+def test_verdicts_in_words() -> None:
+    said = {c.name: words.verdict(c) for c in samples.every_kind()}
+    assert said["construct.FromBytes.time_construct"] == "2,042x faster"
+    assert said["write_after_share.AfterGetvalue.time_append_one_byte"] == "1.030x slower"
+    assert said["getvalue.Repeated.time_getvalue"] == "1.013x slower (not clear)"
+    assert said["construct.Empty.time_construct"] == "same (tiny but real)"
+    assert said["construct.track_allocated"] == "139,811x less"
+    assert said["construct.track_one_more"] == "1 B more"
+    assert said["getvalue.track_allocated"] == "more, from 0 B"
+    assert said["getvalue.track_freed"] == "less, down to 0 B"
+    assert said["memory.peakmem_construct"] == "1.92x less"
+    assert said["pickling.Big.time_dumps"] == "undecided"
+
+
+def test_what_would_settle_it_is_in_blocks_and_in_seconds() -> None:
+    # 40 blocks took 20 s, so 20 further ones take 10 s.
+    c = samples.comparison("a", Verdict.UNDECIDED, blocks=40, machine_seconds=20.0, needed=60)
+    assert words.to_settle(c) == "about 60 blocks in all, 10 s more"
+    assert words.to_settle(samples.comparison("a", Verdict.UNDECIDED, blocks=5)) == "cannot be said from 5 blocks"
+    assert words.to_settle(samples.comparison("a", Verdict.UNDECIDED, blocks=0, needed=8)) == "8 blocks; none so far"
+
+
+def test_an_unknown_notice_is_printed_with_its_numbers() -> None:
+    flare = Notice(kind="solar-flare", numbers={"class": "X9", "n": 2})
+    assert words.notice_text(flare) == "solar flare: class X9, n 2"
+    assert words.notice_text(Notice(kind="solar-flare")) == "solar flare"
+
+
+def test_a_notice_that_lacks_its_numbers_is_still_printed() -> None:
+    assert words.notice_text(Notice(kind="steal", numbers={"cpu": 1})) == "steal: cpu 1"
+    assert words.notice_text(Notice(kind="steal", numbers={"share": "much"})) == "steal: share much"
+
+
+def test_a_difference_that_nobody_asked_for_is_one_warning_and_layout_is_left_to_the_scope() -> None:
+    found = Difference(what="compiler", base="gcc 12", head="gcc 13", asked=False)
+    same = Notice(kind="unasked-difference", numbers={"what": "compiler", "base": "gcc 12", "head": "gcc 13"})
+    report = samples.report([], differences=(found,), notices=(Notice(kind="layout"), same))
+    assert [n.kind for n in words.warnings(report)] == ["unasked-difference"]
+    assert "layout" in words.scope(report)
+
+
+def test_sections_hold_every_benchmark_once_with_the_largest_change_first() -> None:
+    report = samples.report()
+    found = sections(report)
+    assert sorted(c.key for c in found.all) == sorted(c.key for c in report.comparisons)
+    finite = [c for c in found.changed if c.ratio]
+    sizes = [max(c.ratio, 1 / c.ratio) for c in finite if c.ratio]
+    assert sizes == sorted(sizes, reverse=True)
+    assert {c.name for c in found.changed[:2]} == {"getvalue.track_allocated", "getvalue.track_freed"}
+
+
+def test_the_machine_line_says_nothing_of_what_is_not_known() -> None:
+    assert words.machine({"cpu": "X", "cores": 1}) == "X, 1 core"
+    assert words.machine({"cpu": "X", "pinned": None}) == "X, not pinned to a CPU"
+    assert words.machine({"cpu": "X", "pinned": 0}) == "X, measured on CPU 0"

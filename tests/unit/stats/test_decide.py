@@ -1,0 +1,212 @@
+"""The decision table, the looks, and the laws that hold for one benchmark."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from runner.model import Verdict
+from runner.stats.decide import ALPHAS, FARTHEST, LOOKS, TOTAL, WEIGHTS, Judgement, judge, judge_exact, read
+from runner.stats.paired import Array, interval, p_value, trimmed
+
+MARGIN = math.log1p(0.01)
+MIRROR = {Verdict.FASTER: Verdict.SLOWER, Verdict.SLOWER: Verdict.FASTER}
+
+
+@st.composite
+def runs(draw: st.DrawFn, least: int = 0, most: int = 45) -> Array:
+    """Log ratios of one benchmark: any truth, any spread that matters, now and then a wild value."""
+    n = draw(st.integers(least, most))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    truth = draw(st.sampled_from([0.0, 0.003, -0.008, 0.01, 0.015, -0.03, 0.2]))
+    spread = draw(st.sampled_from([0.0, 1e-9, 0.002, 0.008, 0.015, 0.05]))
+    wild = draw(st.sampled_from([0.0, 0.1]))
+    return truth + spread * np.where(rng.random(n) < wild, 10, 1) * rng.normal(0, 1, n)
+
+
+def test_the_looks_share_the_error() -> None:
+    assert sum(ALPHAS) == pytest.approx(TOTAL)
+    assert pytest.approx([alpha / TOTAL for alpha in ALPHAS]) == list(WEIGHTS)
+    assert list(LOOKS) == sorted(LOOKS)
+
+
+@pytest.mark.parametrize(("low", "high", "verdict", "clear", "tiny"), [
+    (0.002, 0.030, Verdict.SLOWER, False, False),
+    (-0.030, -0.002, Verdict.FASTER, False, False),
+    (0.011, 0.030, Verdict.SLOWER, True, False),
+    (-0.030, -0.011, Verdict.FASTER, True, False),
+    (0.010, 0.030, Verdict.SLOWER, True, False),
+    (-0.030, -0.010, Verdict.FASTER, True, False),
+    (-0.005, 0.005, Verdict.SAME, False, False),
+    (0.002, 0.005, Verdict.SAME, False, True),
+    (-0.005, -0.002, Verdict.SAME, False, True),
+    (0.000, 0.005, Verdict.SAME, False, False),
+    (0.000, 0.010, Verdict.UNDECIDED, False, False),
+    (-0.010, 0.000, Verdict.UNDECIDED, False, False),
+    (-0.005, 0.030, Verdict.UNDECIDED, False, False),
+    (-0.030, 0.030, Verdict.UNDECIDED, False, False),
+])
+def test_decision_table(low: float, high: float, verdict: Verdict, clear: bool, tiny: bool) -> None:
+    reading = read(low, high, 0.010)
+    assert (reading.verdict, reading.clear, reading.tiny) == (verdict, clear, tiny)
+
+
+def test_below_the_first_look_there_is_an_interval_and_no_verdict() -> None:
+    d = np.full(7, 0.5) + np.arange(7) * 1e-6
+    judgement = judge(d, MARGIN)
+    assert judgement.verdict is Verdict.UNDECIDED and not judgement.settled
+    assert judgement.look is None and judgement.p is None
+    assert (judgement.low, judgement.high) == interval(trimmed(d), ALPHAS[0])
+    assert judgement.needed == 8
+    for n in (0, 1):
+        empty = judge(d[:n], MARGIN)
+        assert empty.estimate is None and empty.low is None and empty.needed is None and not empty.settled
+
+
+@given(runs(least=8))
+def test_a_judgement_rests_on_a_planned_look(d: Array) -> None:
+    judgement = judge(d, MARGIN)
+    assert judgement.look in LOOKS and judgement.look <= d.size
+    used = trimmed(d[: judgement.look])
+    assert judgement.estimate == used
+    assert (judgement.low, judgement.high) == interval(used, ALPHAS[LOOKS.index(judgement.look)])
+    seen = LOOKS[: LOOKS.index(judgement.look) + 1]
+    expected = min(1.0, *(p_value(trimmed(d[:n])) / w for n, w in zip(seen, WEIGHTS, strict=False)))
+    assert judgement.p == expected
+    if judgement.verdict in MIRROR:
+        assert judgement.p <= TOTAL * (1 + 1e-6)
+    if judgement.clear:
+        assert judgement.verdict in MIRROR and judgement.settled
+    if judgement.tiny:
+        assert judgement.verdict is Verdict.SAME
+    if not judgement.settled:
+        assert d.size < LOOKS[LOOKS.index(judgement.look) + 1]
+
+
+@given(runs(least=8, most=40), st.sampled_from([1, 60]), st.lists(st.floats(-5, 5), max_size=40))
+def test_who_samples_on_after_the_rule_has_stopped_changes_nothing(d: Array, tests: int, more: list[float]) -> None:
+    judgement = judge(d, MARGIN, tests)
+    assume(judgement.settled)
+    assert judge(np.concatenate([d, more]), MARGIN, tests) == judgement
+
+
+@given(runs(least=8), st.integers(2, 200))
+def test_in_company_sampling_never_stops_sooner(d: Array, tests: int) -> None:
+    alone, among = judge(d, MARGIN), judge(d, MARGIN, tests)
+    assert alone.look is not None and among.look is not None
+    assert among.look >= alone.look
+    if alone.look == among.look:
+        assert replace(among, settled=alone.settled) == alone
+
+
+@given(runs(), st.sampled_from([0.001, MARGIN, 0.1]), st.sampled_from([1, 20]))
+def test_swapping_the_arms_mirrors_everything(d: Array, margin: float, tests: int) -> None:
+    one, other = judge(d, margin, tests), judge(-d, margin, tests)
+    flipped = None if other.estimate is None else replace(other.estimate, mean=-other.estimate.mean)
+    low, high = (None, None) if other.low is None or other.high is None else (-other.high, -other.low)
+    assert one == replace(
+        other, verdict=MIRROR.get(other.verdict, other.verdict), estimate=flipped, low=low, high=high
+    )
+
+
+@given(runs(least=8), st.floats(0.0005, 0.2), st.floats(1.01, 20))
+def test_a_wider_margin_keeps_sameness_and_a_narrower_one_keeps_clearness(d: Array, margin: float, by: float) -> None:
+    narrow, wide = judge(d, margin), judge(d, margin * by)
+    if narrow.verdict is Verdict.SAME:
+        assert wide.verdict is Verdict.SAME
+    if wide.clear:
+        assert narrow.clear
+
+
+@given(runs(least=8), st.sampled_from([0.5, 2.0, 8.0]))
+def test_only_the_ratio_to_the_margin_matters(d: Array, scale: float) -> None:
+    one, other = judge(d, MARGIN), judge(d * scale, MARGIN * scale)
+    assert (one.verdict, one.clear, one.look, one.needed) == (other.verdict, other.clear, other.look, other.needed)
+
+
+@given(st.floats(-0.05, 0.05), st.integers(8, 45))
+def test_equal_values_settle_at_the_first_look(value: float, n: int) -> None:
+    judgement = judge(np.full(n, value), MARGIN)
+    assert judgement.look == 8
+    assert (judgement.low, judgement.high) == (value, value)
+    expected = Verdict.SAME if abs(value) < MARGIN else Verdict.SLOWER if value > 0 else Verdict.FASTER
+    assert judgement.verdict is expected and judgement.settled
+    assert judgement.tiny == (value != 0 and expected is Verdict.SAME)
+
+
+def slow_needed(judgement: Judgement, margin: float) -> int | None:
+    """`needed` by trying every size on a made-up sample of that mean and spread, as the definition says."""
+    estimate = judgement.estimate
+    assert estimate is not None
+    g = estimate.n // 10
+    deviation = estimate.se * (1 - 2 * g / estimate.n) * math.sqrt(estimate.n)
+    for n in (*LOOKS, *range(41, FARTHEST + 1)):
+        g = n // 10
+        supposed = replace(
+            estimate, se=deviation / ((1 - 2 * g / n) * math.sqrt(n)), df=n - 2 * g - 1, n=n
+        )
+        alpha = ALPHAS[LOOKS.index(n)] if n in LOOKS else ALPHAS[-1]
+        if n > estimate.n and read(*interval(supposed, alpha), margin).verdict is not Verdict.UNDECIDED:
+            return n
+    return None
+
+
+@given(runs(least=2, most=41))
+def test_needed_is_the_first_size_that_would_decide(d: Array) -> None:
+    judgement = judge(d, MARGIN)
+    if judgement.verdict is Verdict.UNDECIDED:
+        assert judgement.needed == slow_needed(judgement, MARGIN)
+    else:
+        assert judgement.needed is None
+
+
+def test_needed_is_not_told_beyond_what_anybody_will_run() -> None:
+    d = np.random.default_rng(5).normal(0, 3, 40)
+    assert judge(d, MARGIN).needed is None
+
+
+@pytest.mark.parametrize(("base", "head", "verdict", "clear", "ratio"), [
+    (100, 100, Verdict.SAME, False, 0.0),
+    (100_000, 100_001, Verdict.SLOWER, False, math.log(1.00001)),
+    (100, 50, Verdict.FASTER, True, math.log(0.5)),
+    (0, 0, Verdict.SAME, False, None),
+    (0, 64, Verdict.SLOWER, True, None),
+    (64, 0, Verdict.FASTER, True, None),
+    (-3, -5, Verdict.FASTER, True, None),
+])
+def test_exact_counts_are_compared_as_numbers(
+    base: float, head: float, verdict: Verdict, clear: bool, ratio: float | None
+) -> None:
+    judgement = judge_exact(np.full(3, float(base)), np.full(3, float(head)), MARGIN)
+    assert judgement is not None
+    assert (judgement.verdict, judgement.clear, judgement.settled, judgement.exact) == (verdict, clear, True, True)
+    assert judgement.p is None and judgement.look == 3
+    assert judgement.low == judgement.high == (None if ratio is None else pytest.approx(ratio))
+    assert (judgement.estimate is None) == (ratio is None)
+
+
+@pytest.mark.parametrize(("base", "head"), [
+    ([1.0, 1.0], [2.0, 2.0]),
+    ([1.0, 1.0, 1.0], [2.0, 2.0, 2.5]),
+    ([1.0, 1.5, 1.0], [2.0, 2.0, 2.0]),
+    ([1.0, 1.0, 1.0, 1.0], [2.0, 2.0, 2.0, 3.0]),
+])
+def test_counts_that_are_not_exact_are_left_to_the_rule(base: list[float], head: list[float]) -> None:
+    assert judge_exact(np.array(base), np.array(head), MARGIN) is None
+
+
+def test_refuses_what_cannot_be_judged() -> None:
+    d = np.zeros(8)
+    for margin in (0.0, -0.01, math.nan, math.inf):
+        with pytest.raises(ValueError, match="margin"):
+            judge(d, margin)
+    for bad in (np.array([0.0] * 7 + [math.nan]), np.array([math.inf]), np.zeros((8, 2))):
+        with pytest.raises(ValueError, match="finite"):
+            judge(bad, MARGIN)
+    with pytest.raises(ValueError, match="tests"):
+        judge(d, MARGIN, 0)

@@ -1,0 +1,134 @@
+"""Laws of judging a suite together: what is shown is what was decided."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import false_discovery_control
+
+from runner.model import Verdict
+from runner.stats.decide import ALPHAS, LOOKS, WEIGHTS, judge, read, suite
+from runner.stats.paired import Array, interval, p_value, trimmed
+
+MARGIN = math.log1p(0.01)
+CHANGED = (Verdict.FASTER, Verdict.SLOWER)
+
+
+@st.composite
+def suites(draw: st.DrawFn) -> list[Array]:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    # Spread and truth are such that p-values fall on both sides of every bound.
+    truth = draw(st.sampled_from([0.006, 0.012, 0.03]))
+    ds = []
+    for _ in range(draw(st.integers(1, 12))):
+        n = int(rng.choice([0, 1, 5, 8, 13, 14, 24, 40, 43]))
+        spread = rng.choice([0.0, 0.006, 0.015])
+        ds.append(rng.choice([0.0, truth, -truth]) + rng.normal(0, spread, n))
+    return ds
+
+
+@given(suites(), st.sampled_from([1, None]))
+@settings(max_examples=200)
+def test_a_selected_difference_excludes_zero_at_the_look_where_p_was_attained(
+    ds: list[Array], tests: int | None
+) -> None:
+    found = suite(ds, MARGIN, tests=tests)
+    tested = [(d, s) for d, s in zip(ds, found, strict=True) if s.q is not None]
+    rejected = sum(s.q <= 0.05 for _, s in tested)
+    for d, s in tested:
+        if s.q > 0.05:
+            continue
+        assert s.judgement.look is not None
+        seen = LOOKS[: LOOKS.index(s.judgement.look) + 1]
+        ps = [p_value(trimmed(d[:n])) / w for n, w in zip(seen, WEIGHTS, strict=False)]
+        k = int(np.argmin(ps))
+        # BH's bound itself belongs to the rejected; leave room for the last bit.
+        low, high = interval(trimmed(d[: LOOKS[k]]), ALPHAS[k] * rejected / len(tested) * (1 + 1e-6))
+        assert low > 0 or high < 0
+
+
+@given(suites(), st.sampled_from([1, None]))
+@settings(max_examples=200)
+def test_the_shown_interval_and_the_verdict_agree(ds: list[Array], tests: int | None) -> None:
+    for found in suite(ds, MARGIN, tests=tests):
+        shown = found.judgement
+        if shown.look is None:
+            assert shown.verdict is Verdict.UNDECIDED and found.q is None
+            continue
+        assert shown.low is not None and shown.high is not None
+        reading = read(shown.low, shown.high, MARGIN)
+        if shown.verdict is not Verdict.UNDECIDED:
+            assert (shown.verdict, shown.clear) == (reading.verdict, reading.clear)
+            assert shown.needed is None
+        else:
+            # A claim of sameness that was taken back may lie to one side of 0, but is no difference either.
+            assert reading.verdict is not Verdict.SAME and not shown.clear
+            assert shown.needed is None or shown.needed > shown.look
+        if shown.verdict in CHANGED or shown.tiny:
+            assert found.q is not None and found.q <= 0.05
+
+
+@given(suites())
+def test_a_suite_only_takes_back(ds: list[Array]) -> None:
+    for d, found in zip(ds, suite(ds, MARGIN), strict=True):
+        alone = judge(d, MARGIN, len(ds))
+        assert found.judgement.verdict in (alone.verdict, Verdict.UNDECIDED)
+        assert (found.judgement.p, found.judgement.look) == (alone.p, alone.look)
+        assert alone.clear or not found.judgement.clear
+        assert alone.tiny or not found.judgement.tiny
+        # The promise that `tests` makes: sampling that stopped for a clear difference did not stop too soon.
+        if alone.clear and alone.settled and alone.look != LOOKS[-1]:
+            assert found.judgement.clear
+
+
+@given(suites(), st.randoms(use_true_random=False))
+def test_the_order_of_benchmarks_does_not_matter(ds: list[Array], random: Random) -> None:
+    order = list(range(len(ds)))
+    random.shuffle(order)
+    assert suite([ds[i] for i in order], MARGIN) == [suite(ds, MARGIN)[i] for i in order]
+
+
+@given(suites())
+def test_q_values_are_those_of_benjamini_and_hochberg(ds: list[Array]) -> None:
+    found = suite(ds, MARGIN)
+    ps = [s.judgement.p for s in found if s.judgement.p is not None]
+    expected = false_discovery_control(ps).tolist() if ps else []
+    assert [s.q for s in found if s.q is not None] == expected
+
+
+@given(suites())
+def test_one_benchmark_is_judged_as_if_alone(ds: list[Array]) -> None:
+    for d in ds:
+        [found] = suite([d], MARGIN)
+        alone = judge(d, MARGIN)
+        assert (found.judgement.low, found.judgement.high) == pytest.approx((alone.low, alone.high))
+        assert (found.judgement.verdict, found.judgement.needed) == (alone.verdict, alone.needed)
+
+
+def test_constant_values_everywhere() -> None:
+    ds = [np.zeros(8), np.full(8, 0.3), np.full(8, 0.002), np.full(8, -0.3)]
+    verdicts = [found.judgement.verdict for found in suite(ds, MARGIN)]
+    assert verdicts == [Verdict.SAME, Verdict.SLOWER, Verdict.SAME, Verdict.FASTER]
+    assert suite(ds, MARGIN)[2].judgement.tiny
+
+
+def test_a_smaller_q_asks_for_more() -> None:
+    rng = np.random.default_rng(1)
+    ds = [0.012 + rng.normal(0, 0.012, 14) for _ in range(30)]
+    strict, usual = (sum(s.judgement.verdict in CHANGED for s in suite(ds, MARGIN, q)) for q in (1e-4, 0.05))
+    assert strict < usual
+
+
+def test_nothing_to_judge() -> None:
+    assert suite([], MARGIN) == []
+
+
+@pytest.mark.parametrize("q", [0.0, -0.1, 0.06, 1.0, math.nan])
+def test_refuses_a_rate_that_the_looks_cannot_hold(q: float) -> None:
+    with pytest.raises(ValueError, match="q must be"):
+        suite([np.zeros(8)], MARGIN, q)

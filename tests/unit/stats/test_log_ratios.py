@@ -1,0 +1,153 @@
+"""Blocks to arrays, by hand-made blocks whose answer can be worked out with pencil and paper."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from runner.model import Arm, Block, Failure, Metric, Mode, Settings, Verdict
+from runner.stats.blocks import defect, judge_blocks, log_ratios, values
+
+MARGIN = math.log1p(0.01)
+
+
+def block(
+    base: tuple[float, ...], head: tuple[float, ...], mode: Mode = Mode.TURNS, calls: tuple[int, int] = (1, 1),
+    index: int = 0,
+) -> Block:
+    settings = Settings(
+        mode=mode, calls={Arm.BASE: calls[0], Arm.HEAD: calls[1]}, cycles=len(base), window=0.0, warmup=0
+    )
+    return Block(
+        benchmark="b", index=index, settings=settings, started=0.0, seconds=0.1, base=base, head=head, first=Arm.BASE
+    )
+
+
+def single(base: list[float], head: list[float]) -> list[Block]:
+    pairs = zip(base, head, strict=True)
+    return [block((b,), (h,), Mode.ADJACENT, index=i) for i, (b, h) in enumerate(pairs)]
+
+
+def test_turns_take_the_median_of_the_cycles_ratios() -> None:
+    # The ratios are 2, 3 and 0.5; the medians of the arms would give 300 / 200.
+    one = block((100, 200, 600), (200, 600, 300))
+    assert log_ratios(Metric.TIME, [one]).tolist() == pytest.approx([math.log(2)])
+
+
+def test_turns_and_adjacent_compare_calls_not_slices() -> None:
+    for mode in (Mode.TURNS, Mode.ADJACENT):
+        one = block((1000, 1000, 1000), (3000, 3000, 3000), mode, calls=(10, 3000))
+        assert log_ratios(Metric.TIME, [one]).tolist() == pytest.approx([math.log(1 / 100)])
+        assert values(Metric.TIME, [one], Arm.BASE).tolist() == pytest.approx([100e-9])
+        assert values(Metric.TIME, [one], Arm.HEAD).tolist() == pytest.approx([1e-9])
+
+
+def test_adjacent_takes_the_ratio_of_medians() -> None:
+    one = block((100, 200, 600), (200, 300, 900), Mode.ADJACENT)
+    assert log_ratios(Metric.TIME, [one]).tolist() == pytest.approx([math.log(1.5)])
+    unequal = block((100, 200, 600), (200, 400), Mode.ADJACENT)
+    assert log_ratios(Metric.TIME, [unequal]).tolist() == pytest.approx([math.log(1.5)])
+
+
+def test_shared_takes_the_ratio_of_means_and_its_values_are_calls_already() -> None:
+    one = block((100, 100, 400), (300, 500), Mode.SHARED, calls=(7, 7))
+    assert log_ratios(Metric.TIME, [one]).tolist() == pytest.approx([math.log(2)])
+    assert values(Metric.TIME, [one], Arm.BASE).tolist() == pytest.approx([200e-9])
+
+
+@pytest.mark.parametrize("metric", [Metric.PEAK_MEMORY, Metric.TRACK])
+def test_single_values_are_taken_as_they_are(metric: Metric) -> None:
+    one = block((4096,), (8192,), Mode.TURNS, calls=(10, 20))
+    assert log_ratios(metric, [one]).tolist() == pytest.approx([math.log(2)])
+    assert values(metric, [one], Arm.BASE).tolist() == [4096]
+
+
+def test_values_are_medians_in_turns() -> None:
+    assert values(Metric.TIME, [block((1, 2, 9), (1, 1, 1))], Arm.BASE).tolist() == pytest.approx([2e-9])
+
+
+def test_swapping_the_arms_flips_every_sign() -> None:
+    rng = np.random.default_rng(3)
+    for mode in Mode:
+        slices = [tuple(rng.uniform(1e6, 2e6, 9)) for _ in range(2)]
+        one, other = block(slices[0], slices[1], mode, (3, 5)), block(slices[1], slices[0], mode, (5, 3))
+        assert log_ratios(Metric.TIME, [one]).tolist() == (-log_ratios(Metric.TIME, [other])).tolist()
+
+
+def test_a_slower_clock_changes_nothing() -> None:
+    rng = np.random.default_rng(4)
+    for mode in Mode:
+        base, head = rng.uniform(1e6, 2e6, 9), rng.uniform(1e6, 2e6, 9)
+        one, other = block(tuple(base), tuple(head), mode), block(tuple(7 * base), tuple(7 * head), mode)
+        assert log_ratios(Metric.TIME, [one]) == pytest.approx(log_ratios(Metric.TIME, [other]))
+
+
+def test_order_is_kept_and_the_arrays_are_read_only() -> None:
+    blocks = [block((1,), (math.exp(x),), index=i) for i, x in enumerate((3.0, 1.0, 2.0))]
+    d = log_ratios(Metric.TIME, blocks)
+    assert d.tolist() == pytest.approx([3, 1, 2])
+    assert not d.flags.writeable and not values(Metric.TIME, blocks, Arm.BASE).flags.writeable
+
+
+def test_calibrations_and_failed_blocks_are_not_scored() -> None:
+    good = block((1,), (2,))
+    failed = replace(good, base=(), head=(), failure=Failure(reason="exited", arm=Arm.HEAD))
+    blocks = [replace(good, index=-1, head=(99,)), good, failed]
+    assert log_ratios(Metric.TIME, blocks).tolist() == pytest.approx([math.log(2)])
+    assert defect(Metric.TIME, blocks) is None
+
+
+@pytest.mark.parametrize(("bad", "words"), [
+    (block((), (1,)), "no counted value in base"),
+    (block((1,), ()), "no counted value in head"),
+    (block((1,), (0,)), "value 0 in head"),
+    (block((-5,), (1,)), "value -5 in base"),
+    (block((math.nan,), (1,)), "not a finite number"),
+    (block((1, 2), (1,)), "2 values in base and 1 in head"),
+])
+def test_a_block_without_a_ratio_is_named(bad: Block, words: str) -> None:
+    bad = replace(bad, index=4)
+    problem = defect(Metric.TIME, [block((1,), (1,)), bad])
+    assert problem is not None and words in problem and "block 4" in problem
+    with pytest.raises(ValueError, match="block 4"):
+        log_ratios(Metric.TIME, [bad])
+    judgement = judge_blocks(Metric.TIME, [bad], MARGIN)
+    assert (judgement.verdict, judgement.settled, judgement.estimate) == (Verdict.UNDECIDED, True, None)
+
+
+def test_a_failed_block_or_calibration_ends_sampling() -> None:
+    failed = replace(block((), ()), failure=Failure(reason="hung", arm=None))
+    for index in (-1, 3):
+        judgement = judge_blocks(Metric.TIME, [block((1,), (2,)), replace(failed, index=index)], MARGIN)
+        assert judgement.settled and judgement.verdict is Verdict.UNDECIDED
+
+
+def test_tracked_counts_are_exact_after_three_blocks() -> None:
+    assert not judge_blocks(Metric.TRACK, single([64, 64], [0, 0]), MARGIN).exact
+    third = judge_blocks(Metric.TRACK, single([64] * 3, [0] * 3), MARGIN)
+    assert (third.verdict, third.exact, third.settled) == (Verdict.FASTER, True, True)
+    zero = judge_blocks(Metric.TRACK, single([0] * 3, [64] * 3), MARGIN)
+    assert (zero.verdict, zero.estimate) == (Verdict.SLOWER, None)
+
+
+def test_counts_that_vary_go_through_the_rule() -> None:
+    rng = np.random.default_rng(5)
+    base = rng.integers(1000, 1003, 8).tolist()
+    judgement = judge_blocks(Metric.TRACK, single(base, [2 * b for b in base]), MARGIN)
+    assert (judgement.exact, judgement.look, judgement.verdict, judgement.clear) == (False, 8, Verdict.SLOWER, True)
+    assert not judge_blocks(Metric.TRACK, single(base[:7], base[:7]), MARGIN).settled
+
+
+def test_only_tracked_values_can_be_exact() -> None:
+    blocks = single([4096.0] * 8, [4096.0] * 8)
+    assert not judge_blocks(Metric.PEAK_MEMORY, blocks[:3], MARGIN).settled
+    judgement = judge_blocks(Metric.PEAK_MEMORY, blocks, MARGIN)
+    assert (judgement.exact, judgement.verdict, judgement.look) == (False, Verdict.SAME, 8)
+
+
+def test_no_blocks_yet() -> None:
+    judgement = judge_blocks(Metric.TIME, [], MARGIN)
+    assert (judgement.verdict, judgement.settled, judgement.needed) == (Verdict.UNDECIDED, False, None)

@@ -1,0 +1,213 @@
+"""Simulated truth: the rates that the method promises, and the rejected alternatives failing the same audits.
+
+A rate may exceed its bound by four standard errors of the simulation; the seeds are fixed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from runner.model import Verdict
+from runner.stats.decide import ALPHAS, LOOKS, TOTAL, Judgement, judge, suite
+from runner.stats.paired import Array, interval, trimmed
+
+MARGIN = math.log1p(0.01)
+CHANGED = (Verdict.FASTER, Verdict.SLOWER)
+COUNT = 1000
+NOISES = ("normal", "t3", "outliers")
+
+
+def noise(rng: np.random.Generator, kind: str, shape: tuple[int, ...], spread: float = 0.015) -> Array:
+    """Blocks' log ratios about 0: normal; Student's t with 3 df; a tenth of them six times as wild."""
+    if kind == "t3":
+        return spread * rng.standard_t(3, shape)
+    wild = np.where(rng.random(shape) < 0.1, 6, 1) if kind == "outliers" else 1
+    return wild * rng.normal(0, spread, shape)
+
+
+def tolerated(bound: float, count: int) -> float:
+    return bound + 4 * math.sqrt(bound * (1 - bound) / count)
+
+
+def false_change_rate(rule: Callable[[Array], bool], kind: str, count: int = COUNT) -> float:
+    """Share of benchmarks without a difference in which a rule, given 40 blocks one by one, reports one."""
+    ds = noise(np.random.default_rng(20), kind, (count, LOOKS[-1]), 0.03)
+    return float(np.mean([rule(d) for d in ds]))
+
+
+def differs(judgement: Judgement) -> bool:
+    return judgement.verdict in CHANGED or judgement.tiny
+
+
+@pytest.mark.parametrize("kind", NOISES)
+def test_whoever_stops_when_he_likes_is_wrong_in_one_of_twenty(kind: str) -> None:
+    """The worst reader: looks at every planned look, and stops at the first that shows a difference."""
+
+    def worst(d: Array) -> bool:
+        return any(differs(judge(d[:n], MARGIN)) for n in LOOKS)
+
+    rate = false_change_rate(worst, kind)
+    assert rate <= tolerated(TOTAL, COUNT)
+    # The audit sees something: the rule is not one that never speaks.
+    assert rate > 0.01
+
+
+@pytest.mark.parametrize("kind", NOISES)
+def test_intervals_of_all_looks_hold_together(kind: str) -> None:
+    def missed(d: Array) -> bool:
+        limits = [interval(trimmed(d[:n]), alpha) for n, alpha in zip(LOOKS, ALPHAS, strict=True)]
+        return not all(low <= 0 <= high for low, high in limits)
+
+    assert 0.01 < false_change_rate(missed, kind) <= tolerated(TOTAL, COUNT)
+
+
+@pytest.mark.parametrize("kind", NOISES)
+@pytest.mark.parametrize("p", [0.05, 0.005])
+def test_p_holds_its_level(kind: str, p: float) -> None:
+    assert false_change_rate(lambda d: (judge(d, MARGIN).p or 0) <= p, kind) <= tolerated(p, COUNT)
+
+
+@pytest.mark.parametrize("kind", NOISES)
+def test_a_difference_of_the_margin_is_not_called_the_same(kind: str) -> None:
+    ds = MARGIN + noise(np.random.default_rng(21), kind, (COUNT, 40), 0.01)
+    rate = np.mean([judge(d, MARGIN).verdict is Verdict.SAME for d in ds])
+    # One-sided: half of the interval's error.
+    assert rate <= tolerated(TOTAL / 2, COUNT)
+
+
+def test_the_usual_noise_is_settled_as_the_same() -> None:
+    ds = noise(np.random.default_rng(22), "normal", (300, 40))
+    assert np.mean([judge(d, MARGIN).verdict is Verdict.SAME for d in ds]) > 0.8
+
+
+def test_trimming_keeps_power_where_a_tenth_of_the_blocks_is_wild() -> None:
+    """At the same level, on the same blocks: a change of 1.2 % by the trimmed mean, and by the plain mean."""
+    ds = math.log1p(0.012) + noise(np.random.default_rng(23), "outliers", (400, 40))
+    alpha = ALPHAS[-1]
+    by_trimmed = np.mean([interval(trimmed(d), alpha)[0] > 0 for d in ds])
+    by_plain = np.mean([stats.ttest_1samp(d, 0).confidence_interval(1 - alpha).low > 0 for d in ds])
+    assert by_trimmed > by_plain + 0.3
+
+
+# The rejected alternatives, planted: the same audit must see them.
+
+
+def test_audit_sees_peeking_at_every_block() -> None:
+    def peeking(d: Array) -> bool:
+        limits = [interval(trimmed(d[:n]), TOTAL) for n in range(LOOKS[0], LOOKS[-1] + 1)]
+        return any(low > 0 or high < 0 for low, high in limits)
+
+    assert false_change_rate(peeking, "normal", 400) > tolerated(TOTAL, 400)
+
+
+def test_audit_sees_looks_that_do_not_share_the_error() -> None:
+    def unshared(d: Array) -> bool:
+        limits = [interval(trimmed(d[:n]), TOTAL) for n in LOOKS]
+        return any(low > 0 or high < 0 for low, high in limits)
+
+    assert false_change_rate(unshared, "normal") > tolerated(TOTAL, COUNT)
+
+
+@pytest.mark.parametrize("n", [4, 8])
+def test_audit_sees_the_percentile_bootstrap(n: int) -> None:
+    rng = np.random.default_rng(24)
+
+    def bootstrap(d: Array) -> bool:
+        means = d[rng.integers(0, n, (600, n))].mean(axis=1)
+        low, high = np.quantile(means, [0.025, 0.975])
+        return bool(low > 0 or high < 0)
+
+    assert false_change_rate(bootstrap, "normal") > tolerated(TOTAL, COUNT)
+
+
+# The suite.
+
+
+def false_discovery_rate(decide: Callable[[list[Array]], list[Judgement]], count: int = 60) -> float:
+    """Mean share of false ones among reported differences: 55 benchmarks unchanged, 5 changed by 1.5 to 5 %."""
+    rng = np.random.default_rng(25)
+    truths = np.array([0.0] * 55 + [math.log1p(x) for x in (0.015, -0.02, 0.03, -0.03, 0.05)])
+    shares = []
+    for _ in range(count):
+        ds = truths[:, None] + noise(rng, "normal", (60, 40))
+        reported = np.array([differs(judgement) for judgement in decide(list(ds))])
+        shares.append((reported & (truths == 0)).sum() / max(1, reported.sum()))
+    return float(np.mean(shares))
+
+
+def test_suite_holds_the_false_discovery_rate() -> None:
+    rate = false_discovery_rate(lambda ds: [found.judgement for found in suite(ds, MARGIN)])
+    assert rate <= TOTAL
+
+
+def test_audit_sees_a_suite_judged_one_by_one() -> None:
+    assert false_discovery_rate(lambda ds: [judge(d, MARGIN, len(ds)) for d in ds]) > 2 * TOTAL
+
+
+def false_sameness_rate(decide: Callable[[list[Array]], list[Judgement]], count: int = 50) -> float:
+    """Mean share of false ones among claims of sameness: 57 benchmarks off by just the margin, 3 unchanged."""
+    rng = np.random.default_rng(26)
+    truths = np.array([MARGIN] * 57 + [0.0] * 3)
+    shares = []
+    for _ in range(count):
+        ds = truths[:, None] + noise(rng, "normal", (60, 40), 0.01)
+        same = np.array([judgement.verdict is Verdict.SAME for judgement in decide(list(ds))])
+        shares.append((same & (truths > 0)).sum() / max(1, same.sum()))
+    return float(np.mean(shares))
+
+
+def test_sameness_is_a_family_of_its_own() -> None:
+    rate = false_sameness_rate(lambda ds: [found.judgement for found in suite(ds, MARGIN)])
+    assert rate <= TOTAL
+
+
+def test_audit_sees_sameness_without_its_family() -> None:
+    assert false_sameness_rate(lambda ds: [judge(d, MARGIN, len(ds)) for d in ds]) > 2 * TOTAL
+
+
+def test_the_family_of_sameness_takes_nothing_back_while_half_the_suite_is_the_same() -> None:
+    rng = np.random.default_rng(27)
+    for _ in range(10):
+        ds = list(noise(rng, "normal", (40, 40), 0.012)) + list(0.05 + noise(rng, "normal", (20, 40)))
+        alone = sum(judge(d, MARGIN, 60).verdict is Verdict.SAME for d in ds)
+        assert alone >= 30
+        assert sum(found.judgement.verdict is Verdict.SAME for found in suite(ds, MARGIN)) == alone
+
+
+def lone_changes_found(tests: int | None) -> float:
+    """Share of suites of 60, one of them changed by 3 %, in which it is reported; stopping as told by `tests`."""
+    rng = np.random.default_rng(28)
+    found = []
+    for _ in range(60):
+        ds = list(noise(rng, "normal", (60, 40)))
+        ds[0] = ds[0] + math.log1p(0.03)
+        found.append(suite(ds, MARGIN, tests=tests)[0].judgement.verdict is Verdict.SLOWER)
+    return float(np.mean(found))
+
+
+def test_a_lone_change_is_found() -> None:
+    assert lone_changes_found(None) >= 0.95
+
+
+def test_audit_sees_sampling_that_stops_as_if_there_were_no_suite() -> None:
+    assert lone_changes_found(1) < 0.8
+
+
+def test_shown_intervals_of_reported_differences_cover_the_truth() -> None:
+    rng = np.random.default_rng(29)
+    shares = []
+    for _ in range(60):
+        truths = np.concatenate([np.zeros(30), rng.normal(0, 0.02, 10)])
+        ds = truths[:, None] + noise(rng, "normal", (40, 40))
+        reported = [
+            not (j.low <= truth <= j.high)
+            for truth, j in zip(truths, (found.judgement for found in suite(list(ds), MARGIN)), strict=True)
+            if j.verdict in CHANGED and j.low is not None and j.high is not None
+        ]
+        shares.append(np.mean(reported) if reported else 0.0)
+    assert np.mean(shares) <= TOTAL

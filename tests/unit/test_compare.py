@@ -1,0 +1,307 @@
+"""From a run's blocks to its report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from runner import store
+from runner.compare import Comparison, Report, report
+from runner.model import Arm, Benchmark, Block, Failure, Interpreter, Metric, Mode, Notice, Settings, Verdict
+from runner.stats.decide import judge
+
+START = 1_800_000_000.0
+TURNS = Settings(mode=Mode.TURNS, calls={Arm.BASE: 100, Arm.HEAD: 100}, cycles=6, window=0.0, warmup=2)
+SINGLE = Settings(mode=Mode.ADJACENT, calls={Arm.BASE: 1, Arm.HEAD: 1}, cycles=1, window=0.0, warmup=0)
+UNITS = {Metric.TIME: "s", Metric.PEAK_MEMORY: "bytes", Metric.TRACK: "bytes"}
+
+
+def benchmark(name: str, metric: Metric = Metric.TIME, **params: str) -> Benchmark:
+    return Benchmark(
+        name=name, params=params, index=(0,) * len(params), metric=metric, unit=UNITS[metric], version="1", timeout=60.0
+    )
+
+
+def interpreter(spec: str) -> Interpreter:
+    return Interpreter(
+        spec=spec, executable=Path("/opt") / spec, version="3.13.5", implementation="cpython", sha256="0" * 64, facts={}
+    )
+
+
+def manifest(benchmarks: list[Benchmark], **changes: Any) -> store.Manifest:
+    facts: dict[str, Any] = {
+        "id": "20270115T080000Z-abcdef", "created": START, "command": "lockstep ab old new --seed 7",
+        "base": interpreter("old"), "head": interpreter("new"), "differences": (), "suite": "/suite",
+        "benchmarks": tuple(benchmarks), "missing": (), "scope": "binary", "margin": 0.01, "budget": None, "seed": 7,
+        "memory_limit": 2**32, "settings": {}, "worker_cpu": 1, "machine": {"cores": 2}, "versions": {}, "notices": (),
+    }
+    return store.Manifest(**(facts | changes))
+
+
+def timed(
+    key: str, ratios: list[float], *, settings: Settings = TURNS, slices: int = 6, nanoseconds: float = 2e6,
+    readings: Mapping[str, float] | None = None,
+) -> list[Block]:
+    """Blocks in which every cycle of block i has the ratio ratios[i]; half of each block's second is slices."""
+    return [
+        Block(
+            benchmark=key, index=i, settings=settings, started=START + i, seconds=1.0,
+            base=(nanoseconds,) * slices, head=(nanoseconds * ratio,) * slices, first=Arm.BASE, order="bh" * 3,
+            readings=readings or {},
+        )
+        for i, ratio in enumerate(ratios)
+    ]
+
+
+def single(key: str, base: list[float], head: list[float]) -> list[Block]:
+    return [
+        Block(
+            benchmark=key, index=i, settings=SINGLE, started=START + i, seconds=1.0, base=(b,), head=(h,),
+            first=Arm.BASE,
+        )
+        for i, (b, h) in enumerate(zip(base, head, strict=True))
+    ]
+
+
+def reported(benchmarks: list[Benchmark], blocks: list[Block], *, complete: bool = True, **changes: Any) -> Report:
+    run = store.Run(folder=Path("runs/r"), manifest=manifest(benchmarks, **changes), blocks=tuple(blocks), torn=False)
+    return report(run, complete=complete)
+
+
+def only(metric: Metric, blocks: list[Block]) -> Comparison:
+    [comparison] = reported([benchmark("b", metric)], blocks).comparisons
+    return comparison
+
+
+def noisy(truth: float, n: int, seed: int, spread: float = 0.01) -> list[float]:
+    return [truth * math.exp(x) for x in np.random.default_rng(seed).normal(0, spread, n)]
+
+
+def kinds(notices: Any) -> list[str]:
+    return [notice.kind for notice in notices]
+
+
+def test_a_timed_benchmark_gets_its_line() -> None:
+    ratios = noisy(1.05, 14, 1)
+    found = only(Metric.TIME, timed("b", ratios))
+    alone = judge(np.log(ratios), math.log1p(0.01))
+    assert (found.verdict, found.clear, found.exact, found.failure) == (Verdict.SLOWER, True, False, None)
+    assert alone.estimate is not None and alone.low is not None and alone.high is not None
+    assert found.ratio == pytest.approx(math.exp(alone.estimate.mean))
+    assert (found.low, found.high) == pytest.approx((math.exp(alone.low), math.exp(alone.high)))
+    assert found.low < 1.05 < found.high
+    assert found.base_value == pytest.approx(2e-3 / 100)
+    assert found.head_value == pytest.approx(2e-3 / 100 * np.median(ratios))
+    assert (found.blocks, found.p, found.q) == (alone.look, pytest.approx(alone.p), pytest.approx(alone.p))
+    assert (found.mode, found.settings, found.machine_seconds) == (Mode.TURNS, TURNS, 14.0)
+    assert found.log_ratios == pytest.approx(np.log(ratios))
+    assert found.started.tolist() == list(range(14))
+    assert not any(a.flags.writeable for a in (found.log_ratios, found.base_values, found.head_values, found.started))
+
+
+def test_the_calibration_is_paid_for_but_not_scored() -> None:
+    blocks = timed("b", [1.0] * 8)
+    calibration = replace(blocks[0], index=-1, base=(), head=(), started=START - 5)
+    found = only(Metric.TIME, [calibration, *blocks])
+    assert (found.verdict, found.blocks, found.machine_seconds) == (Verdict.SAME, 8, 9.0)
+    assert found.started.tolist() == [5.0 + i for i in range(8)]
+
+
+def test_swapping_the_arms_mirrors_the_line() -> None:
+    ratios = noisy(1.03, 24, 2)
+    one = only(Metric.TIME, timed("b", ratios))
+    other = only(Metric.TIME, [replace(b, base=b.head, head=b.base) for b in timed("b", ratios)])
+    assert (one.verdict, other.verdict) == (Verdict.SLOWER, Verdict.FASTER)
+    assert (other.ratio, other.low, other.high) == pytest.approx((1 / one.ratio, 1 / one.high, 1 / one.low))
+    assert (one.clear, one.p) == (other.clear, other.p)
+
+
+def test_fewer_blocks_than_a_look_give_an_interval_and_no_verdict() -> None:
+    found = only(Metric.TIME, timed("b", noisy(1.5, 5, 3)))
+    assert (found.verdict, found.blocks, found.p, found.q) == (Verdict.UNDECIDED, 5, None, None)
+    assert found.ratio is not None and found.low is not None and found.needed == 8
+    never = only(Metric.TIME, [])
+    assert (never.verdict, never.ratio, never.blocks, never.base_value) == (Verdict.UNDECIDED, None, 0, None)
+    once = only(Metric.TIME, timed("b", [1.5]))
+    assert (once.verdict, once.ratio, once.blocks) == (Verdict.UNDECIDED, None, 1)
+    assert once.base_value is not None
+
+
+def test_two_blocks_far_apart_still_give_finite_numbers() -> None:
+    found = only(Metric.TIME, timed("b", [1e-6, 1e6]))
+    assert found.high is not None and math.isfinite(found.high)
+
+
+def test_failure_ends_it() -> None:
+    failure = Failure(reason="raised ValueError: no", arm=Arm.HEAD, detail="Traceback …")
+    good = timed("b", [2.0] * 9)
+    bad = replace(good[-1], base=(), head=(), failure=failure)
+    found = only(Metric.TIME, [*good[:8], bad])
+    assert (found.verdict, found.failure, found.clear) == (Verdict.FAILED, failure, False)
+    assert found.log_ratios.size == 8 and found.machine_seconds == 9.0
+    calibration = only(Metric.TIME, [replace(bad, index=-1)])
+    assert (calibration.verdict, calibration.failure, calibration.settings) == (Verdict.FAILED, failure, None)
+
+
+def test_a_benchmark_of_one_arm_comes_last_and_failed() -> None:
+    lost = store.Missing(benchmark=benchmark("new_one", size="4KiB"), present=Arm.HEAD)
+    found = reported([benchmark("b")], timed("b", [1.0] * 8), missing=(lost,))
+    assert [c.key for c in found.comparisons] == ["b", "new_one(size=4KiB)"]
+    line = found.comparisons[1]
+    assert line.verdict is Verdict.FAILED and line.failure is not None and line.failure.reason == "only in head"
+    assert found.count(Verdict.FAILED) == 1
+
+
+def test_exact_counts_have_no_test() -> None:
+    less = only(Metric.TRACK, single("b", [1000] * 3, [999] * 3))
+    assert (less.verdict, less.exact, less.clear, less.p, less.q) == (Verdict.FASTER, True, False, None, None)
+    assert less.ratio == less.low == less.high == pytest.approx(0.999)
+    assert (less.base_value, less.head_value, less.blocks, less.mode) == (1000, 999, 3, None)
+    equal = only(Metric.TRACK, single("b", [0] * 3, [0] * 3))
+    assert (equal.verdict, equal.ratio, equal.notices) == (Verdict.SAME, None, ())
+
+
+def test_counts_from_and_to_zero() -> None:
+    more = only(Metric.TRACK, single("b", [0] * 3, [64] * 3))
+    assert (more.verdict, more.clear, more.ratio) == (Verdict.SLOWER, True, None)
+    assert list(more.notices) == [Notice(kind="from-zero", numbers={"base": 0.0, "head": 64.0})]
+    less = only(Metric.TRACK, single("b", [64] * 3, [0] * 3))
+    assert (less.verdict, less.ratio, less.low, less.high, less.notices) == (Verdict.FASTER, 0.0, 0.0, 0.0, ())
+
+
+def test_a_varying_count_with_a_zero_fails_in_words() -> None:
+    found = only(Metric.TRACK, single("b", [64, 0, 64], [64, 64, 64]))
+    assert found.verdict is Verdict.FAILED and found.failure is not None
+    assert "block 1 has the value 0 in base" in found.failure.reason
+    assert found.log_ratios.size == 0 and found.base_values.tolist() == [64, 0, 64]
+
+
+def test_constant_peak_memory_is_the_same_in_eight_blocks() -> None:
+    found = only(Metric.PEAK_MEMORY, single("b", [4096.0] * 8, [4096.0] * 8))
+    assert (found.verdict, found.ratio, found.low, found.high) == (Verdict.SAME, 1.0, 1.0, 1.0)
+    assert (found.exact, found.mode, found.base_value) == (False, None, 4096)
+
+
+def test_benchmarks_are_judged_as_a_family() -> None:
+    """A difference that would pass alone is taken back among many unchanged ones."""
+    names = [f"b{i}" for i in range(40)]
+    blocks = [
+        block for i, name in enumerate(names)
+        for block in timed(name, noisy(1.011 if i == 0 else 1.0, 8, 100 + i, spread=0.006))
+    ]
+    alone = reported([benchmark("b0")], [b for b in blocks if b.benchmark == "b0"]).comparisons[0]
+    among = reported([benchmark(name) for name in names], blocks).comparisons[0]
+    assert alone.verdict is Verdict.SLOWER
+    assert among.verdict is Verdict.UNDECIDED and among.q is not None and among.q > 0.05
+    assert among.low is not None and alone.low is not None and among.low < 1 < alone.low
+
+
+def test_failed_and_exact_benchmarks_are_not_in_the_family() -> None:
+    failed = [replace(b, failure=Failure(reason="hung", arm=None)) for b in timed("f", [1.0])]
+    blocks = [*timed("b", noisy(1.05, 14, 1)), *failed, *single("t", [1] * 3, [2] * 3)]
+    found = reported([benchmark("b"), benchmark("f"), benchmark("t", Metric.TRACK)], blocks)
+    assert [c.verdict for c in found.comparisons] == [Verdict.SLOWER, Verdict.FAILED, Verdict.SLOWER]
+    assert found.comparisons[0].q == found.comparisons[0].p
+
+
+def test_notices_of_a_benchmark() -> None:
+    assert only(Metric.TIME, timed("b", [1.0] * 8, readings={"steal": 0.04})).notices == ()
+    [steal] = only(Metric.TIME, timed("b", [1.0] * 8, readings={"steal": 0.08})).notices
+    assert (steal.kind, steal.numbers["share"]) == ("steal", pytest.approx(0.08))
+    [few] = only(Metric.TIME, timed("b", [1.0] * 8, slices=2)).notices
+    assert few == Notice(kind="few-cycles", numbers={"cycles": 2.0})
+    uneven = replace(TURNS, calls={Arm.BASE: 1, Arm.HEAD: 9000})
+    assert kinds(only(Metric.TIME, timed("b", [1.0] * 8, settings=uneven)).notices) == ["unequal-calls"]
+
+
+def test_geometric_mean_is_about_these_benchmarks() -> None:
+    """Its interval comes from the estimates' errors; that the benchmarks differ from each other is no error."""
+    one, two = noisy(0.5, 24, 5), noisy(2.0, 24, 6)
+    blocks = [*timed("a", one), *timed("b", two), *single("m", [1.0] * 8, [9.0] * 8)]
+    found = reported([benchmark("a"), benchmark("b"), benchmark("m", Metric.PEAK_MEMORY)], blocks)
+    mean = found.mean
+    assert mean is not None and mean.count == 2
+    a, b = found.comparisons[:2]
+    assert mean.ratio == pytest.approx(math.sqrt(a.ratio * b.ratio))
+    assert mean.low < 1 < mean.high and mean.high / mean.low < 1.02
+
+
+def test_geometric_mean_of_one_is_its_own_interval() -> None:
+    ratios = noisy(1.0, 14, 7)
+    mean = reported([benchmark("a")], timed("a", ratios)).mean
+    estimate = judge(np.log(ratios), math.log1p(0.01)).estimate
+    assert estimate is not None and mean is not None
+    expected = stats.t.interval(0.95, estimate.df, loc=estimate.mean, scale=estimate.se)
+    assert (math.log(mean.low), math.log(mean.high)) == pytest.approx(expected)
+
+
+def test_geometric_mean_covers_the_truth() -> None:
+    truths = np.random.default_rng(8).uniform(0.5, 2, 12)
+    hits = []
+    for seed in range(40):
+        ratios = {f"b{i}": noisy(truth, 8, 1000 * seed + i, 0.02) for i, truth in enumerate(truths)}
+        mean = reported([benchmark(n) for n in ratios], [b for n, r in ratios.items() for b in timed(n, r)]).mean
+        assert mean is not None
+        hits.append(mean.low <= math.exp(np.log(truths).mean()) <= mean.high)
+    assert 0.85 <= np.mean(hits) <= 1.0
+
+
+def test_geometric_mean_without_spread_or_without_timings() -> None:
+    mean = reported([benchmark("a")], timed("a", [2.0] * 8)).mean
+    assert mean is not None and (mean.ratio, mean.low, mean.high) == pytest.approx((2.0, 2.0, 2.0))
+    assert reported([benchmark("m", Metric.TRACK)], single("m", [1] * 3, [2] * 3)).mean is None
+    assert reported([benchmark("a")], []).mean is None
+
+
+def test_time_is_counted_without_pauses() -> None:
+    blocks = timed("b", [1.0] * 8)
+    # Six slices of 2 ms in each arm, in each block of a second; the last four blocks after a night's sleep.
+    blocks = [replace(b, started=b.started + (30_000 if b.index >= 4 else 0) + 0.5 * b.index) for b in blocks]
+    found = reported([benchmark("b")], blocks)
+    assert found.seconds == pytest.approx(8 * 1.0 + 6 * 0.5)
+    assert found.measured_share == pytest.approx(8 * 12 * 2e-3 / found.seconds)
+    assert reported([benchmark("b")], []).measured_share == 0.0
+
+
+def test_measured_share_counts_every_call_of_a_lot() -> None:
+    shared = replace(TURNS, mode=Mode.SHARED, calls={Arm.BASE: 10, Arm.HEAD: 10})
+    found = reported([benchmark("b")], timed("b", [1.0] * 8, settings=shared))
+    assert found.measured_share == pytest.approx(12 * 10 * 2e-3)
+
+
+def test_notices_of_the_run() -> None:
+    one = [benchmark("b")]
+    assert kinds(reported(one, timed("b", [1.0] * 8)).notices) == ["layout"]
+    assert kinds(reported(one, timed("b", [1.0] * 8), scope="source").notices) == []
+    given = (Notice(kind="same-file"),)
+    assert kinds(reported(one, timed("b", [1.0] * 8), notices=given).notices) == ["same-file", "layout"]
+    cut = reported([*one, benchmark("c")], timed("b", [1.0] * 8), complete=False)
+    assert not cut.complete
+    assert cut.notices[-1] == Notice(
+        kind="interrupted", numbers={"done": 1, "total": 2, "resume": "lockstep resume 20270115T080000Z-abcdef"}
+    )
+    short = reported([*one, benchmark("c")], timed("b", [1.0] * 8), budget=5.0)
+    assert short.notices[-1] == Notice(kind="budget", numbers={"undecided": 1})
+
+
+def test_a_report_is_made_from_the_folder_alone(tmp_path: Path) -> None:
+    blocks = [*timed("b(size=4KiB)", noisy(1.0, 8, 9, 0.001)), *single("t", [1] * 3, [2] * 3)]
+    wanted = manifest([benchmark("b", size="4KiB"), benchmark("t", Metric.TRACK)])
+    folder = store.create(tmp_path, wanted)
+    with store.appending(folder) as append:
+        for block in blocks:
+            append(block)
+    with (folder / store.BLOCKS).open("a") as stream:
+        stream.write('{"benchmark": "b(si')
+    found = report(store.read(folder), complete=True)
+    assert [c.verdict for c in found.comparisons] == [Verdict.SAME, Verdict.SLOWER]
+    assert kinds(found.notices) == ["layout", "torn-line"]
+    assert (found.run, found.seed, found.base["spec"], found.head["executable"]) == (wanted.id, 7, "old", "/opt/new")
+    assert found.comparisons[0].params == {"size": "4KiB"}

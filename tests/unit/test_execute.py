@@ -1,0 +1,149 @@
+"""The choice of mode and slices from planted trials, and which calls of a common stretch count."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from samples import benchmark
+
+from runner.execute import (
+    LEAST_CYCLES,
+    LONGEST_TURN,
+    MOST_CYCLES,
+    SLICE,
+    Trial,
+    _split,
+    choose,
+    common_calls,
+)
+from runner.model import Arm, Mode
+
+
+def trial(call: float, *, busy: float = 1.0, waits: float = 0.0, threads: int = 1, children: float = 0.0) -> Trial:
+    return Trial(call=call, busy=busy, waits=waits, threads=threads, children=children)
+
+
+BENCHMARK = benchmark()
+
+
+@pytest.mark.parametrize(("planted", "mode"), [
+    (trial(50e-9), Mode.TURNS),
+    (trial(1e-3), Mode.TURNS),
+    (trial(LONGEST_TURN), Mode.TURNS),
+    (trial(LONGEST_TURN * 1.01), Mode.SHARED),
+    (trial(0.15), Mode.SHARED),
+    (trial(20.0), Mode.SHARED),
+    (trial(0.01, busy=0.01, waits=1.0), Mode.ADJACENT),  # sleeps
+    (trial(1e-3, busy=0.6, waits=3.0), Mode.ADJACENT),  # does I/O
+    (trial(0.15, busy=0.6, waits=0.0), Mode.SHARED),  # a neighbour steals time
+    (trial(1e-6, busy=0.6, waits=1e-4), Mode.TURNS),
+    (trial(1e-3, busy=1.9), Mode.ADJACENT),  # several threads that have ended
+    (trial(1e-3, threads=2), Mode.ADJACENT),
+    (trial(1e-3, children=0.0004), Mode.ADJACENT),
+])
+def test_the_mode_is_that_of_the_more_difficult_arm(planted: Trial, mode: Mode) -> None:
+    plain = trial(planted.call)
+    assert choose(planted, planted, BENCHMARK, None).mode is mode
+    assert choose(planted, plain, BENCHMARK, None).mode is mode
+    assert choose(plain, planted, BENCHMARK, None).mode is mode
+
+
+@pytest.mark.parametrize("forced", list(Mode))
+def test_a_mode_set_by_hand_is_taken(forced: Mode) -> None:
+    for planted in (trial(1e-7), trial(0.2), trial(0.01, busy=0.01, waits=1.0)):
+        assert choose(planted, planted, BENCHMARK, forced.value).mode is forced
+
+
+calls = st.floats(1e-8, 30.0)
+
+
+@given(calls, calls, st.none() | st.integers(1, 5000), st.sampled_from([None, *Mode]))
+def test_laws_of_the_settings(base: float, head: float, number: int | None, forced: Mode | None) -> None:
+    one, other = trial(base), trial(head)
+    work = benchmark(number=number)
+    chosen = choose(one, other, work, forced.value if forced else None)
+    swapped = choose(other, one, work, forced.value if forced else None)
+    assert swapped.calls == {Arm.BASE: chosen.calls[Arm.HEAD], Arm.HEAD: chosen.calls[Arm.BASE]}
+    assert (swapped.mode, swapped.cycles, swapped.window, swapped.warmup) == (
+        chosen.mode, chosen.cycles, chosen.window, chosen.warmup)
+    slow, fast = max(base, head), min(base, head)
+    assert all(n >= 1 and n % (number or 1) == 0 for n in chosen.calls.values()), "setup comes before each whole lot"
+    if slow <= 4 * fast:
+        assert chosen.calls[Arm.BASE] == chosen.calls[Arm.HEAD]
+    if chosen.mode is Mode.SHARED:
+        assert chosen.window >= max(0.3, 2 * slow), "both arms at half speed, and several calls inside"
+    else:
+        assert chosen.window == 0 and chosen.cycles % 2 == 0
+        assert (4 if slow >= 1 else LEAST_CYCLES) <= chosen.cycles <= MOST_CYCLES
+
+
+@given(st.floats(1e-8, SLICE / 4), st.floats(1.0, 5000.0))
+def test_slices_take_about_the_same_time_even_where_the_arms_are_very_unequal(fast: float, factor: float) -> None:
+    assume(fast * factor <= LONGEST_TURN)
+    chosen = choose(trial(fast * factor), trial(fast), BENCHMARK, None)
+    base, head = chosen.calls[Arm.BASE] * fast * factor, chosen.calls[Arm.HEAD] * fast
+    assert chosen.mode is Mode.TURNS
+    assert SLICE / 4 < head < SLICE * 2.6 or chosen.calls[Arm.HEAD] == 1
+    assert SLICE / 4 < base < SLICE * 2.6 or chosen.calls[Arm.BASE] == 1
+
+
+def test_arms_a_thousand_times_apart_get_each_its_own_number_of_calls() -> None:
+    chosen = choose(trial(164e-6), trial(80e-9), BENCHMARK, None)
+    assert chosen.calls == {Arm.BASE: 12, Arm.HEAD: 25_000}
+    assert choose(trial(100e-6), trial(130e-6), BENCHMARK, None).calls == {Arm.BASE: 17, Arm.HEAD: 17}
+
+
+def test_a_number_that_the_benchmark_insists_on_is_kept() -> None:
+    chosen = choose(trial(1e-5), trial(1e-5), benchmark(number=7), None)
+    assert chosen.calls == {Arm.BASE: 203, Arm.HEAD: 203}
+    shared = choose(trial(0.1), trial(0.1), benchmark(number=2), None)
+    assert shared.mode is Mode.SHARED and shared.calls == {Arm.BASE: 2, Arm.HEAD: 2}
+    assert shared.window >= 2 * 0.1 * 2 * 6
+
+
+spans = st.lists(st.tuples(st.integers(1, 50), st.integers(0, 5)), min_size=0, max_size=30)
+
+
+def laid(start: int, lengths: list[tuple[int, int]]) -> list[list[int]]:
+    """Calls one after the other, [start, end, CPU time]; the CPU time names the call."""
+    made, now = [], start
+    for number, (length, gap) in enumerate(lengths):
+        made.append([now, now + length, number])
+        now += length + gap
+    return made
+
+
+@given(st.integers(0, 200), st.integers(0, 200), spans, spans)
+def test_every_counted_call_lies_inside_the_other_arms_span_and_no_other_is_left_out(
+    at: int, later: int, one: list[tuple[int, int]], other: list[tuple[int, int]]
+) -> None:
+    base, head = laid(at, one), laid(later, other)
+    for mine, yours, counted in zip((base, head), (head, base), common_calls(base, head), strict=True):
+        if not base or not head:
+            assert counted == []
+            continue
+        within = [cpu for start, end, cpu in mine if yours[0][0] <= start and end <= yours[-1][1]]
+        assert counted == within
+
+
+def test_the_call_that_finishes_alone_does_not_count() -> None:
+    base = [[0, 10, 1], [10, 20, 2], [20, 30, 3]]
+    head = [[5, 17, 4], [17, 29, 5], [29, 36, 6]]  # the last one had the core to itself from 30 on
+    assert common_calls(base, head) == ([2, 3], [4, 5])
+    assert common_calls(head, base) == ([4, 5], [2, 3])
+    assert common_calls([[0, 10, 1]], [[10, 20, 2]]) == ([], [])
+    assert common_calls([], head) == ([], [])
+
+
+def test_a_name_is_told_apart_by_the_suites_folder(tmp_path: Path) -> None:
+    (tmp_path / "sub" / "inner").mkdir(parents=True)
+    for name in ("work", "sub/work", "sub/inner/deep"):
+        (tmp_path / f"{name}.py").touch()
+    assert _split("work.time_x", tmp_path) == ("work", "time_x")
+    assert _split("work.Class.time_x", tmp_path) == ("work", "Class.time_x")
+    assert _split("sub.work.Class.time_x", tmp_path) == ("sub.work", "Class.time_x")
+    assert _split("sub.inner.deep.time_x", tmp_path) == ("sub.inner.deep", "time_x")
+

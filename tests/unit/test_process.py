@@ -1,0 +1,47 @@
+"""How a measured process is started: argv and environment, without starting one."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import interpreter
+
+from runner.model import Arm
+from runner.process import PADDING, command, padded
+
+words = st.lists(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0")), min_size=1, max_size=6)
+variables = st.dictionaries(st.sampled_from(["HOME", "LANG", "PATH"]), st.text("ab/:é", max_size=9))
+
+
+def on_the_stack(argv: list[str], env: dict[str, str]) -> int:
+    """Bytes that execve copies: the strings of argv and the environment, and the path of the executable again."""
+    strings = [*argv, *(f"{name}={value}" for name, value in env.items()), argv[0]]
+    return sum(len(string.encode()) + 1 for string in strings)
+
+
+@given(words, words, variables, st.integers(0, 4095))
+def test_both_arms_get_the_same_total_size(base: list[str], head: list[str], env: dict[str, str], padding: int) -> None:
+    envs = padded({Arm.BASE: base, Arm.HEAD: head}, env, padding)
+    assert on_the_stack(base, envs[Arm.BASE]) == on_the_stack(head, envs[Arm.HEAD])
+    assert min(len(one[PADDING]) for one in envs.values()) == padding
+    assert all({name: value for name, value in one.items() if name != PADDING} == env for one in envs.values())
+    assert len(envs[Arm.BASE]) == len(envs[Arm.HEAD])
+
+
+@given(words, st.integers(0, 4095))
+def test_the_padding_is_what_was_drawn_where_the_arms_are_alike(argv: list[str], padding: int) -> None:
+    envs = padded({Arm.BASE: argv, Arm.HEAD: argv}, {}, padding)
+    assert envs[Arm.BASE] == envs[Arm.HEAD] == {PADDING: "x" * padding}
+
+
+def test_no_safe_path_before_3_11_and_never_a_flag_that_ignores_the_hash_seed() -> None:
+    for version, safe in (("3.8.18", False), ("3.10.0", False), ("3.11.2", True), ("3.13.5", True), ("3.14.0a1+", True)):
+        words = command(interpreter(version=version))
+        flags = words[1 : words.index("-c")]
+        assert "-s" in flags and ("-P" in flags) == safe
+        assert not any(letter in flag for flag in flags for letter in "IE"), flags
+
+
+def test_the_executable_is_used_as_it_was_named() -> None:
+    """A virtual environment is found by the link: it is not resolved."""
+    assert command(interpreter("/venv/bin/python"))[0] == "/venv/bin/python"

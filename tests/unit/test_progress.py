@@ -1,0 +1,50 @@
+"""The line that is shown while measuring."""
+
+from __future__ import annotations
+
+import pytest
+from samples import answer, benchmark, block
+
+from runner.model import Metric
+from runner.plan import Plan
+from runner.progress import _clock, measuring
+
+
+def plan(*log_ratios: float, fails: bool = False) -> Plan:
+    """Two tracked values; the first of them measured so far."""
+    made = Plan([benchmark("work.track_a", Metric.TRACK)], seed=1, margin=0.01, budget=None)
+    for log_ratio in log_ratios:
+        spec = made.next()
+        assert spec is not None
+        made.observe(answer(spec, log_ratio=log_ratio, fails=fails))
+    return made
+
+
+def line(made: Plan) -> str:
+    return measuring(made, made.progress["work.track_a"])
+
+
+def test_blocks_interval_and_what_is_settled_are_told() -> None:
+    assert line(plan(0.5)).startswith("0 of 1 settled, about 0:00 left · work.track_a: 1 blocks")
+    assert "2 blocks, head/base" in line(plan(0.5, 0.51))
+    assert "-9.52 % to -9.52 %" in line(plan(-0.1, -0.1, -0.1))
+    assert line(plan(-0.1, -0.1, -0.1)).startswith("1 of 1 settled")
+    assert line(plan(0.0, fails=True)) == "1 of 1 settled, about 0:00 left · work.track_a: failed"
+
+
+def test_a_calibration_has_no_blocks_yet() -> None:
+    made = Plan([benchmark()], seed=1, margin=0.01, budget=None)
+    made.observe(block(index=-1, base=(), head=(), order=""))
+    assert measuring(made, made.progress["work.time_it"]).endswith("work.time_it: calibrating")
+
+
+def test_an_interval_wider_than_any_number_is_still_shown() -> None:
+    """Two blocks a million times apart."""
+    assert "head/base" in line(plan(-8.0, 8.0))
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [
+    (0.0, "0:00"), (59.4, "0:59"), (59.7, "1:00"), (61.0, "1:01"), (119.6, "2:00"), (3600.0, "60:00"),
+])
+def test_times_are_minutes_and_seconds(seconds: float, shown: str) -> None:
+    assert _clock(seconds) == shown

@@ -1,0 +1,116 @@
+"""How a returned value is told to the parent: equal in both arms if the values are."""
+
+from __future__ import annotations
+
+import enum
+from collections import namedtuple
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.worker import SHORT, describe
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
+hashable = st.recursive(scalars, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=4), max_leaves=8)
+plain = st.recursive(
+    hashable, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(scalars, inner, max_size=4), max_leaves=12
+)
+
+
+def again(value: Any) -> Any:
+    """An equal value, made anew, with sets and dictionaries filled in the other order."""
+    match value:
+        case dict():
+            return {again(key): again(inner) for key, inner in reversed(value.items())}
+        case frozenset():
+            return frozenset(again(inner) for inner in sorted(value, key=repr, reverse=True))
+        case tuple() | list():
+            return type(value)(again(inner) for inner in value)
+        case bytes():
+            return bytes(bytearray(value))
+        case _:
+            return value
+
+
+@given(plain)
+def test_equal_values_have_equal_texts(value: object) -> None:
+    assert describe(again(value)) == describe(value)
+
+
+@given(plain)
+def test_the_text_is_short_and_can_be_written_anywhere(value: object) -> None:
+    text = describe(value)
+    assert len(text) <= SHORT + 60
+    text.replace("…", "").encode("ascii")
+    assert text.isprintable()
+
+
+@given(scalars, scalars)
+def test_unequal_values_have_unequal_texts(one: object, other: object) -> None:
+    if type(one) is not type(other) or (one != other and not (one != one and other != other)):
+        assert describe(one) != describe(other)
+
+
+def test_sets_are_without_order() -> None:
+    # 0 and 8 collide in a table of eight: the order of insertion shows in repr.
+    assert repr({0, 8}) != repr({8, 0})
+    assert describe({0, 8}) == describe({8, 0}) == "{0, 8}"
+    assert describe(({0, 8},)) == describe(({8, 0},))
+    assert describe({1: 2, 3: 4}) == describe({3: 4, 1: 2})
+    assert describe([1, 2]) != describe([2, 1])
+
+
+class Address:
+    pass
+
+
+class Color(enum.IntEnum):
+    RED = 1
+
+
+def test_objects_are_told_by_type_alone() -> None:
+    """Their text may hold an address, which differs without meaning anything."""
+    assert describe(Address()) == describe(Address()) == "<Address>"
+    assert describe([Address()]) == "[<Address>]"
+    assert describe(Color.RED) == "<Color>", "its text differs between versions of Python"
+    assert describe(namedtuple("Point", "x")(Address())) == "<Point>"
+    assert describe(bytearray(b"x")) == "<bytearray>"
+    assert describe(object) == "<type>"
+
+
+def test_deep_and_cyclic_values_end() -> None:
+    cyclic: list[object] = []
+    cyclic.append(cyclic)
+    assert describe(cyclic) == "[[[<list>]]]"
+    assert describe([[[[1]]]]) == "[[[<list>]]]"
+
+
+@pytest.mark.parametrize("unit", ["x", b"x", [1], "\udc80", "ü"])
+def test_long_values_are_cut_short_and_still_told_apart(unit: Any) -> None:
+    one = unit * 100_000
+    other = one[:70_000] + unit[:0] + one[70_001:] + (unit if unit != [1] else [2])
+    assert len(describe(one)) < SHORT
+    assert describe(one) == describe(unit * 100_000)
+    if one != other:
+        assert describe(one) != describe(other)
+    shorter = one[:-1]
+    assert describe(shorter) != describe(one)
+    assert f"length {len(one)}" in describe(one) or "crc" in describe(one)
+
+
+def test_a_difference_in_the_middle_of_a_long_value_is_seen() -> None:
+    assert describe(b"a" * 500 + b"b" + b"a" * 500) != describe(b"a" * 501 + b"b" + b"a" * 499)
+
+
+def test_lone_surrogates_are_written_out() -> None:
+    assert describe("\udc80") == "'\\udc80'"
+
+
+def test_huge_integers_need_no_decimal_digits() -> None:
+    """Versions of Python differ in how many they are willing to write."""
+    assert describe(10**5000).startswith("0x")
+    assert describe([10**5000]) == describe([10**5000])
+    assert describe([10**5000]) != describe([10**5000 + 1])
+    assert describe(10**30) == str(10**30)
