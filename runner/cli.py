@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from runner import config
 from runner.errors import LockstepError, UsageError
@@ -22,8 +24,25 @@ if TYPE_CHECKING:
     from runner.compare import Report
     from runner.jobs import Finished
 
+
+class Interrupted(LockstepError):
+    """Ctrl-C or SIGTERM outside of measuring, where there is nothing to report."""
+
+    exit_code = 130
+
+
+class Commands(TyperGroup):
+    """The commands. An interruption gets words here, because typer makes a bare exit code of it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted("interrupted; nothing was measured by this command.") from error
+
+
 app = typer.Typer(
-    name="lockstep", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    name="lockstep", cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Compares two Python interpreters and says what became faster or slower, and how sure that is.\n\n"
     "Start with `lockstep doctor` (what this machine can do) and `lockstep ab BASE HEAD`.",
@@ -65,9 +84,12 @@ def _budget(value: str) -> float:
 def _size(value: str) -> int:
     match = re.fullmatch(r"([0-9.]+)\s*([kmg]?)(i?b)?", value.strip().lower())
     try:
-        return int(float(match[1]) * SIZES[match[2]]) if match else int("")
+        size = int(float(match[1]) * SIZES[match[2]]) if match else 0
     except ValueError:
-        raise typer.BadParameter(f"{value!r} is not a size; write for example 4GiB or 800MiB.") from None
+        size = 0
+    if size <= 0:
+        raise typer.BadParameter(f"{value!r} is not a size; write for example 4GiB or 800MiB.")
+    return size
 
 
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for run folders (default: the project's data/runs).")]
@@ -236,15 +258,18 @@ def _close(finished: Finished, *, verbose: bool, strict: bool, files: tuple[Path
     from runner import jobs
     from runner.progress import Terminal
 
+    _print_report(finished.report, verbose)  # before the files, which a full disk may refuse
     with Terminal() as view:
         view.phase("writing the report")
         page = jobs.save(finished)
-    _print_report(finished.report, verbose)
     _write_files(finished.report, files)
     out = Console()
     out.print(f"page: {page}", soft_wrap=True, highlight=False)
     if finished.interrupted:
-        out.print(f"interrupted; go on with: lockstep resume {finished.folder.name}", soft_wrap=True, highlight=False)
+        # By its path where the id alone would not find it.
+        known = finished.folder.parent == config.runs_folder(None)
+        run = finished.folder.name if known else shlex.quote(str(finished.folder))
+        out.print(f"interrupted; go on with: lockstep resume {run}", soft_wrap=True, highlight=False)
         return 130
     return _exit_code(finished.report, strict)
 
@@ -291,9 +316,6 @@ def main() -> None:
     except LockstepError as problem:
         error.print(f"lockstep: {problem}", markup=False, highlight=False, soft_wrap=True)
         code = problem.exit_code
-    except (KeyboardInterrupt, typer.Abort):  # click turns the one into the other
-        error.print("lockstep: interrupted; nothing was measured by this command.")
-        code = 130
     except Exception as problem:
         if not hasattr(problem, "exit_code") or not hasattr(problem, "show"):
             raise

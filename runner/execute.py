@@ -27,6 +27,8 @@ LONGEST_TURN = 5e-3
 """Calls that take longer than this (seconds, the slower arm) share the CPU instead of taking turns."""
 SHARED_CALLS = 6
 """Calls of the slower arm that should lie wholly inside the common stretch of `shared`."""
+SHARED_STRETCH = 0.2
+"""Seconds that the common stretch of `shared` lasts at least."""
 SHARED_SLICE = 3e-4
 """Scheduler slice asked for in `shared`, seconds: so that a burst of stolen time hits both arms."""
 UNEQUAL = 4.0
@@ -125,8 +127,8 @@ class Executor:
         module, attribute = _split(benchmark.name, self._context.suite)
         request = {
             "do": "load", "folder": str(self._context.suite), "module": module, "attribute": attribute,
-            "path": [str(self._library)], "index": list(benchmark.index), "number": benchmark.number or 0, "memory": self._context.memory_limit,
-            "call": benchmark.metric is Metric.TIME,
+            "path": [str(self._library)], "index": list(benchmark.index), "number": benchmark.number or 0,
+            "memory": self._context.memory_limit, "call": benchmark.metric is Metric.TIME,
         }
         for worker in workers.values():
             worker.send(request, benchmark.timeout)
@@ -173,16 +175,19 @@ def choose(base: Trial, head: Trial, benchmark: Benchmark, forced: str | None) -
     else:
         mode = Mode.TURNS if slow <= LONGEST_TURN else Mode.SHARED
     lot = benchmark.number or 1
-    if slow / fast > UNEQUAL:
+    if mode is Mode.SHARED and benchmark.number:
+        calls = dict.fromkeys(Arm, lot)
+    elif slow / fast > UNEQUAL:
         calls = {Arm.BASE: _calls(base.call, lot), Arm.HEAD: _calls(head.call, lot)}
     else:
         equal = _calls((slow + fast) / 2, lot)
-        calls = {Arm.BASE: equal, Arm.HEAD: equal}
+        calls = dict.fromkeys(Arm, equal)
     cycle = base.call * calls[Arm.BASE] + head.call * calls[Arm.HEAD]
     if mode is Mode.SHARED:
         # Both run at half speed; one more call at each end is cut off by the edges of the stretch.
-        window = max(0.3, 2 * slow * lot * (SHARED_CALLS + 2))
-        return Settings(mode=mode, calls={Arm.BASE: lot, Arm.HEAD: lot}, cycles=SHARED_CALLS, window=window, warmup=1)
+        longest = max(base.call * calls[Arm.BASE], head.call * calls[Arm.HEAD])
+        window = max(SHARED_STRETCH, 2 * longest * (SHARED_CALLS + 2))
+        return Settings(mode=mode, calls=calls, cycles=SHARED_CALLS, window=window, warmup=1)
     most = MOST_CYCLES if mode is Mode.TURNS else LEAST_CYCLES
     cycles = int(min(max(STRETCH / cycle, LEAST_CYCLES), most)) if slow < 1.0 else 4
     return Settings(mode=mode, calls=calls, cycles=cycles - cycles % 2, window=0.0, warmup=2 if slow < 0.1 else 0)
@@ -260,29 +265,29 @@ def _shared(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings) 
     limit = spec.benchmark.timeout + settings.window
     start = time.perf_counter_ns() + 2_000_000
     request = {"do": "window", "start": start, "end": start + int(settings.window * 1e9)}
-    for worker in workers.values():
-        worker.send(request, limit)
-    calls = {arm: worker.receive(limit)["calls"][settings.warmup:] for arm, worker in workers.items()}
+    for arm, worker in workers.items():
+        worker.send({**request, "calls": settings.calls[arm]}, limit)
+    lots = {arm: worker.receive(limit)["lots"][settings.warmup:] for arm, worker in workers.items()}
     outcome = _Outcome()
-    outcome.base, outcome.head = common_calls(calls[Arm.BASE], calls[Arm.HEAD])
+    outcome.base, outcome.head = common_lots(lots[Arm.BASE], lots[Arm.HEAD])
     if not outcome.base or not outcome.head:
-        reason = f"no call lay wholly inside the common stretch of {settings.window:.1f} s"
+        reason = f"no lot of calls lay wholly inside the common stretch of {settings.window:.1f} s"
         raise WorkerFailed(Failure(reason=f"{reason}; its calls vary too much in length for this mode", arm=None))
     return outcome
 
 
-def common_calls(base: Sequence[Any], head: Sequence[Any]) -> tuple[list[int | float], list[int | float]]:
-    """CPU times of the calls inside the stretch in which both arms were running.
+def common_lots(base: Sequence[Any], head: Sequence[Any]) -> tuple[list[int | float], list[int | float]]:
+    """CPU times per call of the lots inside the stretch in which both arms were running.
 
-    Each call is (start, end, CPU time). One that ends after the other arm has stopped had the core to itself
-    for a while and so was faster than its partner's calls; with a planted 5 % that read 1.018 for 1.043.
+    Each lot of calls is (start, end, CPU time per call). One that ends after the other arm has stopped had the
+    core to itself for a while and so was faster than its partner's; with a planted 5 % that read 1.018 for 1.043.
     """
     if not base or not head:
         return [], []
     start, end = max(base[0][0], head[0][0]), min(base[-1][1], head[-1][1])
 
-    def inside(calls: Sequence[Any]) -> list[int | float]:
-        return [cpu for begun, done, cpu in calls if begun >= start and done <= end]
+    def inside(lots: Sequence[Any]) -> list[int | float]:
+        return [cpu for begun, done, cpu in lots if begun >= start and done <= end]
 
     return inside(base), inside(head)
 

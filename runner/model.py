@@ -144,7 +144,8 @@ class Settings:
 
     mode: Mode
     calls: Mapping[Arm, int]
-    """Calls in a slice. Equal in both arms unless they differ in speed by more than four times."""
+    """Calls in a slice (`shared`: in a lot that is timed as one). Equal in both arms unless they differ in speed by
+    more than four times."""
     cycles: int
     """Cycles in a block (`turns`, `adjacent`); in `shared`, the calls hoped for inside the window."""
     window: float
@@ -199,7 +200,8 @@ class Block:
     seconds: float
     """Machine time that the block cost, processes' start included."""
     base: tuple[int | float, ...]
-    """Measured order. `turns`, `adjacent`: nanoseconds per slice. `shared`: CPU nanoseconds per counted call.
+    """Measured order. `turns`, `adjacent`: nanoseconds per slice. `shared`: CPU nanoseconds per call, of each
+    counted lot.
     Memory and tracked values: the one value."""
     head: tuple[int | float, ...]
     first: Arm

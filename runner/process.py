@@ -27,6 +27,8 @@ PADDING = "LOCKSTEP_PADDING"
 HELLO = b'{"hello": "lockstep"}'
 START_LIMIT = 30.0
 """Seconds for the interpreter to start."""
+PRINTED = 1 << 20
+"""Bytes of a worker's output above which it is forgotten."""
 
 
 class WorkerFailed(Exception):
@@ -111,6 +113,7 @@ class Worker:
 
     def receive(self, limit: float) -> dict[str, Any]:
         line = self._line(limit, "its time limit")
+        self._forget()
         try:
             reply = json.loads(line)
         except ValueError:
@@ -157,6 +160,8 @@ class Worker:
                 raise self._ended()
             elif time.monotonic() >= end:
                 raise self._failed(f"hangs: no answer within {what} of {limit:g} s", self._printed())
+            else:
+                self._forget()
         line, _, self._unread = self._unread.partition(b"\n")
         return line
 
@@ -175,6 +180,12 @@ class Worker:
     def _printed(self) -> str:
         size = os.lseek(self._output, 0, os.SEEK_END)
         return os.pread(self._output, 2000, max(0, size - 2000)).decode("utf-8", "replace")
+
+    def _forget(self) -> None:
+        """Free what it printed when that is much: it is kept in memory, and a benchmark may print in every call."""
+        if os.fstat(self._output).st_size > PRINTED:
+            os.ftruncate(self._output, 0)
+            os.lseek(self._output, 0, os.SEEK_SET)  # the position is shared with the worker
 
     def _failed(self, reason: str, detail: str = "") -> WorkerFailed:
         # An exception's text may hold lone surrogates, which no file takes.

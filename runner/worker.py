@@ -10,7 +10,8 @@ and what it prints goes where standard error goes.
 
     {"do": "load", …}                      import, set up, call once   → {"value": "…"}
     {"do": "slice", "calls": n}            time n calls                → {"ns": …, "cpu": …, "children": …}
-    {"do": "window", "start": …, "end": …} call from start to end      → {"calls": [[start, end, cpu], …]}
+    {"do": "window", "start": …, "end": …, "calls": n}  call from start to end, in lots of n
+                                                               → {"lots": [[start, end, cpu per call], …]}
     {"do": "value"}                        one tracked value           → {"value": …}
     {"do": "peak"}                         peak memory of one call     → {"value": …}
 
@@ -85,23 +86,22 @@ class Benchmark:
             total += _timed(self.function, self.number)
         return total
 
-    def window(self, start: int, end: int) -> list[list[int]]:
-        """Call from `start` to `end` (both on perf_counter's clock): [start, end, CPU time] of each call, ns."""
+    def window(self, start: int, end: int, lot: int) -> list[list[float]]:
+        """Call from `start` to `end` on perf_counter's clock, in lots: [start, end, CPU time per call] of each, ns."""
         sleep(max(0, start - perf_counter_ns()) / 1e9)
-        calls = []
-        number = self.number or 1
+        lots: list[list[float]] = []
         now = perf_counter_ns()
         while now < end:
             if self.number:
                 self.teardown()
                 self.setup()
             begun, cpu = perf_counter_ns(), process_time_ns()
-            for _ in repeat(None, number):
+            for _ in repeat(None, lot):
                 self.function()
             cpu = process_time_ns() - cpu
             now = perf_counter_ns()
-            calls.append([begun, now, cpu // number])
-        return calls
+            lots.append([begun, now, cpu / lot])
+        return lots
 
 
 def _first(*owners: Any, name: str) -> Any:
@@ -280,7 +280,8 @@ class Server:
         return b'{"ns": %d, "cpu": %d, "children": %.6f}\n' % (wall, cpu, _children() - children)
 
     def do_window(self, request: dict[str, Any]) -> bytes:
-        return b'{"calls": %s}\n' % repr(self.benchmark.window(request["start"], request["end"])).encode()
+        lots = self.benchmark.window(request["start"], request["end"], request["calls"])
+        return b'{"lots": %s}\n' % repr(lots).encode()
 
     def do_value(self, request: dict[str, Any]) -> bytes:
         self.where = "call"

@@ -9,7 +9,7 @@ from runner.builds.inspection import inspect
 from runner.builds.spec import parse
 from runner.model import Interpreter
 
-__all__ = ["Entry", "Progress", "cached", "differences", "inspect", "remove", "resolve"]
+__all__ = ["Entry", "Interpreter", "Progress", "cached", "differences", "inspect", "remove", "resolve"]
 
 
 def resolve(spec: str, *, progress: Progress) -> Interpreter:

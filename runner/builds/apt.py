@@ -128,9 +128,11 @@ class AptError(Exception):
     """Why there is no tarball, in words for the list of attempts."""
 
 
-def fetch(package: Package, folder: Path, progress: Callable[[str], None]) -> Path:
+def fetch(
+    package: Package, folder: Path, progress: Callable[[str], None], *, root: Path = Path("/")
+) -> Path:
     """Download a package's original tarball into `folder`; returns the file. Raises AptError."""
-    text = source_list(repositories(), os_release().get("VERSION_CODENAME", ""), package.suite)
+    text = source_list(repositories(root), os_release(root).get("VERSION_CODENAME", ""), package.suite)
     if not text:
         raise AptError("no entry of the machine's apt sources is a Debian archive")
     for name in ("lists/partial", "cache/archives/partial", "files"):
@@ -142,6 +144,7 @@ def fetch(package: Package, folder: Path, progress: Callable[[str], None]) -> Pa
         "Dir::State::Lists": folder / "lists", "Dir::Cache": folder / "cache",
         "Acquire::Retries": "0", "Acquire::http::Timeout": "10", "Acquire::https::Timeout": "10",
         "APT::Get::List-Cleanup": "false", "Acquire::Languages": "none",
+        "APT::Update::Error-Mode": "any",  # otherwise a server that does not answer is no more than a warning
     }
     apt = ["apt-get", "-q", *(f"-o{name}={value}" for name, value in options.items())]
     progress(f"fetching the list of source packages of Debian {package.suite} (apt-get update)")

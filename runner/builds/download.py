@@ -37,7 +37,7 @@ def fetch(url: str, target: Path, *, connect: float = CONNECT_LIMIT, stall: floa
     """
     state = _State(moved=time.monotonic())
     part = target.with_name(target.name + ".part")
-    thread = threading.Thread(target=_read, args=(url, part, state, max(connect, stall)), daemon=True)
+    thread = threading.Thread(target=_read, args=(url, part, state, 2 * max(connect, stall)), daemon=True)
     thread.start()
     try:
         while thread.is_alive():

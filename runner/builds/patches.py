@@ -190,7 +190,7 @@ def _find(lines: list[bytes], old: tuple[bytes, ...], wanted: int, floor: int) -
     if not old:
         return min(max(wanted, floor), len(lines))
     for distance in range(len(lines) + 1):
-        for place in {wanted - distance, wanted + distance}:
+        for place in (wanted - distance, wanted + distance):
             if floor <= place <= last and tuple(lines[place:place + len(old)]) == old:
                 return place
     return None

@@ -144,7 +144,8 @@ def unpack(packed: Path, tree: Path) -> None:
             archive.extraction_filter = getattr(tarfile, "data_filter", None)
             archive.extractall(inside)
     except (tarfile.TarError, EOFError, ValueError, _LzmaError, _ZlibError) as error:
-        raise UsageError(f"{packed} is not a whole tarball ({error}); get it again") from error
+        why = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
+        raise UsageError(f"{packed} cannot be unpacked ({why}): it is damaged or no tarball; get it again") from error
     tops = list(inside.iterdir()) if inside.is_dir() else []
     top = tops[0] if len(tops) == 1 and tops[0].is_dir() else inside
     if not (top / "configure").is_file():
@@ -165,7 +166,7 @@ except ImportError:
 
 # What a build leaves in its tree, for trees that are no git checkout.
 _PRODUCT = re.compile(
-    r"(?:^|/)(?:\.git|\.hg|__pycache__|build|autom4te\.cache)/"
+    r"(?:^|/)(?:\.git|\.hg|__pycache__|autom4te\.cache)/|^build/"
     r"|\.(?:o|a|so|dylib|py[co]|gcda|gcno|profclang\w|lto)$"
     r"|^(?:python(?:\.exe)?|python-config(?:\.py)?|python-gdb\.py|_bootstrap_python|platform|pybuilddir\.txt"
     r"|config\.(?:log|status|cache)|pyconfig\.h|Makefile(?:\.pre)?|profile-\w+-stamp)$"

@@ -191,10 +191,13 @@ def suite(
     wider interval. One that was not selected becomes UNDECIDED, and is shown at a_k·(R + 1)/m, the error
     at which it would have had to hold: there its interval at every look contains 0.
 
-    Sameness (by p_same, of those whose interval is inside the margin; the rest take part with p = 1). As
-    the test is one-sided and the interval two-sided, the error of the interval is min(a_k, 2·a_k·R/m) for
-    a selected one, which is inside the margin there too, and 2·a_k·(R + 1)/m for one that was not. While
-    half the suite is the same, this family takes nothing back.
+    Sameness (by p_same). A benchmark that is clearly different is no candidate and not in this family:
+    otherwise a suite in which much changed could hardly say of anything that it is the same. The price is
+    small: of benchmarks that are off by just the margin, under one in forty is clear, so what remains is
+    as good as the whole. Those that are not judged SAME take part with p = 1. As the test is one-sided and the
+    interval two-sided, the error of the interval is min(a_k, 2·a_k·R/m) for a selected one, which is inside
+    the margin there too, and 2·a_k·(R + 1)/m for one that was not. While half the family are the same, it
+    takes nothing back.
 
     What was UNDECIDED alone stays so. Raises ValueError as `judge` does, and for q outside (0, .05]: the
     looks divide .05 among them.
@@ -203,9 +206,8 @@ def suite(
     if not (0 < q <= TOTAL):
         raise ValueError(f"q must be above 0 and at most {TOTAL}, not {q}")
     alone = [judge(d, margin, max(1, len(ds)) if tests is None else tests) for d in ds]
-    inside = [1.0 if j.p is not None and j.verdict is not Verdict.SAME else j.p_same for j in alone]
     changes = _family([judgement.p for judgement in alone], q, sides=1)
-    sames = _family(inside, q, sides=2)
+    sames = _family([_p_of_sameness(judgement) for judgement in alone], q, sides=2)
     return [_among(*each, margin) for each in zip(alone, changes, sames, strict=True)]
 
 
@@ -219,10 +221,17 @@ class _Place:
     """Part of each look's error that a claim of this benchmark may use."""
 
 
+def _p_of_sameness(alone: Judgement) -> float | None:
+    """p in the family of sameness; None for those that are not in it, 1 for those that claim nothing."""
+    if alone.clear:
+        return None
+    return alone.p_same if alone.verdict is Verdict.SAME or alone.p_same is None else 1.0
+
+
 def _family(ps: Sequence[float | None], q: float, sides: int) -> list[_Place]:
     """Benjamini-Hochberg over those that have a p-value; the others are not in the family.
 
-    `sides` is the two-sided error of an interval over the error of the test that it stands for.
+    `sides` is the two-sided error of an interval over the error at which p is compared.
     """
     tested = [p for p in ps if p is not None]
     adjusted = iter(false_discovery_control(tested).tolist() if tested else ())
@@ -245,9 +254,9 @@ def _among(alone: Judgement, change: _Place, same: _Place, margin: float) -> Sui
     share = 1.0 if alone.verdict is Verdict.UNDECIDED and not place.selected else place.share
     low, high = interval(alone.estimate, share * ALPHAS[LOOKS.index(alone.look)])
     reading = read(low, high, margin)
-    if not place.selected or reading.verdict is not alone.verdict:
-        # Never the other claim: what is inside the margin alone may stick out when widened, but a
-        # difference that nobody would have reported is not to be had by failing to show sameness.
+    if not place.selected:
+        # Whatever the table says: an interval inside the margin may stick out on one side when it is
+        # widened, but a difference is not shown by failing to show sameness.
         reading = Reading(verdict=Verdict.UNDECIDED, clear=False, tiny=False)
     undecided = reading.verdict is Verdict.UNDECIDED
     judgement = replace(

@@ -44,7 +44,7 @@ def test_a_command_of_the_docs_is_one_that_exists(page: str, command: str) -> No
     words = shlex.split(command, comments=True)
     if words[0] == "make":
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        assert set(word for word in words[1:] if "=" not in word) <= set(targets), f"{page}: {command}"
+        assert {word for word in words[1:] if "=" not in word} <= set(targets), f"{page}: {command}"
         return
     group = typer.main.get_command(app)
     assert words[1] in group.commands, f"{page}: {command}"  # type: ignore[attr-defined]

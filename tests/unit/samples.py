@@ -45,10 +45,11 @@ def answer(
     base = 2_000_000_000
     head = round(base * 2.718281828459045**log_ratio)
     found = () if fails or spec.index < 0 else (head,)
+    failure = Failure(reason="raised ValueError: planted", arm=Arm.HEAD) if fails else None
     return Block(
         benchmark=spec.benchmark.key, index=spec.index, settings=spec.settings or settings, started=1.7e9,
-        seconds=seconds, base=(base,) if found else (), head=found, first=spec.first, order=spec.order[:1] if found else "",
-        failure=Failure(reason="raised ValueError: planted", arm=Arm.HEAD) if fails else None,
+        seconds=seconds, base=(base,) if found else (), head=found, first=spec.first,
+        order=spec.order[:1] if found else "", failure=failure,
     )
 
 

@@ -203,6 +203,23 @@ def test_benchmarks_are_judged_as_a_family() -> None:
     assert among.low is not None and alone.low is not None and among.low < 1 < alone.low
 
 
+def test_the_verdict_rests_on_the_look_at_which_the_schedule_stopped() -> None:
+    """The schedule asks more of a benchmark among many; the report must not judge it as if it were alone."""
+    ratios = noisy(1.05, 14, 10, spread=0.012)
+    alone = reported([benchmark("b0")], timed("b0", ratios)).comparisons[0]
+    among = reported([benchmark(f"b{i}") for i in range(1000)], timed("b0", ratios)).comparisons[0]
+    assert (alone.blocks, among.blocks) == (8, 14)
+
+
+def test_values_are_medians_over_blocks() -> None:
+    blocks = [
+        replace(block, base=tuple(x * factor for x in block.base), head=tuple(x * factor for x in block.head))
+        for block, factor in zip(timed("b", [2.0] * 8), [9, 1, 1, 2, 2, 3, 3, 3], strict=True)
+    ]
+    found = only(Metric.TIME, blocks)
+    assert (found.base_value, found.head_value) == (pytest.approx(2.5 * 2e-5), pytest.approx(5 * 2e-5))
+
+
 def test_failed_and_exact_benchmarks_are_not_in_the_family() -> None:
     failed = [replace(b, failure=Failure(reason="hung", arm=None)) for b in timed("f", [1.0])]
     blocks = [*timed("b", noisy(1.05, 14, 1)), *failed, *single("t", [1] * 3, [2] * 3)]

@@ -13,11 +13,12 @@ from runner.execute import (
     LEAST_CYCLES,
     LONGEST_TURN,
     MOST_CYCLES,
+    SHARED_STRETCH,
     SLICE,
     Trial,
     _split,
     choose,
-    common_calls,
+    common_lots,
 )
 from runner.model import Arm, Mode
 
@@ -74,7 +75,7 @@ def test_laws_of_the_settings(base: float, head: float, number: int | None, forc
     if slow <= 4 * fast:
         assert chosen.calls[Arm.BASE] == chosen.calls[Arm.HEAD]
     if chosen.mode is Mode.SHARED:
-        assert chosen.window >= max(0.3, 2 * slow), "both arms at half speed, and several calls inside"
+        assert chosen.window >= max(SHARED_STRETCH, 2 * slow), "both arms at half speed, and several calls inside"
     else:
         assert chosen.window == 0 and chosen.cycles % 2 == 0
         assert (4 if slow >= 1 else LEAST_CYCLES) <= chosen.cycles <= MOST_CYCLES
@@ -121,7 +122,7 @@ def test_every_counted_call_lies_inside_the_other_arms_span_and_no_other_is_left
     at: int, later: int, one: list[tuple[int, int]], other: list[tuple[int, int]]
 ) -> None:
     base, head = laid(at, one), laid(later, other)
-    for mine, yours, counted in zip((base, head), (head, base), common_calls(base, head), strict=True):
+    for mine, yours, counted in zip((base, head), (head, base), common_lots(base, head), strict=True):
         if not base or not head:
             assert counted == []
             continue
@@ -132,10 +133,10 @@ def test_every_counted_call_lies_inside_the_other_arms_span_and_no_other_is_left
 def test_the_call_that_finishes_alone_does_not_count() -> None:
     base = [[0, 10, 1], [10, 20, 2], [20, 30, 3]]
     head = [[5, 17, 4], [17, 29, 5], [29, 36, 6]]  # the last one had the core to itself from 30 on
-    assert common_calls(base, head) == ([2, 3], [4, 5])
-    assert common_calls(head, base) == ([4, 5], [2, 3])
-    assert common_calls([[0, 10, 1]], [[10, 20, 2]]) == ([], [])
-    assert common_calls([], head) == ([], [])
+    assert common_lots(base, head) == ([2, 3], [4, 5])
+    assert common_lots(head, base) == ([4, 5], [2, 3])
+    assert common_lots([[0, 10, 1]], [[10, 20, 2]]) == ([], [])
+    assert common_lots([], head) == ([], [])
 
 
 def test_a_name_is_told_apart_by_the_suites_folder(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def run() -> Run:
     blocks = (
         block(TIME.key, -1, base=(), head=(), order=""),
         block(TIME.key, 0, settings=UNEQUAL, base=(2_000_000, 2_100_000), head=(2_000_000, 1_900_000)),
-        block(LONG.key, 0, settings=SHARED, base=(150_000_000, 160_000_000, 155_000_000), head=(140_000_000,), order=""),
+        block(LONG.key, 0, settings=SHARED, base=(150_000_000, 160_000_000, 155_000_000), head=(140_000_000,)),
         block(PEAK.key, 0, settings=ONE, base=(34_000_896,), head=(17_000_448,)),
         block(TRACK.key, 0, settings=ONE, base=(0,), head=(12.5,)),
         block(BROKEN.key, 0, failure=Failure(reason="raised ValueError", arm=Arm.HEAD), base=(), head=(), order=""),

@@ -119,7 +119,8 @@ def test_every_benchmark_runs_until_it_is_settled_or_has_failed_and_no_further(w
         assert all(one.settled for one in plan.progress.values())
     for key, one in plan.progress.items():
         mine = [block for block in blocks if block.benchmark == key]
-        assert [block.index for block in mine if block.index >= 0] == list(range(len([b for b in mine if b.index >= 0])))
+        indexes = [block.index for block in mine if block.index >= 0]
+        assert indexes == list(range(len(indexes)))
         assert all(block.failure is None for block in mine[:-1]), "a failed benchmark is never asked again"
         assert one.failed == bool(mine and mine[-1].failure is not None)
         calibrated = [block for block in mine if block.index == CALIBRATION]

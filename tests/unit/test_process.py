@@ -9,7 +9,7 @@ from samples import interpreter
 from runner.model import Arm
 from runner.process import PADDING, command, padded
 
-words = st.lists(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0")), min_size=1, max_size=6)
+words = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=1, max_size=6)
 variables = st.dictionaries(st.sampled_from(["HOME", "LANG", "PATH"]), st.text("ab/:é", max_size=9))
 
 
@@ -35,7 +35,7 @@ def test_the_padding_is_what_was_drawn_where_the_arms_are_alike(argv: list[str],
 
 
 def test_no_safe_path_before_3_11_and_never_a_flag_that_ignores_the_hash_seed() -> None:
-    for version, safe in (("3.8.18", False), ("3.10.0", False), ("3.11.2", True), ("3.13.5", True), ("3.14.0a1+", True)):
+    for version, safe in (("3.8.18", False), ("3.10.0", False), ("3.11.2", True), ("3.14.0a1+", True)):
         words = command(interpreter(version=version))
         flags = words[1 : words.index("-c")]
         assert "-s" in flags and ("-P" in flags) == safe

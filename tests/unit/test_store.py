@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -169,7 +168,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with full_disk(3), pytest.raises(MachineError, match="cannot write"):
         store.write_whole(path, "after it")
     assert path.read_text() == "before"
-    assert os.listdir(tmp_path) == ["report.json"]
+    assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(MachineError, match="cannot write"):
         store.write_whole(tmp_path / "nowhere" / "report.json", "text")
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections import namedtuple
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -66,6 +65,10 @@ class Address:
     pass
 
 
+class Point(NamedTuple):
+    x: int
+
+
 class Color(enum.IntEnum):
     RED = 1
 
@@ -75,7 +78,7 @@ def test_objects_are_told_by_type_alone() -> None:
     assert describe(Address()) == describe(Address()) == "<Address>"
     assert describe([Address()]) == "[<Address>]"
     assert describe(Color.RED) == "<Color>", "its text differs between versions of Python"
-    assert describe(namedtuple("Point", "x")(Address())) == "<Point>"
+    assert describe(Point(1)) == "<Point>"
     assert describe(bytearray(b"x")) == "<bytearray>"
     assert describe(object) == "<type>"
 
@@ -90,14 +93,10 @@ def test_deep_and_cyclic_values_end() -> None:
 @pytest.mark.parametrize("unit", ["x", b"x", [1], "\udc80", "ü"])
 def test_long_values_are_cut_short_and_still_told_apart(unit: Any) -> None:
     one = unit * 100_000
-    other = one[:70_000] + unit[:0] + one[70_001:] + (unit if unit != [1] else [2])
-    assert len(describe(one)) < SHORT
-    assert describe(one) == describe(unit * 100_000)
-    if one != other:
-        assert describe(one) != describe(other)
-    shorter = one[:-1]
-    assert describe(shorter) != describe(one)
-    assert f"length {len(one)}" in describe(one) or "crc" in describe(one)
+    text = describe(one)
+    assert len(text) < SHORT and "… (length " in text
+    assert describe(unit * 100_000) == text
+    assert describe(one[:-1]) != text
 
 
 def test_a_difference_in_the_middle_of_a_long_value_is_seen() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import report_samples as samples
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -65,6 +65,8 @@ def test_square_brackets_in_a_name_are_not_markup() -> None:
 
 
 @given(st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1, max_size=90), st.integers(16, 60))
+@example("a" * 90, 16)
+@example("module.Class.time_method(size=16MiB)" + "b" * 40, 30)
 def test_folding_loses_no_character_and_keeps_to_the_width(name: str, width: int) -> None:
     lines = text.fold(name, width).plain.split("\n")
     assert lines[0] + "".join(line.removeprefix("  ") for line in lines[1:]) == name

@@ -117,6 +117,26 @@ def test_constant_values_everywhere() -> None:
     assert suite(ds, MARGIN)[2].judgement.tiny
 
 
+def test_what_is_clearly_different_does_not_weigh_on_sameness() -> None:
+    same = np.array([-0.004, 0.004] * 7)
+    alone = judge(same, MARGIN)
+    assert alone.verdict is Verdict.SAME
+    changed = [0.5 + 0.001 * np.arange(8) for _ in range(59)]
+    shown = suite([same, *changed], MARGIN)[0].judgement
+    assert (shown.verdict, shown.low, shown.high) == (Verdict.SAME, alone.low, alone.high)
+
+
+def test_sameness_that_is_taken_back_is_not_a_difference() -> None:
+    """Inside the margin by itself; among 19 that may have changed, its wider interval is beyond 0 and sticks out."""
+    d = 0.0055 + 0.0023 * np.array([-1.0, 1.0] * 4)
+    ds = [d, *(0.0105 + 0.004 * np.array([-1.0, 1.0] * 4) for _ in range(19))]
+    assert judge(d, MARGIN).verdict is Verdict.SAME
+    shown = suite(ds, MARGIN)[0].judgement
+    assert shown.low is not None and shown.high is not None
+    assert read(shown.low, shown.high, MARGIN).verdict is Verdict.SLOWER
+    assert (shown.verdict, shown.clear, shown.tiny, shown.needed) == (Verdict.UNDECIDED, False, False, 14)
+
+
 def test_a_smaller_q_asks_for_more() -> None:
     rng = np.random.default_rng(1)
     ds = [0.012 + rng.normal(0, 0.012, 14) for _ in range(30)]

@@ -151,3 +151,11 @@ def test_only_tracked_values_can_be_exact() -> None:
 def test_no_blocks_yet() -> None:
     judgement = judge_blocks(Metric.TIME, [], MARGIN)
     assert (judgement.verdict, judgement.settled, judgement.needed) == (Verdict.UNDECIDED, False, None)
+
+
+def test_the_number_of_benchmarks_bears_on_stopping() -> None:
+    rng = np.random.default_rng(6)
+    blocks = [block((1e6,), (1e6 * math.exp(x),), index=i) for i, x in enumerate(rng.normal(0.05, 0.012, 8))]
+    alone, among = (judge_blocks(Metric.TIME, blocks, MARGIN, tests) for tests in (1, 1000))
+    assert alone.clear and alone.settled
+    assert among.clear and not among.settled

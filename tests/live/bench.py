@@ -1,0 +1,95 @@
+"""The command line as users run it, on a folder of runs of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+LOCKSTEP = Path(sys.executable).with_name("lockstep")
+TIME_LIMIT = 300.0
+"""Seconds for one command: it may have to wait for another run on this machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Twins:
+    """Two virtual environments of one interpreter: alike but for the last part of `sys.prefix`."""
+
+    base: Path
+    head: Path
+
+    @property
+    def pythons(self) -> tuple[Path, Path]:
+        return self.base / "bin" / "python", self.head / "bin" / "python"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """A folder of runs, and the command line with it; what it starts can be told by its TMPDIR."""
+
+    folder: Path
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "runs"
+
+    def start(self, *words: object) -> subprocess.Popen[str]:
+        """Start the command in a session of its own; the caller ends it."""
+        temporary = self.folder / "tmp"
+        temporary.mkdir(exist_ok=True)
+        return subprocess.Popen(
+            [LOCKSTEP, *map(str, words), "--out", self.out], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "TMPDIR": str(temporary), "COLUMNS": "120"}, start_new_session=True,
+        )
+
+    def run(self, *words: object) -> subprocess.CompletedProcess[str]:
+        """Run the command to its end."""
+        with ended(self.start(*words)) as process:
+            out, error = process.communicate(timeout=TIME_LIMIT)
+        return subprocess.CompletedProcess(words, process.returncode, out, error)
+
+    def processes(self) -> list[psutil.Process]:
+        """All that these commands have started and that still runs, in whatever session."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("TMPDIR") == str(self.folder / "tmp"):
+                    found.append(process)
+        return found
+
+    def blocks(self) -> list[dict[str, Any]]:
+        """The blocks on disk of the newest run, calibrations included; [] before there is one."""
+        files = sorted(self.out.glob("*/blocks.jsonl"))
+        text = files[-1].read_text() if files else ""
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """The process, which is killed at the end if it still runs."""
+    try:
+        with process:
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.kill()
+    finally:
+        assert process.returncode is not None
+
+
+def wait_until(true: Callable[[], Any], seconds: float = TIME_LIMIT) -> None:
+    """Return as soon as it is true; fails after so many seconds."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"not within {seconds:g} s"
+        time.sleep(0.05)

@@ -1,0 +1,42 @@
+"""A bench for each test, pairs of interpreters to run on, and one finished run."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import venv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from bench import Bench, Twins, ended
+
+
+@pytest.fixture
+def background() -> Iterator[Callable[[subprocess.Popen[str]], subprocess.Popen[str]]]:
+    """Have a started process killed when the test ends."""
+    with contextlib.ExitStack() as stack:
+        yield lambda process: stack.enter_context(ended(process))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(folder=tmp_path)
+
+
+@pytest.fixture(scope="session")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
+    folder = tmp_path_factory.mktemp("twins")
+    for arm in ("base", "head"):
+        venv.create(folder / arm, symlinks=True, with_pip=False)
+    return Twins(base=folder / "base", head=folder / "head")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, twins: Twins) -> Bench:
+    """A bench with one finished run of the two healthy benchmarks."""
+    bench = Bench(folder=tmp_path_factory.mktemp("finished"))
+    suite = Path(__file__).parent / "faults"
+    done = bench.run("ab", *twins.pythons, "--suite", suite, "-b", "healthy", "--margin", "30%", "--seed", 5)
+    assert done.returncode == 0, done.stderr
+    return bench

@@ -1,0 +1,5 @@
+raise RuntimeError("planted on import")
+
+
+def time_never():
+    pass

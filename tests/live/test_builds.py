@@ -1,0 +1,312 @@
+"""Builds of a tiny source tree: cache, variants, locks, failures, kills."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from fake_source import compiled, plant, snapshot, wait_for
+
+from runner import builds
+from runner.builds import cache
+from runner.errors import BuildError, MachineError, UsageError
+
+ROOT = Path(__file__).parents[2]
+VARIANT = "[[edit]]\nfile = 'b.c'\nfind = 'int b;'\nreplace = 'int c;'\n"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache/lockstep"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return plant(tmp_path / "source")
+
+
+def resolve(spec: str) -> tuple[builds.Interpreter, list[str]]:
+    told: list[str] = []
+    return builds.resolve(spec, progress=told.append), told
+
+
+def finished(own_cache: Path) -> list[Path]:
+    return list((own_cache / "builds").glob("*"))
+
+
+def test_a_build_is_made_once_and_then_found(tree: Path) -> None:
+    before = snapshot(tree)
+    made, told = resolve(f"dir:{tree}")
+    assert [line.split()[0] for line in told] == ["copying", "configuring", "compiling", "compiling"]
+    assert snapshot(tree) == before
+    assert made.build is not None
+    assert compiled(made.build.tree) == ["a.c", "b.c"]
+    assert (made.build.tree / "a.o").is_file()
+    assert subprocess.run([made.executable, "-c", "print(6 * 7)"], capture_output=True, check=True).stdout == b"42\n"
+
+    again, told = resolve(f"dir:{tree}")
+    assert (again, told) == (made, [])
+
+    (tree / "a.c").write_text("int other;\n")
+    other, told = resolve(f"dir:{tree}")
+    assert other.build is not None
+    assert other.build.key != made.build.key
+    assert told
+
+
+def test_nothing_in_a_finished_build_speaks_of_the_folder_it_was_made_in(tree: Path, own_cache: Path) -> None:
+    made, _ = resolve(f"dir:{tree}")
+    assert made.build is not None
+    code = "import sys; sys.path.insert(0, 'Lib'); import module; print(module.__cached__); " \
+        "print(compile.__doc__ and module.__spec__.loader.get_code('module').co_filename)"
+    ran = subprocess.run(
+        [made.executable, "-c", code], cwd=made.build.tree, capture_output=True, check=True, text=True,
+    )
+    assert "__pycache__" in ran.stdout
+    for path in (made.build.tree / "Lib/__pycache__").iterdir():
+        assert str(made.build.tree / "Lib/module.py").encode() in path.read_bytes()
+        assert b"scratch" not in path.read_bytes()
+    assert b"scratch" not in (own_cache / "builds" / made.build.key / "build.json").read_bytes()
+
+
+def test_a_variant_compiles_only_what_differs(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "v.toml").write_text(VARIANT)
+    made, told = resolve(f"dir:{tree}+{tmp_path / 'v.toml'}")
+    assert made.build is not None
+    assert made.build.changed_files == ("b.c",)
+    assert compiled(made.build.tree) == ["a.c", "b.c", "b.c"]
+    assert (made.build.tree / "linked").read_text() == 'int a;\n#include "b.h"\nint c;\n'
+    assert any(line.startswith("copying the build") for line in told)
+
+    base, told = resolve(f"dir:{tree}")  # made on the way
+    assert told == []
+    assert base.build is not None
+    assert (base.build.tree / "linked").read_text() == 'int a;\n#include "b.h"\nint b;\n'
+    asked = {difference.what: difference.asked for difference in builds.differences(base, made)}
+    assert asked == {"edits": True}
+
+
+def test_a_patch_to_a_header_compiles_what_includes_it(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "fix.patch").write_text("--- a/b.h\n+++ b/b.h\n@@ -1 +1 @@\n-int h;\n+int g;\n")
+    made, _ = resolve(f"dir:{tree}+{tmp_path / 'fix.patch'}")
+    assert made.build is not None
+    assert compiled(made.build.tree) == ["a.c", "b.c", "b.c"]
+    assert (made.build.tree / "b.h").read_text() == "int g;\n"
+
+
+def test_an_edit_of_configure_starts_from_the_source(tree: Path, tmp_path: Path, own_cache: Path) -> None:
+    (tmp_path / "v.toml").write_text(
+        "[[edit]]\nfile = 'configure'\nfind = 'echo configuring'\nreplace = 'echo setting up'\n"
+    )
+    made, _ = resolve(f"dir:{tree}+{tmp_path / 'v.toml'}")
+    assert made.build is not None
+    assert compiled(made.build.tree) == ["a.c", "b.c"]
+    assert "setting up" in (own_cache / "builds" / made.build.key / "build.log").read_text()
+
+
+@pytest.mark.parametrize(("name", "text", "words"), [
+    ("v.toml", "[[edit]]\nfile = 'b.c'\nfind = 'int z;'\nreplace = ''\n", r"not in b\.c.*\n?int z;"),
+    ("fix.patch", "--- a/b.c\n+++ b/b.c\n@@ -2 +2 @@\n-int z;\n+int g;\n", r"fix\.patch:3: .* at b\.c:2"),
+])
+def test_an_edit_that_does_not_fit_is_told_before_anything_is_compiled(
+    tree: Path, tmp_path: Path, own_cache: Path, name: str, text: str, words: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    told: list[str] = []
+    with pytest.raises(UsageError, match=words):
+        builds.resolve(f"dir:{tree}+{tmp_path / name}", progress=told.append)
+    assert not any(line.startswith(("configuring", "compiling")) for line in told)
+    assert finished(own_cache) == []
+    assert list((own_cache / "scratch").iterdir()) == []
+
+
+def test_options_and_compiler_reach_configure(tree: Path, own_cache: Path) -> None:
+    made, _ = resolve(f"dir:{tree}?debug&configure=--with-luck")
+    assert made.build is not None
+    log = (own_cache / "builds" / made.build.key / "build.log").read_text()
+    assert "--with-pydebug" in log
+    assert "--with-luck" in log
+    assert made.build.compiler in subprocess.run(
+        [next(flag[3:] for flag in made.build.flags if flag.startswith("CC=")), "--version"],
+        capture_output=True, check=True, text=True,
+    ).stdout
+
+
+def test_the_environment_cannot_change_a_build(tree: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tree / "configure").write_text("#!/bin/sh\nenv | sort\nexit 1\n")
+    monkeypatch.setenv("CFLAGS", "-O0")
+    with pytest.raises(BuildError) as caught:
+        resolve(f"dir:{tree}")
+    assert "LC_ALL=C" in str(caught.value)
+    assert "-O0" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("file", "text", "words"), [
+    ("a.c", "fine\nbroken;\n", "2:broken;"), ("fail-configure", "", "no such feature"),
+])
+def test_a_failing_build_shows_the_end_of_its_log(
+    tree: Path, own_cache: Path, file: str, text: str, words: str
+) -> None:
+    (tree / file).write_text(text)
+    with pytest.raises(BuildError, match=r"failed: .* ended with exit code") as caught:
+        resolve(f"dir:{tree}")
+    logs = list((own_cache / "logs").iterdir())
+    assert len(logs) == 1
+    assert str(logs[0]) in str(caught.value)
+    assert words in str(caught.value)
+    assert words in logs[0].read_text()
+    assert finished(own_cache) == []
+
+
+def test_an_interpreter_that_does_not_start_is_a_failed_build(tree: Path) -> None:
+    text = (tree / "configure").read_text()
+    (tree / "configure").write_text(text.replace("ln -sf", "printf '#!/bin/sh\\nexit 3' > python; chmod +x python #"))
+    (tree / "Lib/module.py").unlink()
+    (tree / "Lib").rmdir()  # so that there is nothing to precompile, which would find out first
+    with pytest.raises(BuildError, match="was built and does not start"):
+        resolve(f"dir:{tree}")
+
+
+def test_a_damaged_build_is_made_again(tree: Path) -> None:
+    made, _ = resolve(f"dir:{tree}")
+    made.executable.unlink()
+    again, told = resolve(f"dir:{tree}")
+    assert told
+    assert again.executable.exists()
+
+
+def test_builds_are_listed_and_removed(tree: Path, own_cache: Path) -> None:
+    assert builds.cached() == []
+    plain, _ = resolve(f"dir:{tree}")
+    debug, _ = resolve(f"dir:{tree}?debug")
+    assert plain.build is not None
+    assert debug.build is not None
+    os.utime(own_cache / "builds" / plain.build.key / "build.json", (1, 1))
+    listed = builds.cached()
+    assert [entry.label for entry in listed] == [f"dir:{tree}?debug", f"dir:{tree}"]
+    assert all(entry.size > 0 and entry.created > 1e9 for entry in listed)
+    resolve(f"dir:{tree}")
+    assert builds.cached()[0].key == plain.build.key  # used last
+
+    with pytest.raises(UsageError, match=r"no cached build nothing; the cache has .*\?debug"):
+        builds.remove([plain.build.key, "nothing"])
+    assert len(builds.cached()) == 2
+    with cache.locked(debug.build.key, print, ""), pytest.raises(MachineError, match="is being built"):
+        builds.remove([debug.build.key[:8]])
+    assert [entry.key for entry in builds.remove([f"dir:{tree}?debug"])] == [debug.build.key]
+    assert [entry.key for entry in builds.remove([plain.build.key[:6]])] == [plain.build.key]
+    assert finished(own_cache) == []
+
+
+def test_what_is_no_source_tree_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        resolve(f"dir:{tmp_path}/gone")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="has no configure script"):
+        resolve(f"dir:{tmp_path}/empty")
+
+
+CODE = "import sys; from runner import builds; builds.resolve(sys.argv[1], progress=lambda t: print(t, flush=True))"
+
+
+@pytest.fixture
+def background(tree: Path) -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that a test started; they and all that they started are gone afterwards."""
+    started: list[subprocess.Popen[str]] = []
+    yield started
+    for process in started:
+        for child in descendants(process):
+            child.kill()
+        process.kill()
+        process.communicate()
+
+
+def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def start(spec: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", CODE, spec], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT,
+    )
+
+
+def sleeping(process: subprocess.Popen[str]) -> bool:
+    try:
+        return any(child.name() == "sleep" for child in descendants(process))
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_killed_build_leaves_nothing_that_looks_finished(
+    tree: Path, own_cache: Path, background: list[subprocess.Popen[str]]
+) -> None:
+    (tree / "slow").touch()
+    process = start(f"dir:{tree}")
+    background.append(process)
+    wait_for(lambda: sleeping(process))
+    orphans = descendants(process)
+    try:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert finished(own_cache) == []
+        assert builds.cached() == []
+        assert len(list((own_cache / "scratch").iterdir())) == 1
+        # The orphaned make still runs in the old scratch folder; the next build is not disturbed by it.
+        (tree / "slow").unlink()
+        made, _ = resolve(f"dir:{tree}")
+        assert made.build is not None
+        assert compiled(made.build.tree) == ["a.c", "b.c"]
+        assert list((own_cache / "scratch").iterdir()) == []
+    finally:
+        for orphan in orphans:
+            orphan.kill()
+
+
+def test_of_two_runs_one_builds_and_the_other_waits(
+    tree: Path, tmp_path: Path, own_cache: Path, background: list[subprocess.Popen[str]]
+) -> None:
+    # Each "compiler" waits for this file, so that the first cannot be done before the second has started.
+    go = tmp_path / "go"
+    text = (tree / "configure").read_text()
+    (tree / "configure").write_text(
+        text.replace("test ! -f slow || sleep 60", f"while test ! -f {go}; do sleep 0.05; done")
+    )
+    first = start(f"dir:{tree}")
+    background.append(first)
+    wait_for(lambda: sleeping(first))
+    second = start(f"dir:{tree}")
+    background.append(second)
+    assert second.stdout is not None
+    assert second.stdout.readline() == f"waiting for another run that is building dir:{tree}\n"
+    go.touch()
+    assert first.wait(20) == 0
+    assert second.wait(20) == 0
+    assert second.stdout.read() == ""
+    (entry,) = finished(own_cache)
+    assert compiled(entry / "tree") == ["a.c", "b.c"]
+
+
+def test_an_interrupted_build_stops_and_cleans_up(
+    tree: Path, own_cache: Path, background: list[subprocess.Popen[str]]
+) -> None:
+    (tree / "slow").touch()
+    process = start(f"dir:{tree}")
+    background.append(process)
+    wait_for(lambda: sleeping(process))
+    children = descendants(process)
+    process.send_signal(signal.SIGINT)
+    process.wait(20)
+    wait_for(lambda: not any(child.is_running() and child.status() != "zombie" for child in children))
+    assert list((own_cache / "scratch").iterdir()) == []
+    assert finished(own_cache) == []

@@ -1,0 +1,135 @@
+"""Ready-made interpreters: what is wrong with each bad one, and those that must be used as they are."""
+
+from __future__ import annotations
+
+import os
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from runner import builds
+from runner.builds import inspection
+from runner.errors import UsageError
+
+PYTHON = os.path.realpath(sys.executable)
+
+
+def resolve(spec: str | Path) -> builds.Interpreter:
+    return builds.resolve(str(spec), progress=lambda _: None)
+
+
+def script(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_missing_path(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="/gone does not exist"):
+        resolve(tmp_path / "gone")
+    (tmp_path / "link").symlink_to("gone")
+    with pytest.raises(UsageError, match="is a link to gone, which does not exist"):
+        resolve(tmp_path / "link")
+    with pytest.raises(UsageError, match="no interpreter python-of-nobody: it is neither a path nor a command"):
+        resolve("python-of-nobody")
+
+
+def test_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"is a directory, not an interpreter$"):
+        resolve(tmp_path)
+    (tmp_path / "configure").touch()
+    with pytest.raises(UsageError, match=f"to build the source in it, write dir:{tmp_path}"):
+        resolve(tmp_path)
+
+
+def test_a_file_that_is_not_executable(tmp_path: Path) -> None:
+    (tmp_path / "python").write_text("x")
+    with pytest.raises(UsageError, match=r"is not executable; make it so with: chmod \+x"):
+        resolve(tmp_path / "python")
+
+
+def test_a_program_that_is_not_python(tmp_path: Path) -> None:
+    for program in ("/bin/cat", "/bin/true"):
+        with pytest.raises(UsageError, match=r"is not a Python interpreter: .* exit code"):
+            resolve(program)
+    (tmp_path / "noise").write_bytes(b"\x7fELFnoise")
+    (tmp_path / "noise").chmod(0o755)
+    with pytest.raises(UsageError, match="is not a program that this machine can run"):
+        resolve(tmp_path / "noise")
+
+
+def test_an_old_python(tmp_path: Path) -> None:
+    # No such Python is at hand: this one gives a Python 2 or 3.7's answer to the same script.
+    for version in ("2, 7", "3, 7"):
+        old = script(
+            tmp_path / "old",
+            f'for code; do :; done; exec {PYTHON} -c "import sys; sys.version_info = ({version})\n$code"',
+        )
+        with pytest.raises(UsageError, match=rf"is Python {version.replace(', ', '.')}; Lockstep needs 3\.8"):
+            resolve(old)
+
+
+def test_a_python_that_dies_at_start_up(tmp_path: Path) -> None:
+    broken = script(tmp_path / "broken", f"PYTHONHOME={tmp_path}/nowhere exec {PYTHON} -c 1")
+    with pytest.raises(UsageError, match=r"dies at start-up with exit code 1. It said:\n[^$]*encodings"):
+        resolve(broken)
+    with pytest.raises(UsageError, match="dies at start-up by signal 11 and said nothing"):
+        resolve(script(tmp_path / "crash", "kill -SEGV $$"))
+
+
+def test_a_python_that_hangs_at_start_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert inspection.START_LIMIT == 10
+    monkeypatch.setattr(inspection, "START_LIMIT", 0.5)
+    with pytest.raises(UsageError, match=r"hangs at start-up: no answer within 0\.5 s"):
+        resolve(script(tmp_path / "hang", "sleep 60"))
+
+
+def test_what_an_interpreter_says_is_collected() -> None:
+    found = resolve(PYTHON)
+    assert found.spec == PYTHON
+    assert found.executable == Path(PYTHON)
+    assert found.version == ".".join(map(str, sys.version_info[:3]))
+    assert found.implementation == "cpython"
+    assert len(found.sha256) == 64
+    assert found.build is None
+    assert {"compiler", "platform", "CONFIG_ARGS"} <= found.facts.keys()
+    assert builds.differences(found, found) == []
+
+
+def test_a_command_is_found_on_path_and_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my-python").symlink_to(PYTHON)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    found = resolve("my-python")
+    assert (found.spec, found.executable) == ("my-python", tmp_path / "my-python")
+
+
+def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "python").symlink_to(PYTHON)
+    monkeypatch.chdir(tmp_path)
+    assert resolve("./python").executable == tmp_path / "python"
+    assert resolve("./python").spec == "./python"
+
+
+def test_the_python_of_a_virtual_environment_stays_one(tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", symlinks=True)
+    found = resolve(tmp_path / "venv/bin/python")
+    assert found.executable == tmp_path / "venv/bin/python"
+    assert found.executable.is_symlink()
+
+
+def test_a_shim_is_replaced_by_what_it_starts(tmp_path: Path) -> None:
+    (tmp_path / "versions").mkdir()
+    (tmp_path / "versions/python").symlink_to(PYTHON)
+    shim = script(tmp_path / "python3", f'exec "{tmp_path}/versions/python" "$@"')
+    found = resolve(shim)
+    assert (found.spec, found.executable) == (str(shim), tmp_path / "versions/python")
+
+
+def test_files_beside_the_user_do_not_get_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('the wrong json')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert resolve(PYTHON).implementation == "cpython"
+    assert list(tmp_path.glob("__pycache__")) == []

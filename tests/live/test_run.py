@@ -1,0 +1,312 @@
+"""Whole runs: every kind of arm, interruptions of every kind, full disks, and what is done with a finished run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import venv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyperf
+import pytest
+from bench import Bench, Twins, wait_until
+
+from runner import store
+from runner.model import Interpreter
+from runner.plan import Plan
+from runner.process import Launch, Worker, command
+
+SUITE = Path(__file__).parent / "faults"
+PYENV = Path.home() / ".pyenv" / "versions"
+QUICK = ("--suite", SUITE, "-b", "healthy", "--margin", "30%")
+ENDLESS = ("--suite", SUITE, "-b", "healthy", "--margin", "0.001%")
+Background = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
+
+
+def written(folder: Path, **modules: str) -> Path:
+    folder.mkdir()
+    for name, text in modules.items():
+        (folder / f"{name}.py").write_text(text)
+    return folder
+
+
+def rows(bench: Bench) -> dict[str, dict[str, Any]]:
+    """The benchmarks of the newest run's report.json, by name."""
+    (*_, path) = sorted(bench.out.glob("*/report.json"))
+    return {row["name"]: row for row in json.loads(path.read_text())["benchmarks"]}
+
+
+# --- Arms
+
+
+def pyenv(version: str) -> Path:
+    there = sorted(PYENV.glob(f"{version}.*/bin/python"))
+    return there[-1] if there else PYENV / version
+
+
+PYTHONS = {"3.8": pyenv("3.8"), "3.13": pyenv("3.13"), "system": Path("/usr/bin/python3")}
+
+
+@pytest.mark.parametrize("python", PYTHONS.values(), ids=PYTHONS.keys())
+def test_interpreters_of_any_origin_are_measured(bench: Bench, python: Path) -> None:
+    if not python.exists():
+        pytest.skip(f"there is no {python.name}")
+    done = bench.run("ab", sys.executable, python, "--suite", SUITE, "-b", "healthy.time_sum", "--budget", "2s")
+    assert done.returncode in (0, 1), done.stderr
+    (row,) = rows(bench).values()
+    assert row["verdict"] != "failed" and row["blocks"] >= 1
+
+
+def test_the_packages_of_a_virtual_environment_and_the_same_file_twice(bench: Bench, tmp_path: Path) -> None:
+    """A package that only the environment has stays importable; the same file twice is an A/A, and is called one."""
+    venv.create(tmp_path / "env", symlinks=True, with_pip=False)
+    (packages,) = (tmp_path / "env" / "lib").glob("python*/site-packages")
+    (packages / "only_there.py").write_text("VALUE = 42\n")
+    suite = written(tmp_path / "planted", work="import only_there\n\ndef time_it():\n    return only_there.VALUE\n")
+    python = tmp_path / "env" / "bin" / "python"
+    done = bench.run("ab", python, python, "--suite", suite, "--margin", "30%")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "A/A" in done.stdout
+    (row,) = rows(bench).values()
+    assert (row["verdict"], row["reason"]) == ("same", None)
+
+
+def test_a_planted_slowdown_is_found(bench: Bench, tmp_path: Path) -> None:
+    """30 % more work in one arm, told by a file in its environment."""
+    for arm in ("base", "head"):
+        venv.create(tmp_path / arm, symlinks=True, with_pip=False)
+    (tmp_path / "head" / "slow").touch()
+    work = (
+        "import os, sys\n"
+        "CALLS = 1300 if os.path.exists(os.path.join(sys.prefix, 'slow')) else 1000\n"
+        "def time_it():\n    for _ in range(CALLS):\n        str(7)\n"
+    )
+    suite = written(tmp_path / "planted", work=work)
+    done = bench.run("ab", tmp_path / "base/bin/python", tmp_path / "head/bin/python", "--suite", suite)
+    assert done.returncode == 1, done.stdout + done.stderr
+    (row,) = rows(bench).values()
+    assert row["verdict"] == "slower" and row["clear"]
+    assert 1.2 < row["ratio"] < 1.4
+
+
+# --- Interruptions
+
+def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
+    bench: Bench, twins: Twins, background: Background
+) -> None:
+    process = background(bench.start("ab", *twins.pythons, *QUICK, "--seed", 7))
+    wait_until(lambda: len(bench.blocks()) >= 5 and len(bench.processes()) >= 2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = bench.blocks()
+    wait_until(lambda: not bench.processes(), 5.0)
+    (folder,) = bench.out.iterdir()
+    with (folder / "blocks.jsonl").open("a") as stream:
+        stream.write('{"benchmark": "healthy.time_sum", "ind')  # as if the kill had come in mid-write
+    assert bench.run("show").returncode == 0
+    done = bench.run("resume", folder.name[:-3])
+    assert done.returncode == 0, done.stderr
+    assert bench.blocks()[: len(before)] == before, "nothing measured is lost or measured again"
+    follows_the_plan(folder)
+    assert {row["verdict"] for row in rows(bench).values()} <= {"same", "undecided"}
+
+
+def follows_the_plan(folder: Path) -> None:
+    """The blocks are, to the end, those that an uninterrupted run of the same seed asks for."""
+    run = store.read(folder)
+    assert not run.torn
+    plan = Plan(run.manifest.benchmarks, seed=run.manifest.seed, margin=run.manifest.margin, budget=None)
+    for block in run.blocks:
+        spec = plan.next()
+        assert spec is not None
+        assert (block.benchmark, block.index, block.first) == (spec.benchmark.key, spec.index, spec.first)
+        assert block.order == (spec.order * 2)[: len(block.order)]
+        plan.observe(block)
+    assert plan.next() is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_prints_the_report_and_how_to_go_on(
+    bench: Bench, twins: Twins, background: Background, number: signal.Signals
+) -> None:
+    process = background(bench.start("ab", *twins.pythons, *QUICK, "-b", "healthy.time_sum", "--seed", 8))
+    wait_until(lambda: len(bench.blocks()) >= 4)
+    process.send_signal(number)
+    out, error = process.communicate(timeout=30)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    assert bench.processes() == []
+    (folder,) = bench.out.iterdir()
+    assert "healthy.time_sum" in out and f"lockstep resume {folder}" in out
+    assert (folder / "report.html").is_file()
+    done = bench.run("resume", folder)
+    assert done.returncode == 0, done.stderr
+    assert "lockstep resume" not in done.stdout
+    follows_the_plan(folder)
+
+
+def test_an_interruption_before_the_first_block_ends_in_words(
+    bench: Bench, twins: Twins, background: Background, tmp_path: Path
+) -> None:
+    suite = written(tmp_path / "slow_to_import", work="import time\ntime.sleep(20)\ndef time_it(): pass\n")
+    process = background(bench.start("ab", *twins.pythons, "--suite", suite))
+    wait_until(lambda: len(bench.processes()) >= 2)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "lockstep: interrupted; nothing was measured" in error and "Traceback" not in error
+    assert bench.processes() == []
+
+
+def test_two_runs_at_once_do_not_disturb_each_other(
+    bench: Bench, twins: Twins, background: Background, tmp_path: Path
+) -> None:
+    first = background(bench.start("ab", *twins.pythons, *ENDLESS))
+    wait_until(bench.blocks)
+    others = Bench(folder=tmp_path / "others")
+    others.folder.mkdir()
+    refused = others.run("ab", *twins.pythons, *QUICK, "--no-wait")
+    assert refused.returncode == 4
+    assert "another Lockstep run" in refused.stderr and f"pid {first.pid}" in refused.stderr
+    assert not others.out.exists()
+    second = background(others.start("ab", *twins.pythons, *QUICK))
+    assert second.stderr is not None
+    said = second.stderr.readline()
+    assert "waiting for another Lockstep run" in said and f"pid {first.pid}" in said
+    assert first.poll() is None and not others.blocks()
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=30)
+    last = max(block["started"] + block["seconds"] for block in bench.blocks())
+    second.communicate(timeout=300)
+    assert second.returncode == 0
+    assert min(block["started"] for block in others.blocks()) > last
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own that holds a manifest and a few blocks."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("a file system can be mounted by root only")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_disk_that_fills_up_loses_nothing(bench: Bench, twins: Twins, small_disk: Path) -> None:
+    bench.out.symlink_to(small_disk, target_is_directory=True)
+    done = bench.run("ab", *twins.pythons, *QUICK, "--seed", 9)
+    assert done.returncode == 4
+    assert "blocks.jsonl: No space left on device" in done.stderr and "lockstep resume" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert bench.processes() == []
+    (folder,) = bench.out.iterdir()
+    run = store.read(folder)
+    assert len(run.blocks) > 4 and not run.torn
+    shown = bench.run("show")
+    assert shown.returncode == 0 and "healthy.time_sum" in shown.stdout
+    assert bench.run("resume").returncode == 4, "still full"
+    subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
+    assert len(store.read(folder).blocks) == len(run.blocks)
+    assert bench.run("resume").returncode == 0
+    follows_the_plan(folder)
+
+
+# --- A finished run
+
+def test_a_finished_run_is_shown_again(finished: Bench) -> None:
+    done = finished.run("show", "-v")
+    assert done.returncode == 0
+    assert "healthy.time_sort" in done.stdout and "healthy.time_sum" in done.stdout
+    resumed = finished.run("resume")
+    assert resumed.returncode == 0, "nothing is left to do, and that is no error"
+    (folder,) = finished.out.iterdir()
+    follows_the_plan(folder)
+
+
+def test_pyperf_compares_the_export(finished: Bench, tmp_path: Path) -> None:
+    assert finished.run("export", "last", "--format", "pyperf", "--to", tmp_path).returncode == 0
+    base, head = sorted(tmp_path.glob("*.json"))
+    assert (base.name.endswith("-base.json"), head.name.endswith("-head.json")) == (True, True)
+    command = [sys.executable, "-m", "pyperf", "compare_to", "--table", base, head]
+    compared = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert compared.returncode == 0, compared.stderr
+    # pyperf leaves out of its table what it finds unchanged; the two are in its count then.
+    assert "healthy" in compared.stdout or "Benchmark hidden because not significant" in compared.stdout
+    suite = pyperf.BenchmarkSuite.load(str(base))
+    (folder,) = finished.out.iterdir()
+    run = store.read(folder)
+    for benchmark in suite:
+        blocks = [b for b in run.blocks if b.benchmark == benchmark.get_name() and b.index >= 0]
+        assert benchmark.get_nrun() == len(blocks)
+        assert benchmark.get_nvalue() == sum(len(block.base) for block in blocks)
+
+
+def test_the_tables_have_every_slice(finished: Bench, tmp_path: Path) -> None:
+    for format in ("csv", "parquet"):
+        assert finished.run("export", "last", "--format", format, "--to", tmp_path).returncode == 0
+    (table,), (parquet,) = tmp_path.glob("*.csv"), tmp_path.glob("*.parquet")
+    with table.open() as stream:
+        values = [float(row["value"]) for row in csv.DictReader(stream)]
+    slices = sum(len(block["base"]) + len(block["head"]) for block in finished.blocks() if block["index"] >= 0)
+    assert len(values) == slices and all(math.isfinite(value) and 0 < value < 1 for value in values)
+    assert parquet.stat().st_size > 0
+
+
+# --- Workers
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Callable[[str], Worker]]:
+    """A worker of this interpreter that has loaded one benchmark of the suite of faults."""
+    started: list[Worker] = []
+
+    def start(name: str) -> Worker:
+        from runner.model import Arm
+
+        me = Interpreter(spec="me", executable=Path(sys.executable), version="3.11.0", implementation="cpython",
+                         sha256="", facts={})
+        launch = Launch(arm=Arm.BASE, command=command(me), env={"PYTHONHASHSEED": "1", "PATH": os.environ["PATH"]},
+                        cwd=tmp_path, cpus=())
+        started.append(Worker(launch))
+        module, _, attribute = name.partition(".")
+        load = {"do": "load", "folder": str(SUITE), "module": module, "attribute": attribute, "path": [], "index": [],
+                "number": 0, "memory": 1 << 30, "call": True}
+        started[-1].greet()
+        # Its alarm is set 10 s after the limit: a limit of -9 s makes that one second.
+        started[-1].send(load, -9)
+        started[-1].receive(30)
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.end()
+
+
+def test_an_idle_worker_waits_for_as_long_as_its_parent_lives(worker: Callable[[str], Worker]) -> None:
+    """Its own alarm, for when the parent is gone, is for calls that hang and not for waiting."""
+    idle = worker("healthy.time_sum")
+    with pytest.raises(psutil.TimeoutExpired):
+        psutil.Process(idle.pid).wait(1.5)
+    assert idle.ask({"do": "slice", "calls": 1}, 30)["ns"] > 0
+
+
+def test_what_children_use_is_told_to_the_microsecond(worker: Callable[[str], Worker]) -> None:
+    """A single forked child uses well under 10 ms, the step in which `os.times` counts."""
+    forking = worker("harmless.time_forks_and_the_child_exits")
+    assert all(0 < forking.ask({"do": "slice", "calls": 1}, 30)["children"] < 0.1 for _ in range(5))
+
+
+def test_what_a_benchmark_prints_does_not_fill_the_memory(worker: Callable[[str], Worker]) -> None:
+    printing = worker("harmless.time_prints_a_megabyte")
+    for _ in range(20):
+        printing.ask({"do": "slice", "calls": 5}, 30)
+        assert os.fstat(printing._output).st_blocks * 512 < 12 << 20

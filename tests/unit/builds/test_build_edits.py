@@ -1,0 +1,154 @@
+"""Variants, and what a key is made of."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runner.builds import build, cache, compile, edits, record
+from runner.builds.edits import Replacement, Variant
+from runner.builds.spec import parse
+from runner.errors import UsageError
+
+DATA = Path(__file__).parents[3] / "data"
+
+
+def variant(*changes: tuple[str, str, str]) -> Variant:
+    return Variant(
+        name="v", path=Path("v.toml"),
+        replacements=tuple(Replacement(file=file, find=find, replace=new) for file, find, new in changes),
+    )
+
+
+def test_find_once_and_replace() -> None:
+    made = variant(("a.c", "one", "two"), ("a.c", "two;", "three;")).apply({"a.c": b"x one; y"}.get)
+    assert made == {"a.c": b"x three; y"}
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    (b"other", "is not in a.c"), (b"one one", "is 2 times in a.c"), (None, "no file a.c"),
+])
+def test_a_miss_and_a_second_match_name_file_and_text(content: bytes | None, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        variant(("a.c", "one", "two")).apply(lambda _: content)
+    if content is not None:
+        assert "\none" in str(caught.value)
+        assert "v.toml" in str(caught.value)
+
+
+def test_edits_see_what_the_ones_before_them_made(tmp_path: Path) -> None:
+    (tmp_path / "a.c").write_text("one")
+    both = [variant(("a.c", "one", "two")), variant(("a.c", "two", "three"))]
+    contents = edits.apply(both, tmp_path)
+    assert contents == {"a.c": b"three"}
+    assert (tmp_path / "a.c").read_text() == "one"
+    edits.write({**contents, "new/b.c": b"b"}, tmp_path)
+    assert (tmp_path / "a.c").read_text() == "three"
+    edits.write({"new/b.c": None}, tmp_path)
+    assert not (tmp_path / "new/b.c").exists()
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("x = ", "is not a variant"), ("title = 'x'", r"no \[\[edit\]\]"),
+    ("[[edit]]\nfile = 'a'\nfind = 'b'", "needs file"),
+    ("[[edit]]\nfile = 'a'\nfind = ''\nreplace = 'c'", "find not empty"),
+    ("[[edit]]\nfile = 1\nfind = 'b'\nreplace = 'c'", "must be texts"),
+    ("[[edit]]\nfile = '../a'\nfind = 'b'\nreplace = 'c'", "leads out"),
+])
+def test_a_bad_variant_file_is_told(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "v.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=words) as caught:
+        edits.load(str(path), tmp_path)
+    assert str(path) in str(caught.value)
+
+
+def test_words_are_looked_up_or_read_as_files(tmp_path: Path) -> None:
+    assert edits.load("nocow", DATA / "variants").name == "nocow"
+    with pytest.raises(UsageError, match=r"'cow' \(there are: .*nocow"):
+        edits.load("cow", DATA / "variants")
+    with pytest.raises(UsageError, match=r"cannot read gone\.patch"):
+        edits.load("gone.patch", DATA / "variants")
+
+
+def test_a_comment_in_a_variant_is_no_new_build(tmp_path: Path) -> None:
+    body = "[[edit]]\nfile = 'a'\nfind = 'b'\nreplace = 'c'\n"
+    digests = set()
+    for number, text in enumerate((body, "title = 'x'\n# why\n" + body, body.replace("'c'", "'d'"))):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(text)
+        digests.add(edits.read_variant(path, "v").digest)
+    assert len(digests) == 2
+
+
+class _Source:
+    label = "source"
+    hash = "h"
+
+    def unpack(self, tree: Path, progress: cache.Progress) -> None:
+        raise AssertionError
+
+
+def test_every_part_of_a_plan_counts_in_its_key() -> None:
+    spec = parse("cpython@3.13.5")
+    assert spec is not None
+    other = _Source()
+    other.hash = "other"
+    edit = variant(("a", "b", "c"))
+    again = variant(("a", "b", "d"))
+
+    def key(
+        source: _Source, changes: tuple[Variant, ...] = (), flags: tuple[str, ...] = ("f",), compiler: str = "gcc 1"
+    ) -> str:
+        return build.Plan(spec=spec, source=source, edits=changes, flags=flags, compiler=compiler).key
+
+    plain = _Source()
+    keys = [
+        key(plain), key(other), key(plain, (edit,)), key(plain, (again,)), key(plain, (edit, again)),
+        key(plain, (again, edit)), key(plain, flags=("g",)), key(plain, compiler="gcc 2"),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert key(plain) == key(_Source())
+
+
+def test_what_includes_an_edited_header_is_compiled_again(tmp_path: Path) -> None:
+    files = {
+        "a.c": '#include "outer.h"', "b.c": '#  include <dir/inner.h>', "c.c": '#include "else.h"\n// inner.h',
+        "include/outer.h": '#include "inner.h"', "include/inner.h": "", "d.c": '#include "a.c"',
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+        os.utime(tmp_path / name, (1, 1))
+    compile.touch_includers(tmp_path, ["include/inner.h", "Lib/x.py"])
+    touched = {path.name for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_mtime > 1}
+    assert touched == {"a.c", "b.c", "d.c"}
+
+
+def test_a_record_reads_back_as_it_was(tmp_path: Path) -> None:
+    written = record.Record(
+        label="cpython@3.13.5", created=1.5, size=10, tree=tmp_path / "tree", executable=tmp_path / "tree/python",
+        executable_size=3, executable_mtime_ns=4, sha256="ab", version="3.13.5", implementation="cpython",
+        facts={"CC": "gcc"}, compiler="gcc 12", changed_files=("a.c",),
+    )
+    record.write(tmp_path / "build.json", written)
+    assert record.read(tmp_path / "build.json") == written
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "build.json").rename(tmp_path / "moved/build.json")
+    moved = record.read(tmp_path / "moved/build.json")
+    assert moved is not None
+    assert moved.executable == tmp_path / "moved/tree/python"
+
+
+def test_a_torn_record_is_no_record_and_a_newer_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "build.json"
+    assert record.read(path) is None
+    path.write_text('{"schema": "lockstep.bui')
+    assert record.read(path) is None
+    path.write_text('{"schema": "lockstep.build/1", "label": "x"}')
+    assert record.read(path) is None
+    path.write_text('{"schema": "lockstep.build/2"}')
+    with pytest.raises(UsageError, match=r"another version of Lockstep .*build/2"):
+        record.read(path)
