@@ -34,7 +34,7 @@ ab: setup ## Compare BytesIO without and with copy-on-write (BASE=, HEAD=, BENCH
 test: lint unit live ## Run all tests, after making what they need
 
 unit: setup ## Run the tests that start no process (under a minute)
-	$(BIN)/python -m pytest -q tests/unit tests/golden
+	$(BIN)/python -m pytest -q tests/unit
 
 live: builds ## Run the tests with real interpreters and builds
 	$(BIN)/python -m pytest -q tests/live

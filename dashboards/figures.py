@@ -135,7 +135,7 @@ def duel(
     with rc_context(_RC):
         figure = Figure(figsize=(9.2, 2.3))
         over_time = figure.add_axes((0.075, 0.21, 0.43, 0.67))
-        values = figure.add_axes((0.585, 0.21, 0.405, 0.67))
+        values = figure.add_axes((0.585, 0.21, 0.385, 0.67))
         _over_time(over_time, blocks, low, high, margin)
         _values(values, blocks, unit)
         return _inline(figure, name=name, title=f"Ratio over time and value per call, {len(blocks)} blocks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -132,6 +133,9 @@ class Directory:
             shutil.copy2(self.path / file, target, follow_symlinks=False)
 
 
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EMFILE)
+
+
 def unpack(packed: Path, tree: Path) -> None:
     """Unpack a tarball so that `tree` is the folder with configure in it: the top, or the one folder in it.
 
@@ -143,7 +147,11 @@ def unpack(packed: Path, tree: Path) -> None:
             # Python 3.11.0 to 3.11.3 have no filters; there the attribute means nothing.
             archive.extraction_filter = getattr(tarfile, "data_filter", None)
             archive.extractall(inside)
-    except (tarfile.TarError, EOFError, ValueError, _LzmaError, _ZlibError) as error:
+            _check_end(archive)
+    except (tarfile.TarError, EOFError, ValueError, OSError, _LzmaError, _ZlibError) as error:
+        # Damaged data give OSErrors too: a failed checksum, or a file name that no file can have.
+        if isinstance(error, OSError) and error.errno in _DISK:
+            raise
         why = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
         raise UsageError(f"{packed} cannot be unpacked ({why}): it is damaged or no tarball; get it again") from error
     tops = list(inside.iterdir()) if inside.is_dir() else []
@@ -152,6 +160,16 @@ def unpack(packed: Path, tree: Path) -> None:
         raise UsageError(f"{packed} has no configure script, so it is not a CPython source")
     top.rename(tree)
     shutil.rmtree(inside, ignore_errors=True)
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    # tarfile takes a damaged header for the end of the archive, and then nobody reads the checksum behind it.
+    stream = archive.fileobj
+    assert stream is not None
+    stream.seek(archive.offset)
+    while piece := stream.read(1 << 20):
+        if piece.strip(b"\0"):
+            raise tarfile.ReadError("something that is no header where a file should start")
 
 
 try:

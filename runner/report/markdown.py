@@ -73,7 +73,7 @@ def _settings(report: Report) -> str:
         f"run: {code(report.run)}, {escape(words.effort(report))}",
         escape(words.scope(report)),
     ]
-    for sentence, about in words.grouped(tuple(report.comparisons)):
+    for sentence, about in words.grouped(report.comparisons):
         lines.append(f"{', '.join(code(c.key) for c in about)}: {escape(sentence)}")
     return "\n".join(f"- {line}" for line in lines) + "\n\nTo repeat it:\n\n" + _fence(report.command)
 

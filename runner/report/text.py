@@ -167,7 +167,7 @@ def _same(report: Report, same: Sequence[Comparison], width: int, verbose: bool)
 def _after(report: Report, verbose: bool) -> list[RenderableType]:
     parts: list[RenderableType] = [Text(words.scope(report), style="dim")]
     parts += [_warning(words.notice_text(n)) for n in words.warnings(report) if n.kind != "unasked-difference"]
-    for sentence, about in words.grouped(tuple(report.comparisons)):
+    for sentence, about in words.grouped(report.comparisons, by_kind=not verbose):
         shown = about if verbose else about[:_NAMES_SHOWN]
         more = f" and {len(about) - len(shown)} more" if len(about) > len(shown) else ""
         parts.append(_warning(f"{', '.join(c.key for c in shown)}{more}: {sentence}"))
@@ -195,6 +195,7 @@ def plain_table() -> Table:
 def fold(name: str, width: int) -> Text:
     """A benchmark's name on as many lines as it needs, broken after dots and before its parameters."""
     pieces = re.findall(r"\([^,]*,?|\s?[^.(,]+[.,]?|.", " ".join(name.split()))
+    width = max(width, 8)  # room for the indent and more, however narrow the terminal
     lines = [""]
     for piece in pieces:
         if lines[-1] and len(lines[-1]) + len(piece) > width:

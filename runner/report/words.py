@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.compare import Comparison, Report
@@ -200,13 +200,22 @@ def warnings(report: Report) -> list[Notice]:
     return list(kept.values())
 
 
-def grouped(comparisons: tuple[Comparison, ...]) -> Iterator[tuple[str, list[Comparison]]]:
-    """The benchmarks' own notices: each sentence once, with the benchmarks that it is about."""
-    groups: dict[str, list[Comparison]] = {}
+def grouped(
+    comparisons: Sequence[Comparison], *, by_kind: bool = False
+) -> Iterator[tuple[str, Sequence[Comparison]]]:
+    """The benchmarks' own notices: each sentence once, with the benchmarks that it is about.
+
+    With `by_kind`, sentences that differ in their figures alone are one, and it says so.
+    """
+    groups: dict[str, list[tuple[str, Comparison]]] = {}
     for comparison in comparisons:
         for notice in comparison.notices:
-            groups.setdefault(notice_text(notice), []).append(comparison)
-    yield from groups.items()
+            text = notice_text(notice)
+            groups.setdefault(notice.kind if by_kind else text, []).append((text, comparison))
+    for members in groups.values():
+        first = members[0][0]
+        alike = all(text == first for text, _ in members)
+        yield first if alike else f"{first} (figures of the first)", [comparison for _, comparison in members]
 
 
 def notice_text(notice: Notice) -> str:
@@ -256,8 +265,8 @@ _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
     "budget": lambda n: (
         f"The budget ended with {n['undecided']} undecided. Give a larger --budget, or none, to settle them."),
     "unequal-calls": lambda n: (
-        f"the arms did unequal numbers of calls in a slice ({n['base']:,} and {n['head']:,}), because their speeds "
-        "are far apart"),
+        f"the arms did unequal numbers of calls in a slice, {n['base']:,} and {n['head']:,}, because their speeds are "
+        "far apart"),
     "macos": lambda n: (
         "macOS cannot pin a process to a CPU; take verdicts on small differences as hints and confirm them on Linux."),
     "torn-line": lambda n: "The last line of blocks.jsonl was torn off in mid-write and is not counted.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.server
-import os
+import random
 import shutil
 import socket
 import subprocess
@@ -180,12 +180,23 @@ def test_a_tarball_is_built(tmp_path: Path) -> None:
 
 
 def test_what_is_no_whole_tarball_is_told(tmp_path: Path) -> None:
-    packed = pack(plant(tmp_path / "tree", big=os.urandom(200_000).hex()), tmp_path / "my.tar.gz")
+    text = random.Random(1).randbytes(20_000).hex()
+    packed = pack(plant(tmp_path / "tree", big=text), tmp_path / "my.tar.gz")
     whole = packed.read_bytes()
-    for content in (whole[: len(whole) // 2], b"hello", b"", whole[:1000] + b"\0" * 1000 + whole[2000:]):
+    damaged = [whole[:at] + b"\0" * 100 + whole[at + 100:] for at in range(20, len(whole) - 100, 997)]
+    for content in (whole[: len(whole) // 2], whole[:-4], b"hello", b"", *damaged):
         packed.write_bytes(content)
         with pytest.raises(UsageError, match=r"my\.tar\.gz cannot be unpacked .* it is damaged"):
             resolve(f"tar:{packed}")
+    with tarfile.open(tmp_path / "plain.tar", "w") as archive:
+        archive.add(tmp_path / "tree", arcname="x")
+    with tarfile.open(tmp_path / "plain.tar") as archive:
+        last = archive.getmembers()[-1]
+    changed = bytearray((tmp_path / "plain.tar").read_bytes())
+    changed[last.offset + 20] ^= 1  # in a header, which has a checksum
+    (tmp_path / "plain.tar").write_bytes(changed)
+    with pytest.raises(UsageError, match="no header where a file should start"):
+        resolve(f"tar:{tmp_path / 'plain.tar'}")
     (tmp_path / "other").mkdir()
     (tmp_path / "other/readme").touch()
     pack(tmp_path / "other", packed)

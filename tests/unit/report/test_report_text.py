@@ -73,6 +73,11 @@ def test_folding_loses_no_character_and_keeps_to_the_width(name: str, width: int
     assert max(map(len, lines)) <= width
 
 
+@pytest.mark.parametrize("width", [1, 5, 20, 40])
+def test_a_narrow_terminal_is_no_error(width: int) -> None:
+    assert "Undecided"[:width] in text.render(samples.report(), width=width, verbose=True)
+
+
 def test_doctor_golden(golden: Golden) -> None:
     findings = [
         Finding(name="CPUs", value="2 of 2 usable", state=State.GOOD),

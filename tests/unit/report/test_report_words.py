@@ -76,6 +76,17 @@ def test_a_difference_that_nobody_asked_for_is_one_warning_and_layout_is_left_to
     assert "layout" in words.scope(report)
 
 
+def test_notices_of_a_kind_are_one_line_that_owns_up_to_differing_figures() -> None:
+    low, high = (Notice(kind="steal", numbers={"share": share}) for share in (0.06, 0.12))
+    named = {"a": low, "b": high, "c": low}
+    three = [samples.comparison(name, Verdict.SAME, notices=(notice,)) for name, notice in named.items()]
+    [(sentence, about)] = words.grouped(three, by_kind=True)
+    assert "6 %" in sentence and sentence.endswith("(figures of the first)") and len(about) == 3
+    assert [[c.name for c in about] for _, about in words.grouped(three)] == [["a", "c"], ["b"]]
+    [(sentence, _)] = words.grouped(three[:1], by_kind=True)
+    assert "figures" not in sentence
+
+
 def test_sections_hold_every_benchmark_once_with_the_largest_change_first() -> None:
     report = samples.report()
     found = sections(report)
