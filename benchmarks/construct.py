@@ -5,7 +5,7 @@ Each timed call constructs `sizes.BATCH[size]` buffers: 256 up to 64 KiB, 16 of 
 
 from io import BytesIO
 
-from .sizes import batch, blob
+from .sizes import batch, copies
 
 
 class FromBytes:
@@ -16,13 +16,11 @@ class FromBytes:
     version = "1"
 
     def setup(self, size: str) -> None:
-        self.data = blob(size)
-        self.batch = batch(size)
+        self.copies = copies(size)
 
     def time_construct(self, size: str) -> None:
         """Shared: constant time at any size. Copied: grows with the size."""
-        data = self.data
-        for _ in self.batch:
+        for data in self.copies:
             BytesIO(data)
 
 
@@ -38,13 +36,11 @@ class FromBytesSubclass:
     version = "1"
 
     def setup(self, size: str) -> None:
-        self.data = Subclass(blob(size))
-        self.batch = batch(size)
+        self.copies = copies(size, Subclass)
 
     def time_construct(self, size: str) -> None:
         """Copied with and without copy-on-write, which shares exact `bytes` only: no difference expected."""
-        data = self.data
-        for _ in self.batch:
+        for data in self.copies:
             BytesIO(data)
 
 
@@ -56,13 +52,11 @@ class FromBytearray:
     version = "1"
 
     def setup(self, size: str) -> None:
-        self.data = bytearray(blob(size))
-        self.batch = batch(size)
+        self.copies = copies(size, bytearray)
 
     def time_construct(self, size: str) -> None:
         """Mutable data must be copied by any implementation: no difference expected."""
-        data = self.data
-        for _ in self.batch:
+        for data in self.copies:
             BytesIO(data)
 
 
@@ -74,13 +68,11 @@ class FromMemoryview:
     version = "1"
 
     def setup(self, size: str) -> None:
-        self.data = memoryview(blob(size))
-        self.batch = batch(size)
+        self.copies = copies(size, memoryview)
 
     def time_construct(self, size: str) -> None:
         """Copied although the `bytes` behind the view never change: no difference expected."""
-        data = self.data
-        for _ in self.batch:
+        for data in self.copies:
             BytesIO(data)
 
 
@@ -104,14 +96,13 @@ class ReInit:
     version = "1"
 
     def setup(self, size: str) -> None:
-        self.data = blob(size)
-        self.buffer = BytesIO(self.data)
-        self.batch = batch(size)
+        self.copies = copies(size)
+        self.buffer = BytesIO()
 
     def time_init(self, size: str) -> None:
         """Shared: constant time. Copied: into memory that the buffer has already, so a copy without an allocation."""
-        data, buffer = self.data, self.buffer
-        for _ in self.batch:
+        buffer = self.buffer
+        for data in self.copies:
             buffer.__init__(data)  # type: ignore[misc]  # unsound for a subclass, which this is not
 
 
@@ -123,12 +114,10 @@ class ConstructAndRead:
     version = "1"
 
     def setup(self, size: str) -> None:
-        self.data = blob(size)
-        self.batch = batch(size)
+        self.copies = copies(size)
 
     def time_construct_and_read(self, size: str) -> int:
         """Shared: both ends give out the same object. Copied: once in, once out."""
-        data = self.data
-        for _ in self.batch:
+        for data in self.copies:
             result = BytesIO(data).read()
         return len(result)

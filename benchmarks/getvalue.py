@@ -6,7 +6,7 @@ Where a class says nothing else, a timed call runs its body `sizes.BATCH[size]` 
 
 from io import SEEK_END, BytesIO
 
-from .sizes import SIZES, batch, blob
+from .sizes import SIZES, batch, blob, copies
 
 CHUNK = 8 * 1024
 """What a reading loop asks for at a time."""
@@ -23,13 +23,11 @@ class AfterConstruct:
     version = "1"
 
     def setup(self, size: str) -> None:
-        self.data = blob(size)
-        self.batch = batch(size)
+        self.copies = copies(size)
 
     def time_getvalue(self, size: str) -> int:
         """Shared: the very object that went in comes out, in constant time. Copied: once in, once out."""
-        data = self.data
-        for _ in self.batch:
+        for data in self.copies:
             value = BytesIO(data).getvalue()
         return len(value)
 
@@ -87,14 +85,13 @@ class AfterPartialOverwrite:
     version = "1"
 
     def setup(self, size: str) -> None:
-        self.data = blob(size)
+        self.copies = copies(size)
         self.middle = SIZES[size] // 2
-        self.batch = batch(size)
 
     def time_getvalue(self, size: str) -> int:
         """With copy-on-write one copy, made by the write; without it two, on the way in and on the way out."""
-        data, middle = self.data, self.middle
-        for _ in self.batch:
+        middle = self.middle
+        for data in self.copies:
             buffer = BytesIO(data)
             buffer.seek(middle)
             buffer.write(b"sixteen bytes ok")
@@ -110,13 +107,11 @@ class GetBuffer:
     version = "1"
 
     def setup(self, size: str) -> None:
-        self.data = blob(size)
-        self.batch = batch(size)
+        self.copies = copies(size)
 
     def time_getbuffer(self, size: str) -> int:
         """A writable view ends the sharing: the copy saved at construction falls due. One copy either way."""
-        data = self.data
-        for _ in self.batch:
+        for data in self.copies:
             view = BytesIO(data).getbuffer()
         return len(view)
 

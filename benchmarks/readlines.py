@@ -7,7 +7,7 @@ buffer, and reads it to the end.
 
 from io import BytesIO
 
-from .sizes import LINE, SIZES, batch, blob, lines
+from .sizes import LINE, SIZES, copies, lines
 
 FOUNDING_DATA = LINE * (4 * 1024 * 1024 // len(LINE))
 """54 471 lines of 77 bytes: 4 MiB."""
@@ -86,12 +86,10 @@ class NoNewline:
     version = "1"
 
     def setup(self, size: str) -> None:
-        self.data = blob(size)
-        self.batch = batch(size)
+        self.copies = copies(size)
 
     def time_list_of_lines(self, size: str) -> int:
         """A line that is the whole buffer is shared like any whole read: the search for a newline is left."""
-        data = self.data
-        for _ in self.batch:
+        for data in self.copies:
             result = list(BytesIO(data))
         return len(result)

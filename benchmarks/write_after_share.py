@@ -6,7 +6,7 @@ Where a class says nothing else, a timed call runs its body `sizes.BATCH[size]` 
 
 from io import SEEK_END, BytesIO
 
-from .sizes import LINE, SIZES, batch, blob
+from .sizes import LINE, SIZES, batch, blob, copies
 
 GAP = 4096
 """How far past the end `SeekPastEnd` goes."""
@@ -24,13 +24,11 @@ class Append:
     version = "1"
 
     def setup(self, size: str) -> None:
-        self.data = blob(size)
-        self.batch = batch(size)
+        self.copies = copies(size)
 
     def time_append(self, size: str) -> int:
         """With copy-on-write one copy, straight into the larger buffer; without it a copy, then a resize."""
-        data = self.data
-        for _ in self.batch:
+        for data in self.copies:
             buffer = BytesIO(data)
             buffer.seek(0, SEEK_END)
             buffer.write(b"y")
@@ -45,13 +43,11 @@ class Overwrite:
     version = "1"
 
     def setup(self, size: str) -> None:
-        self.data = blob(size)
-        self.batch = batch(size)
+        self.copies = copies(size)
 
     def time_overwrite(self, size: str) -> int:
         """One copy either way, later or sooner: the worst case for copy-on-write, no difference hoped for."""
-        data = self.data
-        for _ in self.batch:
+        for data in self.copies:
             buffer = BytesIO(data)
             buffer.write(b"y")
         return buffer.tell()
@@ -65,14 +61,13 @@ class Truncate:
     version = "1"
 
     def setup(self, size: str) -> None:
-        self.data = blob(size)
+        self.copies = copies(size)
         self.quarter = SIZES[size] // 4
-        self.batch = batch(size)
 
     def time_truncate(self, size: str) -> int:
         """With copy-on-write only the quarter that stays is copied; without it the whole."""
-        data, quarter = self.data, self.quarter
-        for _ in self.batch:
+        quarter = self.quarter
+        for data in self.copies:
             buffer = BytesIO(data)
             result = buffer.truncate(quarter)
         return result
@@ -86,13 +81,11 @@ class Writelines:
     version = "1"
 
     def setup(self, size: str) -> None:
-        self.data = blob(size)
-        self.batch = batch(size)
+        self.copies = copies(size)
 
     def time_writelines(self, size: str) -> int:
         """The first line pays for the copy; the fifteen after it find a buffer that is not shared."""
-        data = self.data
-        for _ in self.batch:
+        for data in self.copies:
             buffer = BytesIO(data)
             buffer.seek(0, SEEK_END)
             buffer.writelines(SIXTEEN_LINES)
@@ -107,14 +100,13 @@ class SeekPastEnd:
     version = "1"
 
     def setup(self, size: str) -> None:
-        self.data = blob(size)
+        self.copies = copies(size)
         self.target = SIZES[size] + GAP
-        self.batch = batch(size)
 
     def time_write(self, size: str) -> int:
         """The copy and the gap of zeros are made in one step with copy-on-write, one after the other without."""
-        data, target = self.data, self.target
-        for _ in self.batch:
+        target = self.target
+        for data in self.copies:
             buffer = BytesIO(data)
             buffer.seek(target)
             buffer.write(b"y")

@@ -157,7 +157,8 @@ def report(run: Run, *, complete: bool) -> Report:
     return Report(
         run=manifest.id, folder=str(run.folder),
         base=arms.dump_python(manifest.base, mode="json"), head=arms.dump_python(manifest.head, mode="json"),
-        differences=manifest.differences, machine={**manifest.machine, "pinned": manifest.worker_cpu}, scope=manifest.scope, margin=manifest.margin,
+        differences=manifest.differences, machine={**manifest.machine, "pinned": manifest.worker_cpu},
+        scope=manifest.scope, margin=manifest.margin,
         seed=manifest.seed, command=manifest.command, started=manifest.created, seconds=seconds,
         measured_share=_measured(cases) / seconds if seconds > 0 else 0.0, complete=complete,
         comparisons=comparisons, mean=_mean(cases),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -15,7 +16,7 @@ from typing import Any
 from runner import machine
 from runner.machine.sched import set_slice
 from runner.model import Arm, Benchmark, Block, BlockSpec, Failure, Interpreter, Metric, Mode, Settings
-from runner.process import Launch, Worker, WorkerFailed, command, padded
+from runner.process import Launch, Worker, WorkerFailed, command, padded, receive_all
 from runner.suites.asv import link_asv_runner
 
 SLICE = 2e-3
@@ -85,8 +86,9 @@ class Executor:
         try:
             cwd.mkdir()
             with ExitStack() as stack:
+                pipes = stack.enter_context(_pipes())
                 for arm in (spec.first, spec.first.other):
-                    workers[arm] = stack.enter_context(Worker(self._launch(arm, spec, cwd)))
+                    workers[arm] = stack.enter_context(Worker(self._launch(arm, spec, cwd, pipes[arm])))
                 self._load(workers, spec)
                 if spec.settings is None and spec.benchmark.metric is Metric.TIME:
                     settings = self._calibrate(workers, spec.benchmark)
@@ -94,8 +96,10 @@ class Executor:
                     outcome = _single_values(workers, spec)
                 elif settings.mode is Mode.SHARED:
                     outcome = _shared(workers, spec, settings)
+                elif settings.mode is Mode.TURNS:
+                    outcome = _turns(workers, spec, settings, pipes)
                 else:
-                    outcome = _turns(workers, spec, settings)
+                    outcome = _adjacent(workers, spec, settings)
         except WorkerFailed as error:
             failure = error.failure
             outcome = _Outcome()
@@ -111,14 +115,14 @@ class Executor:
             first=spec.first, order=outcome.order, readings=readings, failure=failure,
         )
 
-    def _launch(self, arm: Arm, spec: BlockSpec, cwd: Path) -> Launch:
+    def _launch(self, arm: Arm, spec: BlockSpec, cwd: Path, pipes: tuple[int, int]) -> Launch:
         env = {**self._context.environment, "PYTHONHASHSEED": str(spec.hash_seed)}
         context = self._context
         # The two load at the same time on two CPUs, which halves a block's overhead; they are measured on one.
         here = () if context.worker_cpu is None else (context.worker_cpu,)
         return Launch(
             arm=arm, command=self._commands[arm], env=padded(self._commands, env, spec.padding)[arm], cwd=cwd,
-            cpus=here if arm is spec.first else (context.parent_cpus if here else ()),
+            cpus=here if arm is spec.first else (context.parent_cpus if here else ()), inherited=pipes,
         )
 
     def _load(self, workers: Mapping[Arm, Worker], spec: BlockSpec) -> None:
@@ -242,20 +246,48 @@ def _single_values(workers: Mapping[Arm, Worker], spec: BlockSpec) -> _Outcome:
     return outcome
 
 
-def _turns(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings) -> _Outcome:
+def _turns(
+    workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, pipes: Mapping[Arm, tuple[int, int]]
+) -> _Outcome:
+    """Slices in turn; the arms hand the turn to each other, and this process sleeps until both are done."""
+    letters = [spec.order[cycle % len(spec.order)] for cycle in range(-settings.warmup, settings.cycles)]
+    order = "".join("bh" if letter == "b" else "hb" for letter in letters)
+    for arm, worker in workers.items():
+        calls = settings.calls[arm]
+        request = {"do": "turns", "arm": arm.value[0], "order": order, "calls": calls, "pipes": pipes[arm]}
+        worker.send(request, spec.benchmark.timeout)
+    replies = receive_all(workers, spec.benchmark.timeout)
     outcome = _Outcome()
-    limit = spec.benchmark.timeout
-    requests = {arm: {"do": "slice", "calls": settings.calls[arm]} for arm in Arm}
+    outcome.base, outcome.head = (replies[arm]["ns"][settings.warmup :] for arm in Arm)
+    outcome.order = "".join(letters[settings.warmup :])
+    return outcome
+
+
+def _adjacent(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings) -> _Outcome:
+    """Slices one after the other, each asked for by itself: they may be long, and each has its time limit."""
+    outcome = _Outcome()
     for cycle in range(-settings.warmup, settings.cycles):
         letter = spec.order[cycle % len(spec.order)]
         first = Arm.BASE if letter == "b" else Arm.HEAD
         for arm in (first, first.other):
-            reply = workers[arm].ask(requests[arm], limit)
+            reply = workers[arm].ask({"do": "slice", "calls": settings.calls[arm]}, spec.benchmark.timeout)
             if cycle >= 0:
                 outcome.of(arm).append(reply["ns"])
         if cycle >= 0:
             outcome.order += letter
     return outcome
+
+
+@contextmanager
+def _pipes() -> Iterator[dict[Arm, tuple[int, int]]]:
+    """For each arm the descriptors through which the turn comes in and goes out; closed at the end."""
+    base_reads, head_writes = os.pipe()
+    head_reads, base_writes = os.pipe()
+    try:
+        yield {Arm.BASE: (base_reads, base_writes), Arm.HEAD: (head_reads, head_writes)}
+    finally:
+        for descriptor in (base_reads, base_writes, head_reads, head_writes):
+            os.close(descriptor)
 
 
 def _shared(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings) -> _Outcome:
@@ -267,7 +299,7 @@ def _shared(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings) 
     request = {"do": "window", "start": start, "end": start + int(settings.window * 1e9)}
     for arm, worker in workers.items():
         worker.send({**request, "calls": settings.calls[arm]}, limit)
-    lots = {arm: worker.receive(limit)["lots"][settings.warmup:] for arm, worker in workers.items()}
+    lots = {arm: reply["lots"][settings.warmup :] for arm, reply in receive_all(workers, limit).items()}
     outcome = _Outcome()
     outcome.base, outcome.head = common_lots(lots[Arm.BASE], lots[Arm.HEAD])
     if not outcome.base or not outcome.head:

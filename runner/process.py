@@ -20,8 +20,8 @@ from runner.model import Arm, Failure, Interpreter
 WORKER = Path(__file__).with_name("worker.py")
 # Loaded by path through the import system, so that its bytecode is cached; a script's never is.
 START = (
-    "import sys; from importlib.util import spec_from_file_location as s, module_from_spec as m; "
-    "s = s('lockstep_worker', sys.argv[1]); w = m(s); s.loader.exec_module(w); w.main()"
+    "import sys; from importlib.machinery import SourceFileLoader; "
+    "w = type(sys)('lockstep_worker'); SourceFileLoader('lockstep_worker', sys.argv[1]).exec_module(w); w.main()"
 )
 PADDING = "LOCKSTEP_PADDING"
 HELLO = b'{"hello": "lockstep"}'
@@ -49,6 +49,8 @@ class Launch:
     cwd: Path
     cpus: tuple[int, ...]
     """Where it may run while it loads; empty: anywhere."""
+    inherited: tuple[int, ...] = ()
+    """File descriptors that it keeps, under the same numbers."""
 
 
 def command(interpreter: Interpreter) -> tuple[str, ...]:
@@ -80,6 +82,7 @@ class Worker:
                 self._process = subprocess.Popen(
                     launch.command, env=dict(launch.env), cwd=launch.cwd, stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE, stderr=self._output, start_new_session=True, bufsize=0,
+                    pass_fds=launch.inherited,
                 )
             except OSError as error:
                 os.close(self._output)
@@ -133,6 +136,10 @@ class Worker:
                         os.sched_setaffinity(int(thread.name), {cpu})
             except FileNotFoundError:
                 pass  # it has ended; the next request says so
+
+    def fileno(self) -> int:
+        """The descriptor that becomes readable when a reply comes."""
+        return self._replies.fileno()
 
     def end(self) -> None:
         """Kill it and all that it started in its session; free the pipes. Does nothing the second time."""
@@ -191,6 +198,24 @@ class Worker:
         # An exception's text may hold lone surrogates, which no file takes.
         reason, detail = (text.encode("utf-8", "backslashreplace").decode() for text in (reason, detail.strip()))
         return WorkerFailed(Failure(reason=reason, arm=self.arm, detail=detail))
+
+
+def receive_all(workers: Mapping[Arm, Worker], limit: float) -> dict[Arm, dict[str, Any]]:
+    """The reply of each, in whatever order they come; the first failure is raised as WorkerFailed.
+
+    The arms wait for each other, so a hang within `limit` seconds is not held against one of them.
+    """
+    replies: dict[Arm, dict[str, Any]] = {}
+    end = time.monotonic() + limit
+    while waiting := [worker for arm, worker in workers.items() if arm not in replies]:
+        ready, _, _ = select.select(waiting, [], [], max(0.0, min(1.0, end - time.monotonic())))
+        if not ready:
+            ready = [worker for worker in waiting if _exited(worker.pid)]
+        if not ready and time.monotonic() >= end:
+            raise WorkerFailed(Failure(reason=f"hangs: no answer within its time limit of {limit:g} s", arm=None))
+        for worker in ready:
+            replies[worker.arm] = worker.receive(max(1.0, end - time.monotonic()))
+    return replies
 
 
 def _raised(where: str, error: str) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,8 +140,7 @@ def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> reco
         executable_size=state.st_size, executable_mtime_ns=state.st_mtime_ns,
         sha256=releases.sha256_of(executable), version=answer.version,
         implementation=answer.implementation, compiler=wanted.compiler, changed_files=tuple(sorted(changed)),
-        # Made in the scratch folder, read in the final one.
-        facts={name: value.replace(str(scratch), str(final)) for name, value in answer.facts.items()},
+        facts=placeless(answer.facts, tree),
     ))
     cache.install(scratch, wanted.key)
     known = cache.load(wanted.key)
@@ -186,6 +185,11 @@ def _drop_products(tree: Path) -> None:
         for file in [path for path in tree.rglob("*") if path.is_file() or path.is_symlink()]:
             if sources.is_product(str(file.relative_to(tree))):
                 file.unlink()
+
+
+def placeless(facts: Mapping[str, str], tree: Path) -> dict[str, str]:
+    """Facts without the place of the tree, which clang's PGO flags contain: it would differ between any two builds."""
+    return {name: value.replace(str(tree), ".") for name, value in facts.items()}
 
 
 def _size(folder: Path) -> int:

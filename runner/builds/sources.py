@@ -136,6 +136,10 @@ class Directory:
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EMFILE)
 
 
+_NONSENSE = (ValueError, ArithmeticError, LookupError)
+"""What tarfile's own reading of damaged headers raises: a time out of range, a link to nothing."""
+
+
 def unpack(packed: Path, tree: Path) -> None:
     """Unpack a tarball so that `tree` is the folder with configure in it: the top, or the one folder in it.
 
@@ -148,7 +152,7 @@ def unpack(packed: Path, tree: Path) -> None:
             archive.extraction_filter = getattr(tarfile, "data_filter", None)
             archive.extractall(inside)
             _check_end(archive)
-    except (tarfile.TarError, EOFError, ValueError, OSError, _LzmaError, _ZlibError) as error:
+    except (tarfile.TarError, EOFError, *_NONSENSE, OSError, _LzmaError, _ZlibError) as error:
         # Damaged data give OSErrors too: a failed checksum, or a file name that no file can have.
         if isinstance(error, OSError) and error.errno in _DISK:
             raise

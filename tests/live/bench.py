@@ -55,7 +55,7 @@ class Bench:
         """Run the command to its end."""
         with ended(self.start(*words)) as process:
             out, error = process.communicate(timeout=TIME_LIMIT)
-        return subprocess.CompletedProcess(words, process.returncode, out, error)
+        return subprocess.CompletedProcess([str(word) for word in words], process.returncode, out, error)
 
     def processes(self) -> list[psutil.Process]:
         """All that these commands have started and that still runs, in whatever session."""

@@ -17,7 +17,7 @@ import pytest
 from fake_source import compiled, plant, snapshot
 
 from runner import builds
-from runner.builds import apt, download, releases
+from runner.builds import apt, download, releases, sources, spec
 from runner.errors import BuildError, UsageError
 
 NAME = "Python-3.1.4.tar.gz"
@@ -31,6 +31,12 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def resolve(spec: str) -> builds.Interpreter:
     return builds.resolve(spec, progress=lambda _: None)
+
+
+def build(text: str) -> spec.BuildSpec:
+    parsed = spec.parse(text)
+    assert parsed is not None
+    return parsed
 
 
 def pack(tree: Path, target: Path) -> Path:
@@ -197,6 +203,12 @@ def test_what_is_no_whole_tarball_is_told(tmp_path: Path) -> None:
     (tmp_path / "plain.tar").write_bytes(changed)
     with pytest.raises(UsageError, match="no header where a file should start"):
         resolve(f"tar:{tmp_path / 'plain.tar'}")
+    with tarfile.open(tmp_path / "plain.tar", "w") as archive:
+        member = tarfile.TarInfo("x")
+        member.mtime = int(1e20)
+        archive.addfile(member)
+    with pytest.raises(UsageError, match=r"cannot be unpacked \(timestamp out of range"):
+        resolve(f"tar:{tmp_path / 'plain.tar'}")
     (tmp_path / "other").mkdir()
     (tmp_path / "other/readme").touch()
     pack(tmp_path / "other", packed)
@@ -251,28 +263,28 @@ def test_a_commit_is_built_and_the_repository_left_alone(repository: Path, place
 
 @needs_git
 def test_a_branch_that_moved_is_fetched_again(repository: Path) -> None:
-    spec = f"git:file://{repository}@main"
-    first = resolve(spec)
+    name = f"git:file://{repository}@main"
+    first = resolve(name)
     (repository / "a.c").write_text("int third;\n")
     git(repository, "commit", "--quiet", "--all", "-m", "third")
-    second = resolve(spec)
+    second = resolve(name)
     assert first.build is not None
     assert second.build is not None
     assert first.build.key != second.build.key
 
 
 @needs_git
-@pytest.mark.parametrize(("spec", "error", "words"), [
+@pytest.mark.parametrize(("text", "error", "words"), [
     ("git:{0}@gone", UsageError, "cannot find gone in .*no such branch"),
     ("git:{0}/nowhere@main", UsageError, "there is no folder"),
     ("git:file://{0}@gone", BuildError, "cannot fetch gone from file:"),
     ("git:{0}@--help", UsageError, "is not a branch"),
 ])
 def test_what_git_does_not_have_is_told(
-    repository: Path, spec: str, error: type[Exception], words: str
+    repository: Path, text: str, error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        resolve(spec.format(repository))
+        resolve(text.format(repository))
 
 
 @needs_git
@@ -289,11 +301,14 @@ def test_a_used_checkout_is_built_as_it_stands_without_its_products(repository: 
 
 def test_a_tree_that_was_built_in_place_is_built_anew(tmp_path: Path) -> None:
     tree = plant(tmp_path / "tree")
+    fresh = sources.find(build(f"dir:{tree}"), tmp_path, print).hash
     subprocess.run("./configure && make", shell=True, cwd=tree, check=True, capture_output=True)
     (tree / "a.o").write_text("stale\n")
     (tree / "compiled.txt").unlink()
     (tree / "python").unlink()
     (tree / "python").write_text("stale")
+    (tree / "linked").unlink()  # no product of CPython's
+    assert sources.find(build(f"dir:{tree}"), tmp_path, print).hash == fresh
     made = resolve(f"dir:{tree}")
     packed = resolve(f"tar:{pack(tree, tmp_path / 'used.tgz')}")
     for interpreter in (made, packed):

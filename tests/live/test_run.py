@@ -237,8 +237,8 @@ def test_pyperf_compares_the_export(finished: Bench, tmp_path: Path) -> None:
     assert finished.run("export", "last", "--format", "pyperf", "--to", tmp_path).returncode == 0
     base, head = sorted(tmp_path.glob("*.json"))
     assert (base.name.endswith("-base.json"), head.name.endswith("-head.json")) == (True, True)
-    command = [sys.executable, "-m", "pyperf", "compare_to", "--table", base, head]
-    compared = subprocess.run(command, check=False, capture_output=True, text=True)
+    words = [sys.executable, "-m", "pyperf", "compare_to", "--table", str(base), str(head)]
+    compared = subprocess.run(words, check=False, capture_output=True, text=True)
     assert compared.returncode == 0, compared.stderr
     # pyperf leaves out of its table what it finds unchanged; the two are in its count then.
     assert "healthy" in compared.stdout or "Benchmark hidden because not significant" in compared.stdout

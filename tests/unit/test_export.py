@@ -33,7 +33,7 @@ def run() -> Run:
         block(LONG.key, 0, settings=SHARED, base=(150_000_000, 160_000_000, 155_000_000), head=(140_000_000,)),
         block(PEAK.key, 0, settings=ONE, base=(34_000_896,), head=(17_000_448,)),
         block(TRACK.key, 0, settings=ONE, base=(0,), head=(12.5,)),
-        block(BROKEN.key, 0, failure=Failure(reason="raised ValueError", arm=Arm.HEAD), base=(), head=(), order=""),
+        block(BROKEN.key, 0, failure=Failure(reason="raised ValueError", arm=Arm.HEAD)),
         block(TIME.key, 1, settings=UNEQUAL, base=(2_200_000, 2_300_000), head=(2_400_000, 2_500_000)),
     )
     return Run(folder=Path("/runs/x"), manifest=manifest([TIME, LONG, PEAK, TRACK, BROKEN]), blocks=blocks, torn=False)

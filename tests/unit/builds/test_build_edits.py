@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.builds import build, cache, compile, edits, record
+from runner.builds import build, cache, compile, edits, record, sources
 from runner.builds.edits import Replacement, Variant
 from runner.builds.spec import parse
 from runner.errors import UsageError
@@ -111,6 +111,35 @@ def test_every_part_of_a_plan_counts_in_its_key() -> None:
     ]
     assert len(set(keys)) == len(keys)
     assert key(plain) == key(_Source())
+
+
+def test_the_place_of_a_tree_is_no_fact() -> None:
+    facts = {"PY_CFLAGS": "-O3 -fprofile-instr-use=/c/scratch/k.x1/tree/code.profclangd", "CC": "clang"}
+    assert build.placeless(facts, Path("/c/scratch/k.x1/tree")) == {
+        "PY_CFLAGS": "-O3 -fprofile-instr-use=./code.profclangd", "CC": "clang",
+    }
+
+
+def test_names_contents_and_permissions_count_in_a_trees_hash(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+
+    def total(*names: str) -> str:
+        return sources.content_hash(tmp_path, names or ("a",))
+
+    file.write_text("x")
+    first = total()
+    os.utime(file, (1, 1))
+    assert total() == first
+    file.chmod(0o755)
+    executable = total()
+    file.write_text("y")
+    other = total()
+    (tmp_path / "b").write_text("y")
+    (tmp_path / "b").chmod(0o755)
+    named = total("b")
+    file.unlink()
+    file.symlink_to("b")
+    assert len({first, executable, other, named, total()}) == 5
 
 
 def test_what_includes_an_edited_header_is_compiled_again(tmp_path: Path) -> None:

@@ -106,6 +106,21 @@ def test_hunks_keep_their_order() -> None:
     assert apply(diff, {"a.c": old}) == {"a.c": b"1\ny\n2\ny\n"}
 
 
+def test_a_hunk_counts_with_the_lines_that_earlier_ones_added() -> None:
+    old = [b"%d\n" % number for number in range(12)]
+    old[5] = old[9] = b"x\n"
+    diff = b"--- a/a.c\n+++ b/a.c\n@@ -1 +1,5 @@\n+a\n+b\n+c\n+d\n 0\n@@ -10 +14 @@\n-x\n+y\n"
+    new = [b"a\n", b"b\n", b"c\n", b"d\n", *old]
+    new[13] = b"y\n"
+    assert apply(diff, {"a.c": b"".join(old)}) == {"a.c": b"".join(new)}
+
+
+def test_a_hunk_never_fits_on_what_an_earlier_one_made() -> None:
+    old = b"x\n" + b"-\n" * 20 + b"x\n"
+    diff = b"--- a/a.c\n+++ b/a.c\n@@ -1 +1,2 @@\n-x\n+y\n+x\n@@ -2 +3 @@\n-x\n+z\n"
+    assert apply(diff, {"a.c": old}) == {"a.c": b"y\nx\n" + b"-\n" * 20 + b"z\n"}
+
+
 @pytest.mark.parametrize(("diff", "words"), [
     (b"hello\n", "no change in it"),
     (b"--- a/a.c\n+++ b/a.c\n@@ -1,2 +1,2 @@\n a\n", r"fix.patch:5: the hunk that starts at line 3 is cut short"),
