@@ -14,7 +14,7 @@ SIZES = {
 BATCH = {"0B": 256, "64B": 256, "4KiB": 256, "64KiB": 256, "1MiB": 16, "16MiB": 1}
 """How often a body runs in one timed call: 20 µs to 3 ms in all where the body makes one copy."""
 
-PLACES, PAGE = 8, 4096
+PLACES, PAGE = 16, 4096
 
 LINE = b"word" * 19 + b"\n"
 """The line of the founding issue: 77 bytes."""

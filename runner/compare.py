@@ -285,7 +285,7 @@ def _run_notices(run: Run, comparisons: Sequence[Comparison], unsettled: int, co
         yield Notice(kind="torn-line")
     total = len(run.manifest.benchmarks)
     if not complete:
-        resume = f"lockstep resume {run.manifest.id}"
+        resume = f"lockstep resume {run.folder}"
         yield Notice(kind="interrupted", numbers={"done": total - unsettled, "total": total, "resume": resume})
     elif unsettled and run.manifest.budget is not None:
         undecided = sum(comparison.verdict is Verdict.UNDECIDED for comparison in comparisons)

@@ -302,7 +302,7 @@ def test_notices_of_the_run() -> None:
     cut = reported([*one, benchmark("c")], timed("b", [1.0] * 8), complete=False)
     assert not cut.complete
     assert cut.notices[-1] == Notice(
-        kind="interrupted", numbers={"done": 1, "total": 2, "resume": "lockstep resume 20270115T080000Z-abcdef"}
+        kind="interrupted", numbers={"done": 1, "total": 2, "resume": f"lockstep resume {cut.folder}"}
     )
     short = reported([*one, benchmark("c")], timed("b", [1.0] * 8), budget=5.0)
     assert short.notices[-1] == Notice(kind="budget", numbers={"undecided": 1})
