@@ -223,16 +223,18 @@ class Ballast:
 
     def __init__(self, seed: int) -> None:
         self.state = seed  # of a small generator: importing `random` takes 5 ms
-        self.held: list[bytes] = []
+        self.held: list[object] = []
 
     def shift(self) -> None:
         """Let go of what was held and hold something else: a few small objects of each size, and a larger one."""
         self.held = []
-        held = []
+        held: list[object] = []
         state = self.state
-        for size in range(0, 481, 16):  # the sizes that Python serves from pools of its own
+        for size in range(14, 480, 16):  # one of each size that Python serves from pools of its own, from 48 bytes up
             state = (state * 1103515245 + 12345) & 0x7FFFFFFF
             held.extend([bytes(size) for _ in range((state >> 16) & 15)])
+        held.extend(range(state, state + (state >> 8 & 15)))  # 32 bytes each
+        held.extend([object() for _ in range(state >> 4 & 15)])  # 16 bytes each
         held.append(bytes(1024 + (state >> 12) % 4096))  # one for malloc
         self.state, self.held = state, held
 
