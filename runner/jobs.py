@@ -19,6 +19,7 @@ from runner.errors import UsageError
 from runner.execute import ENVIRONMENT, Context, Executor, scratch
 from runner.model import Block, Interpreter, Notice
 from runner.plan import Plan, Progress
+from runner.report import words
 from runner.suites import asv
 
 
@@ -83,6 +84,9 @@ def ab(request: AbRequest, view: View) -> Finished:
         view.phase("looking at the machine")
         pinning = machine.choose(machine.topology(), machine.activity())
         differences = tuple(builds.differences(base, head))
+        for difference in differences:
+            asked = "" if difference.asked else "warning, not asked for: "
+            view.say(f"{asked}they differ in {words.difference(difference, limit=60)}")
         seed = secrets.randbelow(2**31) if request.seed is None else request.seed
         now = time.time()
         manifest = store.Manifest(

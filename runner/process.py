@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
+
 from runner.model import Arm, Failure, Interpreter
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -238,8 +240,11 @@ def _exit_words(code: int) -> str:
 
 
 def _exited(pid: int) -> bool:
-    # WNOWAIT leaves it to be reaped by wait4, which tells its resource usage.
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    # Not by waiting for it: it is left to be reaped by wait4, which tells its resource usage.
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @contextlib.contextmanager
