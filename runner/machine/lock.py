@@ -57,6 +57,8 @@ def alone(*, wait: bool, told: Callable[[str], None], path: Path = LOCK) -> Iter
     finally:
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, 0)
+        # Not by closing alone: a process just started inside has a copy until its exec is over.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 
