@@ -235,7 +235,8 @@ class Ballast:
             held.extend([bytes(size) for _ in range((state >> 16) & 15)])
         held.extend(range(state, state + (state >> 8 & 15)))  # 32 bytes each
         held.extend([object() for _ in range(state >> 4 & 15)])  # 16 bytes each
-        held.append(bytes(1024 + (state >> 12) % 4096))  # one for malloc
+        # And one from malloc, too large for a hole: the large objects that follow lie up to a page further on.
+        held.append(bytes(66_000 + (state >> 12) % 4096))
         self.state, self.held = state, held
 
 
