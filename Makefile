@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BASE ?= cpython@3.13.5+nocow
 HEAD ?= cpython@3.13.5
-BUDGET ?=
+BUDGET ?= 5m
 BENCH ?=
 SEED ?=
 
@@ -28,7 +28,7 @@ $(READY): pyproject.toml constraints.txt
 builds: setup ## Make the two builds of BytesIO that `ab` compares
 	$(LOCKSTEP) build $(BASE) $(HEAD)
 
-ab: setup ## Compare BytesIO without and with copy-on-write (BASE=, HEAD=, BENCH=REGEX, BUDGET=5m, SEED=)
+ab: setup ## Compare BytesIO without and with copy-on-write (BASE=, HEAD=, BENCH=REGEX, SEED=, BUDGET=10m; BUDGET= for no limit)
 	$(LOCKSTEP) ab '$(BASE)' '$(HEAD)' $(if $(BENCH),-b '$(BENCH)') $(if $(BUDGET),--budget $(BUDGET)) $(if $(SEED),--seed $(SEED)) \
 	  || [ $$? -eq 1 ]  # 1 says that something became slower: a result, not a failure
 
