@@ -250,7 +250,7 @@ def _turns(
     workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, pipes: Mapping[Arm, tuple[int, int]]
 ) -> _Outcome:
     """Slices in turn; the arms hand the turn to each other, and this process sleeps until both are done."""
-    letters = [spec.order[cycle % len(spec.order)] for cycle in range(-settings.warmup, settings.cycles)]
+    letters = _letters(spec, settings)
     order = "".join("bh" if letter == "b" else "hb" for letter in letters)
     for arm, worker in workers.items():
         calls = settings.calls[arm]
@@ -266,16 +266,20 @@ def _turns(
 def _adjacent(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings) -> _Outcome:
     """Slices one after the other, each asked for by itself: they may be long, and each has its time limit."""
     outcome = _Outcome()
-    for cycle in range(-settings.warmup, settings.cycles):
-        letter = spec.order[cycle % len(spec.order)]
+    for cycle, letter in enumerate(_letters(spec, settings)):
         first = Arm.BASE if letter == "b" else Arm.HEAD
         for arm in (first, first.other):
             reply = workers[arm].ask({"do": "slice", "calls": settings.calls[arm]}, spec.benchmark.timeout)
-            if cycle >= 0:
+            if cycle >= settings.warmup:
                 outcome.of(arm).append(reply["ns"])
-        if cycle >= 0:
+        if cycle >= settings.warmup:
             outcome.order += letter
     return outcome
+
+
+def _letters(spec: BlockSpec, settings: Settings) -> list[str]:
+    """Who goes first in each cycle of the block, those of the warm-up before the others."""
+    return [spec.order[cycle % len(spec.order)] for cycle in range(-settings.warmup, settings.cycles)]
 
 
 @contextmanager

@@ -249,13 +249,19 @@ def sleeping(process: subprocess.Popen[str]) -> bool:
         return False
 
 
-def test_a_killed_build_leaves_nothing_that_looks_finished(
-    tree: Path, own_cache: Path, background: list[subprocess.Popen[str]]
-) -> None:
+def start_compiling(tree: Path, background: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:
+    """A build in a process of its own, in the middle of its slow compilation."""
     (tree / "slow").touch()
     process = start(f"dir:{tree}")
     background.append(process)
     wait_for(lambda: sleeping(process))
+    return process
+
+
+def test_a_killed_build_leaves_nothing_that_looks_finished(
+    tree: Path, own_cache: Path, background: list[subprocess.Popen[str]]
+) -> None:
+    process = start_compiling(tree, background)
     orphans = descendants(process)
     try:
         process.send_signal(signal.SIGKILL)
@@ -301,10 +307,7 @@ def test_of_two_runs_one_builds_and_the_other_waits(
 def test_an_interrupted_build_stops_and_cleans_up(
     tree: Path, own_cache: Path, background: list[subprocess.Popen[str]]
 ) -> None:
-    (tree / "slow").touch()
-    process = start(f"dir:{tree}")
-    background.append(process)
-    wait_for(lambda: sleeping(process))
+    process = start_compiling(tree, background)
     children = descendants(process)
     process.send_signal(signal.SIGINT)
     process.wait(20)
