@@ -151,7 +151,7 @@ class Settings:
     window: float
     """Length of the common stretch in `shared`, seconds; 0 in the other modes."""
     warmup: int
-    """Cycles (`shared`: calls) that each arm does before anything is kept, the same for both."""
+    """Cycles (`shared`: lots) that each arm does before anything is kept, the same for both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

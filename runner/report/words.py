@@ -133,9 +133,11 @@ def settings(chosen: Settings) -> str:
     calls = f"{base:,}" if base == head else f"{base:,} (base) and {head:,} (head)"
     if chosen.mode is Mode.SHARED:
         what = f"a common stretch of {quantities.value(chosen.window, 's')}, calls timed together: {calls}"
+        warmup = "lots"
     else:
         what = f"{chosen.cycles:,} cycles a block, calls in a slice: {calls}"
-    return f"{chosen.mode.value}; {what}; warm-up {quantities.value(chosen.warmup, 's')} in each arm"
+        warmup = "cycles"
+    return f"{chosen.mode.value}; {what}; {warmup} of warm-up in each arm: {chosen.warmup}"
 
 
 def scope(report: Report) -> str:

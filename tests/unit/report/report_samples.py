@@ -11,9 +11,9 @@ import numpy as np
 from runner.compare import Array, Comparison, Mean, Report
 from runner.model import Arm, Difference, Failure, Metric, Mode, Notice, Settings, Verdict
 
-SETTINGS = Settings(mode=Mode.TURNS, calls={Arm.BASE: 12, Arm.HEAD: 12}, cycles=60, window=0.0, warmup=0.05)
-UNEQUAL = Settings(mode=Mode.TURNS, calls={Arm.BASE: 12, Arm.HEAD: 9000}, cycles=60, window=0.0, warmup=0.05)
-SHARED = Settings(mode=Mode.SHARED, calls={Arm.BASE: 1, Arm.HEAD: 1}, cycles=8, window=1.5, warmup=0.3)
+SETTINGS = Settings(mode=Mode.TURNS, calls={Arm.BASE: 12, Arm.HEAD: 12}, cycles=60, window=0.0, warmup=2)
+UNEQUAL = Settings(mode=Mode.TURNS, calls={Arm.BASE: 12, Arm.HEAD: 9000}, cycles=60, window=0.0, warmup=2)
+SHARED = Settings(mode=Mode.SHARED, calls={Arm.BASE: 1, Arm.HEAD: 1}, cycles=8, window=1.5, warmup=1)
 
 TRACEBACK = """Traceback (most recent call last):
   File "construct.py", line 12, in time_construct

@@ -101,3 +101,8 @@ def test_the_machine_line_says_nothing_of_what_is_not_known() -> None:
     assert words.machine({"cpu": "X", "cores": 1}) == "X, 1 core"
     assert words.machine({"cpu": "X", "pinned": None}) == "X, not pinned to a CPU"
     assert words.machine({"cpu": "X", "pinned": 0}) == "X, measured on CPU 0"
+
+
+def test_warm_up_is_counted_in_what_the_mode_repeats() -> None:
+    assert words.settings(samples.SETTINGS).endswith("cycles of warm-up in each arm: 2")
+    assert words.settings(samples.SHARED).endswith("lots of warm-up in each arm: 1")
