@@ -172,6 +172,10 @@ class BlockSpec:
     """Bytes, 0-4095."""
     directory: str
     """Name of the working directory, of random length."""
+    layout: int | None = None
+    """Seed of the link order, scope ``source`` only; the same for every benchmark's block of one index."""
+    canary: bool = False
+    """Not base against head: base against a byte copy of base."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,3 +215,9 @@ class Block:
     readings: Mapping[str, float] = field(default_factory=dict)
     """The machine meanwhile: ``steal`` (share of the CPU's time), ``load``, ``switches_base`` and so on."""
     failure: Failure | None = None
+    layout: int | None = None
+    """Seed of the link order of both arms; None in scope ``binary``."""
+    canary: bool = False
+    """Base against a byte copy of base: it tells of the machine, and belongs to no benchmark's comparison."""
+    extensions: tuple[str, ...] = ()
+    """Calibrations only: file names of the extension modules of the builds' own that the benchmark has loaded."""

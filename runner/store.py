@@ -5,6 +5,8 @@ Format history
 lockstep.run/1  The manifest is `Manifest`; a line of blocks.jsonl is a `Block`, in measured order, integers in
                 nanoseconds. A calibration is a block with index -1. A torn last line is ignored on reading and
                 cut off before the next line is written.
+lockstep.run/2  Blocks have `layout`, `canary` and `extensions`, the manifest has `labels`, `repeats` and
+                `calibration`; a run of version 1 is read as one that has none of them, and its schedule has no canary.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -23,7 +25,9 @@ from pydantic import TypeAdapter, ValidationError
 from runner.errors import MachineError, UsageError
 from runner.model import Arm, Benchmark, Block, Difference, Interpreter, Notice
 
-SCHEMA = "lockstep.run/1"
+SCHEMA = "lockstep.run/2"
+OLD = ("lockstep.run/1",)
+"""Versions that can still be read."""
 MANIFEST, BLOCKS, REPORT = "manifest.json", "blocks.jsonl", "report.json"
 
 
@@ -68,6 +72,12 @@ class Manifest:
     versions: Mapping[str, str]
     """Lockstep, Python, numpy and so on: the program that measured."""
     notices: tuple[Notice, ...]
+    repeats: int = 1
+    """Blocks of a benchmark that share one layout; scope ``source`` only."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What a run that is part of a larger measurement is there for; empty for one that a user asked for."""
+    calibration: Mapping[str, float | str] | None = None
+    """What `lockstep calibrate` had found on this machine when the run began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +160,7 @@ def read(folder: Path) -> Run:
     except OSError as error:
         raise UsageError(f"{folder} is not a run folder: {error.strerror}: {error.filename}") from error
     schema = _schema(text)
-    if schema != SCHEMA:
+    if schema not in (SCHEMA, *OLD):
         raise UsageError(f"{folder / MANIFEST} is of version {schema!r}; this Lockstep reads {SCHEMA!r}. "
                          "Use the Lockstep that made it.")
     try:

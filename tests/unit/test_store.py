@@ -114,7 +114,7 @@ def test_a_bad_line_is_named_with_file_and_line(folder: Path, line: bytes, told:
 
 
 @pytest.mark.parametrize(("text", "told"), [
-    ('{"schema": "lockstep.run/2"}', "is of version 'lockstep.run/2'; this Lockstep reads 'lockstep.run/1'"),
+    ('{"schema": "lockstep.run/9"}', "is of version 'lockstep.run/9'; this Lockstep reads 'lockstep.run/2'"),
     ("[]", "is of version 'none'"), ("{", "none (not JSON)"), ('{"schema": "lockstep.run/1"}', "id: Field required"),
 ])
 def test_a_manifest_that_is_newer_or_broken_is_refused_in_words(folder: Path, text: str, told: str) -> None:
@@ -217,4 +217,4 @@ def test_the_files_are_plain_json_for_other_programs(folder: Path) -> None:
     line = json.loads((folder / BLOCKS).read_text())
     assert line["base"] == [2_000_000, 2_100_000] and line["order"] == "bh" and line["first"] == "base"
     assert line["settings"]["calls"] == {"base": 100, "head": 100}
-    assert json.loads((folder / MANIFEST).read_text())["schema"] == "lockstep.run/1"
+    assert json.loads((folder / MANIFEST).read_text())["schema"] == "lockstep.run/2"

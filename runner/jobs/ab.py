@@ -51,6 +51,8 @@ class AbRequest:
     mode: str | None = None
     memory_limit: int | None = None
     """Bytes; None: a third of the machine's memory."""
+    repeats: int = 1
+    """Blocks of a benchmark that share one layout; scope ``source`` only."""
     wait: bool = True
     """Wait for another run on this machine to end, or refuse."""
 
@@ -72,36 +74,48 @@ def ab(request: AbRequest, view: View) -> Finished:
     """
     if request.scope == "source":
         raise UsageError("scope 'source' (a new link order in every block) is not there yet; use --scope binary.")
-    unsupported = machine.supported()
-    suite = asv.suite_folder(request.suite)
+    machine.supported()  # these two before minutes are spent on building
+    asv.suite_folder(request.suite)
     with machine.alone(wait=request.wait, told=view.say):
         base = builds.resolve(request.base, progress=view.phase)
         head = builds.resolve(request.head, progress=view.phase)
-        view.phase("finding the benchmarks")
-        found = asv.discover(base.executable, suite), asv.discover(head.executable, suite)
-        selection = asv.select(*found, request.pattern)
-        problems = dict.fromkeys(problem for one in found for problem in one.problems)
-        view.phase("looking at the machine")
-        pinning = machine.choose(machine.topology(), machine.activity())
-        differences = tuple(builds.differences(base, head))
-        for difference in differences:
-            asked = "" if difference.asked else "warning, not asked for: "
-            view.say(f"{asked}they differ in {words.difference(difference, limit=60)}")
-        seed = secrets.randbelow(2**31) if request.seed is None else request.seed
-        now = time.time()
-        manifest = store.Manifest(
-            id=store.new_id(now), created=now, command=_command(request, seed), base=base, head=head,
-            differences=differences, suite=str(suite), benchmarks=selection.benchmarks,
-            missing=tuple(store.Missing(benchmark=b, present=arm) for b, arm in selection.missing),
-            scope="binary", margin=request.margin, budget=request.budget, seed=seed,
-            memory_limit=request.memory_limit or psutil.virtual_memory().total // 3,
-            settings={} if request.mode is None else {"mode": request.mode},
-            worker_cpu=pinning.worker, machine=machine.describe(), versions=_versions(),
-            notices=(*unsupported, *pinning.notices, *_notices(base, head),
-                     *(Notice(kind="suite-problem", numbers={"text": problem}) for problem in problems)),
-        )
-        folder = store.create(config.runs_folder(request.out), manifest)
-        return _measure(folder, pinning, view)
+        return compare_arms(request, base, head, view)
+
+
+def compare_arms(
+    request: AbRequest, base: Interpreter, head: Interpreter, view: View, labels: Mapping[str, str] | None = None
+) -> Finished:
+    """Compare two interpreters that are there; the caller has the machine for itself (`machine.alone`).
+
+    `labels` goes into the manifest. Raises as `ab` does.
+    """
+    suite = asv.suite_folder(request.suite)
+    view.phase("finding the benchmarks")
+    found = asv.discover(base.executable, suite), asv.discover(head.executable, suite)
+    selection = asv.select(*found, request.pattern)
+    problems = dict.fromkeys(problem for one in found for problem in one.problems)
+    view.phase("looking at the machine")
+    pinning = machine.choose(machine.topology(), machine.activity())
+    differences = tuple(builds.differences(base, head))
+    for difference in differences:
+        asked = "" if difference.asked else "warning, not asked for: "
+        view.say(f"{asked}they differ in {words.difference(difference, limit=60)}")
+    seed = secrets.randbelow(2**31) if request.seed is None else request.seed
+    now = time.time()
+    manifest = store.Manifest(
+        id=store.new_id(now), created=now, command=_command(request, seed), base=base, head=head,
+        differences=differences, suite=str(suite), benchmarks=selection.benchmarks,
+        missing=tuple(store.Missing(benchmark=b, present=arm) for b, arm in selection.missing),
+        scope="binary", margin=request.margin, budget=request.budget, seed=seed,
+        memory_limit=request.memory_limit or psutil.virtual_memory().total // 3,
+        settings={} if request.mode is None else {"mode": request.mode},
+        worker_cpu=pinning.worker, machine=machine.describe(), versions=_versions(),
+        labels=labels or {}, repeats=request.repeats,
+        notices=(*machine.supported(), *pinning.notices, *_notices(base, head),
+                 *(Notice(kind="suite-problem", numbers={"text": problem}) for problem in problems)),
+    )
+    folder = store.create(config.runs_folder(request.out), manifest)
+    return _measure(folder, pinning, view)
 
 
 def resume(folder: Path, view: View, *, wait: bool = True) -> Finished:
@@ -109,16 +123,21 @@ def resume(folder: Path, view: View, *, wait: bool = True) -> Finished:
 
     Raises UsageError when an interpreter is not the one that was measured before.
     """
-    manifest = store.read(folder).manifest
     with machine.alone(wait=wait, told=view.say):
-        for arm in (manifest.base, manifest.head):
-            view.phase(f"checking {arm.spec}")
-            now = builds.inspect(arm.spec, arm.executable)
-            if now.sha256 != arm.sha256:
-                raise UsageError(f"{arm.executable} has changed since {folder.name} began; what was measured belongs "
-                                 "to the old one. Start a new run with `lockstep ab`.")
-        pinning = machine.choose(machine.topology(), machine.activity())
-        return _measure(folder, pinning, view)
+        return go_on(folder, view)
+
+
+def go_on(folder: Path, view: View) -> Finished:
+    """Go on with a run; the caller has the machine for itself (`machine.alone`). Raises as `resume` does."""
+    manifest = store.read(folder).manifest
+    for arm in (manifest.base, manifest.head):
+        view.phase(f"checking {arm.spec}")
+        now = builds.inspect(arm.spec, arm.executable)
+        if now.sha256 != arm.sha256:
+            raise UsageError(f"{arm.executable} has changed since {folder.name} began; what was measured belongs "
+                             "to the old one. Start a new run with `lockstep ab`.")
+    pinning = machine.choose(machine.topology(), machine.activity())
+    return _measure(folder, pinning, view)
 
 
 def report_of(folder: Path) -> compare.Report:

@@ -1,0 +1,53 @@
+"""Commands about builds and the machine: `build` and `doctor`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from runner.cli.app import INTERPRETER, app, print_whole
+from runner.errors import UsageError
+
+
+@app.command()
+def build(
+    specs: Annotated[
+        list[str] | None, typer.Argument(metavar="[SPEC]...", help=INTERPRETER, show_default=False)
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the builds in the cache, with size and age.")] = False,
+    remove: Annotated[list[str] | None, typer.Option("--remove", metavar="KEY", help="Remove a build.")] = None,
+) -> int:
+    """Make builds ahead of time, list them, or remove them."""
+    from runner import builds
+    from runner.progress import Terminal
+    from runner.report import builds as listing
+
+    if not (specs or list_ or remove):
+        raise UsageError("nothing to do: name a build such as cpython@3.13.5+nocow, or use --list or --remove KEY.")
+    console = Console()
+    with Terminal() as view:
+        for spec in specs or ():
+            interpreter = builds.resolve(spec, progress=view.phase)
+            view.say(f"{spec}: {interpreter.executable}")
+    if remove:
+        for entry in builds.remove(remove):
+            console.print(f"removed {entry.label} ({entry.key})", highlight=False, soft_wrap=True)
+    if list_:
+        print_whole(listing, builds.cached())
+    return 0
+
+
+@app.command()
+def doctor() -> int:
+    """Say what this machine can do for measuring, what would improve it, and the command for each."""
+    from runner.machine.doctor import examine
+    from runner.progress import Terminal
+    from runner.report import doctor as doctor_report
+
+    with Terminal() as view:
+        view.phase("looking at the machine")
+        findings = examine()
+    print_whole(doctor_report, findings)
+    return 0

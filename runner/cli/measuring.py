@@ -1,0 +1,97 @@
+"""Commands that measure: `ab` and `resume`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from runner import config
+from runner.cli.app import (
+    INTERPRETER,
+    Html,
+    Json,
+    Markdown,
+    NoWait,
+    Out,
+    Strict,
+    Verbose,
+    app,
+    budget_of,
+    close,
+    margin_of,
+    size_of,
+)
+from runner.errors import UsageError
+
+
+@app.command()
+def ab(
+    base: Annotated[str, typer.Argument(help="What to compare with. " + INTERPRETER, show_default=False)],
+    head: Annotated[str, typer.Argument(help="What is compared; named in the same ways.", show_default=False)],
+    suite: Annotated[str | None, typer.Option(help="`bytesio` (the default), or a folder of asv benchmarks.")] = None,
+    pattern: Annotated[
+        str | None, typer.Option("-b", "--bench", metavar="REGEX", help="Only benchmarks whose name matches.")
+    ] = None,
+    margin: Annotated[
+        Any, typer.Option(parser=margin_of, metavar="PERCENT", help="The smallest change that matters to you.")
+    ] = "1%",
+    budget: Annotated[
+        Any, typer.Option(parser=budget_of, metavar="TIME", help="Time to measure: 10m; default: until settled.")
+    ] = None,
+    scope: Annotated[str, typer.Option(metavar="auto|binary|source", help="What the verdict is about.")] = "auto",
+    mode: Annotated[
+        str | None, typer.Option(metavar="turns|shared|adjacent", help="Force one mode; default: by calibration.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Repeat a schedule exactly.", min=0)] = None,
+    memory_limit: Annotated[
+        Any, typer.Option(parser=size_of, metavar="SIZE", help="Memory that a benchmark may take, such as 4GiB.")
+    ] = None,
+    out: Out = None,
+    json: Json = None,
+    markdown: Markdown = None,
+    html: Html = None,
+    strict: Strict = False,
+    verbose: Verbose = False,
+    no_wait: NoWait = False,
+) -> int:
+    """Compare two interpreters: BASE first, then HEAD.
+
+    Exit code: 0 no regression, 1 a regression, 2 bad usage or input, 3 undecided (with --strict),
+    4 the machine or a build failed, 130 interrupted (`lockstep resume` goes on).
+    """
+    from runner import jobs
+    from runner.progress import Terminal
+
+    if scope not in ("auto", "binary", "source"):
+        raise UsageError(f"--scope {scope}: it is auto, binary or source.")
+    if mode not in (None, "turns", "shared", "adjacent"):
+        raise UsageError(f"--mode {mode}: it is turns, shared or adjacent.")
+    request = jobs.AbRequest(
+        base=base, head=head, suite=suite, pattern=pattern, margin=margin, budget=budget, scope=scope, out=out,
+        seed=seed, mode=mode, memory_limit=memory_limit, wait=not no_wait,
+    )
+    with Terminal() as view:
+        finished = jobs.ab(request, view)
+    return close(finished, verbose=verbose, strict=strict, files=(json, markdown, html))
+
+
+@app.command()
+def resume(
+    run: Annotated[str, typer.Argument(help="A run's id or the beginning of it, its folder, or `last`.")] = "last",
+    out: Out = None,
+    json: Json = None,
+    markdown: Markdown = None,
+    html: Html = None,
+    strict: Strict = False,
+    verbose: Verbose = False,
+    no_wait: NoWait = False,
+) -> int:
+    """Go on with a run that was interrupted or killed; nothing that it measured is measured again."""
+    from runner import jobs, store
+    from runner.progress import Terminal
+
+    folder = store.find(config.runs_folder(out), run)
+    with Terminal() as view:
+        finished = jobs.resume(folder, view, wait=not no_wait)
+    return close(finished, verbose=verbose, strict=strict, files=(json, markdown, html))

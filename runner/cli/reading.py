@@ -1,0 +1,51 @@
+"""Commands that read runs: `show` and `export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from runner import config
+from runner.cli.app import Html, Json, Markdown, Out, Strict, Verbose, app, exit_code, print_report, write_files
+
+
+@app.command()
+def show(
+    run: Annotated[str, typer.Argument(help="A run's id or the beginning of it, its folder, or `last`.")] = "last",
+    out: Out = None,
+    json: Json = None,
+    markdown: Markdown = None,
+    html: Html = None,
+    strict: Strict = False,
+    verbose: Verbose = False,
+) -> int:
+    """Show the report of a run again, made anew from its folder."""
+    from runner import jobs, store
+
+    folder = store.find(config.runs_folder(out), run)
+    report = jobs.report_of(folder)
+    print_report(report, verbose)
+    write_files(report, (json, markdown, html))
+    return exit_code(report, strict)
+
+
+@app.command(name="export")
+def export_(
+    run: Annotated[str, typer.Argument(help="A run's id or the beginning of it, its folder, or `last`.")],
+    format: Annotated[str, typer.Option(metavar="pyperf|csv|parquet", help="The format to write.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder for the files.", file_okay=False)] = Path(),
+    out: Out = None,
+) -> int:
+    """Write a run's measurements for other tools.
+
+    `pyperf` writes one file an arm (`pyperf compare_to BASE HEAD` reads them); `csv` and `parquet` one table
+    with a row for every measured slice.
+    """
+    from runner import export, store
+
+    for path in export.write(store.read(store.find(config.runs_folder(out), run)), format, to):
+        Console().print(str(path), soft_wrap=True, highlight=False)
+    return 0
