@@ -13,7 +13,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from runner import machine
+from runner import builds, machine
+from runner.errors import UsageError
 from runner.machine.sched import set_slice
 from runner.model import Arm, Benchmark, Block, BlockSpec, Failure, Interpreter, Metric, Mode, Settings
 from runner.process import Launch, Worker, WorkerFailed, command, padded, receive_all
@@ -53,6 +54,8 @@ class Context:
     forced: Mapping[str, str]
     """Settings set by hand, ``{"mode": "shared"}``."""
     scratch: Path
+    layouts: builds.Layouts | None = None
+    """What links both arms anew, scope ``source`` only."""
 
 
 @contextmanager
@@ -70,17 +73,22 @@ class Executor:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._commands = {Arm.BASE: command(context.base), Arm.HEAD: command(context.head)}
+        self._copies: dict[Path, Interpreter] = {}
         # asv_runner alone, for suites that use its marks.
         self._library = link_asv_runner(context.scratch)
 
     def run(self, spec: BlockSpec) -> Block:
         """Measure one block, or calibrate when the spec has no settings."""
         started, clock = time.time(), time.perf_counter()
-        before = machine.read(self._context.worker_cpu)
         settings = spec.settings or _fixed_settings(spec.benchmark)
         outcome = _Outcome()
         failure = None
+        extensions: tuple[str, ...] = ()
+        try:
+            commands = self._commands(spec)
+        except UsageError as error:  # of a copy that does not run: the canary's affair alone
+            return self._without_canary(spec, settings, started, str(error))
+        before = machine.read(self._context.worker_cpu)
         workers: dict[Arm, Worker] = {}
         cwd = self._context.scratch / spec.directory
         try:
@@ -88,9 +96,10 @@ class Executor:
             with ExitStack() as stack:
                 pipes = stack.enter_context(_pipes())
                 for arm in (spec.first, spec.first.other):
-                    workers[arm] = stack.enter_context(Worker(self._launch(arm, spec, cwd, pipes[arm])))
+                    workers[arm] = stack.enter_context(Worker(self._launch(arm, commands, spec, cwd, pipes[arm])))
                 self._load(workers, spec)
                 if spec.settings is None and spec.benchmark.metric is Metric.TIME:
+                    extensions = self._extensions(workers, spec)
                     settings = self._calibrate(workers, spec.benchmark)
                 elif spec.benchmark.metric is not Metric.TIME:
                     outcome = _single_values(workers, spec)
@@ -113,27 +122,53 @@ class Executor:
             benchmark=spec.benchmark.key, index=spec.index, settings=settings, started=started,
             seconds=time.perf_counter() - clock, base=tuple(outcome.base), head=tuple(outcome.head),
             first=spec.first, order=outcome.order, readings=readings, failure=failure,
+            layout=spec.layout, canary=spec.canary, extensions=extensions,
+            uncovered=tuple(self._context.layouts.uncovered(extensions)) if self._context.layouts else (),
         )
 
-    def _launch(self, arm: Arm, spec: BlockSpec, cwd: Path, pipes: tuple[int, int]) -> Launch:
+    def _without_canary(self, spec: BlockSpec, settings: Settings, started: float, reason: str) -> Block:
+        return Block(
+            benchmark=spec.benchmark.key, index=spec.index, settings=settings, started=started, seconds=0.0, base=(),
+            head=(), first=spec.first, layout=spec.layout, canary=True, failure=Failure(reason=reason, arm=None),
+        )
+
+    def _commands(self, spec: BlockSpec) -> dict[Arm, tuple[str, ...]]:
+        """What is run in each arm: the interpreters themselves, in a new layout, or base and its copy."""
+        context = self._context
+        arms = {Arm.BASE: context.base, Arm.HEAD: context.head}
+        if context.layouts is not None and spec.layout is not None:
+            arms = context.layouts.arms(spec.layout, spec.extensions)
+        if spec.canary:
+            base = arms[Arm.BASE]
+            if base.executable not in self._copies:
+                folder = context.scratch / f"canary-{len(self._copies)}"
+                self._copies[base.executable] = builds.copy_of(base, folder)
+            arms[Arm.HEAD] = self._copies[base.executable]
+        return {arm: command(interpreter) for arm, interpreter in arms.items()}
+
+    def _extensions(self, workers: Mapping[Arm, Worker], spec: BlockSpec) -> tuple[str, ...]:
+        """The extension modules that either arm has loaded; asked where they can be linked anew only."""
+        if self._context.layouts is None:
+            return ()
+        replies = [worker.ask({"do": "extensions"}, spec.benchmark.timeout)["names"] for worker in workers.values()]
+        return tuple(sorted({name for names in replies for name in names}))
+
+    def _launch(
+        self, arm: Arm, commands: Mapping[Arm, tuple[str, ...]], spec: BlockSpec, cwd: Path, pipes: tuple[int, int]
+    ) -> Launch:
         env = {**self._context.environment, "PYTHONHASHSEED": str(spec.hash_seed)}
         context = self._context
         # The two load at the same time on two CPUs, which halves a block's overhead; they are measured on one.
         here = () if context.worker_cpu is None else (context.worker_cpu,)
         return Launch(
-            arm=arm, command=self._commands[arm], env=padded(self._commands, env, spec.padding)[arm], cwd=cwd,
+            arm=arm, command=commands[arm], env=padded(commands, env, spec.padding)[arm], cwd=cwd,
             cpus=here if arm is spec.first else (context.parent_cpus if here else ()), inherited=pipes,
         )
 
     def _load(self, workers: Mapping[Arm, Worker], spec: BlockSpec) -> None:
         """Import, set up, first call in both arms; the values that the first calls return must agree."""
         benchmark = spec.benchmark
-        module, attribute = _split(benchmark.name, self._context.suite)
-        request = {
-            "do": "load", "folder": str(self._context.suite), "module": module, "attribute": attribute,
-            "path": [str(self._library)], "index": list(benchmark.index), "number": benchmark.number or 0,
-            "memory": self._context.memory_limit, "call": benchmark.metric is Metric.TIME,
-        }
+        request = loading(benchmark, self._context.suite, self._library, self._context.memory_limit)
         for worker in workers.values():
             worker.send(request, benchmark.timeout)
         replies = {}
@@ -331,6 +366,16 @@ def common_lots(base: Sequence[Any], head: Sequence[Any]) -> tuple[list[int | fl
 def _fixed_settings(benchmark: Benchmark) -> Settings:
     """For one value a process, and for a calibration that failed before it could choose."""
     return Settings(mode=Mode.ADJACENT, calls={Arm.BASE: 1, Arm.HEAD: 1}, cycles=1, window=0.0, warmup=0)
+
+
+def loading(benchmark: Benchmark, suite: Path, library: Path, memory: int) -> dict[str, object]:
+    """The request by which a worker loads a benchmark, with asv_runner from `library` and `memory` bytes at most."""
+    module, attribute = _split(benchmark.name, suite)
+    return {
+        "do": "load", "folder": str(suite), "module": module, "attribute": attribute, "path": [str(library)],
+        "index": list(benchmark.index), "number": benchmark.number or 0, "memory": memory,
+        "call": benchmark.metric is Metric.TIME,
+    }
 
 
 def _split(name: str, suite: Path) -> tuple[str, str]:

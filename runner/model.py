@@ -124,6 +124,8 @@ class Build:
     """First line of the compiler's ``--version``."""
     changed_files: tuple[str, ...] = ()
     """Files that the edits touch, relative to the source's root."""
+    layout: int | None = None
+    """Seed of the one link order that was asked for by name; None: make's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +176,8 @@ class BlockSpec:
     """Name of the working directory, of random length."""
     layout: int | None = None
     """Seed of the link order, scope ``source`` only; the same for every benchmark's block of one index."""
+    extensions: tuple[str, ...] = ()
+    """Extension modules that are to be linked anew too."""
     canary: bool = False
     """Not base against head: base against a byte copy of base."""
 
@@ -220,4 +224,6 @@ class Block:
     canary: bool = False
     """Base against a byte copy of base: it tells of the machine, and belongs to no benchmark's comparison."""
     extensions: tuple[str, ...] = ()
-    """Calibrations only: file names of the extension modules of the builds' own that the benchmark has loaded."""
+    """Calibrations in scope ``source`` only: file names of the library's extension modules that it has loaded."""
+    uncovered: tuple[str, ...] = ()
+    """Those of them that cannot be linked anew."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
@@ -18,6 +19,8 @@ from runner.stats.decide import LOOKS, Judgement
 CALIBRATION = -1
 UNKNOWN_COST = 0.2
 """Seconds a block is taken to cost before any was measured."""
+CANARY_EVERY = 10
+"""Scored blocks of benchmarks for each block of the canary."""
 ORDER_LENGTH = 40
 """Cycles for which an order is drawn; longer blocks read it again from the start."""
 
@@ -68,15 +71,54 @@ class Progress:
         return median(block.seconds for block in self.blocks) if self.blocks else unknown
 
 
+class Canary:
+    """Where the canary stands: hidden blocks of base against a byte copy of base."""
+
+    def __init__(self) -> None:
+        self.progress: Progress | None = None
+        """Of the benchmark that it measures, once it is chosen."""
+        self.blocks = 0
+        self._waited = 0
+        self._failed = False
+
+    @property
+    def due(self) -> bool:
+        return self.progress is not None and self._waited >= CANARY_EVERY and not self._failed
+
+    def wait(self, progress: Progress, block: Block) -> None:
+        """A block of a benchmark was measured."""
+        if block.index == CALIBRATION or block.failure is not None:
+            return
+        self._waited += 1
+        chosen = self.progress is None and self._waited >= CANARY_EVERY
+        if chosen and progress.benchmark.metric is Metric.TIME:
+            self.progress = progress
+
+    def observe(self, block: Block) -> None:
+        """A block of its own was measured; one that failed is its last."""
+        self.blocks += 1
+        self._waited = 0
+        self._failed = block.failure is not None
+
+
 class Plan:
     """The schedule: rounds in fresh random order, one block of each benchmark a round, until all are settled.
 
     With a budget, each round takes only the benchmarks that fit into what is left of it, those first that
     are cheapest to settle; so time goes where it decides most.
+
+    After every `CANARY_EVERY` blocks comes one of the canary: the timed benchmark that was measured when it first was
+    due, base against a copy of base. It takes a tenth of the time, and a run of one benchmark has one too.
     """
 
-    def __init__(self, benchmarks: Sequence[Benchmark], *, seed: int, margin: float, budget: float | None) -> None:
-        self._seed, self._margin, self._budget = seed, math.log1p(margin), budget
+    def __init__(
+        self, benchmarks: Sequence[Benchmark], *, seed: int, margin: float, budget: float | None,
+        repeats: int | None = None, canary: bool = True,
+    ) -> None:
+        """`margin` is a fraction, `budget` in seconds; `repeats`: how many blocks of a benchmark share a layout, None
+        in scope ``binary``."""
+        self._seed, self._margin, self._budget, self._repeats = seed, math.log1p(margin), budget, repeats
+        self._canary = Canary() if canary else None
         self.spent = 0.0
         """Seconds of machine time so far."""
         self.progress = {benchmark.key: Progress(benchmark) for benchmark in benchmarks}
@@ -89,6 +131,10 @@ class Plan:
 
         Asked again before a block was observed, it gives the same answer.
         """
+        canary = self._canary
+        if canary is not None and canary.due and not self._out_of_budget():
+            assert canary.progress is not None
+            return self._spec(canary.progress, canary=canary)
         while True:
             while self._queue and self.progress[self._queue[0]].settled:
                 self._queue.pop(0)
@@ -102,10 +148,17 @@ class Plan:
     def observe(self, block: Block) -> None:
         """Take in a block: the one `next` asked for, or a stored one of the same run."""
         spec = self.next()
-        if spec is None or spec.benchmark.key != block.benchmark or spec.index != block.index:
-            wanted = "nothing more" if spec is None else f"{spec.benchmark.key} block {spec.index}"
-            raise ValueError(f"the plan asked for {wanted}, not for {block.benchmark} block {block.index}")
+        wanted = None if spec is None else (spec.benchmark.key, spec.index, spec.canary)
+        if wanted != (block.benchmark, block.index, block.canary):
+            raise ValueError(f"the plan asked for {_told(*wanted) if wanted else 'nothing more'}, "
+                             f"not for {_told(block.benchmark, block.index, block.canary)}")
         self.spent += block.seconds
+        if block.canary:
+            assert self._canary is not None
+            self._canary.observe(block)
+            return
+        if self._canary is not None:
+            self._canary.wait(self.progress[block.benchmark], block)
         self.progress[block.benchmark].observe(block, self._margin, len(self.progress))
         if block.index != CALIBRATION or block.failure is not None:
             self._queue.pop(0)
@@ -153,22 +206,40 @@ class Plan:
             chosen.add(key)
         return chosen
 
-    def _spec(self, progress: Progress) -> BlockSpec:
+    def layout(self, index: int) -> int | None:
+        """Seed of the link order of blocks with this index, the same for every benchmark; None in scope ``binary``."""
+        if self._repeats is None:
+            return None
+        return int(np.random.default_rng([self._seed, 3, max(0, index) // self._repeats]).integers(2**32))
+
+    def _spec(self, progress: Progress, canary: Canary | None = None) -> BlockSpec:
         benchmark = progress.benchmark
         index = len(progress.blocks) if progress.calibrated else CALIBRATION
+        index = index if canary is None else canary.blocks
+        calibration = progress.calibration
+        settings = calibration.settings if calibration is not None else None
+        if canary is not None and settings is not None:
+            settings = replace(settings, calls=dict.fromkeys(Arm, settings.calls[Arm.BASE]))
         # Depends on the seed, the benchmark and the block's index alone: not on what else was measured when.
-        rng = np.random.default_rng([self._seed, 1, self._numbers[benchmark.key], index + 1])
+        stream = 1 if canary is None else 4
+        rng = np.random.default_rng([self._seed, stream, self._numbers[benchmark.key], index + 1])
         letters = np.array(["b", "h"] * (ORDER_LENGTH // 2))
         # Who starts first is balanced within the pairs 0-1, 2-3, … (looks are even); which of the two it is, is random.
         coin = int(np.random.default_rng([self._seed, 2, self._numbers[benchmark.key], (index + 2) // 2]).integers(2))
         return BlockSpec(
             benchmark=benchmark, index=index,
-            settings=progress.calibration.settings if progress.calibration is not None else None,
+            settings=settings,
+            extensions=calibration.extensions if calibration is not None else (),
+            layout=self.layout(index), canary=canary is not None,
             first=Arm.BASE if (index + coin) % 2 == 0 else Arm.HEAD,
             order="".join(_balanced(rng, letters)),
             hash_seed=int(rng.integers(1, 2**32)), padding=int(rng.integers(4096)),
             directory="w" * int(rng.integers(1, 64)),
         )
+
+
+def _told(benchmark: str, index: int, canary: bool) -> str:
+    return f"{benchmark} block {index}{' of the canary' * canary}"
 
 
 def _balanced(rng: np.random.Generator, letters: np.ndarray) -> list[str]:

@@ -1,4 +1,4 @@
-"""The run folder: `manifest.json`, `blocks.jsonl`, `report.json`.
+"""The run folder: `manifest.json`, `blocks.jsonl`, `layouts.jsonl` (scope ``source`` only), `report.json`.
 
 Format history
 --------------
@@ -28,7 +28,7 @@ from runner.model import Arm, Benchmark, Block, Difference, Interpreter, Notice
 SCHEMA = "lockstep.run/2"
 OLD = ("lockstep.run/1",)
 """Versions that can still be read."""
-MANIFEST, BLOCKS, REPORT = "manifest.json", "blocks.jsonl", "report.json"
+MANIFEST, BLOCKS, LAYOUTS, REPORT = "manifest.json", "blocks.jsonl", "layouts.jsonl", "report.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +146,15 @@ def appending(folder: Path) -> Iterator[Callable[[Block], None]]:
         yield append
     finally:
         os.close(descriptor)
+
+
+def add_layout(folder: Path, seed: int, addresses: Mapping[Arm, Mapping[str, int]]) -> None:
+    """Put on record where the hot functions of both arms were in a layout: the proof that it was another one."""
+    import json
+
+    line = {"layout": seed, **{arm.value: dict(places) for arm, places in addresses.items()}}
+    with _disk(folder / LAYOUTS), (folder / LAYOUTS).open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(line) + "\n")
 
 
 def read(folder: Path) -> Run:

@@ -13,8 +13,11 @@ and what it prints goes where standard error goes.
     {"do": "turns", "calls": n, "order": "bhhb…", …}    take turns with the other arm   → {"ns": […]}
     {"do": "window", "start": …, "end": …, "calls": n}  call from start to end, in lots of n
                                                                → {"lots": [[start, end, cpu per call], …]}
+    {"do": "extensions"}                   file names of its library's loaded extension modules → {"names": […]}
     {"do": "value"}                        one tracked value           → {"value": …}
     {"do": "peak"}                         peak memory of one call     → {"value": …}
+    {"do": "count", "warmup": n, "calls": [n, …]}   so many calls between marks for callgrind   → {"value": null}
+    {"do": "allocated"}                    bytes allocated at the peak of one call   → {"value": …}
 
 Anything raised is answered with {"error": "ValueError: …", "where": "setup", "traceback": "…"}.
 """
@@ -332,6 +335,13 @@ class Server:
         lots = self.benchmark.window(request["start"], request["end"], request["calls"])
         return b'{"lots": %s}\n' % repr(lots).encode()
 
+    def do_extensions(self, request: dict[str, Any]) -> bytes:
+        # Of the library alone: those of installed packages are not made from the builds' source.
+        library = [place for place in sys.path if "site-packages" not in place and "dist-packages" not in place]
+        files = [getattr(module, "__file__", None) or "" for module in list(sys.modules.values())]
+        names = [os.path.basename(file) for file in files if file.endswith(".so") and os.path.dirname(file) in library]
+        return b'{"names": [%s]}\n' % ", ".join('"%s"' % name for name in names).encode()
+
     def do_value(self, request: dict[str, Any]) -> bytes:
         self.where = "call"
         value = self.benchmark.function()
@@ -343,6 +353,45 @@ class Server:
         self.where = "call"
         self.benchmark.function()
         return b'{"value": %d}\n' % _peak_memory()
+
+    def do_count(self, request: dict[str, Any]) -> bytes:
+        """Calls between two calls of getppid, at which callgrind writes what it has counted, and sets out anew.
+
+        No clock here: how many digits a time has would be counted too.
+        """
+        self.where = "call"
+        benchmark = self.benchmark
+        for _ in repeat(None, request["warmup"]):
+            benchmark.function()
+        for calls in request["calls"]:
+            if benchmark.number:
+                benchmark.teardown()
+                benchmark.setup()
+            gc.collect()
+            times = repeat(None, calls)
+            function = benchmark.function
+            os.getppid()
+            for _ in times:
+                function()
+            os.getppid()
+        return b'{"value": null}\n'
+
+    def do_allocated(self, request: dict[str, Any]) -> bytes:
+        import _tracemalloc  # tracemalloc itself, in Python, allocates too
+
+        if self.benchmark.number:
+            self.benchmark.teardown()
+            self.benchmark.setup()
+        self.where = "call"
+        function = self.benchmark.function
+        gc.collect()
+        _tracemalloc.start(1)
+        try:
+            function()
+            peak = _tracemalloc.get_traced_memory()[1]
+        finally:
+            _tracemalloc.stop()
+        return b'{"value": %d}\n' % peak
 
     def failure(self, error: BaseException) -> bytes:
         import json

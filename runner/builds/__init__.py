@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from runner.builds import build, inspection
+from runner.builds import build, inspection, layouts
 from runner.builds.cache import Entry, Progress, cached, remove
 from runner.builds.contrast import differences
+from runner.builds.farm import copy_of
 from runner.builds.inspection import inspect
+from runner.builds.layouts import Layouts
 from runner.builds.spec import parse
 from runner.model import Interpreter
 
-__all__ = ["Entry", "Interpreter", "Progress", "cached", "differences", "inspect", "remove", "resolve"]
+__all__ = [
+    "Entry", "Interpreter", "Layouts", "Progress", "cached", "copy_of", "differences", "inspect", "remove", "resolve",
+]
 
 
 def resolve(spec: str, *, progress: Progress) -> Interpreter:
@@ -24,4 +28,8 @@ def resolve(spec: str, *, progress: Progress) -> Interpreter:
     wanted = parse(spec)
     if wanted is None:
         return inspect(spec, inspection.locate(spec))
-    return build.interpreter(build.plan(wanted, progress), progress)
+    made = build.interpreter(build.plan(wanted, progress), progress)
+    if wanted.layout is None:
+        return made
+    progress(f"linking {spec}")
+    return layouts.fixed(made, wanted.layout)

@@ -4,6 +4,7 @@
     apt/              package lists of our own
     git/              bare repositories of remote URLs
     builds/KEY/       tree/ (the build), build.json, build.log
+    layouts/KEY/      the build in other link orders (see `layouts`)
     scratch/KEY.XXXX/ a build being made: renamed to builds/KEY at its very end
     locks/            KEY.lock, held while KEY is made
     logs/KEY.log      of the last build of KEY that failed
@@ -175,6 +176,7 @@ def remove(keys_or_labels: Sequence[str]) -> list[Entry]:
         if not _is_free(entry.key):
             raise MachineError(f"{entry.label} is being built by another run; remove it when that has ended")
         discard(entry.folder)
+        shutil.rmtree(root() / "layouts" / entry.key, ignore_errors=True)
     return list(chosen.values())
 
 

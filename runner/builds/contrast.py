@@ -32,6 +32,7 @@ def differences(base: Interpreter, head: Interpreter) -> list[Difference]:
             note("edits", _edits(base.build, head.build), _edits(head.build, base.build), named_apart)
         note("flags", " ".join(base.build.flags), " ".join(head.build.flags), flags_asked)
         note("compiler", base.build.compiler, head.build.compiler, compiler_asked)
+        note("layout", _layout(base.build), _layout(head.build), True)
     elif base.build is not None or head.build is not None:
         note("made by", _maker(base), _maker(head), True)
     for name in sorted(base.facts.keys() | head.facts.keys()):
@@ -51,6 +52,10 @@ def _chosen_compiler(build: Build) -> str:
 def _source(build: Build, other: Build) -> str:
     # Two trees of one path at different times: only the hash tells them apart.
     return build.source if build.source != other.source else f"{build.source} [{build.source_hash[-12:]}]"
+
+
+def _layout(build: Build) -> str:
+    return "make's own" if build.layout is None else str(build.layout)
 
 
 def _edits(build: Build, other: Build) -> str:

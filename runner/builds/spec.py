@@ -38,6 +38,8 @@ class BuildSpec:
     debug: bool = False
     configure: tuple[str, ...] = ()
     """Further arguments for configure: flags, or ``CC=clang`` and the like."""
+    layout: int | None = None
+    """Seed of a link order to be used instead of make's own."""
 
     def unedited(self) -> BuildSpec:
         """The same source and options without the edits: what a variant's build starts from."""
@@ -45,7 +47,7 @@ class BuildSpec:
         words = [word for word in ("pgo", "lto", "debug") if getattr(self, word)]
         words += [f"configure={argument}" for argument in self.configure]
         options = "?" + "&".join(words) if words else ""
-        return replace(self, text=f"{self.origin.value}{place}{options}", edits=())
+        return replace(self, text=f"{self.origin.value}{place}{options}", edits=(), layout=None)
 
 
 _TARBALL = re.compile(r"\.(?:tar\.\w+|tar|tgz|txz|tbz2?)(?=$|[+?])")
@@ -122,16 +124,20 @@ def _longest(body: str, exists: Callable[[str], bool]) -> tuple[str, str]:
 def _with_options(spec: BuildSpec, query: str) -> BuildSpec:
     switches: set[str] = set()
     configure: list[str] = []
+    layout = None
     for word in filter(None, query.split("&")):
         if word in ("pgo", "lto", "debug"):
             switches.add(word)
         elif word.startswith("configure=") and len(word) > len("configure="):
             configure.append(word.removeprefix("configure="))
+        elif re.fullmatch(r"layout=\d{1,9}", word):
+            layout = int(word.removeprefix("layout="))
         else:
             raise UsageError(
-                f"{spec.text}: {word!r} is not a build option; there are pgo, lto, debug and configure=--flag"
+                f"{spec.text}: {word!r} is not a build option; there are pgo, lto, debug, configure=--flag and"
+                " layout=NUMBER"
             )
     return replace(
         spec, pgo="pgo" in switches, lto="lto" in switches, debug="debug" in switches,
-        configure=tuple(configure),
+        configure=tuple(configure), layout=layout,
     )

@@ -15,7 +15,7 @@ from typing import Protocol
 import psutil
 
 from runner import builds, compare, config, machine, store
-from runner.errors import UsageError
+from runner.errors import BuildError, UsageError
 from runner.execute import ENVIRONMENT, Context, Executor, scratch
 from runner.model import Block, Interpreter, Notice
 from runner.plan import Plan, Progress
@@ -72,8 +72,6 @@ def ab(request: AbRequest, view: View) -> Finished:
     Raises UsageError, BuildError or MachineError; an interruption (KeyboardInterrupt) while measuring ends
     the measuring and is told in what comes back, one before it is passed on.
     """
-    if request.scope == "source":
-        raise UsageError("scope 'source' (a new link order in every block) is not there yet; use --scope binary.")
     machine.supported()  # these two before minutes are spent on building
     asv.suite_folder(request.suite)
     with machine.alone(wait=request.wait, told=view.say):
@@ -101,21 +99,45 @@ def compare_arms(
         asked = "" if difference.asked else "warning, not asked for: "
         view.say(f"{asked}they differ in {words.difference(difference, limit=60)}")
     seed = secrets.randbelow(2**31) if request.seed is None else request.seed
+    scope, of_scope = _scope(request, base, head, seed, view)
     now = time.time()
     manifest = store.Manifest(
         id=store.new_id(now), created=now, command=_command(request, seed), base=base, head=head,
         differences=differences, suite=str(suite), benchmarks=selection.benchmarks,
         missing=tuple(store.Missing(benchmark=b, present=arm) for b, arm in selection.missing),
-        scope="binary", margin=request.margin, budget=request.budget, seed=seed,
+        scope=scope, margin=request.margin, budget=request.budget, seed=seed,
         memory_limit=request.memory_limit or psutil.virtual_memory().total // 3,
         settings={} if request.mode is None else {"mode": request.mode},
         worker_cpu=pinning.worker, machine=machine.describe(), versions=_versions(),
         labels=labels or {}, repeats=request.repeats,
-        notices=(*machine.supported(), *pinning.notices, *_notices(base, head),
+        notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head),
                  *(Notice(kind="suite-problem", numbers={"text": problem}) for problem in problems)),
     )
     folder = store.create(config.runs_folder(request.out), manifest)
     return _measure(folder, pinning, view)
+
+
+def _scope(
+    request: AbRequest, base: Interpreter, head: Interpreter, seed: int, view: View
+) -> tuple[str, list[Notice]]:
+    """``binary`` or ``source``, and what a report must say about that. UsageError: what was asked is not possible."""
+    if request.scope == "binary":
+        return "binary", []
+    plan = Plan((), seed=seed, margin=request.margin, budget=None, repeats=1)
+    first, second = plan.layout(0), plan.layout(1)
+    assert first is not None and second is not None
+    view.phase("linking both arms anew")
+    try:
+        builds.Layouts(base, head).check(first, second)
+    except BuildError as error:
+        if request.scope == "source":
+            raise UsageError(f"scope source is not possible: {error}. Use --scope binary, and take its verdicts as "
+                             "verdicts about these two files.") from error
+        # Nobody expects it of ready-made interpreters; of builds, the reason is worth a line.
+        ours = base.build is not None and head.build is not None
+        return "binary", [Notice(kind="scope-binary", numbers={"reason": str(error)})] if ours else []
+    trained = any(arm.build and "--enable-optimizations" in arm.build.flags for arm in (base, head))
+    return "source", [Notice(kind="one-profile")] if trained else []
 
 
 def resume(folder: Path, view: View, *, wait: bool = True) -> Finished:
@@ -162,10 +184,19 @@ def _measure(folder: Path, pinning: machine.Pinning, view: View) -> Finished:
     run = store.read(folder)
     plan = _plan(run)
     interrupted = False
+    layouts = builds.Layouts(run.manifest.base, run.manifest.head) if run.manifest.scope == "source" else None
     with store.appending(folder) as append, machine.quiet(pinning), scratch() as place:
-        executor = Executor(_context(run.manifest, pinning, place))
+        context = _context(run.manifest, pinning, place, layouts)
+        linked = {block.layout for block in run.blocks}
+
+        def keep(block: Block) -> None:
+            append(block)
+            if layouts is not None and block.layout is not None and block.layout not in linked:
+                linked.add(block.layout)
+                store.add_layout(folder, block.layout, layouts.addresses(block.layout))
+
         try:
-            _loop(plan, executor, append, view)
+            _loop(plan, Executor(context), keep, view)
         except KeyboardInterrupt:
             interrupted = True
     return Finished(folder=folder, report=report_of(folder), interrupted=interrupted)
@@ -181,7 +212,10 @@ def _loop(plan: Plan, executor: Executor, append: Callable[[Block], None], view:
 
 def _plan(run: store.Run) -> Plan:
     manifest = run.manifest
-    plan = Plan(manifest.benchmarks, seed=manifest.seed, margin=manifest.margin, budget=manifest.budget)
+    plan = Plan(
+        manifest.benchmarks, seed=manifest.seed, margin=manifest.margin, budget=manifest.budget,
+        repeats=manifest.repeats if manifest.scope == "source" else None, canary=manifest.schema == store.SCHEMA,
+    )
     try:
         plan.replay(run.blocks)
     except ValueError as error:
@@ -190,11 +224,13 @@ def _plan(run: store.Run) -> Plan:
     return plan
 
 
-def _context(manifest: store.Manifest, pinning: machine.Pinning, place: Path) -> Context:
+def _context(
+    manifest: store.Manifest, pinning: machine.Pinning, place: Path, layouts: builds.Layouts | None
+) -> Context:
     return Context(
         base=manifest.base, head=manifest.head, suite=Path(manifest.suite),
         environment=config.environment(ENVIRONMENT), worker_cpu=pinning.worker, parent_cpus=pinning.parent,
-        memory_limit=manifest.memory_limit, forced=manifest.settings, scratch=place,
+        memory_limit=manifest.memory_limit, forced=manifest.settings, scratch=place, layouts=layouts,
     )
 
 
@@ -210,6 +246,7 @@ def _command(request: AbRequest, seed: int) -> str:
         "--suite": request.suite, "-b": request.pattern, "--margin": f"{request.margin * 100:g}%",
         "--budget": None if request.budget is None else f"{request.budget:g}s", "--mode": request.mode,
         "--memory-limit": request.memory_limit, "--seed": seed,
+        "--scope": None if request.scope == "auto" else request.scope,
     }
     words = ["lockstep", "ab", request.base, request.head]
     for option, value in options.items():

@@ -144,8 +144,8 @@ def scope(report: Report) -> str:
     """What the verdicts are about."""
     if report.scope == "binary":
         return notice_text(Notice(kind="layout"))
-    return (f"Scope {report.scope}: every block linked both arms anew in a random order, so that the verdicts are "
-            "about the source and not about one layout of the code.")
+    return ("Scope source: every block linked both arms anew, in an order drawn for both, so the verdicts are about "
+            "the source and not about one layout of its code.")
 
 
 def arm(facts: Mapping[str, Any]) -> str:
@@ -240,6 +240,12 @@ _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
     "layout": lambda n: (
         "Scope binary: the verdicts are about these two files. Code layout is not controlled: differences of up "
         "to a few percent may come from layout alone."),
+    "scope-binary": lambda n: f"Code layout could not be randomised (scope source): {n['reason']}.",
+    "one-profile": lambda n: (
+        "The builds are trained (PGO). Each arm keeps the one profile of its own training, which differs from training "
+        "to training: that is one draw, and no number of layouts averages it out."),
+    "extensions": lambda n: (
+        f"loads extension modules that are not linked anew, so that their own layout is not randomised: {n['names']}"),
     "same-file": lambda n: (
         "Base and head are the same file: this is an A/A comparison, and every change that it shows is a false alarm."),
     "same-content": lambda n: (

@@ -49,7 +49,7 @@ def answer(
     return Block(
         benchmark=spec.benchmark.key, index=spec.index, settings=spec.settings or settings, started=1.7e9,
         seconds=seconds, base=(base,) if found else (), head=found, first=spec.first,
-        order=spec.order[:1] if found else "", failure=failure,
+        order=spec.order[:1] if found else "", failure=failure, layout=spec.layout, canary=spec.canary,
     )
 
 

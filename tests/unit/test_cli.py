@@ -89,7 +89,6 @@ def lockstep(
     (("ab", "a", "b", "--scope", "both"), "lockstep: --scope both: it is auto, binary or source."),
     (("ab", "a", "b", "--mode", "fast"), "lockstep: --mode fast: it is turns, shared or adjacent."),
     (("ab", "a", "b", "--seed", "-3"), "Invalid value for '--seed'"),
-    (("ab", "a", "b", "--scope", "source"), "use --scope binary"),
     (("ab", "a", "b", "--suite", "/nowhere/at/all"), "There is no suite /nowhere/at/all"),
     (("ab", "a"), "Missing argument 'head'"),
     (("ab", "a", "b", "--frobnicate"), "--frobnicate"),

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import answer, benchmark, block
+from samples import TURNS, answer, benchmark, block
 
 from runner.model import Arm, Benchmark, Block, BlockSpec, Metric
-from runner.plan import CALIBRATION, Plan
+from runner.plan import CALIBRATION, CANARY_EVERY, Plan
 from runner.stats.decide import LOOKS
 
 
@@ -29,6 +30,8 @@ class World:
     failing: frozenset[tuple[int, int]] = field(default_factory=frozenset)
     """(benchmark, index) of the blocks that fail."""
     metrics: tuple[Metric, ...] = ()
+    canary: bool = False
+    repeats: int | None = None
 
     @property
     def benchmarks(self) -> list[Benchmark]:
@@ -36,11 +39,13 @@ class World:
         return [benchmark(f"work.bench_{n}", metric) for n, metric in enumerate(metrics)]
 
     def plan(self) -> Plan:
-        return Plan(self.benchmarks, seed=self.seed, margin=0.01, budget=self.budget)
+        return Plan(
+            self.benchmarks, seed=self.seed, margin=0.01, budget=self.budget, repeats=self.repeats, canary=self.canary
+        )
 
     def measure(self, spec: BlockSpec) -> Block:
         number = int(spec.benchmark.name.rpartition("_")[2])
-        rng = np.random.default_rng([self.seed, number, spec.index + 1])
+        rng = np.random.default_rng([self.seed, number, spec.index + 1, spec.canary])
         return answer(
             spec, log_ratio=float(rng.normal(0, self.spread[number])),
             seconds=float(self.costs[number] * rng.uniform(0.8, 1.2)), fails=(number, spec.index) in self.failing,
@@ -66,6 +71,7 @@ def worlds(draw: st.DrawFn) -> World:
         costs=tuple(draw(st.floats(0.05, 3.0)) for _ in range(count)), failing=failing,
         budget=draw(st.none() | st.floats(0.1, 60.0)),
         metrics=tuple(draw(st.sampled_from(Metric)) for _ in range(count)),
+        canary=draw(st.booleans()), repeats=draw(st.none() | st.integers(1, 6)),
     )
 
 
@@ -110,15 +116,15 @@ def test_every_benchmark_runs_until_it_is_settled_or_has_failed_and_no_further(w
     settled: set[str] = set()
 
     def see(spec: BlockSpec) -> None:
-        assert spec.benchmark.key not in settled
+        assert spec.canary or spec.benchmark.key not in settled
         settled.update(key for key, one in plan.progress.items() if one.settled)
-        assert spec.benchmark.key not in settled
+        assert spec.canary or spec.benchmark.key not in settled
 
     blocks = world.run(plan, see)
     if world.budget is None:
         assert all(one.settled for one in plan.progress.values())
     for key, one in plan.progress.items():
-        mine = [block for block in blocks if block.benchmark == key]
+        mine = [block for block in blocks if block.benchmark == key and not block.canary]
         indexes = [block.index for block in mine if block.index >= 0]
         assert indexes == list(range(len(indexes)))
         assert all(block.failure is None for block in mine[:-1]), "a failed benchmark is never asked again"
@@ -272,3 +278,59 @@ def test_a_suite_is_settled_as_a_suite() -> None:
             plan.observe(answer(spec, log_ratio=0.06 + noise if number else 0.0))
         counts.append(len(plan.progress["work.bench_0"].blocks))
     assert counts[0] < counts[1]
+
+
+def test_a_tenth_of_the_blocks_is_the_canarys_and_belongs_to_no_benchmark() -> None:
+    world = World(seed=3, spread=(0.05,) * 5, costs=(0.2,) * 5, canary=True)
+    seen: list[BlockSpec] = []
+    plan = world.plan()
+    blocks = world.run(plan, seen.append)
+    canary = [block for block in blocks if block.canary]
+    assert [block.index for block in canary] == list(range(len(canary)))
+    assert len({block.benchmark for block in canary}) == 1
+    others = sum(not block.canary and block.index >= 0 for block in blocks)
+    assert len(canary) == others // CANARY_EVERY
+    assert sum(len(one.blocks) for one in plan.progress.values()) == others
+    # Its draws are its own: were they those of the benchmark's blocks, it would tell less.
+    pairs = {(spec.benchmark.key, spec.index, spec.canary): spec.hash_seed for spec in seen}
+    assert all(pairs[key, index, True] != pairs[key, index, False] for key, index, kind in pairs if kind)
+
+
+def test_the_canary_does_equal_numbers_of_calls_in_both_arms() -> None:
+    world = World(seed=3, spread=(0.05,), costs=(0.2,), canary=True)
+    plan, unequal = world.plan(), replace(TURNS, calls={Arm.BASE: 7, Arm.HEAD: 90})
+    for _ in range(CANARY_EVERY + 1):
+        spec = plan.next()
+        assert spec is not None and not spec.canary
+        plan.observe(answer(spec, log_ratio=math.log(90 / 7) + 0.1 * (-1) ** spec.index, settings=unequal))
+    spec = plan.next()
+    assert spec is not None and spec.canary and spec.settings is not None
+    assert spec.settings.calls == {Arm.BASE: 7, Arm.HEAD: 7}
+
+
+def test_a_canary_that_fails_is_not_measured_again_and_fails_no_benchmark() -> None:
+    world = World(seed=3, spread=(0.05,) * 2, costs=(0.2,) * 2, canary=True)
+    plan, failed = world.plan(), 0
+    while (spec := plan.next()) is not None:
+        block = answer(spec, log_ratio=0.1 * (-1) ** spec.index, fails=spec.canary)
+        failed += block.canary
+        plan.observe(block)
+    assert failed == 1
+    assert [len(one.blocks) for one in plan.progress.values()] == [LOOKS[-1]] * 2
+
+
+@pytest.mark.parametrize("repeats", [1, 6])
+def test_blocks_of_one_index_share_a_layout_and_a_run_has_at_most_forty(repeats: int) -> None:
+    world = World(seed=5, spread=(0.05,) * 4, costs=(0.2,) * 4, canary=True, repeats=repeats)
+    seen: list[BlockSpec] = []
+    world.run(world.plan(), seen.append)
+    layouts: dict[int, set[int | None]] = {}
+    for spec in seen:
+        layouts.setdefault(max(spec.index, 0) // repeats, set()).add(spec.layout)
+    assert all(len(found) == 1 for found in layouts.values())
+    assert len({spec.layout for spec in seen}) == len(layouts) == -(-LOOKS[-1] // repeats)
+
+
+def test_scope_binary_has_no_layout() -> None:
+    spec = World(seed=5).plan().next()
+    assert spec is not None and spec.layout is None
