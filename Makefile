@@ -3,6 +3,7 @@ PYTHON ?= python3
 BASE ?= cpython@3.13.5+nocow
 HEAD ?= cpython@3.13.5
 BUDGET ?= 5m
+MINUTES ?= 20
 BENCH ?=
 SEED ?=
 
@@ -10,11 +11,11 @@ BIN := .venv/bin
 LOCKSTEP := $(BIN)/lockstep
 READY := .venv/.ready
 
-.PHONY: help setup builds ab test unit live lint clean
+.PHONY: help setup builds ab calibrate rivals test unit live lint clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv with the command .venv/bin/lockstep
 
@@ -31,6 +32,13 @@ builds: setup ## Make the two builds of BytesIO that `ab` compares
 ab: setup ## Compare BytesIO without and with copy-on-write (BASE=, HEAD=, BENCH=REGEX, SEED=, BUDGET=10m; BUDGET= for no limit)
 	$(LOCKSTEP) ab '$(BASE)' '$(HEAD)' $(if $(BENCH),-b '$(BENCH)') $(if $(BUDGET),--budget $(BUDGET)) $(if $(SEED),--seed $(SEED)) \
 	  || [ $$? -eq 1 ]  # 1 says that something became slower: a result, not a failure
+
+calibrate: setup ## Prove the verdicts on this machine, and put the result into docs/method.md (MINUTES=20)
+	$(LOCKSTEP) calibrate '$(HEAD)' --minutes $(MINUTES) --markdown docs/method.md
+
+rivals: MINUTES = 30
+rivals: setup ## Measure Lockstep against pyperf, asv and hyperfine, adding to what is stored, and write docs/evidence.md (MINUTES=30)
+	PYTHONPATH=tests $(BIN)/python -m rivals --minutes $(MINUTES)
 
 test: lint unit live ## Run all tests, after making what they need
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from runner import guards
 from runner.model import (
     Arm,
     Benchmark,
@@ -28,7 +29,8 @@ from runner.model import (
 from runner.stats.blocks import NANOSECONDS, defect, frozen, judge_blocks, log_ratios, scored, values
 from runner.stats.decide import Judgement, suite
 from runner.stats.paired import Array, Estimate, interval
-from runner.store import Missing, Run
+from runner.stats.variance import Noise, noise
+from runner.store import Run
 
 HIGH_STEAL = 0.05
 """Mean share of the CPU's time lost to other guests above which a benchmark gets a notice."""
@@ -78,6 +80,8 @@ class Comparison:
     """Per block, value per call in `unit`."""
     started: Array
     """Per block, seconds since the run's first block."""
+    noise: Noise | None = None
+    """Where the noise of a timed benchmark comes from; None where its blocks cannot tell."""
 
     @property
     def key(self) -> str:
@@ -127,6 +131,8 @@ class Report:
     """In suite order."""
     mean: Mean | None
     notices: Sequence[Notice]
+    calibration: Mapping[str, float | str] | None = None
+    """What was known of verdicts on this machine when the run began; None: `lockstep calibrate` had not been run."""
 
     def count(self, verdict: Verdict) -> int:
         """Number of benchmarks with this verdict."""
@@ -141,18 +147,13 @@ def report(run: Run, *, complete: bool) -> Report:
     false discovery rate is held over all benchmarks of the run that need a test, whatever their metric.
     """
     manifest = run.manifest
-    margin = math.log1p(manifest.margin)
-    by_key: dict[str, list[Block]] = defaultdict(list)
-    for block in run.blocks:
-        by_key[block.benchmark].append(block)
-    # All of the suite, as the schedule counts them: who is failed or exact was not known when sampling stopped.
-    tests = max(1, len(manifest.benchmarks))
-    cases = [_case(benchmark, by_key[benchmark.key], margin, tests) for benchmark in manifest.benchmarks]
-    cases = _together(cases, margin, tests)
+    cases = _together(judged(run), math.log1p(manifest.margin))
     begun = run.blocks[0].started if run.blocks else manifest.created
-    comparisons = [*(_comparison(case, begun) for case in cases), *map(_missing, manifest.missing)]
-    seconds = _seconds(run.blocks)
-    unsettled = sum(not case.settled for case in cases)
+    comparisons = [
+        *(line(case, begun, tuple(_notices(case, run))) for case in cases),
+        *(absent(missing.benchmark, f"only in {missing.present.value}") for missing in manifest.missing),
+    ]
+    seconds = wall_seconds(run.blocks)
     arms = TypeAdapter(Interpreter)
     return Report(
         run=manifest.id, folder=str(run.folder),
@@ -160,19 +161,19 @@ def report(run: Run, *, complete: bool) -> Report:
         differences=manifest.differences, machine={**manifest.machine, "pinned": manifest.worker_cpu},
         scope=manifest.scope, margin=manifest.margin,
         seed=manifest.seed, command=manifest.command, started=manifest.created, seconds=seconds,
-        measured_share=_measured(cases) / seconds if seconds > 0 else 0.0, complete=complete,
+        measured_share=measured_seconds(cases) / seconds if seconds > 0 else 0.0, complete=complete,
         comparisons=comparisons, mean=_mean(cases),
-        notices=tuple(_run_notices(run, comparisons, unsettled, complete)),
+        notices=tuple(_run_notices(run, cases, comparisons, complete)), calibration=manifest.calibration,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Case:
+class Case:
     """One benchmark of the manifest on its way to a line."""
 
     benchmark: Benchmark
     blocks: Sequence[Block]
-    """All of its blocks, calibrations and failed ones too."""
+    """All of its blocks, calibrations and failed ones too; not the canary's."""
     failure: Failure | None
     judgement: Judgement
     settled: bool
@@ -180,21 +181,35 @@ class _Case:
     q: float | None = None
 
 
-def _case(benchmark: Benchmark, blocks: Sequence[Block], margin: float, tests: int) -> _Case:
+def judged(run: Run) -> list[Case]:
+    """Every benchmark of the manifest, in its order, judged alone, at the look at which its sampling stopped."""
+    by_key: dict[str, list[Block]] = defaultdict(list)
+    for block in run.blocks:
+        if not block.canary:
+            by_key[block.benchmark].append(block)
+    benchmarks = run.manifest.benchmarks
+    # All of the suite, as the schedule counts them: who is failed or exact was not known when sampling stopped.
+    tests = max(1, len(benchmarks))
+    margin = math.log1p(run.manifest.margin)
+    return [_case(benchmark, by_key[benchmark.key], margin, tests) for benchmark in benchmarks]
+
+
+def _case(benchmark: Benchmark, blocks: Sequence[Block], margin: float, tests: int) -> Case:
     judgement = judge_blocks(benchmark.metric, blocks, margin, tests)
     failure = next((block.failure for block in blocks if block.failure is not None), None)
     if failure is None and not judgement.exact:
         problem = defect(benchmark.metric, blocks)
         failure = Failure(reason=problem, arm=None) if problem is not None else None
-    return _Case(
+    return Case(
         benchmark=benchmark, blocks=blocks, failure=failure, judgement=judgement,
         settled=failure is not None or judgement.settled,
     )
 
 
-def _together(cases: Sequence[_Case], margin: float, tests: int) -> list[_Case]:
+def _together(cases: Sequence[Case], margin: float) -> list[Case]:
     """The same cases, in the same order, with the judgements that the suite as a whole allows."""
     tested = [case for case in cases if case.failure is None and not case.judgement.exact]
+    tests = max(1, len(cases))
     among = suite([log_ratios(case.benchmark.metric, case.blocks) for case in tested], margin, tests=tests)
     judged = {case.benchmark.key: found for case, found in zip(tested, among, strict=True)}
     return [
@@ -203,7 +218,8 @@ def _together(cases: Sequence[_Case], margin: float, tests: int) -> list[_Case]:
     ]
 
 
-def _comparison(case: _Case, begun: float) -> Comparison:
+def line(case: Case, begun: float, notices: tuple[Notice, ...]) -> Comparison:
+    """One benchmark's line. `begun` is the moment, in seconds since the epoch, from which its blocks' times count."""
     benchmark, judgement = case.benchmark, case.judgement
     counted = scored(case.blocks)
     whole = all(block.base and block.head for block in counted)
@@ -224,9 +240,10 @@ def _comparison(case: _Case, begun: float) -> Comparison:
         blocks=judgement.look or len(counted), needed=None if failed else judgement.needed, p=judgement.p, q=case.q,
         mode=settings.mode if settings else None, settings=settings,
         machine_seconds=sum(block.seconds for block in case.blocks), failure=case.failure,
-        notices=tuple(_notices(case, base, head)),
+        notices=notices,
         log_ratios=log_ratios(benchmark.metric, () if unproven else counted), base_values=base, head_values=head,
         started=frozen([block.started - begun for block in counted]),
+        noise=noise(counted) if benchmark.metric is Metric.TIME and not failed else None,
     )
 
 
@@ -246,27 +263,28 @@ def _exp(log_ratio: float) -> float:
     return math.exp(min(log_ratio, 700.0))
 
 
-def _missing(missing: Missing) -> Comparison:
-    """The line of a benchmark that only one arm has."""
-    benchmark = missing.benchmark
+def absent(benchmark: Benchmark, reason: str) -> Comparison:
+    """The line of a benchmark that failed before it was measured."""
     none = frozen([])
     return Comparison(
         name=benchmark.name, params=benchmark.params, metric=benchmark.metric, unit=benchmark.unit,
         verdict=Verdict.FAILED, clear=False, tiny=False, exact=False, ratio=None, low=None, high=None,
         base_value=None, head_value=None, blocks=0, needed=None, p=None, q=None, mode=None, settings=None,
-        machine_seconds=0.0, failure=Failure(reason=f"only in {missing.present.value}", arm=None), notices=(),
+        machine_seconds=0.0, failure=Failure(reason=reason, arm=None), notices=(),
         log_ratios=none, base_values=none, head_values=none, started=none,
     )
 
 
-def _notices(case: _Case, base: Array, head: Array) -> Iterator[Notice]:
+def _notices(case: Case, run: Run) -> Iterator[Notice]:
     """What a reader should know of one benchmark's blocks."""
     counted = scored(case.blocks)
     steal = [block.readings["steal"] for block in counted if "steal" in block.readings]
     if steal and np.mean(steal) > HIGH_STEAL:
         yield Notice(kind="steal", numbers={"share": float(np.mean(steal))})
-    if case.judgement.exact and case.failure is None and base[0] == 0 and head[0] != 0:
-        yield Notice(kind="from-zero", numbers={"base": float(base[0]), "head": float(head[0])})
+    if case.judgement.exact and case.failure is None:
+        base, head = (float(values(case.benchmark.metric, counted, arm)[0]) for arm in Arm)
+        if base == 0 and head != 0:
+            yield Notice(kind="from-zero", numbers={"base": base, "head": head})
     if case.benchmark.metric is not Metric.TIME or not counted:
         return
     cycles = float(np.median([min(len(block.base), len(block.head)) for block in counted]))
@@ -275,15 +293,25 @@ def _notices(case: _Case, base: Array, head: Array) -> Iterator[Notice]:
     calls = counted[0].settings.calls
     if calls[Arm.BASE] != calls[Arm.HEAD]:
         yield Notice(kind="unequal-calls", numbers={"base": calls[Arm.BASE], "head": calls[Arm.HEAD]})
+    if uncovered := sorted({name for block in case.blocks for name in block.uncovered}):
+        yield Notice(kind="extensions", numbers={"names": ", ".join(uncovered)})
+    if case.failure is None:
+        timed = sum(benchmark.metric is Metric.TIME for benchmark in run.manifest.benchmarks)
+        yield from guards.of_benchmark(counted, math.log1p(run.manifest.margin), timed)
 
 
-def _run_notices(run: Run, comparisons: Sequence[Comparison], unsettled: int, complete: bool) -> Iterator[Notice]:
+def _run_notices(
+    run: Run, cases: Sequence[Case], comparisons: Sequence[Comparison], complete: bool
+) -> Iterator[Notice]:
     yield from run.manifest.notices
     if run.manifest.scope == "binary":
         yield Notice(kind="layout")
     if run.torn:
         yield Notice(kind="torn-line")
-    total = len(run.manifest.benchmarks)
+    timed = [scored(case.blocks) for case in cases if case.benchmark.metric is Metric.TIME and case.failure is None]
+    yield from guards.of_run(run.blocks, [own for own in timed if own], math.log1p(run.manifest.margin))
+    total = len(cases)
+    unsettled = sum(not case.settled for case in cases)
     if not complete:
         resume = f"lockstep resume {run.folder}"
         yield Notice(kind="interrupted", numbers={"done": total - unsettled, "total": total, "resume": resume})
@@ -293,18 +321,35 @@ def _run_notices(run: Run, comparisons: Sequence[Comparison], unsettled: int, co
             yield Notice(kind="budget", numbers={"undecided": undecided})
 
 
-def _mean(cases: Sequence[_Case]) -> Mean | None:
-    """Geometric mean over the timed benchmarks that did not fail and have an estimate; None without one.
+def _mean(cases: Sequence[Case]) -> Mean | None:
+    whole = mean_of(timings(cases))
+    if whole is None:
+        return None
+    return mean_in_ratios(whole)
 
-    The suite is fixed: it is not a sample of all programs, and its benchmarks differ in truth. So the
-    interval (95 %) is that of the mean of these benchmarks' true ratios, and comes from the estimates'
-    own standard errors, SE² = Σ se² / B², with Satterthwaite's degrees of freedom, (Σ se²)² / Σ (se⁴ / df).
-    The spread between benchmarks is no error and does not enter. Binary scope: layout does not either.
-    """
-    timed = [
+
+def mean_in_ratios(whole: Estimate) -> Mean:
+    """A mean as it is shown, with its interval of 95 %; `n` counts the benchmarks."""
+    low, high = interval(whole, 0.05)
+    return Mean(ratio=_exp(whole.mean), low=_exp(low), high=_exp(high), count=whole.n)
+
+
+def timings(cases: Sequence[Case]) -> list[Estimate]:
+    """Estimates of the timed benchmarks that did not fail and have one."""
+    return [
         case.judgement.estimate for case in cases
         if case.benchmark.metric is Metric.TIME and case.failure is None and case.judgement.estimate is not None
     ]
+
+
+def mean_of(timed: Sequence[Estimate]) -> Estimate | None:
+    """Geometric mean over benchmarks, as a log; `n` is their number. None without any.
+
+    The suite is fixed: it is not a sample of all programs, and its benchmarks differ in truth. So the
+    interval is that of the mean of these benchmarks' true ratios, and comes from the estimates'
+    own standard errors, SE² = Σ se² / B², with Satterthwaite's degrees of freedom, (Σ se²)² / Σ (se⁴ / df).
+    The spread between benchmarks is no error and does not enter. Binary scope: layout does not either.
+    """
     if not timed:
         return None
     # A share of 1 / count each, in the sums that follow.
@@ -313,18 +358,16 @@ def _mean(cases: Sequence[_Case]) -> Mean | None:
     mean = math.fsum(estimate.mean for estimate in timed) / len(timed)
     # No spread anywhere (or one too small to be squared): the interval is one point, whatever df says.
     df = variance**2 / fourth if fourth > 0 else 1.0
-    whole = Estimate(mean=mean, se=math.sqrt(variance), df=df, n=len(timed))
-    low, high = interval(whole, 0.05)
-    return Mean(ratio=_exp(mean), low=_exp(low), high=_exp(high), count=len(timed))
+    return Estimate(mean=mean, se=math.sqrt(variance), df=df, n=len(timed))
 
 
-def _seconds(blocks: Sequence[Block]) -> float:
+def wall_seconds(blocks: Sequence[Block]) -> float:
     """Wall time from the first block's start to the last one's end, without the pauses between sessions."""
     gaps = (after.started - (before.started + before.seconds) for before, after in pairwise(blocks))
     return sum(block.seconds for block in blocks) + sum(gap for gap in gaps if 0 < gap < PAUSE)
 
 
-def _measured(cases: Sequence[_Case]) -> float:
+def measured_seconds(cases: Sequence[Case]) -> float:
     """Seconds of timed slices in scored blocks; memory and tracked values have none."""
     total = 0.0
     for case in cases:

@@ -15,6 +15,11 @@ def runs_folder(out: Path | None) -> Path:
     return out if out is not None else ROOT / "data" / "runs"
 
 
+def calibration_folder(out: Path | None, fingerprint: str) -> Path:
+    """Where the calibration of a machine lies: a folder in what ``--out`` says, else in `data/calibration`."""
+    return (out if out is not None else ROOT / "data" / "calibration") / fingerprint
+
+
 def environment(allowed: Sequence[str]) -> Mapping[str, str]:
     """The part of the environment that a measured process may see."""
     return {name: os.environ[name] for name in allowed if name in os.environ}

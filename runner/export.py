@@ -83,6 +83,6 @@ def per_call(benchmark: Benchmark, block: Block, arm: Arm) -> list[float]:
 
 def _scored(run: Run) -> Iterator[tuple[Benchmark, Block]]:
     benchmarks = {benchmark.key: benchmark for benchmark in run.manifest.benchmarks}
-    for block in run.blocks:
+    for block in (one for one in run.blocks if not one.canary):
         if block.index >= 0 and block.failure is None:
             yield benchmarks[block.benchmark], block

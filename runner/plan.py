@@ -28,8 +28,10 @@ ORDER_LENGTH = 40
 class Progress:
     """Where one benchmark stands."""
 
-    def __init__(self, benchmark: Benchmark) -> None:
+    def __init__(self, benchmark: Benchmark, fixed: int | None = None) -> None:
         self.benchmark = benchmark
+        self.fixed = fixed
+        """Blocks to measure, whatever they say; None: until it is settled."""
         self.calibration: Block | None = None
         self.blocks: list[Block] = []
         self.failed = False
@@ -37,6 +39,8 @@ class Progress:
 
     @property
     def settled(self) -> bool:
+        if self.fixed is not None:
+            return self.failed or len(self.blocks) >= self.fixed
         return self.failed or (self.judgement is not None and self.judgement.settled)
 
     @property
@@ -55,6 +59,8 @@ class Progress:
     def blocks_to_go(self) -> int:
         """Blocks until the first look that will probably settle it; to the last look when none will."""
         done = len(self.blocks)
+        if self.fixed is not None:
+            return self.fixed - done
         if self.benchmark.metric is Metric.TRACK and done < 3:
             return 3 - done
         needed = self.judgement.needed if self.judgement is not None else None
@@ -113,15 +119,16 @@ class Plan:
 
     def __init__(
         self, benchmarks: Sequence[Benchmark], *, seed: int, margin: float, budget: float | None,
-        repeats: int | None = None, canary: bool = True,
+        repeats: int | None = None, canary: bool = True, blocks: int | None = None,
     ) -> None:
         """`margin` is a fraction, `budget` in seconds; `repeats`: how many blocks of a benchmark share a layout, None
-        in scope ``binary``."""
+        in scope ``binary``; `blocks`: how many every benchmark gets, None: as many as it takes to settle it."""
         self._seed, self._margin, self._budget, self._repeats = seed, math.log1p(margin), budget, repeats
+        self._blocks = blocks
         self._canary = Canary() if canary else None
         self.spent = 0.0
         """Seconds of machine time so far."""
-        self.progress = {benchmark.key: Progress(benchmark) for benchmark in benchmarks}
+        self.progress = {benchmark.key: Progress(benchmark, blocks) for benchmark in benchmarks}
         self._numbers = {key: number for number, key in enumerate(self.progress)}
         self._round = -1
         self._queue: list[str] = []
@@ -210,7 +217,10 @@ class Plan:
         """Seed of the link order of blocks with this index, the same for every benchmark; None in scope ``binary``."""
         if self._repeats is None:
             return None
-        return int(np.random.default_rng([self._seed, 3, max(0, index) // self._repeats]).integers(2**32))
+        index = max(0, index)
+        # A known number of blocks goes through its layouts in turn, so that drift is not taken for their effect.
+        number = index // self._repeats if self._blocks is None else index % max(1, self._blocks // self._repeats)
+        return int(np.random.default_rng([self._seed, 3, number]).integers(2**32))
 
     def _spec(self, progress: Progress, canary: Canary | None = None) -> BlockSpec:
         benchmark = progress.benchmark

@@ -5,8 +5,9 @@ Format history
 lockstep.run/1  The manifest is `Manifest`; a line of blocks.jsonl is a `Block`, in measured order, integers in
                 nanoseconds. A calibration is a block with index -1. A torn last line is ignored on reading and
                 cut off before the next line is written.
-lockstep.run/2  Blocks have `layout`, `canary` and `extensions`, the manifest has `labels`, `repeats` and
-                `calibration`; a run of version 1 is read as one that has none of them, and its schedule has no canary.
+lockstep.run/2  Blocks have `layout`, `canary` and `extensions`, the manifest has `labels`, `repeats`,
+                `copies` and `calibration`; a run of version 1 is read as one that has none of them, and its schedule
+                has no canary.
 """
 
 from __future__ import annotations
@@ -74,6 +75,10 @@ class Manifest:
     notices: tuple[Notice, ...]
     repeats: int = 1
     """Blocks of a benchmark that share one layout; scope ``source`` only."""
+    blocks: int | None = None
+    """Blocks of every benchmark, where that was asked for; None: as many as it takes to settle it."""
+    copies: bool = False
+    """Byte copies of both interpreters were run, new ones in every round; scope ``binary`` only."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """What a run that is part of a larger measurement is there for; empty for one that a user asked for."""
     calibration: Mapping[str, float | str] | None = None

@@ -5,14 +5,15 @@ from __future__ import annotations
 from runner.builds import build, inspection, layouts
 from runner.builds.cache import Entry, Progress, cached, remove
 from runner.builds.contrast import differences
-from runner.builds.farm import copy_of
+from runner.builds.farm import Copier, copy_of
 from runner.builds.inspection import inspect
 from runner.builds.layouts import Layouts
 from runner.builds.spec import parse
 from runner.model import Interpreter
 
 __all__ = [
-    "Entry", "Interpreter", "Layouts", "Progress", "cached", "copy_of", "differences", "inspect", "remove", "resolve",
+    "Copier", "Entry", "Interpreter", "Layouts", "Progress", "cached", "copy_of", "differences", "inspect", "remove",
+    "resolve",
 ]
 
 

@@ -1,75 +1,120 @@
-"""A second executable of one interpreter, in a folder of its own, that runs with the first one's library."""
+"""A second executable of one interpreter, in a folder of its own, that runs with the first one's library.
+
+Where the pages of a file lie in physical memory is decided when the file is first read or written, stays so for as
+long as it is cached, and bears on speed: byte copies of one executable differ by up to 4 %, each of them
+reproducibly (docs/decisions/0007). Hence copies: a new one is a new draw.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from runner import shell
 from runner.builds.inspection import inspect
 from runner.builds.releases import sha256_of
-from runner.errors import UsageError
+from runner.errors import MachineError, UsageError
 from runner.model import Interpreter
 
 _ASK = "import json, sys; print(json.dumps([sys.base_prefix, sys.prefix, sys._base_executable]))"
+_PLACE = "pybuilddir.txt"
+"""Beside the executable, it tells CPython that it has not been installed, and where its extension modules are."""
 
 
-def plant(tree: Path, folder: Path) -> Path:
-    """Make `folder` look to an interpreter as the build tree does; returns where its extension modules are linked.
+def plant(tree: Path, folder: Path, executable: str) -> Path:
+    """Make `folder` look to an interpreter as its build tree does; returns where its extension modules are linked.
 
-    CPython knows by `pybuilddir.txt` beside the executable that it has not been installed, and finds its
-    library from there. The extension modules are links one by one, so that some can be replaced.
+    All is links but the executable, which is missing. The extension modules are links one by one, so that
+    some can be replaced. `tree` may be a folder that was made by this function.
     """
     folder.mkdir(parents=True)
-    for name in ("Lib", "Modules"):
-        (folder / name).symlink_to(tree / name)
-    place = (tree / "pybuilddir.txt").read_text(encoding="utf-8").strip()
-    (folder / "pybuilddir.txt").write_text(place, encoding="utf-8")
+    place = (tree / _PLACE).read_text(encoding="utf-8").strip()
+    (folder / _PLACE).write_text(place, encoding="utf-8")
+    top = Path(place).parts[0]
+    _link((path for path in tree.iterdir() if path.name not in (executable, top, _PLACE)), folder)
     extensions = folder / place
     extensions.mkdir(parents=True)
-    for file in (tree / place).iterdir():
-        (extensions / file.name).symlink_to(file.resolve())
+    _link((tree / place).iterdir(), extensions)
     return extensions
 
 
+def _link(paths: Iterable[Path], folder: Path) -> None:
+    for path in paths:
+        # Not link upon link: a copy of a copy would follow a chain at every import.
+        absolute = path.is_symlink() and path.readlink().is_absolute()
+        (folder / path.name).symlink_to(path.readlink() if absolute else path)
+
+
+class Copier:
+    """Makes byte copies of one interpreter's executable."""
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        """Raises UsageError for an interpreter that does not say where its library is."""
+        self._interpreter = interpreter
+        self._verified = interpreter.build is not None
+        self._settings = ""
+        self._prefix: Path | None = None
+        if interpreter.build is None:
+            self._settings, self._prefix = _environment(interpreter)
+
+    def copy(self, folder: Path) -> Interpreter:
+        """A byte copy in the new `folder`, which runs with the same library and packages.
+
+        For a build of Lockstep's, a second build folder; for others a virtual environment with a copy instead of a
+        link. Raises UsageError where such a copy does not run as the original does, MachineError for a full disk.
+        """
+        try:
+            executable = self._copy(folder)
+        except OSError as error:
+            raise MachineError(f"cannot copy {self._interpreter.executable} to {folder}: {error.strerror or error}; "
+                               "free some space, or set TMPDIR to a folder on another disk") from error
+        if not self._verified:
+            self._verify(executable)
+        return replace(self._interpreter, executable=executable)
+
+    def _copy(self, folder: Path) -> Path:
+        original = self._interpreter.executable
+        if self._interpreter.build is not None:
+            # Not the build's tree: what is copied may be one of its layouts, with extension modules of its own.
+            plant(original.parent, folder, original.name)
+            executable = folder / original.name
+        else:
+            executable = folder / "bin" / original.name
+            executable.parent.mkdir(parents=True)
+            (folder / "pyvenv.cfg").write_text(self._settings, encoding="utf-8")
+            if self._prefix is not None:
+                _link((path for path in self._prefix.iterdir() if path.name not in ("bin", "pyvenv.cfg")), folder)
+                inside = (path for path in original.parent.iterdir() if not path.name.startswith(("python", "pypy")))
+                _link(inside, executable.parent)
+        shutil.copy2(original, executable)
+        return executable
+
+    def _verify(self, executable: Path) -> None:
+        found = inspect(self._interpreter.spec, executable)
+        wanted = self._interpreter
+        if (found.version, found.implementation) != (wanted.version, wanted.implementation):
+            raise UsageError(f"a copy of {wanted.executable} runs as {found.implementation} {found.version}, "
+                             f"not as {wanted.implementation} {wanted.version}")
+        self._verified = True
+
+
 def copy_of(interpreter: Interpreter, folder: Path) -> Interpreter:
-    """A byte copy of the interpreter's executable in the new `folder`, which runs with the same library.
-
-    For a build of Lockstep's, a second build folder; for others, a virtual environment with a copy instead of a
-    link, and with the packages of the original. Raises UsageError where such a copy does not run.
-    """
-    if interpreter.build is not None:
-        executable = folder / interpreter.executable.name
-        # Not the build's tree: what is copied may be one of its layouts, with extension modules of its own.
-        plant(interpreter.executable.parent, folder)
-        shutil.copy2(interpreter.executable, executable)
-    else:
-        executable = _environment(interpreter, folder)
-        found = inspect(interpreter.spec, executable)
-        if found.version != interpreter.version:
-            raise UsageError(f"a copy of {interpreter.executable} runs as Python {found.version}, "
-                             f"not {interpreter.version}")
-    return replace(interpreter, executable=executable, sha256=sha256_of(executable))
+    """One byte copy of the interpreter's executable in the new `folder`; see `Copier`. Raises UsageError."""
+    made = Copier(interpreter).copy(folder)
+    return replace(made, sha256=sha256_of(made.executable))
 
 
-def _environment(interpreter: Interpreter, folder: Path) -> Path:
+def _environment(interpreter: Interpreter) -> tuple[str, Path | None]:
+    """`pyvenv.cfg` of a copy, and the original's prefix where that is a virtual environment."""
     result = shell.run([interpreter.executable, "-s", "-c", _ASK], timeout=10)
     try:
         base_prefix, prefix, executable = json.loads(result.output.strip().splitlines()[-1])
-    except (ValueError, IndexError) as error:
+        if prefix != base_prefix:
+            return (Path(prefix) / "pyvenv.cfg").read_text(encoding="utf-8"), Path(prefix)
+    except (ValueError, IndexError, OSError) as error:
         raise UsageError(f"{interpreter.spec} does not say where its library is: {result.output.strip()}") from error
-    copy = folder / "bin" / interpreter.executable.name
-    copy.parent.mkdir(parents=True)
-    shutil.copy2(interpreter.executable.resolve(), copy)
-    home = f"home = {Path(executable or interpreter.executable).parent}\n"
-    if prefix != base_prefix:
-        for name in ("lib", "lib64"):
-            if (Path(prefix) / name).exists():
-                (folder / name).symlink_to(Path(prefix) / name)
-        settings = (Path(prefix) / "pyvenv.cfg").read_text(encoding="utf-8")
-    else:
-        settings = home + "include-system-site-packages = true\n"
-    (folder / "pyvenv.cfg").write_text(settings, encoding="utf-8")
-    return copy
+    home = Path(executable or interpreter.executable).parent
+    return f"home = {home}\ninclude-system-site-packages = true\n", None

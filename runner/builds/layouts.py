@@ -153,7 +153,7 @@ class Linker:
         with _beside(folder) as place:
             scratch = Path(place)
             new = scratch / "new"
-            farm.plant(self._tree, new)
+            farm.plant(self._tree, new, self._name)
             self._run(self._command.words(new / self._name, self._pad(scratch, seed), seed))
             symbols = hot_symbols(new / self._name)
             (new / "symbols.json").write_text(json.dumps(symbols), encoding="utf-8")

@@ -7,7 +7,8 @@ import sys
 
 from rich.console import Console
 
-from runner.cli import machine, measuring, reading  # noqa: F401 — importing a file registers its commands
+# Importing a file registers its commands.
+from runner.cli import calibrate, combine, explain, machine, measuring, reading  # noqa: F401
 from runner.cli.app import app
 from runner.errors import LockstepError
 

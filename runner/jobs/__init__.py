@@ -3,5 +3,11 @@
 from __future__ import annotations
 
 from runner.jobs.ab import AbRequest, Finished, View, ab, report_of, resume, save
+from runner.jobs.calibrate import Calibrated, CalibrateRequest, calibrate, calibrated
+from runner.jobs.combine import combined
+from runner.jobs.explain import ExplainFinished, ExplainRequest, explain
 
-__all__ = ["AbRequest", "Finished", "View", "ab", "report_of", "resume", "save"]
+__all__ = [
+    "AbRequest", "CalibrateRequest", "Calibrated", "ExplainFinished", "ExplainRequest", "Finished", "View", "ab",
+    "calibrate", "calibrated", "combined", "explain", "report_of", "resume", "save",
+]

@@ -7,16 +7,16 @@ import secrets
 import shlex
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
 import psutil
 
-from runner import builds, compare, config, machine, store
+from runner import builds, calibration, compare, config, machine, store
 from runner.errors import BuildError, UsageError
-from runner.execute import ENVIRONMENT, Context, Executor, scratch
+from runner.execute import ENVIRONMENT, Context, Executor, memory, scratch
 from runner.model import Block, Interpreter, Notice
 from runner.plan import Plan, Progress
 from runner.report import words
@@ -53,6 +53,8 @@ class AbRequest:
     """Bytes; None: a third of the machine's memory."""
     repeats: int = 1
     """Blocks of a benchmark that share one layout; scope ``source`` only."""
+    blocks: int | None = None
+    """Blocks of every benchmark; None: as many as it takes to settle it."""
     wait: bool = True
     """Wait for another run on this machine to end, or refuse."""
 
@@ -100,6 +102,10 @@ def compare_arms(
         view.say(f"{asked}they differ in {words.difference(difference, limit=60)}")
     seed = secrets.randbelow(2**31) if request.seed is None else request.seed
     scope, of_scope = _scope(request, base, head, seed, view)
+    uncopied = _uncopied(base, head) if scope == "binary" else None
+    of_scope += [] if uncopied is None else [Notice(kind="uncopied", numbers={"reason": uncopied})]
+    facts = machine.describe()
+    here = config.calibration_folder(None, str(facts["fingerprint"]))
     now = time.time()
     manifest = store.Manifest(
         id=store.new_id(now), created=now, command=_command(request, seed), base=base, head=head,
@@ -108,9 +114,10 @@ def compare_arms(
         scope=scope, margin=request.margin, budget=request.budget, seed=seed,
         memory_limit=request.memory_limit or psutil.virtual_memory().total // 3,
         settings={} if request.mode is None else {"mode": request.mode},
-        worker_cpu=pinning.worker, machine=machine.describe(), versions=_versions(),
-        labels=labels or {}, repeats=request.repeats,
-        notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head),
+        worker_cpu=pinning.worker, machine=facts, versions=_versions(), calibration=calibration.known(here),
+        copies=scope == "binary" and uncopied is None, labels=labels or {},
+        repeats=request.repeats, blocks=request.blocks,
+        notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head), *calibration.notices(here),
                  *(Notice(kind="suite-problem", numbers={"text": problem}) for problem in problems)),
     )
     folder = store.create(config.runs_folder(request.out), manifest)
@@ -138,6 +145,17 @@ def _scope(
         return "binary", [Notice(kind="scope-binary", numbers={"reason": str(error)})] if ours else []
     trained = any(arm.build and "--enable-optimizations" in arm.build.flags for arm in (base, head))
     return "source", [Notice(kind="one-profile")] if trained else []
+
+
+def _uncopied(base: Interpreter, head: Interpreter) -> str | None:
+    """Why byte copies of these interpreters cannot be measured in their stead; None: they can."""
+    try:
+        with scratch() as place:
+            for name, interpreter in (("base", base), ("head", head)):
+                builds.Copier(interpreter).copy(place / name)
+    except UsageError as error:
+        return str(error)
+    return None
 
 
 def resume(folder: Path, view: View, *, wait: bool = True) -> Finished:
@@ -185,8 +203,8 @@ def _measure(folder: Path, pinning: machine.Pinning, view: View) -> Finished:
     plan = _plan(run)
     interrupted = False
     layouts = builds.Layouts(run.manifest.base, run.manifest.head) if run.manifest.scope == "source" else None
-    with store.appending(folder) as append, machine.quiet(pinning), scratch() as place:
-        context = _context(run.manifest, pinning, place, layouts)
+    with store.appending(folder) as append, machine.quiet(pinning), scratch() as place, memory() as copies:
+        context = replace(_context(run.manifest, pinning, place, layouts), memory=copies)
         linked = {block.layout for block in run.blocks}
 
         def keep(block: Block) -> None:
@@ -199,6 +217,10 @@ def _measure(folder: Path, pinning: machine.Pinning, view: View) -> Finished:
             _loop(plan, Executor(context), keep, view)
         except KeyboardInterrupt:
             interrupted = True
+    # A run elsewhere (a test's, a calibration's) is none of the machine's usual ones.
+    if not interrupted and folder.parent == config.runs_folder(None):
+        here = config.calibration_folder(None, str(run.manifest.machine.get("fingerprint")))
+        calibration.add_canary(here, store.read(folder))
     return Finished(folder=folder, report=report_of(folder), interrupted=interrupted)
 
 
@@ -215,6 +237,7 @@ def _plan(run: store.Run) -> Plan:
     plan = Plan(
         manifest.benchmarks, seed=manifest.seed, margin=manifest.margin, budget=manifest.budget,
         repeats=manifest.repeats if manifest.scope == "source" else None, canary=manifest.schema == store.SCHEMA,
+        blocks=manifest.blocks,
     )
     try:
         plan.replay(run.blocks)
@@ -231,6 +254,7 @@ def _context(
         base=manifest.base, head=manifest.head, suite=Path(manifest.suite),
         environment=config.environment(ENVIRONMENT), worker_cpu=pinning.worker, parent_cpus=pinning.parent,
         memory_limit=manifest.memory_limit, forced=manifest.settings, scratch=place, layouts=layouts,
+        copies=manifest.copies,
     )
 
 

@@ -16,8 +16,9 @@ from markupsafe import Markup
 
 from dashboards import figures
 from runner.compare import Comparison, Report
+from runner.explanation import Explained, Explanation
 from runner.model import Verdict
-from runner.report import quantities, words
+from runner.report import explain, quantities, words
 from runner.report.sections import sections
 
 _HERE = Path(__file__).parent
@@ -41,16 +42,32 @@ class Row:
     warnings: tuple[str, ...]
     reason: str
     detail: str
+    noise_sd: str
+    """The standard deviation of a slice, in words."""
+    noise: tuple[tuple[str, str, str], ...]
+    """For each source of noise its name, its share in per cent, and that share in words with its interval."""
+    told: Told | None
 
 
-def render(report: Report) -> str:
-    """The report as one HTML page with its figures, style and script inside."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One benchmark's explanation as the template shows it."""
+
+    text: str
+    notes: tuple[str, ...]
+    work: tuple[tuple[str, str, str, str], ...]
+    functions: tuple[tuple[str, str, str, str], ...]
+
+
+def render(report: Report, explanation: Explanation | None = None) -> str:
+    """The report as one HTML page with its figures, style and script inside; with an explanation where there is one."""
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
     ordered = sections(report).all
-    rows = [_row(c, f"b{number}", report) for number, c in enumerate(ordered)]
+    told = {} if explanation is None else {one.comparison.key: _told(one, explanation) for one in explanation.explained}
+    rows = [_row(c, f"b{number}", report, told.get(c.key)) for number, c in enumerate(ordered)]
     environment.filters["breakable"] = _breakable
     return environment.get_template("page.html.j2").render(
         report=report,
@@ -60,6 +77,7 @@ def render(report: Report) -> str:
         machine=words.machine(report.machine),
         machine_facts=_flat(report.machine),
         effort=words.effort(report),
+        calibration="" if report.calibration is None else words.calibration(report.calibration),
         scope=words.scope(report),
         warnings=[words.notice_text(notice) for notice in words.warnings(report)],
         margin=quantities.percent(report.margin),
@@ -73,7 +91,7 @@ def render(report: Report) -> str:
     )
 
 
-def _row(c: Comparison, id: str, report: Report) -> Row:
+def _row(c: Comparison, id: str, report: Report, told: Told | None) -> Row:
     base, head = words.values(c)
     return Row(
         id=id,
@@ -93,6 +111,20 @@ def _row(c: Comparison, id: str, report: Report) -> Row:
         warnings=tuple(words.notice_text(notice) for notice in c.notices),
         reason="" if c.failure is None else words.failure(c),
         detail="" if c.failure is None else c.failure.detail.rstrip(),
+        noise_sd="" if c.noise is None else f"noise of a slice, {quantities.percent(c.noise.sd)}:",
+        noise=() if c.noise is None else tuple(
+            (part.source.value, f"{100 * part.share.value:.1f}", f"{part.source.value} {explain.span(part.share)}")
+            for part in c.noise.components),
+        told=told,
+    )
+
+
+def _told(one: Explained, explanation: Explanation) -> Told:
+    noise, counts = one.comparison.noise, one.counts
+    return Told(
+        text=explain.paragraph(one, explanation), notes=() if noise is None else tuple(explain.notes(noise)),
+        work=() if counts is None else tuple(explain.work_rows(counts)),
+        functions=() if counts is None else tuple(explain.function_rows(counts)),
     )
 
 

@@ -43,6 +43,7 @@ def render(report: Report) -> str:
             {"what": d.what, "base": d.base, "head": d.head, "asked": d.asked} for d in report.differences
         ],
         "machine": report.machine,
+        **({} if report.calibration is None else {"calibration": report.calibration}),
         "scope": report.scope,
         "margin": report.margin,
         "benchmarks": [_benchmark(c) for c in report.comparisons],
@@ -54,7 +55,7 @@ def render(report: Report) -> str:
         },
         "warnings": [_warning(notice) for notice in words.warnings(report)],
     }
-    return json.dumps(_strict(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(strict(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _benchmark(c: Comparison) -> dict[str, Any]:
@@ -89,12 +90,12 @@ def _warning(notice: Notice) -> dict[str, Any]:
     return {"kind": notice.kind, "numbers": notice.numbers, "text": words.notice_text(notice)}
 
 
-def _strict(thing: Any) -> Any:
+def strict(thing: Any) -> Any:
     """The same thing in JSON's own types; a number that JSON cannot write becomes null."""
     if isinstance(thing, Mapping):
-        return {str(key): _strict(value) for key, value in thing.items()}
+        return {str(key): strict(value) for key, value in thing.items()}
     if isinstance(thing, float):
         return thing if math.isfinite(thing) else None
     if isinstance(thing, Sequence) and not isinstance(thing, str):
-        return [_strict(value) for value in thing]
+        return [strict(value) for value in thing]
     return str(thing) if isinstance(thing, Path) else thing

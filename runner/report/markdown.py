@@ -71,6 +71,7 @@ def _settings(report: Report) -> str:
         *(f"they differ in {code(words.difference(d, limit=200))}" for d in report.differences),
         f"machine: {escape(words.machine(report.machine))}",
         f"run: {code(report.run)}, {escape(words.effort(report))}",
+        *([] if report.calibration is None else [escape(words.calibration(report.calibration))]),
         escape(words.scope(report)),
     ]
     for sentence, about in words.grouped(report.comparisons):

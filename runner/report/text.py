@@ -77,11 +77,13 @@ def _heading(report: Report) -> list[RenderableType]:
     if asked:
         rows.append(("differ", "; ".join(asked)))
     rows += [("machine", words.machine(report.machine)), ("run", f"{report.run}, {words.effort(report)}")]
+    if report.calibration is not None:
+        rows.append(("known", words.calibration(report.calibration)))
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, text in rows:
-        grid.add_row(name, _text(text))
+        grid.add_row(name, clean(text))
     warnings = [n for n in words.warnings(report) if n.kind == "unasked-difference"]
     return [grid, *(_warning(words.notice_text(notice)) for notice in warnings)]
 
@@ -121,7 +123,7 @@ def _table(last: str, rows: Sequence[_Row], width: int) -> RenderableType:
     for name, side in zip(names, _SIDES, strict=True):
         table.add_column(name, justify=side, no_wrap=name != last, max_width=sizes[3] if name == last else None)
     for row in rows:
-        table.add_row(fold(row.name, room), *map(_text, row.cells[:3]), _text(row.cells[3], row.style))
+        table.add_row(fold(row.name, room), *map(clean, row.cells[:3]), clean(row.cells[3], row.style))
     return table
 
 
@@ -139,7 +141,7 @@ def _numbers(cells: Sequence[str], style: str, sizes: Sequence[int]) -> Table:
     for side, size in zip(_SIDES[:3], sizes[:3], strict=True):
         grid.add_column(justify=side, width=size, no_wrap=True)
     grid.add_column()
-    grid.add_row(*map(_text, cells[:3]), _text(cells[3], style))
+    grid.add_row(*map(clean, cells[:3]), clean(cells[3], style))
     return grid
 
 
@@ -148,9 +150,9 @@ def _failed(comparisons: Sequence[Comparison], width: int, verbose: bool) -> Tab
     table.add_column("benchmark", max_width=width // 2, no_wrap=True)
     table.add_column("reason", overflow="fold")
     for c in comparisons:
-        reason = _text(words.failure(c), _STYLES[Verdict.FAILED])
+        reason = clean(words.failure(c), _STYLES[Verdict.FAILED])
         if verbose and c.failure is not None and c.failure.detail:
-            reason = Text("\n").join([reason, _text(c.failure.detail.rstrip(), "dim")])
+            reason = Text("\n").join([reason, clean(c.failure.detail.rstrip(), "dim")])
         table.add_row(fold(c.key, width // 2), reason)
     return table
 
@@ -171,7 +173,7 @@ def _after(report: Report, verbose: bool) -> list[RenderableType]:
         shown = about if verbose else about[:_NAMES_SHOWN]
         more = f" and {len(about) - len(shown)} more" if len(about) > len(shown) else ""
         parts.append(_warning(f"{', '.join(c.key for c in shown)}{more}: {sentence}"))
-    parts.append(_text(f"Run folder: {report.folder}", "dim"))
+    parts.append(clean(f"Run folder: {report.folder}", "dim"))
     return parts
 
 
@@ -179,11 +181,11 @@ def _warning(sentence: str) -> RenderableType:
     grid = Table.grid(padding=(0, 1))
     grid.add_column(style="yellow", no_wrap=True)
     grid.add_column(overflow="fold")
-    grid.add_row("!", _text(" ".join(sentence.split())))
+    grid.add_row("!", clean(" ".join(sentence.split())))
     return grid
 
 
-def _text(text: str, style: str = "") -> Text:
+def clean(text: str, style: str = "") -> Text:
     """Text of the run's, in which a benchmark's output cannot speak to the terminal."""
     return Text(re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text), style=style)
 
@@ -207,4 +209,4 @@ def fold(name: str, width: int) -> Text:
             piece = piece[room:]
             lines.append("  ")
         lines[-1] += piece
-    return _text("\n".join(lines))
+    return clean("\n".join(lines))

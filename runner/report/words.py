@@ -186,6 +186,24 @@ def effort(report: Report) -> str:
     return f"{begun}, {quantities.duration(report.seconds)} of measuring, {share} of it in measured slices"
 
 
+def calibration(numbers: Numbers) -> str:
+    """How often verdicts are wrong on this machine, and how soon changes are found: what `lockstep calibrate` saw."""
+    low, high = (_hundredths(numbers[end]) for end in ("false_low", "false_high"))
+    parts = [f"false changes {_hundredths(numbers['false_changes'])} % [{low}, {high}]"]
+    for size in (2, 1):
+        if f"found_{size}" in numbers:
+            share, seconds = numbers[f"found_{size}"], numbers[f"seconds_{size}"]
+            # Of what is found in less than nine of ten, the time alone would promise too much.
+            often = "" if share >= 0.9 else f" in {quantities.percent(share)} of cases"
+            what = f"a {size} % change is found" if len(parts) == 1 else f"{size} %"
+            parts.append(f"{what} in {seconds:.0f} s{often}")
+    return f"on this machine: {', '.join(parts)}"
+
+
+def _hundredths(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
 def warnings(report: Report) -> list[Notice]:
     """The report's own notices, with a notice for each difference that nobody asked for; none twice.
 
@@ -225,12 +243,27 @@ def notice_text(notice: Notice) -> str:
     sentence = _NOTICES.get(notice.kind)
     if sentence is not None:
         try:
-            return sentence(notice.numbers)
+            text = sentence(notice.numbers)
+            return f"Run {notice.numbers['of_run']}: {text}" if "of_run" in notice.numbers else text
         except (KeyError, TypeError, ValueError):
             pass
     name = notice.kind.replace("-", " ")
     numbers = ", ".join(f"{key} {number}" for key, number in notice.numbers.items())
     return f"{name}: {numbers}" if numbers else name
+
+
+_READINGS = {
+    "steal": "the time that other guests of the host took", "load": "the machine's load",
+    "switches": "the number of times that other processes interrupted",
+}
+_WHERE = {
+    **{name: f"where {text} was larger" for name, text in _READINGS.items()},
+    "time": "late in the session as early",
+}
+
+
+def _signed(change: float) -> str:
+    return f"{'−' if change < 0 else '+'}{quantities.percent(abs(change))}"
 
 
 _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
@@ -241,6 +274,9 @@ _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
         "Scope binary: the verdicts are about these two files. Code layout is not controlled: differences of up "
         "to a few percent may come from layout alone."),
     "scope-binary": lambda n: f"Code layout could not be randomised (scope source): {n['reason']}.",
+    "uncopied": lambda n: (
+        "The interpreters were run from the files themselves and not from new copies in every round, so where each "
+        f"lies in memory, worth a few percent, is the same in all blocks: {n['reason']}"),
     "one-profile": lambda n: (
         "The builds are trained (PGO). Each arm keeps the one profile of its own training, which differs from training "
         "to training: that is one draw, and no number of layouts averages it out."),
@@ -277,6 +313,49 @@ _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
         "far apart"),
     "macos": lambda n: (
         "macOS cannot pin a process to a CPU; take verdicts on small differences as hints and confirm them on Linux."),
+    "canary": lambda n: (
+        f"Canary: base read {quantities.ratio(n['ratio'], n['low'], n['high'])} against its own copy in "
+        f"{_blocks(n['blocks'])} of {n['benchmark']}. Something makes a difference where there is none; take changes "
+        "of this size as noise, and repeat the run."),
+    "canary-failed": lambda n: f"The canary (base against its own copy) could not be measured: {n['reason']}",
+    "drift": lambda n: (
+        f"The ratios drifted by {_signed(n['change'])} in the course of the session, over all benchmarks: the machine "
+        "treated the arms differently early and late. Repeat the run when it is at rest."),
+    "order-effect": lambda n: (
+        f"The arm that was started first mattered: it changed the ratios by {quantities.percent(n['change'])} over all "
+        f"benchmarks. Base was first in {quantities.percent(n['share'])} of the blocks, which moves the ratios by "
+        f"{_signed(n['bias'])}."),
+    "disturbed-ratios": lambda n: (
+        f"The ratios follow {_READINGS[n['reading']]}: where it was larger they are off by {_signed(n['change'])}, "
+        "over all benchmarks. One arm was hit more than the other; repeat the run on a quieter machine."),
+    "disturbed-blocks": lambda n: (
+        f"The blocks scatter {quantities.factor(n['times'])} as much {_WHERE[n['reading']]}. Intervals allow for it "
+        "and are wider; a quieter hour gives narrower ones."),
+    "shape": lambda n: (
+        f"by their fastest slices head ÷ base is {quantities.ratio(n['fastest'])}, by all of them "
+        f"{quantities.ratio(n['typical'])}: the change is not the same for every call"),
+    "cycle-order": lambda n: (
+        f"base went first in {quantities.percent(n['share'])} of the cycles, and going first changes the ratio by "
+        f"{quantities.percent(n['change'])}: together they move it by {_signed(n['bias'])}"),
+    "combined": lambda n: (
+        f"Combined from {n['count']} runs: {n['runs']}. Standard deviation between runs, beyond what their blocks "
+        f"explain: {quantities.percent(n['spread'])} in a typical benchmark. The runs clearly differ in "
+        f"{n['heterogeneous']} of {n['benchmarks']}."),
+    "contradicting-runs": lambda n: (
+        f"Run {n['run']} contradicts the others in {n['benchmarks']} benchmark{'s' * (n['benchmarks'] != 1)}: look "
+        "for what was different on that machine, or that day."),
+    "contradicting-run": lambda n: (
+        f"run {n['run']} read {quantities.ratio(n['ratio'])}, where the others say {quantities.ratio(n['others'])}"),
+    "interrupted-run": lambda n: f"Run {n['run']} was interrupted with {n['done']} of {n['total']} benchmarks settled.",
+    "heterogeneous": lambda n: (
+        f"the runs differ, from {quantities.ratio(n['low'])} to {quantities.ratio(n['high'])}: a standard deviation of "
+        f"{quantities.percent(n['spread'])} between runs; {quantities.percent(n['share'])} of their spread (I²) is not "
+        "explained by their blocks"),
+    "fewer-runs": lambda n: f"only {n['judged']} of {n['runs']} runs came to a look, and count",
+    "mode-disagreement": lambda n: (
+        f"On this machine, {n['mode']} reads a planted slowdown of {quantities.percent(n['size'])} "
+        f"{100 * n['difference']:+.2f} % differently from turns (`lockstep calibrate`): take small differences that "
+        f"were measured in {n['mode']} as hints."),
     "torn-line": lambda n: "The last line of blocks.jsonl was torn off in mid-write and is not counted.",
     "suite-problem": lambda n: f"The suite has a problem: {n['text']}",
     "busy": lambda n: (

@@ -206,9 +206,32 @@ def suite(
     if not (0 < q <= TOTAL):
         raise ValueError(f"q must be above 0 and at most {TOTAL}, not {q}")
     alone = [judge(d, margin, max(1, len(ds)) if tests is None else tests) for d in ds]
+    return together(alone, margin, q)
+
+
+def judge_estimate(estimate: Estimate, margin: float) -> Judgement:
+    """Judge a benchmark by an estimate that is looked at once, with all of the error: no look decided when to stop.
+
+    `look` is the number of blocks; more blocks of the same runs would not help, so that `needed` is None.
+    """
+    low, high = interval(estimate, TOTAL)
+    reading = read(low, high, margin)
+    return Judgement(
+        verdict=reading.verdict, clear=reading.clear, tiny=reading.tiny, estimate=estimate, low=low, high=high,
+        look=estimate.n, p=p_value(estimate), p_same=p_outside(estimate, margin), needed=None, settled=True,
+    )
+
+
+def together(
+    alone: Sequence[Judgement], margin: float, q: float = TOTAL, *, once: bool = False
+) -> list[SuiteJudgement]:
+    """What a suite allows of the judgements of its benchmarks, as `suite` says; same order.
+
+    `once` says that they are of `judge_estimate` and not of `judge`.
+    """
     changes = _family([judgement.p for judgement in alone], q, sides=1)
     sames = _family([_p_of_sameness(judgement) for judgement in alone], q, sides=2)
-    return [_among(*each, margin) for each in zip(alone, changes, sames, strict=True)]
+    return [_among(*each, margin, once=once) for each in zip(alone, changes, sames, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,19 +269,19 @@ def _family(ps: Sequence[float | None], q: float, sides: int) -> list[_Place]:
     return places
 
 
-def _among(alone: Judgement, change: _Place, same: _Place, margin: float) -> SuiteJudgement:
+def _among(alone: Judgement, change: _Place, same: _Place, margin: float, *, once: bool) -> SuiteJudgement:
     """What is left of one benchmark's judgement, given its places in the two families."""
     if alone.look is None or alone.estimate is None:
         return SuiteJudgement(judgement=alone, q=None)
     place = same if alone.verdict is Verdict.SAME else change
     share = 1.0 if alone.verdict is Verdict.UNDECIDED and not place.selected else place.share
-    low, high = interval(alone.estimate, share * ALPHAS[LOOKS.index(alone.look)])
+    low, high = interval(alone.estimate, share * (TOTAL if once else ALPHAS[LOOKS.index(alone.look)]))
     reading = read(low, high, margin)
     if not place.selected:
         # Whatever the table says: an interval inside the margin may stick out on one side when it is
         # widened, but a difference is not shown by failing to show sameness.
         reading = Reading(verdict=Verdict.UNDECIDED, clear=False, tiny=False)
-    undecided = reading.verdict is Verdict.UNDECIDED
+    undecided = reading.verdict is Verdict.UNDECIDED and not once
     judgement = replace(
         alone, verdict=reading.verdict, clear=reading.clear, tiny=reading.tiny and change.selected, low=low, high=high,
         needed=_needed(alone.estimate, margin, change.share, same.share) if undecided else None,

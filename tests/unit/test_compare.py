@@ -322,3 +322,155 @@ def test_a_report_is_made_from_the_folder_alone(tmp_path: Path) -> None:
     assert kinds(found.notices) == ["layout", "torn-line"]
     assert (found.run, found.seed, found.base["spec"], found.head["executable"]) == (wanted.id, 7, "old", "/opt/new")
     assert found.comparisons[0].params == {"size": "4KiB"}
+
+
+# What the guards say.
+
+
+def suite_of(
+    rng: np.random.Generator, count: int = 40, *, n: int = 24, spread: float = 0.01, **changes: Any
+) -> list[Block]:
+    """Blocks of `count` unchanged benchmarks in rounds, as a session measures them: 8 to `n` blocks each."""
+    blocks = [
+        replace(block, **changes) for key in range(count)
+        for block in timed(f"b{key}", np.exp(rng.normal(0, spread, rng.choice([8, 14, n]))).tolist())
+    ]
+    rounds = sorted(blocks, key=lambda block: block.index)
+    # In each pair of a benchmark's blocks both arms are first once.
+    return [
+        replace(block, started=START + i, first=(Arm.BASE, Arm.HEAD)[(block.index + int(block.benchmark[1:])) % 2],
+                readings={"steal": float(rng.uniform(0, 0.02)), "load": 1.0, "switches_base": 3, "switches_head": 3})
+        for i, block in enumerate(rounds)
+    ]
+
+
+def told(blocks: list[Block], **changes: Any) -> list[Notice]:
+    """What a report says of a whole run beside its scope."""
+    names = list(dict.fromkeys(block.benchmark for block in blocks))
+    found = reported([benchmark(name) for name in names], blocks, **changes)
+    return [notice for notice in found.notices if notice.kind != "layout"]
+
+
+def slower(block: Block, factor: float) -> Block:
+    return replace(block, head=tuple(value * factor for value in block.head))
+
+
+def test_guards_are_silent_on_clean_runs() -> None:
+    rng = np.random.default_rng(50)
+    for _ in range(12):
+        blocks = suite_of(rng, 20)
+        found = reported([benchmark(f"b{key}") for key in range(20)], blocks)
+        assert kinds(found.notices) == ["layout"]
+        assert not any(comparison.notices for comparison in found.comparisons)
+
+
+def test_a_drifting_machine_is_told() -> None:
+    blocks = suite_of(np.random.default_rng(51))
+    drifting = [slower(block, 1 + 0.03 * i / len(blocks)) for i, block in enumerate(blocks)]
+    [drift] = told(drifting)
+    assert drift.kind == "drift" and drift.numbers["change"] == pytest.approx(0.03, abs=0.01)
+
+
+def test_a_neighbour_that_starts_half_way_is_told() -> None:
+    rng = np.random.default_rng(52)
+    blocks = suite_of(rng)
+    late = [
+        block if i < len(blocks) / 2 else
+        replace(slower(block, math.exp(rng.normal(0, 0.05))), readings={**block.readings, "steal": 0.1})
+        for i, block in enumerate(blocks)
+    ]
+    [found] = told(late)
+    assert found.kind == "disturbed-blocks" and found.numbers["reading"] == "steal"
+    assert found.numbers["times"] > 2
+    unfair = [
+        block if i < len(blocks) / 2 else replace(slower(block, 1.03), readings={**block.readings, "steal": 0.1})
+        for i, block in enumerate(blocks)
+    ]
+    shifts = {notice.kind: notice.numbers for notice in told(unfair)}
+    assert shifts["disturbed-ratios"]["reading"] == "steal"
+    assert shifts["disturbed-ratios"]["change"] == pytest.approx(0.03, abs=0.01)
+
+
+def test_an_arm_that_is_first_too_often_is_told() -> None:
+    rng = np.random.default_rng(53)
+    blocks = [replace(block, first=Arm.BASE if rng.random() < 0.8 else Arm.HEAD) for block in suite_of(rng)]
+    [order] = told([slower(block, 1.02 if block.first is Arm.BASE else 1.0) for block in blocks])
+    assert order.kind == "order-effect"
+    assert order.numbers["change"] == pytest.approx(0.02, abs=0.005)
+    assert order.numbers["share"] == pytest.approx(0.8, abs=0.05)
+    assert order.numbers["bias"] == pytest.approx(0.02 * 0.3, abs=0.003)
+
+
+def cycled(rng: np.random.Generator, order: str, effect: float) -> list[Block]:
+    """Blocks of 40 cycles in which the ratio is larger by `effect`, a log, where base went first."""
+    first = np.array([1 if letter == "b" else -1 for letter in order])
+    base, head = (2e6 * np.exp(rng.normal(0, 0.01, (14, 40)) + way * first * effect / 4) for way in (-1, 1))
+    return [
+        replace(block, base=tuple(b.tolist()), head=tuple(h.tolist()), order=order)
+        for block, b, h in zip(timed("b", [1.0] * 14), base, head, strict=True)
+    ]
+
+
+def test_the_order_of_the_cycles_is_told_where_it_does_not_cancel() -> None:
+    rng = np.random.default_rng(54)
+    assert only(Metric.TIME, cycled(rng, "bhhb" * 10, 0.08)).notices == ()
+    assert only(Metric.TIME, cycled(rng, "bbhb" * 10, 0.0)).notices == ()
+    # Of the two kinds of cycles the median follows the majority, and so the minima disagree with it too.
+    found, _ = sorted(only(Metric.TIME, cycled(rng, "bbhb" * 10, 0.08)).notices, key=lambda notice: notice.kind)
+    assert found.kind == "cycle-order"
+    assert found.numbers["change"] == pytest.approx(0.083, abs=0.01)
+    assert (found.numbers["share"], found.numbers["bias"]) == (0.75, pytest.approx(0.02, abs=0.004))
+
+
+def shaped(rng: np.random.Generator, slow_share: float) -> list[Block]:
+    """Blocks in which a share of head's slices, and a tenth of base's, takes 10 % longer."""
+    base, head = (
+        2e6 * np.exp(rng.normal(0, 0.002, (14, 40))) * np.where(rng.random((14, 40)) < share, 1.1, 1.0)
+        for share in (0.1, slow_share)
+    )
+    return [
+        replace(block, base=tuple(b.tolist()), head=tuple(h.tolist()), order="bhhb" * 10)
+        for block, b, h in zip(timed("b", [1.0] * 14), base, head, strict=True)
+    ]
+
+
+def test_a_change_of_shape_is_told() -> None:
+    rng = np.random.default_rng(55)
+    assert only(Metric.TIME, shaped(rng, 0.1)).notices == ()
+    [found] = only(Metric.TIME, shaped(rng, 0.8)).notices
+    assert found == Notice(kind="shape", numbers={
+        "typical": pytest.approx(1.1, abs=0.01), "fastest": pytest.approx(1.0, abs=0.01)})
+
+
+def test_a_plain_slowdown_is_no_change_of_shape() -> None:
+    blocks = [slower(block, 1.2) for block in shaped(np.random.default_rng(56), 0.1)]
+    assert only(Metric.TIME, blocks).notices == ()
+
+
+def test_the_canary_is_no_benchmark_of_the_run() -> None:
+    own = timed("b", noisy(1.0, 8, 57, 0.002))
+    canary = [replace(slower(block, 2.0), canary=True, started=block.started + 0.5) for block in own]
+    mixed = [block for pair in zip(own, canary, strict=True) for block in pair]
+    with_it, without = (reported([benchmark("b")], blocks) for blocks in (mixed, own))
+    assert with_it.comparisons[0].ratio == without.comparisons[0].ratio
+    assert with_it.comparisons[0].blocks == without.comparisons[0].blocks == 8
+    assert with_it.seconds > without.seconds, "its time was spent"
+
+
+def test_a_canary_that_differs_is_told() -> None:
+    def canaries(truth: float, n: int = 14) -> list[Notice]:
+        own = [replace(block, canary=True) for block in timed("b", noisy(truth, n, 58, 0.005))]
+        return told([*timed("b", noisy(1.0, 8, 57, 0.002)), *own])
+
+    assert canaries(1.0) == [] == canaries(1.05, n=7)
+    [found] = canaries(1.05)
+    assert found.kind == "canary" and found.numbers["benchmark"] == "b"
+    assert found.numbers["low"] < 1.05 < found.numbers["high"]
+    failed = replace(timed("b", [1.0])[0], canary=True, base=(), head=(), failure=Failure(reason="hung", arm=Arm.HEAD))
+    assert told([*timed("b", [1.0] * 8), failed]) == [Notice(kind="canary-failed", numbers={"reason": "hung"})]
+
+
+def test_extensions_that_keep_their_layout_are_told() -> None:
+    calibration = replace(timed("b", [1.0])[0], index=-1, base=(), head=(), uncovered=("_b.so", "_a.so"))
+    found = only(Metric.TIME, [calibration, *timed("b", [1.0] * 8)])
+    assert list(found.notices) == [Notice(kind="extensions", numbers={"names": "_a.so, _b.so"})]

@@ -15,9 +15,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "model"),  # 0 words
     ("stats",),  # 1 mathematics
     ("shell",),  # 2 one outside thing each; shell at the foot, since the others run their commands through it
-    ("machine", "builds", "suites", "worker", "store"),
-    ("process",),  # 3 steps; process is the pipe to a worker, on which execute stands
+    ("machine", "builds", "suites", "worker", "store", "callgrind"),
+    ("process", "guards"),  # 3 steps; process is the pipe to a worker, on which execute stands
     ("plan", "execute", "compare", "history", "export"),
+    ("calibration", "counts", "combine"),
+    ("explanation",),
     ("report",),  # 4 views
     ("config", "progress"),  # 5 recipes and doors
     ("jobs",),
@@ -30,7 +32,10 @@ module is given its place here."""
 PACKAGES = ("stats", "machine", "builds", "suites", "report", "jobs", "cli")
 """Their modules may import each other."""
 
-ALONE = {"runner/worker.py": set[str](), "runner/suites/discovery.py": {"asv_runner"}}
+ALONE = {
+    "runner/worker.py": set[str](), "runner/suites/discovery.py": {"asv_runner"},
+    "runner/suites/calibration/aa.py": set[str](), "runner/suites/calibration/planted.py": set[str](),
+}
 """What runs inside a measured interpreter, and what it may import beside the standard library."""
 
 

@@ -334,3 +334,27 @@ def test_blocks_of_one_index_share_a_layout_and_a_run_has_at_most_forty(repeats:
 def test_scope_binary_has_no_layout() -> None:
     spec = World(seed=5).plan().next()
     assert spec is not None and spec.layout is None
+
+
+def test_a_number_of_blocks_is_measured_whatever_they_say() -> None:
+    """Not fewer for what is settled soon, not more for what is not; and a failed one is left alone as ever."""
+    names = ["steady.time", "wild.time", "broken.time"]
+    plan = Plan([benchmark(name) for name in names], seed=3, margin=0.01, budget=None, canary=False, blocks=24)
+    done = Counter[str]()
+    while (spec := plan.next()) is not None:
+        key = spec.benchmark.key
+        size = 0.0 if key == "steady.time" else 0.5 * (-1) ** spec.index
+        plan.observe(answer(spec, log_ratio=size, fails=key == "broken.time"))
+        done[key] += spec.index >= 0
+    assert (done["steady.time"], done["wild.time"]) == (24, 24)
+    assert done["broken.time"] <= 1
+
+
+def test_a_number_of_blocks_goes_through_its_layouts_in_turn() -> None:
+    """So that each layout is measured early and late, and drift does not look like an effect of layout."""
+    plan = Plan((), seed=3, margin=0.01, budget=None, repeats=6, blocks=36)
+    seeds = [plan.layout(index) for index in range(36)]
+    assert len(set(seeds)) == 6
+    assert seeds == seeds[:6] * 6
+    free = Plan((), seed=3, margin=0.01, budget=None, repeats=6)
+    assert [free.layout(index) for index in range(12)] == [seeds[0]] * 6 + [seeds[1]] * 6

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
 import report_samples as samples
 
+from runner import guards
 from runner.compare import Mean
 from runner.model import Difference, Notice, Verdict
 from runner.report import words
@@ -106,3 +108,40 @@ def test_the_machine_line_says_nothing_of_what_is_not_known() -> None:
 def test_warm_up_is_counted_in_what_the_mode_repeats() -> None:
     assert words.settings(samples.SETTINGS).endswith("cycles of warm-up in each arm: 2")
     assert words.settings(samples.SHARED).endswith("lots of warm-up in each arm: 1")
+
+
+SENTENCES: dict[str, tuple[dict[str, float | int | str], str]] = {
+    "canary": ({"benchmark": "b", "ratio": 1.05, "low": 1.04, "high": 1.06, "blocks": 14},
+               "Canary: base read 1.050 [1.040, 1.060] against its own copy in 14 blocks of b"),
+    "canary-failed": ({"reason": "hung"}, "could not be measured: hung"),
+    "drift": ({"change": -0.012}, "drifted by −1.2 %"),
+    "order-effect": ({"change": 0.02, "share": 0.8, "bias": 0.006},
+                     "first in 80 % of the blocks, which moves the ratios by +0.6"),
+    "disturbed-ratios": ({"reading": "load", "change": 0.03},
+                         "follow the machine's load: where it was larger they are off by +3 %"),
+    "disturbed-blocks": ({"reading": "steal", "times": 2.5}, "2.50x as much where the time that other guests"),
+    "shape": ({"typical": 1.1, "fastest": 1.0}, "fastest slices head ÷ base is 1.000, by all of them 1.100"),
+    "cycle-order": ({"change": 0.08, "share": 0.75, "bias": 0.02}, "base went first in 75 % of the cycles"),
+    "combined": ({"runs": "x, y", "count": 2, "spread": 0.003, "heterogeneous": 1, "benchmarks": 9}, "2 runs: x, y."),
+    "contradicting-runs": ({"run": "x", "benchmarks": 1}, "Run x contradicts the others in 1 benchmark:"),
+    "contradicting-run": ({"run": "x", "ratio": 1.5, "others": 1.0}, "run x read 1.500, where the others say 1.000"),
+    "interrupted-run": ({"run": "x", "done": 3, "total": 9}, "Run x was interrupted with 3 of 9"),
+    "heterogeneous": ({"spread": 0.03, "share": 0.9, "p": 1e-5, "low": 1.0, "high": 1.06}, "from 1.000 to 1.060"),
+    "fewer-runs": ({"judged": 1, "runs": 2}, "only 1 of 2 runs"),
+}
+
+
+@pytest.mark.parametrize("kind", SENTENCES)
+def test_what_guards_and_combinations_say(kind: str) -> None:
+    numbers, part = SENTENCES[kind]
+    assert part in words.notice_text(Notice(kind=kind, numbers=numbers))
+    assert words.notice_text(Notice(kind=kind, numbers={**numbers, "of_run": "z"})).startswith("Run z: ")
+
+
+@pytest.mark.parametrize("reading", [*guards.READINGS, "time"])
+def test_every_reading_has_words(reading: str) -> None:
+    blocks = words.notice_text(Notice(kind="disturbed-blocks", numbers={"reading": reading, "times": 2.0}))
+    assert blocks.startswith("The blocks scatter 2.00x as much ")
+    if reading != "time":
+        ratios = words.notice_text(Notice(kind="disturbed-ratios", numbers={"reading": reading, "change": 0.1}))
+        assert ratios.startswith("The ratios follow ")

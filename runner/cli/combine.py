@@ -1,0 +1,37 @@
+"""The command `combine`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from runner import config
+from runner.cli.app import Html, Json, Markdown, Out, Strict, Verbose, app, exit_code, print_report, write_files
+
+
+@app.command()
+def combine(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN RUN...", help="Runs by id or the beginning of it, by folder, or `last`.",
+                       show_default=False),
+    ],
+    out: Out = None,
+    json: Json = None,
+    markdown: Markdown = None,
+    html: Html = None,
+    strict: Strict = False,
+    verbose: Verbose = False,
+) -> int:
+    """Make one report of several runs of one comparison: other days, other machines of one kind.
+
+    Exit code as of `ab`. Runs of different builds, benchmarks, scopes or margins are refused.
+    """
+    from runner import jobs, store
+
+    root = config.runs_folder(out)
+    report = jobs.combined([store.find(root, run) for run in runs])
+    print_report(report, verbose)
+    write_files(report, (json, markdown, html))
+    return exit_code(report, strict)

@@ -1,0 +1,19 @@
+"""The order of steps of `lockstep combine`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner import combine, compare, store
+from runner.jobs.ab import report_of
+
+
+def combined(folders: Sequence[Path]) -> compare.Report:
+    """One report of several runs of one comparison; measures nothing.
+
+    Raises UsageError for runs that cannot be combined, and for folders that are not runs.
+    """
+    runs = [store.read(folder) for folder in folders]
+    combine.check(runs)  # before the work of the runs' own reports
+    return combine.combined([combine.Source(run=run, report=report_of(run.folder)) for run in runs])

@@ -1,0 +1,123 @@
+"""A calibration of a few seconds: interrupted, continued, shown."""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from bench import LOCKSTEP, TIME_LIMIT
+
+from runner import calibration, store
+from runner.jobs.calibrate import SUITE, Calibrated, CalibrateRequest, calibrate, next_stratum, shares
+from runner.machine.neighbour import LONGEST, neighbour
+from runner.model import Mode
+from runner.plan import Plan, Progress
+from runner.stats.audit import Kind
+
+
+class Impatient:
+    """A view that ends the measuring after so many blocks, as a user does who presses Ctrl-C."""
+
+    def __init__(self, blocks: float = float("inf")) -> None:
+        self.left = blocks
+        self.said: list[str] = []
+
+    def phase(self, text: str) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def measured(self, plan: Plan, progress: Progress) -> None:
+        self.left -= 1
+        if self.left <= 0:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The calibration's own suite, but with one planted share, so large that the first look is enough."""
+    folder = tmp_path_factory.mktemp("suite") / "tiny"
+    folder.mkdir()
+    source = (SUITE / "planted.py").read_text()
+    few = source.replace('params = ("0.5", "1", "2", "5")', 'params = ("25",)')
+    few = re.sub(r"\nclass (Objects|Strings|Json)\(Planted\):\n.*?(?=\n\nclass)", "", few, flags=re.DOTALL)
+    assert few.count("def time_") == 2
+    (folder / "planted.py").write_text(few)
+    (folder / "__init__.py").touch()
+    return folder
+
+
+def seed_of(kind: Kind, mode: Mode, near: bool) -> int:
+    """A seed with which a new calibration of a ready-made interpreter begins there."""
+    divided = shares(layouts=False)
+    for seed in range(1000):
+        first = next_stratum(divided, {}, random.Random(seed))
+        if (first.kind, first.mode, first.neighbour) == (kind, mode, near):
+            return seed
+    raise AssertionError("no such stratum")
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> tuple[Path, Calibrated]:
+    out = tmp_path_factory.mktemp("calibration")
+    request = CalibrateRequest(
+        interpreter=sys.executable, minutes=0.0, out=out, seed=seed_of(Kind.PLANTED, Mode.TURNS, True), suite=tiny,
+    )
+    return out, calibrate(request, Impatient(6))
+
+
+def test_an_interruption_keeps_what_was_measured_and_leaves_nothing_behind(
+    interrupted: tuple[Path, Calibrated], tiny: Path
+) -> None:
+    out, done = interrupted
+    assert done.interrupted and (done.summary.runs, done.summary.unfinished) == (0, 1)
+    (stored,) = calibration.read(done.folder)
+    assert stored.stratum.neighbour and len(stored.run.blocks) == 6
+    copies = list((done.folder / calibration.COPIES).rglob("planted"))
+    assert [path.parent.parent.name for path in copies] == ["head"]
+    assert not [child for child in psutil.Process().children() if "neighbour.py" in " ".join(child.cmdline())]
+
+    view = Impatient()
+    again = calibrate(CalibrateRequest(interpreter=sys.executable, minutes=0.0, out=out, suite=tiny), view)
+    assert not again.interrupted and (again.summary.runs, again.summary.unfinished) == (1, 0)
+    (finished,) = calibration.read(done.folder)
+    assert finished.run.blocks[:6] == stored.run.blocks
+    assert any(line.startswith("going on with") for line in view.said)
+    assert not list((done.folder / calibration.COPIES).iterdir())
+    (line,) = again.summary.planted
+    assert (line.size, line.found.count, line.found.of, line.reversed.count) == (0.25, 2, 2, 0)
+    assert store.read(finished.run.folder).manifest.labels["kind"] == "planted"
+
+    page = out / "page.md"
+    page.write_text("before\n<!-- calibration:begin -->\n<!-- calibration:end -->\nafter\n")
+    shown = subprocess.run(
+        [LOCKSTEP, "calibrate", "--report", "--out", out, "--markdown", page], capture_output=True, text=True,
+        timeout=TIME_LIMIT, check=True,
+    )
+    assert "Planted slowdowns" in shown.stdout and str(again.folder) in shown.stdout
+    assert "| 25 % | turns | neighbour | 100 % [16, 100]" in page.read_text()
+    assert page.read_text().startswith("before\n") and page.read_text().endswith("after\n")
+
+
+def test_a_neighbour_works_in_bursts_and_ends_with_its_context() -> None:
+    with neighbour(3) as process:
+        here = psutil.Process(process.pid)
+        begun = time.monotonic()
+        time.sleep(1.5)
+        used = sum(here.cpu_times()[:2])
+        assert 0.1 < used < 1.2 * (time.monotonic() - begun)
+    assert process.returncode is not None
+
+
+def test_a_neighbour_ends_when_nobody_is_there_any_more() -> None:
+    with neighbour(4) as process:
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(timeout=20 * LONGEST) == 0

@@ -1,0 +1,29 @@
+"""What is known of verdicts on this machine, in every format."""
+
+from __future__ import annotations
+
+import json as json_module
+from dataclasses import replace
+
+import report_samples
+
+from runner.report import html, json, markdown, text, words
+
+KNOWN = {
+    "date": "2025-01-01", "comparisons": 480, "false_changes": 0.008, "false_low": 0.002, "false_high": 0.02,
+    "found_2": 0.97, "seconds_2": 4.4, "found_1": 0.93, "seconds_1": 11.2,
+}
+SENTENCE = "on this machine: false changes 0.8 % [0.2, 2.0], a 2 % change is found in 4 s, 1 % in 11 s"
+
+
+def test_the_line_is_in_every_format_and_only_when_something_is_known() -> None:
+    report = report_samples.report()
+    known = replace(report, calibration=KNOWN)
+    assert words.calibration(KNOWN) == SENTENCE
+    for render in (text.render, html.render):
+        assert SENTENCE in " ".join(render(known).split())
+        assert "on this machine" not in render(report)
+    assert SENTENCE in markdown.render(known).replace("\\", "")
+    assert "on this machine" not in markdown.render(report)
+    assert json_module.loads(json.render(known))["calibration"] == KNOWN
+    assert "calibration" not in json_module.loads(json.render(report))
