@@ -26,6 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from runner import compare, store
 from runner.errors import UsageError
+from runner.execute import VERSION
 from runner.model import Block, Metric, Mode, Notice, Verdict
 from runner.stats.audit import AaAudit, Kind, Pair, Sample, Stratum, audit_aa
 from runner.stats.blocks import log_ratios
@@ -93,12 +94,16 @@ def _adapter() -> TypeAdapter[Summary]:
 def labels(stratum: Stratum) -> dict[str, str]:
     """A stratum as the labels of a run; the mode is among the run's settings."""
     neighbour = "yes" if stratum.neighbour else "no"
-    return {"kind": stratum.kind.value, "pair": stratum.pair.value, "neighbour": neighbour}
+    return {
+        "kind": stratum.kind.value, "pair": stratum.pair.value, "neighbour": neighbour, "measuring": str(VERSION),
+    }
 
 
 def stratum_of(manifest: store.Manifest) -> Stratum | None:
-    """The stratum that a run's labels name; None for a run that is no part of a calibration."""
+    """The stratum that a run's labels name; None for a run that is no part of it, or was measured in an older way."""
     told = manifest.labels
+    if told.get("measuring") != str(VERSION):
+        return None
     try:
         return Stratum(
             kind=Kind(told["kind"]), pair=Pair(told["pair"]), mode=Mode(manifest.settings["mode"]),

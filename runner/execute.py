@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -37,6 +37,10 @@ SHARED_SLICE = 3e-4
 """Scheduler slice asked for in `shared`, seconds: so that a burst of stolen time hits both arms."""
 UNEQUAL = 4.0
 """Arms that differ in speed by more than this get each its own number of calls a slice."""
+TOGETHER = 7
+"""Slices of each arm by which that is decided."""
+VERSION = 1
+"""Raised when the way of measuring changes: what was found out about an older way need not be true of this one."""
 MEMORY = 1 << 30
 """Bytes that must be free in memory for copies of interpreters to be kept there."""
 ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
@@ -215,6 +219,9 @@ class Executor:
 
     def _calibrate(self, workers: Mapping[Arm, Worker], benchmark: Benchmark) -> Settings:
         trials = {arm: _try(worker, benchmark) for arm, worker in workers.items()}
+        if apart(trials[Arm.BASE], trials[Arm.HEAD]):
+            together = _try_together(workers, trials, benchmark)
+            trials = trials if apart(together[Arm.BASE], together[Arm.HEAD]) else together
         return choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, self._context.forced.get("mode"))
 
 
@@ -272,6 +279,8 @@ class Trial:
 
     call: float
     """Wall seconds per call."""
+    calls: int
+    """Calls in the slices that it was seen in."""
     busy: float
     """CPU time ÷ wall time: below 1 it waits, above 1 it uses several threads."""
     waits: float
@@ -296,7 +305,7 @@ def choose(base: Trial, head: Trial, benchmark: Benchmark, forced: str | None) -
     lot = benchmark.number or 1
     if mode is Mode.SHARED and benchmark.number:
         calls = dict.fromkeys(Arm, lot)
-    elif slow / fast > UNEQUAL:
+    elif apart(base, head):
         calls = {Arm.BASE: _calls(base.call, lot), Arm.HEAD: _calls(head.call, lot)}
     else:
         equal = _calls((slow + fast) / 2, lot)
@@ -310,6 +319,25 @@ def choose(base: Trial, head: Trial, benchmark: Benchmark, forced: str | None) -
     most = MOST_CYCLES if mode is Mode.TURNS else LEAST_CYCLES
     cycles = int(min(max(STRETCH / cycle, LEAST_CYCLES), most)) if slow < 1.0 else 4
     return Settings(mode=mode, calls=calls, cycles=cycles - cycles % 2, window=0.0, warmup=2 if slow < 0.1 else 0)
+
+
+def apart(base: Trial, head: Trial) -> bool:
+    """Whether the arms' speeds are so far apart that each needs its own number of calls in a slice."""
+    return max(base.call, head.call) > UNEQUAL * min(base.call, head.call)
+
+
+def _try_together(workers: Mapping[Arm, Worker], trials: Mapping[Arm, Trial], benchmark: Benchmark) -> dict[Arm, Trial]:
+    """The trials again, with slices in turn and of equally many calls: those of the slower arm.
+
+    The first calls of a slice find cold caches, so a call costs more in a short slice than in a long one: two equal
+    arms, of which one had a bad moment, seemed ten times apart, got unequal numbers of calls, and so were.
+    """
+    calls = trials[max(Arm, key=lambda arm: trials[arm].call)].calls
+    seen: dict[Arm, list[float]] = {arm: [] for arm in Arm}
+    for _ in range(TOGETHER):
+        for arm, worker in workers.items():
+            seen[arm].append(worker.ask({"do": "slice", "calls": calls}, benchmark.timeout)["ns"] / 1e9 / calls)
+    return {arm: replace(trials[arm], call=max(median(seen[arm]), 1e-9), calls=calls) for arm in Arm}
 
 
 def _calls(call: float, lot: int) -> int:
@@ -335,7 +363,8 @@ def _try(worker: Worker, benchmark: Benchmark) -> Trial:
     again = [worker.ask({"do": "slice", "calls": calls}, benchmark.timeout) for _ in range(2)] if calls > lot else []
     replies = [reply, *again]
     return Trial(
-        call=max(median(r["ns"] for r in replies), 1) / 1e9 / calls, waits=waits / calls, threads=_threads(worker.pid),
+        call=max(median(r["ns"] for r in replies), 1) / 1e9 / calls, calls=calls, waits=waits / calls,
+        threads=_threads(worker.pid),
         busy=sum(r["cpu"] for r in replies) / max(1, sum(r["ns"] for r in replies)),
         children=sum(r["children"] for r in replies),
     )

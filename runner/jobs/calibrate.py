@@ -23,7 +23,7 @@ from runner.plan import Plan, Progress
 from runner.stats.audit import Kind, Pair, Stratum
 
 SUITE = Path(__file__).parents[1] / "suites" / "calibration"
-SHARES = {Kind.AA: 0.60, Kind.PLANTED: 0.25, Kind.TRUTH: 0.15}
+SHARES = {Kind.AA: 0.65, Kind.PLANTED: 0.22, Kind.TRUTH: 0.13}
 """How the time is divided."""
 TRUTH_MARGIN = 0.5
 """Margin of the truth runs: so wide that each benchmark is settled at the first look whatever is measured, and the
@@ -118,13 +118,18 @@ def shares(*, layouts: bool) -> Mapping[Stratum, float]:
         *(Stratum(kind=Kind.AA, pair=pair, mode=mode, neighbour=neighbour)
           for pair, mode, neighbour in itertools.product(pairs, Mode, both)),
         *(Stratum(kind=Kind.PLANTED, pair=Pair.COPIES, mode=mode, neighbour=neighbour)
-          for mode, neighbour in itertools.product(Mode, both)),
+          for mode, neighbour in itertools.product(Mode, both) if mode is Mode.TURNS or not neighbour),
         Stratum(kind=Kind.TRUTH, pair=Pair.COPIES, mode=Mode.TURNS, neighbour=False),
     ]
     if layouts:
         strata.append(Stratum(kind=Kind.AA, pair=Pair.LAYOUTS_BINARY, mode=Mode.TURNS, neighbour=False))
-    number = Counter(stratum.kind for stratum in strata)
-    return {stratum: SHARES[stratum.kind] / number[stratum.kind] for stratum in strata}
+    # What a user will meet most, turns without a neighbour, is what power is asked of.
+    usual = Stratum(kind=Kind.PLANTED, pair=Pair.COPIES, mode=Mode.TURNS, neighbour=False)
+    weights = {stratum: 5 if stratum == usual else 1 for stratum in strata}
+    total = Counter[Kind]()
+    for stratum, weight in weights.items():
+        total[stratum.kind] += weight
+    return {stratum: SHARES[stratum.kind] * weight / total[stratum.kind] for stratum, weight in weights.items()}
 
 
 def next_stratum(shares: Mapping[Stratum, float], spent: Mapping[Stratum, float], rng: random.Random) -> Stratum:

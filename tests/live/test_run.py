@@ -310,3 +310,13 @@ def test_what_a_benchmark_prints_does_not_fill_the_memory(worker: Callable[[str]
     for _ in range(20):
         printing.ask({"do": "slice", "calls": 5}, 30)
         assert os.fstat(printing._output).st_blocks * 512 < 12 << 20
+
+
+def test_equal_arms_get_equal_numbers_of_calls_however_much_their_calls_vary(bench: Bench) -> None:
+    """Pointer chasing in cold caches: single slices of two equal arms were ten times apart in most calibrations."""
+    suite = Path(__file__).parents[2] / "runner" / "suites" / "calibration"
+    for seed in range(6):
+        bench.run("ab", sys.executable, sys.executable, "--suite", suite, "-b", "pointers", "--budget", "1s",
+                  "--mode", "adjacent", "--seed", seed)
+        calls = bench.blocks()[0]["settings"]["calls"]
+        assert calls["base"] == calls["head"], seed

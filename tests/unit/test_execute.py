@@ -28,7 +28,7 @@ from runner.model import Arm, Build, Interpreter, Mode
 
 
 def trial(call: float, *, busy: float = 1.0, waits: float = 0.0, threads: int = 1, children: float = 0.0) -> Trial:
-    return Trial(call=call, busy=busy, waits=waits, threads=threads, children=children)
+    return Trial(call=call, calls=100, busy=busy, waits=waits, threads=threads, children=children)
 
 
 BENCHMARK = benchmark()

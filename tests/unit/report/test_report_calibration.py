@@ -27,3 +27,11 @@ def test_the_line_is_in_every_format_and_only_when_something_is_known() -> None:
     assert "on this machine" not in markdown.render(report)
     assert json_module.loads(json.render(known))["calibration"] == KNOWN
     assert "calibration" not in json_module.loads(json.render(report))
+
+
+def test_scope_binary_tells_how_far_layouts_of_one_source_are_apart_where_that_is_known() -> None:
+    binary = replace(report_samples.report(), scope="binary", calibration={**KNOWN, "layout_deviation": 0.007})
+    # 1.96 · √2 · 0.7 % = 1.94 %
+    assert words.scope(binary).endswith("two layouts of one source were seen to differ by up to 1.96 % (95 %).")
+    assert "were seen to differ" not in words.scope(replace(binary, calibration=KNOWN))
+    assert "were seen to differ" not in words.scope(replace(binary, scope="source"))
