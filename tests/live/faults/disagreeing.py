@@ -1,7 +1,7 @@
 import os
 import sys
 
-ARM = os.path.basename(sys.prefix)
+ARM = os.path.basename(sys.prefix).split("-")[0]  # what is measured is a copy in a folder such as head-0002
 
 
 def time_short():
