@@ -259,7 +259,10 @@ class Copies:
     def of_canary(self, base: Interpreter) -> Interpreter:
         """A copy of what runs as base, in the place of head."""
         if base.executable not in self._canaries:
-            self._canaries = {base.executable: builds.Copier(base).copy(self._new("copy"))}
+            if len(self._canaries) >= self.KEPT:
+                oldest = next(iter(self._canaries))
+                self._drop({Arm.HEAD: self._canaries.pop(oldest)})
+            self._canaries[base.executable] = builds.Copier(base).copy(self._new("copy"))
         return self._canaries[base.executable]
 
     def _new(self, name: str) -> Path:
@@ -267,9 +270,8 @@ class Copies:
         return self._folder / f"{name}-{self._made:04d}"
 
     def _drop(self, pair: Mapping[Arm, Interpreter]) -> None:
-        for arm, interpreter in pair.items():
+        for interpreter in pair.values():
             folder = next(path for path in interpreter.executable.parents if path.parent == self._folder)
-            assert folder.name.startswith(arm.value)
             shutil.rmtree(folder, ignore_errors=True)
 
 

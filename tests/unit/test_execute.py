@@ -217,6 +217,9 @@ def test_the_canary_is_a_copy_of_what_runs_as_base(build: Interpreter, tmp_path:
     assert canary.executable.read_bytes() == base.executable.read_bytes()
     assert copies.of_canary(base) == canary
     assert copies.of_canary(copies.of_round(1, Arm.BASE)[Arm.BASE]) != canary
+    for index in range(2, 20):
+        assert copies.of_canary(copies.of_round(index, Arm.BASE)[Arm.BASE]).executable.is_file()
+    assert len(list((tmp_path / "memory").glob("copy-*"))) == Copies.KEPT
 
 
 def test_copies_lie_in_memory_where_programs_may_be_run(tmp_path: Path) -> None:
