@@ -27,9 +27,9 @@ from pydantic import TypeAdapter, ValidationError
 from runner import compare, store
 from runner.errors import UsageError
 from runner.execute import VERSION
-from runner.model import Block, Metric, Mode, Notice, Verdict
+from runner.model import Metric, Mode, Notice, Verdict
 from runner.stats.audit import AaAudit, Kind, Pair, Sample, Stratum, audit_aa
-from runner.stats.blocks import log_ratios
+from runner.stats.blocks import log_ratios, scored
 from runner.stats.criteria import Criterion, criteria
 from runner.stats.decide import LOOKS
 from runner.stats.paired import Array
@@ -127,22 +127,13 @@ def read(folder: Path) -> list[Stored]:
     return found
 
 
-def _by_benchmark(run: store.Run) -> dict[str, list[Block]]:
-    """The blocks of each benchmark, without the canary's and the calibrations; failed ones included."""
-    blocks: dict[str, list[Block]] = defaultdict(list)
-    for block in run.blocks:
-        if not block.canary and (block.index >= 0 or block.failure is not None):
-            blocks[block.benchmark].append(block)
-    return blocks
-
-
 def samples(stored: Stored) -> list[Sample]:
     """One for each benchmark of a finished run that did not fail."""
     report = compare.report(stored.run, complete=True)
-    blocks = _by_benchmark(stored.run)
+    blocks = stored.run.by_benchmark()
     found = []
     for line in report.comparisons:
-        there = tuple(blocks[line.key])
+        there = tuple(scored(blocks.get(line.key, ())))
         if line.verdict is Verdict.FAILED or len(there) < LOOKS[0] or not line.low or not line.high:
             continue
         size = line.params.get("percent")
@@ -191,7 +182,7 @@ def read_summary(folder: Path) -> Summary | None:
         return None
 
 
-def known(folder: Path) -> Mapping[str, float | str] | None:
+def known(folder: Path) -> Mapping[str, int | float | str] | None:
     """What every report says of this machine, in numbers; None where nothing is known.
 
     ``date``; ``comparisons``, ``false_changes``, ``false_low``, ``false_high`` (shares; exact 95 % interval); where 2 %
@@ -202,7 +193,7 @@ def known(folder: Path) -> Mapping[str, float | str] | None:
     if summary is None or not summary.aa.strata:
         return None
     rule = summary.aa.strata[0].rule
-    numbers: dict[str, float | str] = {
+    numbers: dict[str, int | float | str] = {
         "date": time.strftime("%Y-%m-%d", time.gmtime(summary.last)), "comparisons": rule.of,
         "false_changes": rule.share, "false_low": rule.low, "false_high": rule.high,
     }

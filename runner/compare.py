@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -26,7 +25,7 @@ from runner.model import (
     Settings,
     Verdict,
 )
-from runner.stats.blocks import NANOSECONDS, defect, frozen, judge_blocks, log_ratios, scored, values
+from runner.stats.blocks import defect, frozen, judge_blocks, log_ratios, scored, slice_seconds, values
 from runner.stats.decide import Judgement, suite
 from runner.stats.paired import Array, Estimate, interval
 from runner.stats.variance import Noise, noise
@@ -131,7 +130,7 @@ class Report:
     """In suite order."""
     mean: Mean | None
     notices: Sequence[Notice]
-    calibration: Mapping[str, float | str] | None = None
+    calibration: Mapping[str, int | float | str] | None = None
     """What was known of verdicts on this machine when the run began; None: `lockstep calibrate` had not been run."""
 
     def count(self, verdict: Verdict) -> int:
@@ -183,15 +182,11 @@ class Case:
 
 def judged(run: Run) -> list[Case]:
     """Every benchmark of the manifest, in its order, judged alone, at the look at which its sampling stopped."""
-    by_key: dict[str, list[Block]] = defaultdict(list)
-    for block in run.blocks:
-        if not block.canary:
-            by_key[block.benchmark].append(block)
-    benchmarks = run.manifest.benchmarks
+    blocks, benchmarks = run.by_benchmark(), run.manifest.benchmarks
     # All of the suite, as the schedule counts them: who is failed or exact was not known when sampling stopped.
     tests = max(1, len(benchmarks))
     margin = math.log1p(run.manifest.margin)
-    return [_case(benchmark, by_key[benchmark.key], margin, tests) for benchmark in benchmarks]
+    return [_case(benchmark, blocks[benchmark.key], margin, tests) for benchmark in benchmarks]
 
 
 def _case(benchmark: Benchmark, blocks: Sequence[Block], margin: float, tests: int) -> Case:
@@ -369,11 +364,5 @@ def wall_seconds(blocks: Sequence[Block]) -> float:
 
 def measured_seconds(cases: Sequence[Case]) -> float:
     """Seconds of timed slices in scored blocks; memory and tracked values have none."""
-    total = 0.0
-    for case in cases:
-        if case.benchmark.metric is Metric.TIME:
-            for block in scored(case.blocks):
-                # In `shared` a value is one call of a lot of calls that were timed together.
-                lot = {arm: block.settings.calls[arm] if block.settings.mode is Mode.SHARED else 1 for arm in Arm}
-                total += (sum(block.base) * lot[Arm.BASE] + sum(block.head) * lot[Arm.HEAD]) * NANOSECONDS
-    return total
+    timed = (case for case in cases if case.benchmark.metric is Metric.TIME)
+    return sum(slice_seconds(block) for case in timed for block in scored(case.blocks))

@@ -124,7 +124,9 @@ class Executor:
         extensions: tuple[str, ...] = ()
         try:
             commands = self._commands(spec)
-        except UsageError as error:  # of a copy that does not run: the canary's affair alone
+        except UsageError as error:  # a copy does not run
+            if not spec.canary:
+                raise
             return self._without_canary(spec, settings, started, str(error))
         before = machine.read(self._context.worker_cpu)
         workers: dict[Arm, Worker] = {}
@@ -251,7 +253,7 @@ class Copies:
         if self._round != max(0, index):
             self._round = max(0, index)
             if len(self._pairs) >= self.KEPT:
-                self._drop(self._pairs.pop(self._made % (self.KEPT - 1)))
+                self._drop(*self._pairs.pop(self._made % (self.KEPT - 1)).values())
             pair = {arm: self._copiers[arm].copy(self._new(arm.value)) for arm in (first, first.other)}
             self._pairs.append({arm: pair[arm] for arm in Arm})
         return dict(self._pairs[-1])
@@ -261,7 +263,7 @@ class Copies:
         if base.executable not in self._canaries:
             if len(self._canaries) >= self.KEPT:
                 oldest = next(iter(self._canaries))
-                self._drop({Arm.HEAD: self._canaries.pop(oldest)})
+                self._drop(self._canaries.pop(oldest))
             self._canaries[base.executable] = builds.Copier(base).copy(self._new("copy"))
         return self._canaries[base.executable]
 
@@ -269,8 +271,8 @@ class Copies:
         self._made += 1
         return self._folder / f"{name}-{self._made:04d}"
 
-    def _drop(self, pair: Mapping[Arm, Interpreter]) -> None:
-        for interpreter in pair.values():
+    def _drop(self, *copies: Interpreter) -> None:
+        for interpreter in copies:
             folder = next(path for path in interpreter.executable.parents if path.parent == self._folder)
             shutil.rmtree(folder, ignore_errors=True)
 

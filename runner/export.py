@@ -13,7 +13,8 @@ import pandas as pd
 import pyperf
 
 from runner.errors import MachineError, UsageError
-from runner.model import Arm, Benchmark, Block, Metric, Mode
+from runner.model import Arm, Benchmark, Block, Metric
+from runner.stats.blocks import calls_of, scored
 from runner.store import Run
 
 UNITS = {"s": "second", "bytes": "byte"}
@@ -77,12 +78,10 @@ def per_call(benchmark: Benchmark, block: Block, arm: Arm) -> list[float]:
     values = block.base if arm is Arm.BASE else block.head
     if benchmark.metric is not Metric.TIME:
         return [float(value) for value in values]
-    calls = 1 if block.settings.mode is Mode.SHARED else block.settings.calls[arm]
-    return [value / 1e9 / calls for value in values]
+    return [value / 1e9 / calls_of(block, arm) for value in values]
 
 
 def _scored(run: Run) -> Iterator[tuple[Benchmark, Block]]:
     benchmarks = {benchmark.key: benchmark for benchmark in run.manifest.benchmarks}
-    for block in (one for one in run.blocks if not one.canary):
-        if block.index >= 0 and block.failure is None:
-            yield benchmarks[block.benchmark], block
+    for block in scored([block for block in run.blocks if not block.canary]):
+        yield benchmarks[block.benchmark], block

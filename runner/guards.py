@@ -10,7 +10,7 @@ import numpy as np
 
 from runner.model import Arm, Block, Metric, Mode, Notice, Verdict
 from runner.stats import guards
-from runner.stats.blocks import frozen, judge_blocks, log_ratios
+from runner.stats.blocks import calls_of, frozen, judge_blocks, log_ratios
 from runner.stats.guards import ALARM, Finding
 from runner.stats.paired import Array
 
@@ -133,6 +133,4 @@ def _cycle_order(block: Block) -> float | None:
 
 def _calls(block: Block) -> float:
     """What the log of two values' ratio is larger by than that of their values per call."""
-    if block.settings.mode is Mode.SHARED:
-        return 0.0
-    return math.log(block.settings.calls[Arm.HEAD] / block.settings.calls[Arm.BASE])
+    return math.log(calls_of(block, Arm.HEAD) / calls_of(block, Arm.BASE))

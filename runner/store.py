@@ -81,7 +81,7 @@ class Manifest:
     """Byte copies of both interpreters were run, new ones in every round; scope ``binary`` only."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """What a run that is part of a larger measurement is there for; empty for one that a user asked for."""
-    calibration: Mapping[str, float | str] | None = None
+    calibration: Mapping[str, int | float | str] | None = None
     """What `lockstep calibrate` had found on this machine when the run began."""
 
 
@@ -95,6 +95,14 @@ class Run:
     """Measured order, calibrations (index -1) and failed blocks included."""
     torn: bool
     """The last line was torn off in mid-write and is not among the blocks."""
+
+    def by_benchmark(self) -> dict[str, list[Block]]:
+        """All blocks of each of the run's benchmarks, by key, in measured order; the canary's are nobody's."""
+        found: dict[str, list[Block]] = {benchmark.key: [] for benchmark in self.manifest.benchmarks}
+        for block in self.blocks:
+            if not block.canary:
+                found.setdefault(block.benchmark, []).append(block)
+        return found
 
 
 _manifest = TypeAdapter(Manifest)

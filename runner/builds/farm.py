@@ -24,21 +24,24 @@ _PLACE = "pybuilddir.txt"
 """Beside the executable, it tells CPython that it has not been installed, and where its extension modules are."""
 
 
-def plant(tree: Path, folder: Path, executable: str) -> Path:
-    """Make `folder` look to an interpreter as its build tree does; returns where its extension modules are linked.
+def extensions(tree: Path) -> Path:
+    """Where a build tree has its extension modules."""
+    return tree / (tree / _PLACE).read_text(encoding="utf-8").strip()
+
+
+def plant(tree: Path, folder: Path, executable: str) -> None:
+    """Make `folder` look to an interpreter as its build tree does.
 
     All is links but the executable, which is missing. The extension modules are links one by one, so that
     some can be replaced. `tree` may be a folder that was made by this function.
     """
     folder.mkdir(parents=True)
-    place = (tree / _PLACE).read_text(encoding="utf-8").strip()
-    (folder / _PLACE).write_text(place, encoding="utf-8")
-    top = Path(place).parts[0]
+    shutil.copyfile(tree / _PLACE, folder / _PLACE)
+    there, here = extensions(tree), extensions(folder)
+    top = there.relative_to(tree).parts[0]
     _link((path for path in tree.iterdir() if path.name not in (executable, top, _PLACE)), folder)
-    extensions = folder / place
-    extensions.mkdir(parents=True)
-    _link((tree / place).iterdir(), extensions)
-    return extensions
+    here.mkdir(parents=True)
+    _link(there.iterdir(), here)
 
 
 def _link(paths: Iterable[Path], folder: Path) -> None:

@@ -125,7 +125,7 @@ class Linker:
         if not (folder / "symbols.json").is_file():
             self._make(folder, seed)
         os.utime(folder)
-        place = folder / (folder / "pybuilddir.txt").read_text(encoding="utf-8").strip()
+        place = farm.extensions(folder)
         for name in extensions:
             if (place / name).is_symlink() and self._of_extension(name) is not None:
                 self._link_extension(place / name, seed)
@@ -243,9 +243,9 @@ class Layouts:
 
     def __init__(self, base: Interpreter, head: Interpreter) -> None:
         """Raises BuildError, which says why, where one of them cannot be linked anew."""
-        self._linkers = {Arm.BASE: Linker(base), Arm.HEAD: Linker(head)}
-        if base.build is not None and head.build is not None and base.build.key == head.build.key:
-            self._linkers[Arm.HEAD] = self._linkers[Arm.BASE]
+        linker = Linker(base)
+        one = base.build is not None and head.build is not None and base.build.key == head.build.key
+        self._linkers = {Arm.BASE: linker, Arm.HEAD: linker if one else Linker(head)}
         trim()
 
     def arms(self, seed: int, extensions: Sequence[str] = ()) -> dict[Arm, Interpreter]:

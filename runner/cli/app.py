@@ -14,7 +14,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from runner import config
-from runner.errors import LockstepError
+from runner.errors import LockstepError, UsageError
 from runner.model import Verdict
 
 # scipy, pandas and matplotlib take seconds to import, so each command imports what it uses: `--help`,
@@ -100,6 +100,11 @@ def size_of(value: str) -> int:
     return size
 
 
+Suite = Annotated[str | None, typer.Option(help="`bytesio` (the default), or a folder of asv benchmarks.")]
+Pattern = Annotated[
+    str | None, typer.Option("-b", "--bench", metavar="REGEX", help="Only benchmarks whose name matches.")
+]
+Run = Annotated[str, typer.Argument(help="A run's id or the beginning of it, its folder, or `last`.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for run folders (default: the project's data/runs).")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the report as JSON to this file too.")]
 Markdown = Annotated[Path | None, typer.Option("--markdown", help="Write a Markdown report, for a pull request.")]
@@ -107,6 +112,12 @@ Html = Annotated[Path | None, typer.Option("--html", help="Write the report as o
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="List the benchmarks that are the same, too.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 when something is undecided or failed.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Refuse when another run measures on this machine.")]
+
+
+def check_scope(scope: str) -> None:
+    """Raises UsageError for a word that is no scope."""
+    if scope not in ("auto", "binary", "source"):
+        raise UsageError(f"--scope {scope}: it is auto, binary or source.")
 
 
 def close(finished: Finished, *, verbose: bool, strict: bool, files: tuple[Path | None, ...]) -> int:
@@ -127,6 +138,13 @@ def close(finished: Finished, *, verbose: bool, strict: bool, files: tuple[Path 
         out.print(f"interrupted; go on with: lockstep resume {run}", soft_wrap=True, highlight=False)
         return 130
     return exit_code(finished.report, strict)
+
+
+def present(report: Report, *, verbose: bool, strict: bool, files: tuple[Path | None, ...]) -> int:
+    """Print a report, write the files that were asked for, and return the exit code."""
+    print_report(report, verbose)
+    write_files(report, files)
+    return exit_code(report, strict)
 
 
 def print_report(report: Report, verbose: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from runner import config
-from runner.cli.app import Html, Json, Markdown, Out, Strict, Verbose, app, exit_code, print_report, write_files
+from runner.cli.app import Html, Json, Markdown, Out, Strict, Verbose, app, present
 
 
 @app.command()
@@ -32,6 +32,4 @@ def combine(
 
     root = config.runs_folder(out)
     report = jobs.combined([store.find(root, run) for run in runs])
-    print_report(report, verbose)
-    write_files(report, (json, markdown, html))
-    return exit_code(report, strict)
+    return present(report, verbose=verbose, strict=strict, files=(json, markdown, html))

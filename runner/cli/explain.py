@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from runner.cli.app import INTERPRETER, NoWait, Out, app, print_whole
+from runner.cli.app import INTERPRETER, NoWait, Out, Pattern, Suite, app, check_scope, print_whole
 from runner.errors import UsageError
 
 
@@ -23,10 +23,8 @@ def explain(
     head: Annotated[str | None, typer.Argument(
         metavar="[HEAD]", help="What is compared; the two are measured anew.", show_default=False,
     )] = None,
-    suite: Annotated[str | None, typer.Option(help="`bytesio` (the default), or a folder of asv benchmarks.")] = None,
-    pattern: Annotated[
-        str | None, typer.Option("-b", "--bench", metavar="REGEX", help="Only benchmarks whose name matches.")
-    ] = None,
+    suite: Suite = None,
+    pattern: Pattern = None,
     scope: Annotated[str, typer.Option(metavar="auto|binary|source", help="With HEAD: as in `ab`.")] = "auto",
     seed: Annotated[int | None, typer.Option(help="With HEAD: repeat a schedule exactly.", min=0)] = None,
     out: Out = None,
@@ -46,8 +44,7 @@ def explain(
     from runner.progress import Terminal
     from runner.report import explain as report
 
-    if scope not in ("auto", "binary", "source"):
-        raise UsageError(f"--scope {scope}: it is auto, binary or source.")
+    check_scope(scope)
     if head is None and (suite is not None or seed is not None or scope != "auto"):
         raise UsageError("--suite, --scope and --seed are for a new run, of BASE and HEAD; a finished run has its own.")
     request = jobs.ExplainRequest(

@@ -14,10 +14,14 @@ from runner.cli.app import (
     Markdown,
     NoWait,
     Out,
+    Pattern,
+    Run,
     Strict,
+    Suite,
     Verbose,
     app,
     budget_of,
+    check_scope,
     close,
     margin_of,
     size_of,
@@ -29,10 +33,8 @@ from runner.errors import UsageError
 def ab(
     base: Annotated[str, typer.Argument(help="What to compare with. " + INTERPRETER, show_default=False)],
     head: Annotated[str, typer.Argument(help="What is compared; named in the same ways.", show_default=False)],
-    suite: Annotated[str | None, typer.Option(help="`bytesio` (the default), or a folder of asv benchmarks.")] = None,
-    pattern: Annotated[
-        str | None, typer.Option("-b", "--bench", metavar="REGEX", help="Only benchmarks whose name matches.")
-    ] = None,
+    suite: Suite = None,
+    pattern: Pattern = None,
     margin: Annotated[
         Any, typer.Option(parser=margin_of, metavar="PERCENT", help="The smallest change that matters to you.")
     ] = "1%",
@@ -63,8 +65,7 @@ def ab(
     from runner import jobs
     from runner.progress import Terminal
 
-    if scope not in ("auto", "binary", "source"):
-        raise UsageError(f"--scope {scope}: it is auto, binary or source.")
+    check_scope(scope)
     if mode not in (None, "turns", "shared", "adjacent"):
         raise UsageError(f"--mode {mode}: it is turns, shared or adjacent.")
     request = jobs.AbRequest(
@@ -78,7 +79,7 @@ def ab(
 
 @app.command()
 def resume(
-    run: Annotated[str, typer.Argument(help="A run's id or the beginning of it, its folder, or `last`.")] = "last",
+    run: Run = "last",
     out: Out = None,
     json: Json = None,
     markdown: Markdown = None,

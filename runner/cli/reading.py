@@ -9,12 +9,12 @@ import typer
 from rich.console import Console
 
 from runner import config
-from runner.cli.app import Html, Json, Markdown, Out, Strict, Verbose, app, exit_code, print_report, write_files
+from runner.cli.app import Html, Json, Markdown, Out, Run, Strict, Verbose, app, present
 
 
 @app.command()
 def show(
-    run: Annotated[str, typer.Argument(help="A run's id or the beginning of it, its folder, or `last`.")] = "last",
+    run: Run = "last",
     out: Out = None,
     json: Json = None,
     markdown: Markdown = None,
@@ -27,14 +27,12 @@ def show(
 
     folder = store.find(config.runs_folder(out), run)
     report = jobs.report_of(folder)
-    print_report(report, verbose)
-    write_files(report, (json, markdown, html))
-    return exit_code(report, strict)
+    return present(report, verbose=verbose, strict=strict, files=(json, markdown, html))
 
 
 @app.command(name="export")
 def export_(
-    run: Annotated[str, typer.Argument(help="A run's id or the beginning of it, its folder, or `last`.")],
+    run: Run,
     format: Annotated[str, typer.Option(metavar="pyperf|csv|parquet", help="The format to write.")],
     to: Annotated[Path, typer.Option("--to", help="Folder for the files.", file_okay=False)] = Path(),
     out: Out = None,

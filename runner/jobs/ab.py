@@ -7,7 +7,7 @@ import secrets
 import shlex
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
@@ -101,8 +101,8 @@ def compare_arms(
         asked = "" if difference.asked else "warning, not asked for: "
         view.say(f"{asked}they differ in {words.difference(difference, limit=60)}")
     seed = secrets.randbelow(2**31) if request.seed is None else request.seed
-    scope, of_scope = _scope(request, base, head, seed, view)
-    uncopied = _uncopied(base, head) if scope == "binary" else None
+    layouts, of_scope = _layouts(request, base, head, seed, view)
+    uncopied = _uncopied(base, head) if layouts is None else None
     of_scope += [] if uncopied is None else [Notice(kind="uncopied", numbers={"reason": uncopied})]
     facts = machine.describe()
     here = config.calibration_folder(None, str(facts["fingerprint"]))
@@ -111,40 +111,44 @@ def compare_arms(
         id=store.new_id(now), created=now, command=_command(request, seed), base=base, head=head,
         differences=differences, suite=str(suite), benchmarks=selection.benchmarks,
         missing=tuple(store.Missing(benchmark=b, present=arm) for b, arm in selection.missing),
-        scope=scope, margin=request.margin, budget=request.budget, seed=seed,
+        scope="binary" if layouts is None else "source", margin=request.margin, budget=request.budget, seed=seed,
         memory_limit=request.memory_limit or psutil.virtual_memory().total // 3,
         settings={} if request.mode is None else {"mode": request.mode},
         worker_cpu=pinning.worker, machine=facts, versions=_versions(), calibration=calibration.known(here),
-        copies=scope == "binary" and uncopied is None, labels=labels or {},
+        copies=layouts is None and uncopied is None, labels=labels or {},
         repeats=request.repeats, blocks=request.blocks,
         notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head), *calibration.notices(here),
                  *(Notice(kind="suite-problem", numbers={"text": problem}) for problem in problems)),
     )
     folder = store.create(config.runs_folder(request.out), manifest)
-    return _measure(folder, pinning, view)
+    return _measure(folder, pinning, layouts, view)
 
 
-def _scope(
+def _layouts(
     request: AbRequest, base: Interpreter, head: Interpreter, seed: int, view: View
-) -> tuple[str, list[Notice]]:
-    """``binary`` or ``source``, and what a report must say about that. UsageError: what was asked is not possible."""
+) -> tuple[builds.Layouts | None, list[Notice]]:
+    """What links both arms anew (None: scope ``binary``), and what a report must say about the scope.
+
+    Raises UsageError where what was asked is not possible.
+    """
     if request.scope == "binary":
-        return "binary", []
+        return None, []
     plan = Plan((), seed=seed, margin=request.margin, budget=None, repeats=1)
     first, second = plan.layout(0), plan.layout(1)
     assert first is not None and second is not None
     view.phase("linking both arms anew")
     try:
-        builds.Layouts(base, head).check(first, second)
+        layouts = builds.Layouts(base, head)
+        layouts.check(first, second)
     except BuildError as error:
         if request.scope == "source":
             raise UsageError(f"scope source is not possible: {error}. Use --scope binary, and take its verdicts as "
                              "verdicts about these two files.") from error
         # Nobody expects it of ready-made interpreters; of builds, the reason is worth a line.
         ours = base.build is not None and head.build is not None
-        return "binary", [Notice(kind="scope-binary", numbers={"reason": str(error)})] if ours else []
+        return None, [Notice(kind="scope-binary", numbers={"reason": str(error)})] if ours else []
     trained = any(arm.build and "--enable-optimizations" in arm.build.flags for arm in (base, head))
-    return "source", [Notice(kind="one-profile")] if trained else []
+    return layouts, [Notice(kind="one-profile")] if trained else []
 
 
 def _uncopied(base: Interpreter, head: Interpreter) -> str | None:
@@ -177,7 +181,8 @@ def go_on(folder: Path, view: View) -> Finished:
             raise UsageError(f"{arm.executable} has changed since {folder.name} began; what was measured belongs "
                              "to the old one. Start a new run with `lockstep ab`.")
     pinning = machine.choose(machine.topology(), machine.activity())
-    return _measure(folder, pinning, view)
+    layouts = builds.Layouts(manifest.base, manifest.head) if manifest.scope == "source" else None
+    return _measure(folder, pinning, layouts, view)
 
 
 def report_of(folder: Path) -> compare.Report:
@@ -198,13 +203,12 @@ def save(finished: Finished) -> Path:
     return page
 
 
-def _measure(folder: Path, pinning: machine.Pinning, view: View) -> Finished:
+def _measure(folder: Path, pinning: machine.Pinning, layouts: builds.Layouts | None, view: View) -> Finished:
     run = store.read(folder)
     plan = _plan(run)
     interrupted = False
-    layouts = builds.Layouts(run.manifest.base, run.manifest.head) if run.manifest.scope == "source" else None
     with store.appending(folder) as append, machine.quiet(pinning), scratch() as place, memory() as copies:
-        context = replace(_context(run.manifest, pinning, place, layouts), memory=copies)
+        context = _context(run.manifest, pinning, place, copies, layouts)
         linked = {block.layout for block in run.blocks}
 
         def keep(block: Block) -> None:
@@ -248,13 +252,13 @@ def _plan(run: store.Run) -> Plan:
 
 
 def _context(
-    manifest: store.Manifest, pinning: machine.Pinning, place: Path, layouts: builds.Layouts | None
+    manifest: store.Manifest, pinning: machine.Pinning, place: Path, copies: Path, layouts: builds.Layouts | None
 ) -> Context:
     return Context(
         base=manifest.base, head=manifest.head, suite=Path(manifest.suite),
         environment=config.environment(ENVIRONMENT), worker_cpu=pinning.worker, parent_cpus=pinning.parent,
         memory_limit=manifest.memory_limit, forced=manifest.settings, scratch=place, layouts=layouts,
-        copies=manifest.copies,
+        copies=manifest.copies, memory=copies,
     )
 
 

@@ -198,10 +198,9 @@ def _sources(run: store.Run) -> set[str]:
 def _spreads_of(run: store.Run, chosen: Mapping[str, Benchmark]) -> dict[str, Spread]:
     if run.manifest.scope != "source" or run.manifest.repeats < 2:
         return {}
-    found = {}
+    found, blocks = {}, run.by_benchmark()
     for key in chosen:
-        blocks = [block for block in run.blocks if block.benchmark == key and not block.canary]
-        components = noise(blocks)
+        components = noise(blocks[key])
         if components is not None and components.spread is not None:
             found[key] = Spread(spread=components.spread, run=run.manifest.id)
     return found

@@ -142,13 +142,22 @@ class AaAudit:
     floor: tuple[LayoutFloor, ...]
 
 
+def exact_interval(count: int, of: int) -> tuple[float, float]:
+    """95 % interval of the share that `count` of `of` are a sample of; (0, 1) of none.
+
+    Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404.
+    """
+    if of == 0:
+        return 0.0, 1.0
+    ends = binomtest(count, of).proportion_ci(0.95, method="exact")
+    return float(ends.low), float(ends.high)
+
+
 def rate(hits: Iterable[bool]) -> Rate:
     """Count the hits."""
     found = list(hits)
-    if not found:
-        return Rate(count=0, of=0, low=0.0, high=1.0)
-    ends = binomtest(sum(found), len(found)).proportion_ci(0.95, method="exact")
-    return Rate(count=sum(found), of=len(found), low=float(ends.low), high=float(ends.high))
+    low, high = exact_interval(sum(found), len(found))
+    return Rate(count=sum(found), of=len(found), low=low, high=high)
 
 
 def audit_aa(

@@ -44,6 +44,18 @@ def defect(metric: Metric, blocks: Sequence[Block]) -> str | None:
     return None
 
 
+def calls_of(block: Block, arm: Arm) -> int:
+    """Calls that one of the block's times stands for: those of a slice; 1 in `shared`, where they are per call."""
+    return 1 if block.settings.mode is Mode.SHARED else block.settings.calls[arm]
+
+
+def slice_seconds(block: Block) -> float:
+    """Seconds of the timed block's slices, both arms together."""
+    # In `shared` a value is one call of a lot of calls that were timed together.
+    lot = {arm: block.settings.calls[arm] if block.settings.mode is Mode.SHARED else 1 for arm in Arm}
+    return (sum(block.base) * lot[Arm.BASE] + sum(block.head) * lot[Arm.HEAD]) * NANOSECONDS
+
+
 def log_ratios(metric: Metric, blocks: Sequence[Block]) -> Array:
     """One natural log of head ÷ base per scored block, in measured order; read-only.
 
@@ -84,8 +96,7 @@ def _value(metric: Metric, block: Block, arm: Arm) -> float:
     value = float(fmean(numbers) if shared else median(numbers))
     if metric is not Metric.TIME:
         return value
-    # In `shared` a number is one call already.
-    return value * NANOSECONDS / (1 if shared else block.settings.calls[arm])
+    return value * NANOSECONDS / calls_of(block, arm)
 
 
 def judge_blocks(metric: Metric, blocks: Sequence[Block], margin: float, tests: int = 1) -> Judgement:

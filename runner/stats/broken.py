@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import ttest_1samp, ttest_ind
 
 from runner.model import Arm, Block, Metric, Mode
-from runner.stats.blocks import log_ratios, values
+from runner.stats.blocks import calls_of, log_ratios, values
 from runner.stats.decide import LOOKS
 from runner.stats.paired import Array, interval, trimmed
 
@@ -59,8 +59,7 @@ BROKEN: Mapping[str, Callable[[Sequence[Block]], bool]] = {
 def _slices(block: Block, arm: Arm) -> Array:
     """Logs of the block's slices in one arm, per call."""
     numbers = block.base if arm is Arm.BASE else block.head
-    calls = 1 if block.settings.mode is Mode.SHARED else block.settings.calls[arm]
-    return np.log(np.array(numbers, dtype=np.float64)) - math.log(calls)
+    return np.log(np.array(numbers, dtype=np.float64)) - math.log(calls_of(block, arm))
 
 
 def _significant(result: object) -> bool:

@@ -28,8 +28,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import chdtri, fdtri
 
-from runner.model import Arm, Block, Mode
-from runner.stats.blocks import NANOSECONDS, scored
+from runner.model import Block, Mode
+from runner.stats.blocks import scored, slice_seconds
 from runner.stats.paired import Array
 
 ERROR = 0.05
@@ -400,7 +400,7 @@ def _ways(squares: _Squares, blocks: Sequence[Block], link: float) -> tuple[Way,
         return ()
     n, c, a = squares.blocks, squares.cycles, squares.groups
     block = float(np.mean([one.seconds for one in blocks]))
-    cycle = float(np.mean([_measured(one) for one in blocks])) / c
+    cycle = float(np.mean([slice_seconds(one) for one in blocks])) / c
     new_link = link if squares.layouts is Layouts.MERGED else 0.0
     spent = n * (block + new_link) + (a * link if squares.layouts is Layouts.APART else 0.0)
     process, rest = squares.variance(Source.PROCESS), squares.variance(Source.REST)
@@ -418,9 +418,3 @@ def _ways(squares: _Squares, blocks: Sequence[Block], link: float) -> tuple[Way,
         # All of the variance falls with the number of layouts when each brings its own blocks.
         found.append(way(Means.LAYOUTS, price, variance / a))
     return tuple(sorted(found, key=lambda way: -way.yields))
-
-
-def _measured(block: Block) -> float:
-    """Seconds of the block's slices, both arms."""
-    lot = {arm: block.settings.calls[arm] if block.settings.mode is Mode.SHARED else 1 for arm in Arm}
-    return (sum(block.base) * lot[Arm.BASE] + sum(block.head) * lot[Arm.HEAD]) * NANOSECONDS

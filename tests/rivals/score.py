@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from rivals.arms import SHARES
 from rivals.records import Answer, Measurement, Said
+from runner.stats.audit import exact_interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +22,8 @@ class Share:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The exact 95 % interval (Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404); (0, 1) of none."""
-        if self.of == 0:
-            return 0.0, 1.0
-        interval = stats.binomtest(self.count, self.of).proportion_ci(method="exact")
-        return float(interval.low), float(interval.high)
+        """The exact 95 % interval; (0, 1) of none."""
+        return exact_interval(self.count, self.of)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,6 +126,7 @@ def test_what_every_report_says(tmp_path: Path) -> None:
     assert known["false_high"] == pytest.approx(1 - 0.025 ** (1 / 6))
     assert known["found_2"] == 1.0 and known["seconds_2"] == pytest.approx(4.5) and "found_1" not in known
     assert words.calibration(known) == "on this machine: false changes 0.0 % [0.0, 45.9], a 2 % change is found in 4 s"
+    assert store.read(store.create(tmp_path, samples.manifest(calibration=known))).manifest.calibration == known
     more = {**known, "false_changes": 0.008, "false_low": 0.002, "false_high": 0.02, "found_1": 0.62, "seconds_1": 11.3}
     assert words.calibration(more) == (
         "on this machine: false changes 0.8 % [0.2, 2.0], a 2 % change is found in 4 s, 1 % in 11 s in 62 % of cases"
