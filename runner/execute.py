@@ -39,7 +39,7 @@ UNEQUAL = 4.0
 """Arms that differ in speed by more than this get each its own number of calls a slice."""
 TOGETHER = 7
 """Slices of each arm by which that is decided."""
-VERSION = 1
+VERSION = 2
 """Raised when the way of measuring changes: what was found out about an older way need not be true of this one."""
 MEMORY = 1 << 30
 """Bytes that must be free in memory for copies of interpreters to be kept there."""

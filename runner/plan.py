@@ -14,7 +14,7 @@ import numpy as np
 
 from runner.model import Arm, Benchmark, Block, BlockSpec, Metric
 from runner.stats.blocks import judge_blocks
-from runner.stats.decide import LOOKS, Judgement
+from runner.stats.decide import LAYOUTS, LOOKS, Judgement
 
 CALIBRATION = -1
 UNKNOWN_COST = 0.2
@@ -220,7 +220,7 @@ class Plan:
         index = max(0, index)
         # A known number of blocks goes through its layouts in turn, so that drift is not taken for their effect.
         number = index // self._repeats if self._blocks is None else index % max(1, self._blocks // self._repeats)
-        return int(np.random.default_rng([self._seed, 3, number]).integers(2**32))
+        return int(np.random.default_rng([self._seed, 3, number % LAYOUTS]).integers(2**32))
 
     def _spec(self, progress: Progress, canary: Canary | None = None) -> BlockSpec:
         benchmark = progress.benchmark

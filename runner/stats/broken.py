@@ -15,8 +15,8 @@ from scipy.stats import ttest_1samp, ttest_ind
 
 from runner.model import Arm, Block, Metric, Mode
 from runner.stats.blocks import calls_of, log_ratios, values
-from runner.stats.decide import LOOKS
-from runner.stats.paired import Array, interval, trimmed
+from runner.stats.decide import LOOKS, at_look
+from runner.stats.paired import Array, interval
 
 ERROR = 0.05
 """What each of them promises."""
@@ -47,7 +47,7 @@ def in_sequence(blocks: Sequence[Block]) -> bool:
 def peeking(blocks: Sequence[Block]) -> bool:
     """A 95 % interval at every look, and the first one that excludes 0 ends the search."""
     d = log_ratios(Metric.TIME, blocks)
-    intervals = (interval(trimmed(d[:look]), ERROR) for look in LOOKS if look <= d.size)
+    intervals = (interval(at_look(d, look), ERROR) for look in LOOKS if look <= d.size)
     return any(low > 0 or high < 0 for low, high in intervals)
 
 

@@ -33,14 +33,18 @@ from runner.stats.paired import (
     unit_se,
 )
 
-LOOKS = (8, 14, 24, 40)
+LOOKS = (8, 14, 24, 40, 80)
 """Numbers of blocks at which a benchmark is judged."""
-ALPHAS = (0.005, 0.010, 0.015, 0.020)
+ALPHAS = (0.005, 0.005, 0.0075, 0.0125, 0.020)
 """Error that each look may make."""
 TOTAL = 0.05
 """Error of all looks together: the sum of ALPHAS."""
-WEIGHTS = (0.1, 0.2, 0.3, 0.4)
+WEIGHTS = (0.1, 0.1, 0.15, 0.25, 0.4)
 """ALPHAS as shares of TOTAL."""
+LAYOUTS = 40
+"""Layouts of a run at most: blocks i and i + LAYOUTS share one, and are one value where both are judged."""
+ANY = 40
+"""Blocks from which on any difference settles a benchmark: more would only tell how large it is."""
 EXACT_BLOCKS = 3
 """Blocks in which a count must repeat itself to be compared as a number."""
 FARTHEST = 4000
@@ -112,11 +116,12 @@ def read(low: float, high: float, margin: float) -> Reading:
 def judge(d: Array, margin: float, tests: int = 1) -> Judgement:
     """Judge one benchmark by its log ratios, in measured order, at the planned looks.
 
-    The looks are taken in order up to the first that settles the benchmark (SAME, a clear difference, or
-    the last look), and later values are ignored: who samples on after that cannot change the verdict.
+    The looks are taken in order up to the first that settles the benchmark (SAME, a clear difference, from `ANY`
+    blocks on any difference, or the last look), and later values are ignored: who samples on after that cannot
+    change the verdict.
     `margin` is the smallest change that matters, as a log: log1p(0.01) for 1 %. `tests` is the number of
     benchmarks that are judged together. It bears on stopping alone: a difference settles a benchmark only
-    if it would be clear as the only one in its suite, at error a_k / tests, so that `suite` never takes
+    if it would do so as the only one in its suite, at error a_k / tests, so that `suite` never takes
     back a difference for which sampling has stopped early.
 
     p is min(1, min over looks of p_k / w_k), which is valid under any stopping rule (union bound).
@@ -134,13 +139,14 @@ def judge(d: Array, margin: float, tests: int = 1) -> Judgement:
         return _early(d, margin)
     p = p_same = 1.0
     for look, alpha, weight in zip(LOOKS, ALPHAS, WEIGHTS, strict=True):
-        estimate = trimmed(d[:look])
+        estimate = at_look(d, look)
         low, high = interval(estimate, alpha)
         reading = read(low, high, margin)
         p = min(p, p_value(estimate) / weight)
         p_same = min(p_same, p_outside(estimate, margin) / weight)
-        clear = read(*interval(estimate, alpha / tests), margin).clear
-        settled = clear or reading.verdict is Verdict.SAME or look == LOOKS[-1]
+        strict = read(*interval(estimate, alpha / tests), margin)
+        differs = strict.clear or (look >= ANY and strict.verdict in (Verdict.FASTER, Verdict.SLOWER))
+        settled = differs or reading.verdict is Verdict.SAME or look == LOOKS[-1]
         if settled or d.size < LOOKS[LOOKS.index(look) + 1]:
             break
     undecided = reading.verdict is Verdict.UNDECIDED
@@ -148,6 +154,17 @@ def judge(d: Array, margin: float, tests: int = 1) -> Judgement:
         verdict=reading.verdict, clear=reading.clear, tiny=reading.tiny, estimate=estimate, low=low, high=high,
         look=look, p=p, p_same=p_same, needed=_needed(estimate, margin) if undecided else None, settled=settled,
     )
+
+
+def at_look(d: Array, look: int) -> Estimate:
+    """What a look judges: the first `look` of the log ratios.
+
+    Past `LAYOUTS`, the two blocks of a layout are one value, their mean: what the layout does is in both, so that they
+    are not two independent ones. (Where layouts are not varied, it costs some degrees of freedom.)
+    """
+    if look <= LAYOUTS:
+        return trimmed(d[:look])
+    return replace(trimmed(d[:look].reshape(-1, LAYOUTS).mean(axis=0)), n=look)
 
 
 def _early(d: Array, margin: float) -> Judgement:
@@ -309,5 +326,5 @@ def _widths(share: float) -> tuple[NDArray[np.int64], Array]:
     sizes = np.array([*LOOKS, *range(LOOKS[-1] + 1, FARTHEST + 1)])
     alphas = np.full(sizes.size, ALPHAS[-1])
     alphas[: len(ALPHAS)] = ALPHAS
-    df = np.array([float(degrees(n)) for n in sizes.tolist()])
+    df = np.array([float(degrees(min(n, LAYOUTS))) for n in sizes.tolist()])
     return sizes, quantile(df, share * alphas) * [unit_se(n) for n in sizes.tolist()]

@@ -15,7 +15,7 @@ from samples import TURNS, answer, benchmark, block
 
 from runner.model import Arm, Benchmark, Block, BlockSpec, Metric
 from runner.plan import CALIBRATION, CANARY_EVERY, Plan
-from runner.stats.decide import LOOKS
+from runner.stats.decide import LAYOUTS, LOOKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +161,7 @@ def test_what_settles_early_is_not_measured_further_and_what_is_noisy_gets_all_b
     world = World(seed=3, spread=(0.0005, 0.2, 0.0005), costs=(0.1, 0.1, 0.1))
     plan = world.plan()
     world.run(plan)
-    assert [len(one.blocks) for one in plan.progress.values()] == [8, 40, 8]
+    assert [len(one.blocks) for one in plan.progress.values()] == [8, LOOKS[-1], 8]
 
 
 def test_a_benchmark_is_spread_over_the_whole_session() -> None:
@@ -171,9 +171,9 @@ def test_a_benchmark_is_spread_over_the_whole_session() -> None:
     blocks = [block for block in world.run(world.plan()) if block.index != CALIBRATION]
     rounds = [[block.benchmark for block in blocks[i : i + count]] for i in range(0, len(blocks), count)]
     assert all(len(set(one)) == count for one in rounds)
-    assert len({tuple(one) for one in rounds}) > 35
+    assert len({tuple(one) for one in rounds}) > 70
     places = Counter((one.index("work.bench_0")) for one in rounds)
-    assert len(places) == count and max(places.values()) < 15
+    assert len(places) == count and max(places.values()) < 24
 
 
 def test_who_starts_first_is_balanced_at_every_look() -> None:
@@ -241,9 +241,9 @@ def test_the_cheap_ones_come_first_when_the_budget_is_short() -> None:
     assert 30.0 <= plan.spent < 36.1
 
 
-@pytest.mark.parametrize("seed", [1, 2, 5, 7])
+@pytest.mark.parametrize("seed", [1, 2, 7, 10])
 def test_the_hopeless_get_what_the_others_leave(seed: int) -> None:
-    """Once 8 blocks have shown that 40 will not settle it, even a cheap benchmark waits for the others."""
+    """Once 8 blocks have shown that 80 will not settle it, even a cheap benchmark waits for the others."""
     world = World(seed=seed, budget=18.5, spread=(1.0, 0.007, 0.007), costs=(0.1, 0.6, 0.6))
     plan = world.plan()
     later = [block.benchmark for block in world.run(plan) if block.index >= 8]
@@ -326,9 +326,9 @@ def test_blocks_of_one_index_share_a_layout_and_a_run_has_at_most_forty(repeats:
     world.run(world.plan(), seen.append)
     layouts: dict[int, set[int | None]] = {}
     for spec in seen:
-        layouts.setdefault(max(spec.index, 0) // repeats, set()).add(spec.layout)
+        layouts.setdefault(max(spec.index, 0) // repeats % LAYOUTS, set()).add(spec.layout)
     assert all(len(found) == 1 for found in layouts.values())
-    assert len({spec.layout for spec in seen}) == len(layouts) == -(-LOOKS[-1] // repeats)
+    assert len({spec.layout for spec in seen}) == len(layouts) == min(LAYOUTS, -(-LOOKS[-1] // repeats))
 
 
 def test_scope_binary_has_no_layout() -> None:

