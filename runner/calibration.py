@@ -129,7 +129,7 @@ def read(folder: Path) -> list[Stored]:
 
 def samples(stored: Stored) -> list[Sample]:
     """One for each benchmark of a finished run that did not fail."""
-    report = compare.report(stored.run, complete=True)
+    report = compare.report(stored.run)
     blocks = stored.run.by_benchmark()
     found = []
     for line in report.comparisons:

@@ -138,10 +138,11 @@ class Report:
         return sum(1 for comparison in self.comparisons if comparison.verdict is verdict)
 
 
-def report(run: Run, *, complete: bool) -> Report:
+def report(run: Run, *, complete: bool | None = None) -> Report:
     """Judge a run's blocks and gather all that a rendering needs, from the run folder alone.
 
-    `complete` says that the schedule has no further block: all is settled, or the budget is used up.
+    `complete` says that the schedule has no further block: all is settled, or the budget is used up; None: as the
+    blocks say. The plan is not asked, so that what was measured under an older rule can be read all the same.
     Every benchmark of the manifest gets a line, measured or not; those that one arm lacks come last. The
     false discovery rate is held over all benchmarks of the run that need a test, whatever their metric.
     """
@@ -153,6 +154,7 @@ def report(run: Run, *, complete: bool) -> Report:
         *(absent(missing.benchmark, f"only in {missing.present.value}") for missing in manifest.missing),
     ]
     seconds = wall_seconds(run.blocks)
+    done = _complete(run, cases) if complete is None else complete
     arms = TypeAdapter(Interpreter)
     return Report(
         run=manifest.id, folder=str(run.folder),
@@ -160,10 +162,19 @@ def report(run: Run, *, complete: bool) -> Report:
         differences=manifest.differences, machine={**manifest.machine, "pinned": manifest.worker_cpu},
         scope=manifest.scope, margin=manifest.margin,
         seed=manifest.seed, command=manifest.command, started=manifest.created, seconds=seconds,
-        measured_share=measured_seconds(cases) / seconds if seconds > 0 else 0.0, complete=complete,
+        measured_share=measured_seconds(cases) / seconds if seconds > 0 else 0.0, complete=done,
         comparisons=comparisons, mean=_mean(cases),
-        notices=tuple(_run_notices(run, cases, comparisons, complete)), calibration=manifest.calibration,
+        notices=tuple(_run_notices(run, cases, comparisons, done)), calibration=manifest.calibration,
     )
+
+
+def _complete(run: Run, cases: Sequence[Case]) -> bool:
+    manifest = run.manifest
+    if manifest.budget is not None and sum(block.seconds for block in run.blocks) >= manifest.budget:
+        return True
+    if manifest.blocks is None:
+        return all(case.settled for case in cases)
+    return all(case.failure is not None or len(scored(case.blocks)) >= manifest.blocks for case in cases)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

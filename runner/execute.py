@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,9 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import psutil
-
 from runner import builds, machine
+from runner.copies import Copies
 from runner.errors import UsageError
 from runner.machine.sched import set_slice
 from runner.model import Arm, Benchmark, Block, BlockSpec, Failure, Interpreter, Metric, Mode, Settings
@@ -41,8 +39,6 @@ TOGETHER = 7
 """Slices of each arm by which that is decided."""
 VERSION = 2
 """Raised when the way of measuring changes: what was found out about an older way need not be true of this one."""
-MEMORY = 1 << 30
-"""Bytes that must be free in memory for copies of interpreters to be kept there."""
 ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 """What a worker gets of the environment, if set; with the hash seed and the padding that is all."""
 
@@ -70,48 +66,12 @@ class Context:
     """Where the copies go, on a file system in memory where there is one; None: `scratch`."""
 
 
-@contextmanager
-def scratch() -> Iterator[Path]:
-    """A folder for the workers' working directories, removed at the end."""
-    with _folder(None) as folder:
-        yield folder
-
-
-@contextmanager
-def _folder(place: Path | None) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=f"lockstep-{os.getpid()}-", dir=place))
-    # What a killed run has left is memory or disk that nobody would ever free.
-    for left in folder.parent.glob("lockstep-*-*"):
-        owner = left.name.split("-")[1]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def memory(place: Path = Path("/dev/shm")) -> Iterator[Path]:
-    """A folder for copies of interpreters, removed at the end: in memory, where programs may be run from there.
-
-    On a disk, writing the copies back goes on for seconds and disturbs what is measured meanwhile; and the benchmarks'
-    own folders stay on the disk, where their users expect them.
-    """
-    usable = place.is_dir() and os.access(place, os.W_OK)
-    if usable:
-        state = os.statvfs(place)
-        usable = not state.f_flag & os.ST_NOEXEC and state.f_bavail * state.f_frsize >= MEMORY
-    with _folder(place if usable else None) as folder:
-        yield folder
-
-
 class Executor:
     """Runs blocks. Whatever a benchmark does, it returns a `Block`; a failed one says why."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._copies = Copies(context)
+        self._copies = Copies({Arm.BASE: context.base, Arm.HEAD: context.head}, context.memory or context.scratch)
         # asv_runner alone, for suites that use its marks.
         self._library = link_asv_runner(context.scratch)
 
@@ -225,56 +185,6 @@ class Executor:
             together = _try_together(workers, trials, benchmark)
             trials = trials if apart(together[Arm.BASE], together[Arm.HEAD]) else together
         return choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, self._context.forced.get("mode"))
-
-
-class Copies:
-    """Byte copies of the arms, new ones for every round.
-
-    Where a file's pages lie in physical memory bears on speed and lasts for as long as the file is cached. A new
-    copy draws it anew, like a layout: one pair serves all benchmarks of a round.
-    """
-
-    KEPT = 6
-    """Pairs that are there at a time. Memory that is freed is given out again at once, so the pair that goes is not the
-    last one, and which it is varies."""
-
-    def __init__(self, context: Context) -> None:
-        self._folder = context.memory or context.scratch
-        self._copiers: dict[Arm, builds.Copier] = {}
-        if context.copies:
-            self._copiers = {Arm.BASE: builds.Copier(context.base), Arm.HEAD: builds.Copier(context.head)}
-        self._round: int | None = None
-        self._pairs: list[dict[Arm, Interpreter]] = []
-        self._canaries: dict[Path, Interpreter] = {}
-        self._made = 0
-
-    def of_round(self, index: int, first: Arm) -> dict[Arm, Interpreter]:
-        """The pair for blocks of an index, ready to be changed; `first` is copied first."""
-        if self._round != max(0, index):
-            self._round = max(0, index)
-            if len(self._pairs) >= self.KEPT:
-                self._drop(*self._pairs.pop(self._made % (self.KEPT - 1)).values())
-            pair = {arm: self._copiers[arm].copy(self._new(arm.value)) for arm in (first, first.other)}
-            self._pairs.append({arm: pair[arm] for arm in Arm})
-        return dict(self._pairs[-1])
-
-    def of_canary(self, base: Interpreter) -> Interpreter:
-        """A copy of what runs as base, in the place of head."""
-        if base.executable not in self._canaries:
-            if len(self._canaries) >= self.KEPT:
-                oldest = next(iter(self._canaries))
-                self._drop(self._canaries.pop(oldest))
-            self._canaries[base.executable] = builds.Copier(base).copy(self._new("copy"))
-        return self._canaries[base.executable]
-
-    def _new(self, name: str) -> Path:
-        self._made += 1
-        return self._folder / f"{name}-{self._made:04d}"
-
-    def _drop(self, *copies: Interpreter) -> None:
-        for interpreter in copies:
-            folder = next(path for path in interpreter.executable.parents if path.parent == self._folder)
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,9 @@ from typing import Protocol
 import psutil
 
 from runner import builds, calibration, compare, config, machine, store
+from runner.copies import memory, scratch
 from runner.errors import BuildError, UsageError
-from runner.execute import ENVIRONMENT, Context, Executor, memory, scratch
+from runner.execute import ENVIRONMENT, Context, Executor
 from runner.model import Block, Interpreter, Notice
 from runner.plan import Plan, Progress
 from runner.report import words
@@ -187,9 +188,7 @@ def go_on(folder: Path, view: View) -> Finished:
 
 def report_of(folder: Path) -> compare.Report:
     """The report of a run, made from its folder alone."""
-    run = store.read(folder)
-    plan = _plan(run)
-    return compare.report(run, complete=plan.next() is None)
+    return compare.report(store.read(folder))
 
 
 def save(finished: Finished) -> Path:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner import builds, callgrind, compare, config, machine, store
+from runner.copies import scratch
 from runner.counts import Counter, Counts, Setting
 from runner.errors import LockstepError, UsageError
-from runner.execute import ENVIRONMENT, scratch
+from runner.execute import ENVIRONMENT
 from runner.explanation import Explanation, Spread, explained
 from runner.jobs.ab import AbRequest, Finished, View, compare_arms, report_of
 from runner.machine.tools import valgrind

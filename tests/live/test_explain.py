@@ -11,8 +11,9 @@ import pytest
 from bench import Bench
 
 from runner import builds, callgrind, config, counts, store
+from runner.copies import scratch
 from runner.counts import Counter, Counts, Setting
-from runner.execute import ENVIRONMENT, scratch
+from runner.execute import ENVIRONMENT
 from runner.machine.findings import install
 from runner.model import Interpreter
 from runner.suites import asv

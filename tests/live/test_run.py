@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,6 +132,18 @@ def follows_the_plan(folder: Path) -> None:
         assert block.order == (spec.order * 2)[: len(block.order)]
         plan.observe(block)
     assert plan.next() is None
+
+
+def test_what_another_schedule_measured_is_shown_and_not_gone_on_with(finished: Bench, tmp_path: Path) -> None:
+    bench = Bench(folder=tmp_path)
+    (there,) = finished.out.iterdir()
+    folder = shutil.copytree(there, bench.out / there.name)
+    with (folder / "blocks.jsonl").open("a") as stream:
+        stream.write(json.dumps(bench.blocks()[-1]) + "\n")
+    assert bench.run("show").returncode == 0
+    refused = bench.run("resume")
+    assert refused.returncode == 2
+    assert "blocks.jsonl does not hold this run's schedule: the plan asked for nothing more" in refused.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

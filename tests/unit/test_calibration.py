@@ -16,7 +16,7 @@ import samples
 
 from runner import calibration, store
 from runner.errors import UsageError
-from runner.jobs.calibrate import next_stratum, shares, with_edit, with_layout
+from runner.jobs.calibrate import SHARES, next_stratum, shares, with_edit, with_layout
 from runner.machine.neighbour import LONGEST, SHORTEST, bursts
 from runner.model import Mode, Verdict
 from runner.report import calibration as report
@@ -182,7 +182,7 @@ def test_the_time_is_divided_as_it_should_be(layouts: bool) -> None:
     for stratum in divided:
         by_kind[stratum.kind] += 1
     assert by_kind == {Kind.AA: 13 if layouts else 6, Kind.PLANTED: 4, Kind.TRUTH: 1}
-    assert sum(share for stratum, share in divided.items() if stratum.kind is Kind.AA) == pytest.approx(0.65)
+    assert sum(share for stratum, share in divided.items() if stratum.kind is Kind.AA) == pytest.approx(SHARES[Kind.AA])
     planted = [(share, stratum) for stratum, share in divided.items() if stratum.kind is Kind.PLANTED]
     most = max(planted, key=lambda one: one[0])[1]
     assert (most.mode, most.neighbour) == (Mode.TURNS, False)

@@ -148,17 +148,6 @@ def test_show_prints_the_report_and_writes_the_files(
     assert code == 4 and "cannot write /nowhere/r.json" in error
 
 
-def test_a_run_that_holds_another_schedule_is_refused(
-    lockstep: Callable[..., tuple[int, str, str]], runs: Path
-) -> None:
-    (folder,) = runs.iterdir()
-    with store.appending(folder) as append:
-        append(block(index=5))
-    code, _, error = lockstep("show", "--out", runs)
-    assert code == 2
-    assert "blocks.jsonl does not hold this run's schedule: the plan asked for nothing more" in error
-
-
 def test_nothing_to_export_is_said(lockstep: Callable[..., tuple[int, str, str]], runs: Path, tmp_path: Path) -> None:
     code, _, error = lockstep("export", "last", "--format", "pyperf", "--out", runs, "--to", tmp_path)
     assert code == 2 and "holds no measured block yet" in error

@@ -1,8 +1,7 @@
-"""The choice of mode and slices from planted trials, which calls of a common stretch count, and copies of the arms."""
+"""The choice of mode and slices from planted trials, and which calls of a common stretch count."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -16,15 +15,12 @@ from runner.execute import (
     MOST_CYCLES,
     SHARED_STRETCH,
     SLICE,
-    Context,
-    Copies,
     Trial,
     _split,
     choose,
     common_lots,
-    memory,
 )
-from runner.model import Arm, Build, Interpreter, Mode
+from runner.model import Arm, Mode
 
 
 def trial(call: float, *, busy: float = 1.0, waits: float = 0.0, threads: int = 1, children: float = 0.0) -> Trial:
@@ -151,81 +147,3 @@ def test_a_name_is_told_apart_by_the_suites_folder(tmp_path: Path) -> None:
     assert _split("work.Class.time_x", tmp_path) == ("work", "Class.time_x")
     assert _split("sub.work.Class.time_x", tmp_path) == ("sub.work", "Class.time_x")
     assert _split("sub.inner.deep.time_x", tmp_path) == ("sub.inner.deep", "time_x")
-
-
-
-@pytest.fixture
-def build(tmp_path: Path) -> Interpreter:
-    """A folder that has what a build tree has, with a text in the place of the executable."""
-    tree = tmp_path / "tree"
-    (tree / "build/lib.some").mkdir(parents=True)
-    (tree / "Lib").mkdir()
-    (tree / "pybuilddir.txt").write_text("build/lib.some")
-    (tree / "build/lib.some/_one.so").write_text("extension")
-    (tree / "python").write_text("the executable")
-    made = Build(
-        key="k", tree=tree, source="s", source_hash="h", edits=(), edits_hash="", flags=(), compiler="gcc",
-    )
-    return Interpreter(
-        spec="s", executable=tree / "python", version="3.13.5", implementation="cpython", sha256="0", facts={},
-        build=made,
-    )
-
-
-def copies_of(interpreter: Interpreter, folder: Path) -> Copies:
-    folder.mkdir()
-    return Copies(Context(
-        base=interpreter, head=interpreter, suite=folder, environment={}, worker_cpu=None, parent_cpus=(),
-        memory_limit=1, forced={}, scratch=folder, copies=True,
-    ))
-
-
-def test_all_benchmarks_of_a_round_share_a_pair_of_copies_and_the_next_round_has_another(
-    build: Interpreter, tmp_path: Path
-) -> None:
-    copies = copies_of(build, tmp_path / "memory")
-    calibration, first, again = (copies.of_round(index, Arm.BASE) for index in (-1, 0, 0))
-    assert calibration == first == again
-    second = copies.of_round(1, Arm.HEAD)
-    files = [one[arm].executable for one in (first, second) for arm in Arm]
-    assert len(set(files)) == len({file.stat().st_ino for file in files}) == 4
-    for file in files:
-        assert file.read_text() == "the executable" and not file.is_symlink()
-        assert (file.parent / "build/lib.some/_one.so").read_text() == "extension"
-    # Both arms' paths are equally long, so no padding has to make up for them.
-    assert len({len(str(file)) for file in files}) == 1
-
-
-def test_few_copies_are_there_at_a_time_and_the_one_that_is_used_is(build: Interpreter, tmp_path: Path) -> None:
-    copies = copies_of(build, tmp_path / "memory")
-    gone = []
-    for index in range(40):
-        before = set((tmp_path / "memory").iterdir())
-        pair = copies.of_round(index, Arm.BASE if index % 3 else Arm.HEAD)
-        assert all(one.executable.is_file() for one in pair.values())
-        after = set((tmp_path / "memory").iterdir())
-        gone.append(len(before - after))
-        assert len(after) <= 2 * Copies.KEPT
-    assert sum(gone) == 2 * (40 - Copies.KEPT)
-
-
-def test_the_canary_is_a_copy_of_what_runs_as_base(build: Interpreter, tmp_path: Path) -> None:
-    copies = copies_of(build, tmp_path / "memory")
-    base = copies.of_round(0, Arm.BASE)[Arm.BASE]
-    canary = copies.of_canary(base)
-    assert canary.executable != base.executable
-    assert canary.executable.read_bytes() == base.executable.read_bytes()
-    assert copies.of_canary(base) == canary
-    assert copies.of_canary(copies.of_round(1, Arm.BASE)[Arm.BASE]) != canary
-    for index in range(2, 20):
-        assert copies.of_canary(copies.of_round(index, Arm.BASE)[Arm.BASE]).executable.is_file()
-    assert len(list((tmp_path / "memory").glob("copy-*"))) == Copies.KEPT
-
-
-def test_copies_lie_in_memory_where_programs_may_be_run(tmp_path: Path) -> None:
-    with memory(tmp_path) as folder:
-        room = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize >= 1 << 30
-        assert (folder.parent == tmp_path) == room
-    assert not folder.exists()
-    with memory(tmp_path / "missing") as folder:
-        assert folder.is_dir() and folder.parent != tmp_path / "missing"

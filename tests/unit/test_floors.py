@@ -16,7 +16,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("stats",),  # 1 mathematics
     ("shell",),  # 2 one outside thing each; shell at the foot, since the others run their commands through it
     ("machine", "builds", "suites", "worker", "store", "callgrind"),
-    ("process", "guards"),  # 3 steps; process is the pipe to a worker, on which execute stands
+    ("process", "guards", "copies"),  # 3 steps; process is the pipe to a worker, on which execute stands
     ("plan", "execute", "compare", "history", "export"),
     ("calibration", "counts", "combine"),
     ("explanation",),

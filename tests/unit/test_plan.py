@@ -6,13 +6,16 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import TURNS, answer, benchmark, block
+from samples import TURNS, answer, benchmark, block, manifest
 
+from runner import store
+from runner.compare import report
 from runner.model import Arm, Benchmark, Block, BlockSpec, Metric
 from runner.plan import CALIBRATION, CANARY_EVERY, Plan
 from runner.stats.decide import LAYOUTS, LOOKS
@@ -107,6 +110,20 @@ def test_a_run_killed_at_any_point_goes_on_as_if_it_had_not_been(world: World, d
     assert blocks[:cut] + world.run(resumed, rest.append) == blocks
     assert rest == seen[cut:]
     assert resumed.spent == sum(block.seconds for block in blocks)
+
+
+@LAWS
+@given(worlds(), st.data())
+def test_the_blocks_alone_say_whether_the_plan_wants_more(world: World, data: st.DataObject) -> None:
+    """A report of them may be asked for when the plan would not know them: it was another rule's."""
+    blocks = world.run(world.plan())
+    cut = data.draw(st.integers(max(0, len(blocks) - 3), len(blocks)))
+    plan = world.plan()
+    plan.replay(blocks[:cut])
+    wanted = plan.next()
+    made = manifest(world.benchmarks, seed=world.seed, budget=world.budget, margin=0.01)
+    found = report(store.Run(folder=Path("runs/r"), manifest=made, blocks=tuple(blocks[:cut]), torn=False))
+    assert found.complete == (wanted is None or (wanted.canary and all(one.settled for one in plan.progress.values())))
 
 
 @LAWS

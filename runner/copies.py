@@ -1,0 +1,108 @@
+"""Byte copies of the arms, and the folders that a session works in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from runner import builds
+from runner.model import Arm, Interpreter
+
+MEMORY = 1 << 30
+"""Bytes that must be free in memory for copies of interpreters to be kept there."""
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for the workers' working directories, removed at the end."""
+    with _folder(None) as folder:
+        yield folder
+
+
+@contextmanager
+def _folder(place: Path | None) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=f"lockstep-{os.getpid()}-", dir=place))
+    # What a killed run has left is memory or disk that nobody would ever free.
+    for left in folder.parent.glob("lockstep-*-*"):
+        owner = left.name.split("-")[1]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def memory(place: Path = Path("/dev/shm")) -> Iterator[Path]:
+    """A folder for copies of interpreters, removed at the end: in memory, where programs may be run from there.
+
+    On a disk, writing the copies back goes on for seconds and disturbs what is measured meanwhile; and the benchmarks'
+    own folders stay on the disk, where their users expect them.
+    """
+    usable = place.is_dir() and os.access(place, os.W_OK)
+    if usable:
+        state = os.statvfs(place)
+        usable = not state.f_flag & os.ST_NOEXEC and state.f_bavail * state.f_frsize >= MEMORY
+    with _folder(place if usable else None) as folder:
+        yield folder
+
+
+class Copies:
+    """Byte copies of the arms, new ones for every round.
+
+    Where a file's pages lie in physical memory bears on speed and lasts for as long as the file is cached. A new
+    copy draws it anew, like a layout: one pair serves all benchmarks of a round.
+    """
+
+    KEPT = 6
+    """Pairs that are there at a time. Memory that is freed is given out again at once, so the pair that goes is not the
+    last one, and which it is varies."""
+
+    def __init__(self, arms: Mapping[Arm, Interpreter], folder: Path) -> None:
+        """The copies go into `folder`, which its owner removes."""
+        self._arms, self._folder = arms, folder
+        self._copiers: dict[Arm, builds.Copier] = {}
+        self._round: int | None = None
+        self._pairs: list[dict[Arm, Interpreter]] = []
+        self._canaries: dict[Path, Interpreter] = {}
+        self._made = 0
+
+    def of_round(self, index: int, first: Arm) -> dict[Arm, Interpreter]:
+        """The pair for blocks of an index, ready to be changed; `first` is copied first."""
+        if self._round != max(0, index):
+            self._round = max(0, index)
+            if len(self._pairs) >= self.KEPT:
+                self._drop(*self._pairs.pop(self._made % (self.KEPT - 1)).values())
+            pair = {arm: self._copier(arm).copy(self._new(arm.value)) for arm in (first, first.other)}
+            self._pairs.append({arm: pair[arm] for arm in Arm})
+        return dict(self._pairs[-1])
+
+    def of_canary(self, base: Interpreter) -> Interpreter:
+        """A copy of what runs as base, in the place of head."""
+        if base.executable not in self._canaries:
+            if len(self._canaries) >= self.KEPT:
+                oldest = next(iter(self._canaries))
+                self._drop(self._canaries.pop(oldest))
+            self._canaries[base.executable] = builds.Copier(base).copy(self._new("copy"))
+        return self._canaries[base.executable]
+
+    def _copier(self, arm: Arm) -> builds.Copier:
+        if arm not in self._copiers:
+            self._copiers[arm] = builds.Copier(self._arms[arm])
+        return self._copiers[arm]
+
+    def _new(self, name: str) -> Path:
+        self._made += 1
+        return self._folder / f"{name}-{self._made:04d}"
+
+    def _drop(self, *copies: Interpreter) -> None:
+        for interpreter in copies:
+            folder = next(path for path in interpreter.executable.parents if path.parent == self._folder)
+            shutil.rmtree(folder, ignore_errors=True)
