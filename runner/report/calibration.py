@@ -216,6 +216,7 @@ def seen(one: Criterion) -> str:
     if one.rate is None:
         return {State.PASS: "yes", State.FAIL: "no", State.NOT_ENOUGH: "not enough data"}[one.state]
     counted = f"{_rate(one.rate)}, {one.rate.count} of {one.rate.of}" if one.rate.of else "none yet"
+    counted += f" ({_STRATA[one.where]})" if one.where else ""
     return f"{counted}; at least {one.needed} are needed" if one.state is State.NOT_ENOUGH else counted
 
 

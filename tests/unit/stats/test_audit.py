@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import beta
 
 from runner.model import Arm, Block, Metric, Mode, Settings, Verdict
-from runner.stats.audit import AaAudit, Kind, Pair, Sample, Stratum, audit_aa, rate
+from runner.stats.audit import AaAudit, Kind, Pair, Rate, Sample, Stratum, audit_aa, rate
 from runner.stats.blocks import judge_blocks
 from runner.stats.criteria import Criterion, State, criteria
 from runner.stats.decide import LOOKS, suite
@@ -96,6 +96,24 @@ def test_the_rule_passes_and_each_broken_rule_is_caught(audited: AaAudit) -> Non
         "all": State.PASS, "copies": State.PASS, "quiet": State.PASS, "turns": State.PASS,
         "neighbour": State.NOT_ENOUGH, "shared": State.NOT_ENOUGH, "adjacent": State.NOT_ENOUGH,
     }
+
+
+@pytest.mark.parametrize(("where", "count", "of", "state", "told"), [
+    ("turns", 20, 120, State.PASS, "turns"),  # one demand that is missed is enough
+    ("turns", 8, 120, State.FAIL, "all"),
+    ("shared", 20, 60, State.FAIL, "all"),  # too few in that stratum to say so
+])
+def test_a_broken_rule_is_caught_by_the_demand_that_it_misses(
+    audited: AaAudit, where: str, count: int, of: int, state: State, told: str
+) -> None:
+    def rates(hits: int, among: int) -> dict[str, Rate]:
+        return {"pooled": rate([True] * hits + [False] * (among - hits))}
+
+    whole = replace(audited.strata[0], broken=rates(24, 420))
+    part = replace(audited.strata[0], name=where, broken=rates(count, of))
+    found = criteria(replace(audited, strata=(whole, part)), (), (), True)
+    (one,) = [one for one in found if one.kind == "broken rule"]
+    assert (one.state, one.where) == (state, told)
 
 
 def test_p_values_of_nothing_are_flat(audited: AaAudit) -> None:
