@@ -111,9 +111,10 @@ def test_two_layouts_of_one_source_differ_as_files_and_are_the_same_as_source(be
         assert rows[scope]["scope"] == scope
     lines = (next((bench.folder / "runs").glob("*/layouts.jsonl"))).read_text().splitlines()
     seen = [json.loads(line) for line in lines]
-    blocks = rows["source"]["benchmarks"][0]["blocks"]
+    blocks = max(row["blocks"] for row in rows["source"]["benchmarks"])
     assert len(seen) == min(blocks, LAYOUTS), "a layout for each block, and again the same ones after those"
     assert len({line["head"]["_PyEval_EvalFrameDefault"] % 4096 for line in seen}) > len(seen) / 2
     # One source, one layout seed a block: the two arms are the same program in every block.
     assert all(line["base"] == line["head"] for line in seen)
-    assert rows["source"]["benchmarks"][0]["verdict"] in ("same", "undecided")
+    # Equals are called changed in 2 of 100 (docs/method.md), and clearly changed in none of thousands.
+    assert not any(row["clear"] for row in rows["source"]["benchmarks"])
