@@ -10,6 +10,7 @@ from typing import Any
 from runner.compare import Comparison, Report
 from runner.model import Arm, Difference, Metric, Mode, Notice, Settings, Verdict
 from runner.report import quantities
+from runner.stats.variance import PAIR
 
 Numbers = Mapping[str, Any]
 
@@ -154,8 +155,7 @@ def _floor(calibration: Numbers | None) -> str:
     deviation = (calibration or {}).get("layout_deviation", 0.0)
     if not deviation:
         return ""
-    # Each arm has the luck of its own layout; 1.96 for nineteen pairs of twenty.
-    within = math.expm1(1.96 * math.sqrt(2) * deviation)
+    within = math.expm1(PAIR * deviation)
     return f" Here, two layouts of one source were seen to differ by up to {quantities.percent(within)} (95 %)."
 
 

@@ -8,7 +8,7 @@ from enum import Enum
 from functools import partial
 
 from runner.model import Mode
-from runner.stats.audit import AaAudit, Rate, rate
+from runner.stats.audit import PARTS, AaAudit, Rate, rate
 from runner.stats.power import AGREEING_SIZES, Agreement, Planted
 
 COMPARISONS = 400
@@ -21,8 +21,6 @@ SLOWDOWNS = 20
 """Planted slowdowns of one size below which nothing is said of what is found."""
 INTERVALS = 100
 """Intervals of known truth below which nothing is said of their coverage."""
-STRATA = ("all", "copies", "layouts", "quiet", "neighbour", *(mode.value for mode in Mode))
-"""In each of these the false changes are counted."""
 ALLOWED = 0.05
 """Share of false changes among comparisons that are judged alone."""
 ALLOWED_SUITES = 1 / 40
@@ -69,7 +67,7 @@ def criteria(
 def _false_changes(aa: AaAudit, binary_only: bool) -> Iterator[Criterion]:
     by_name = {one.name: one for one in aa.strata}
     # Not above 5 %, as far as the numbers can tell: the interval of the true rate reaches down to 5 %.
-    for name in STRATA:
+    for name in PARTS:
         if name == "layouts" and binary_only:
             continue
         counted = by_name[name].rule if name in by_name else rate(())
@@ -80,7 +78,7 @@ def _false_changes(aa: AaAudit, binary_only: bool) -> Iterator[Criterion]:
 
 def _broken(aa: AaAudit) -> Iterator[Criterion]:
     # The audit has to be able to fail: held against the same demands, each of these must miss one of them.
-    strata = {one.name: one.broken for one in aa.strata if one.name in STRATA}
+    strata = {one.name: one.broken for one in aa.strata}
     for name in strata.get("all", {}):
         missed = [
             where for where, rates in strata.items() if rates[name].of >= _needed(where) and rates[name].low > ALLOWED

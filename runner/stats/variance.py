@@ -34,6 +34,8 @@ from runner.stats.paired import Array
 
 ERROR = 0.05
 """Error of each interval."""
+PAIR = 1.96 * math.sqrt(2)
+"""Standard deviations of one layout within which two layouts differ, in 95 of 100 pairs: each has luck of its own."""
 FEWEST = 4
 """Blocks below which nothing is said: with fewer, an interval reaches over several powers of ten."""
 
@@ -132,13 +134,12 @@ class Noise:
     def spread(self) -> Range | None:
         """How far two layouts of one source differ: in 95 of 100 pairs of layouts, the log ratio is inside ±this.
 
-        1.96 · √2 · the standard deviation of layout. None where layout was not varied, or is not apart.
+        `PAIR` times the standard deviation of layout. None where layout was not varied, or is not apart.
         """
         layout = self.of(Source.LAYOUT)
         if layout is None:
             return None
-        pair = 1.96 * math.sqrt(2)
-        return Range(value=pair * layout.sd.value, low=pair * layout.sd.low, high=pair * layout.sd.high)
+        return Range(value=PAIR * layout.sd.value, low=PAIR * layout.sd.low, high=PAIR * layout.sd.high)
 
 
 def noise(blocks: Sequence[Block], *, link: float = 0.0) -> Noise | None:

@@ -116,5 +116,5 @@ def test_two_layouts_of_one_source_differ_as_files_and_are_the_same_as_source(be
     assert len({line["head"]["_PyEval_EvalFrameDefault"] % 4096 for line in seen}) > len(seen) / 2
     # One source, one layout seed a block: the two arms are the same program in every block.
     assert all(line["base"] == line["head"] for line in seen)
-    # Equals are called changed in 2 of 100 (docs/method.md), and clearly changed in none of thousands.
+    assert rows["source"]["benchmarks"][0]["verdict"] in ("same", "undecided")
     assert not any(row["clear"] for row in rows["source"]["benchmarks"])
