@@ -43,7 +43,7 @@ rivals: setup ## Measure Lockstep against pyperf, asv and hyperfine, adding to w
 test: lint unit live ## Run all tests, after making what they need
 
 unit: setup ## Run the tests that start no process (under a minute)
-	$(BIN)/python -m pytest -q tests/unit
+	$(BIN)/python -m pytest -q -n auto tests/unit
 
 live: builds ## Run the tests with real interpreters and builds
 	$(BIN)/python -m pytest -q tests/live

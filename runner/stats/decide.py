@@ -33,16 +33,16 @@ from runner.stats.paired import (
     unit_se,
 )
 
-LOOKS = (8, 14, 24, 40, 80)
+LOOKS = (8, 14, 24, 40, 80, 160)
 """Numbers of blocks at which a benchmark is judged."""
-ALPHAS = (0.005, 0.005, 0.0075, 0.0125, 0.020)
+ALPHAS = (0.005, 0.005, 0.0075, 0.0125, 0.010, 0.010)
 """Error that each look may make."""
 TOTAL = 0.05
 """Error of all looks together: the sum of ALPHAS."""
-WEIGHTS = (0.1, 0.1, 0.15, 0.25, 0.4)
+WEIGHTS = (0.1, 0.1, 0.15, 0.25, 0.2, 0.2)
 """ALPHAS as shares of TOTAL."""
 LAYOUTS = 40
-"""Layouts of a run at most: blocks i and i + LAYOUTS share one, and are one value where both are judged."""
+"""Layouts of a run at most: blocks i, i + LAYOUTS and so on share one, and are one value where they are judged."""
 ANY = 40
 """Blocks from which on any difference settles a benchmark: more would only tell how large it is."""
 EXACT_BLOCKS = 3
@@ -159,8 +159,8 @@ def judge(d: Array, margin: float, tests: int = 1) -> Judgement:
 def at_look(d: Array, look: int) -> Estimate:
     """What a look judges: the first `look` of the log ratios.
 
-    Past `LAYOUTS`, the two blocks of a layout are one value, their mean: what the layout does is in both, so that they
-    are not two independent ones. (Where layouts are not varied, it costs some degrees of freedom.)
+    Past `LAYOUTS`, the blocks of a layout are one value, their mean: what the layout does is in all of them, so that
+    they are not independent ones. (Where layouts are not varied, it costs some degrees of freedom.)
     """
     if look <= LAYOUTS:
         return trimmed(d[:look])

@@ -188,9 +188,9 @@ def test_a_benchmark_is_spread_over_the_whole_session() -> None:
     blocks = [block for block in world.run(world.plan()) if block.index != CALIBRATION]
     rounds = [[block.benchmark for block in blocks[i : i + count]] for i in range(0, len(blocks), count)]
     assert all(len(set(one)) == count for one in rounds)
-    assert len({tuple(one) for one in rounds}) > 70
+    assert len({tuple(one) for one in rounds}) > 140
     places = Counter((one.index("work.bench_0")) for one in rounds)
-    assert len(places) == count and max(places.values()) < 24
+    assert len(places) == count and max(places.values()) < 40
 
 
 def test_who_starts_first_is_balanced_at_every_look() -> None:
@@ -258,9 +258,9 @@ def test_the_cheap_ones_come_first_when_the_budget_is_short() -> None:
     assert 30.0 <= plan.spent < 36.1
 
 
-@pytest.mark.parametrize("seed", [1, 2, 7, 10])
+@pytest.mark.parametrize("seed", [1, 4, 7, 9, 10])
 def test_the_hopeless_get_what_the_others_leave(seed: int) -> None:
-    """Once 8 blocks have shown that 80 will not settle it, even a cheap benchmark waits for the others."""
+    """Once 8 blocks have shown that the last look will not settle it, even a cheap benchmark waits for the others."""
     world = World(seed=seed, budget=18.5, spread=(1.0, 0.007, 0.007), costs=(0.1, 0.6, 0.6))
     plan = world.plan()
     later = [block.benchmark for block in world.run(plan) if block.index >= 8]

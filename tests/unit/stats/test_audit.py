@@ -299,7 +299,7 @@ def test_a_planted_bias_of_one_mode_is_found(bias: float, disagrees: bool) -> No
 
 def test_a_mode_without_enough_data_does_not_disagree() -> None:
     rng = np.random.default_rng(14)
-    wild = sampled(rng, 0.05, stratum=replace(PLANTED, mode=Mode.SHARED), size=0.02, spread=0.2)
+    wild = sampled(rng, 0.05, stratum=replace(PLANTED, mode=Mode.SHARED), size=0.02, spread=0.4)
     (line,) = agreements([*planted(rng, 0.02, 5), replace(wild, benchmark="b0")], MARGIN)
     assert line.workloads == 1 and not line.disagrees
     assert agreements(planted(rng, 0.02, 5), MARGIN) == ()

@@ -26,7 +26,7 @@ def suites(draw: st.DrawFn) -> list[Array]:
     truth = draw(st.sampled_from([0.006, 0.012, 0.03]))
     ds = []
     for _ in range(draw(st.integers(1, 12))):
-        n = int(rng.choice([0, 1, 5, 8, 13, 14, 24, 40, 43, 80, 83]))
+        n = int(rng.choice([0, 1, 5, 8, 13, 14, 24, 40, 43, 80, 83, 160, 163]))
         spread = rng.choice([0.0, 0.006, 0.015])
         ds.append(rng.choice([0.0, truth, -truth]) + rng.normal(0, spread, n))
     return ds

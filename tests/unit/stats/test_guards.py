@@ -71,7 +71,7 @@ def stopped(whole: Session, truth: float = 0.0) -> Session:
 
 def anywhere(rng: np.random.Generator, whole: Session) -> Session:
     """The run stopped at looks drawn at random: quicker than the rule."""
-    return whole.cut(rng.choice(LOOKS, len(whole.d), p=[0.3, 0.2, 0.1, 0.2, 0.2]).tolist())
+    return whole.cut(rng.choice(LOOKS, len(whole.d), p=[0.3, 0.2, 0.1, 0.2, 0.1, 0.1]).tolist())
 
 
 def rates(level: float, sessions: list[Session]) -> dict[str, float]:
@@ -141,9 +141,10 @@ def with_order(rng: np.random.Generator, whole: Session) -> Session:
     return Session(d=whole.d + 0.01 * first, clock=whole.clock, first=first, steal=whole.steal)
 
 
+# A neighbour comes too late for most benchmarks, which have stopped by then; a size is the median over all of them.
 @pytest.mark.parametrize(("fault", "name", "low", "high", "count"), [
     (with_drift, "drift", 0.03, 0.05, 60), (with_neighbour, "spread", 1.5, 4.5, 60),
-    (with_neighbour, "late", 1.5, 4.5, 60), (with_unfair_neighbour, "shift", 0.006, 0.035, 60),
+    (with_neighbour, "late", 1.4, 4.5, 60), (with_unfair_neighbour, "shift", 0.004, 0.035, 60),
     (with_order, "order", 0.015, 0.025, 20),
 ])
 def test_a_planted_fault_is_found_and_measured(

@@ -6,7 +6,7 @@ A rate may exceed its bound by four standard errors of the simulation; the seeds
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -69,13 +69,13 @@ def test_intervals_of_all_looks_hold_together(kind: str) -> None:
 def missed_at_the_last_look(judged: Callable[[Array], Estimate]) -> float:
     """Share of last looks without a difference that show one; layouts scatter twice as much as processes do."""
     rng = np.random.default_rng(29)
-    layouts = np.tile(rng.normal(0, 0.02, (COUNT, LAYOUTS)), 2)
+    layouts = np.tile(rng.normal(0, 0.02, (COUNT, LAYOUTS)), LOOKS[-1] // LAYOUTS)
     ds = layouts + noise(rng, "normal", (COUNT, LOOKS[-1]), 0.01)
     limits = [interval(judged(d), TOTAL) for d in ds]
     return float(np.mean([low > 0 or high < 0 for low, high in limits]))
 
 
-def test_two_blocks_of_one_layout_count_as_one() -> None:
+def test_blocks_of_one_layout_count_as_one() -> None:
     assert missed_at_the_last_look(lambda d: at_look(d, LOOKS[-1])) <= tolerated(TOTAL, COUNT)
 
 
@@ -145,10 +145,13 @@ def test_audit_sees_the_percentile_bootstrap(n: int) -> None:
 # The suite.
 
 
-def false_discovery_rate(decide: Callable[[list[Array]], list[Judgement]], count: int = 60) -> float:
-    """Mean share of false ones among reported differences: 55 benchmarks unchanged, 5 changed by 1.5 to 5 %."""
+def false_discovery_rate(
+    decide: Callable[[list[Array]], list[Judgement]], changes: Sequence[float] = (0.015, -0.02, 0.03, -0.03, 0.05),
+    count: int = 60,
+) -> float:
+    """Mean share of false ones among reported differences: 60 benchmarks, so many of them changed."""
     rng = np.random.default_rng(25)
-    truths = np.array([0.0] * 55 + [math.log1p(x) for x in (0.015, -0.02, 0.03, -0.03, 0.05)])
+    truths = np.array([0.0] * (60 - len(changes)) + [math.log1p(x) for x in changes])
     shares = []
     for _ in range(count):
         ds = truths[:, None] + noise(rng, "normal", (60, LOOKS[-1]))
@@ -158,12 +161,16 @@ def false_discovery_rate(decide: Callable[[list[Array]], list[Judgement]], count
 
 
 def test_suite_holds_the_false_discovery_rate() -> None:
-    rate = false_discovery_rate(lambda ds: [found.judgement for found in suite(ds, MARGIN)])
-    assert rate <= TOTAL
+    def decide(ds: list[Array]) -> list[Judgement]:
+        return [found.judgement for found in suite(ds, MARGIN)]
+
+    assert false_discovery_rate(decide) <= TOTAL
+    assert false_discovery_rate(decide, changes=()) <= tolerated(TOTAL, 60)
 
 
 def test_audit_sees_a_suite_judged_one_by_one() -> None:
-    assert false_discovery_rate(lambda ds: [judge(d, MARGIN, len(ds)) for d in ds]) > 1.5 * TOTAL
+    """Where nothing has changed it is worst: whatever is reported is false."""
+    assert false_discovery_rate(lambda ds: [judge(d, MARGIN, len(ds)) for d in ds], changes=()) > 4 * TOTAL
 
 
 def false_sameness_rate(decide: Callable[[list[Array]], list[Judgement]], count: int = 50) -> float:
