@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
@@ -80,12 +80,13 @@ def _broken(aa: AaAudit) -> Iterator[Criterion]:
     # The audit has to be able to fail: held against the same demands, each of these must miss one of them.
     strata = {one.name: one.broken for one in aa.strata}
     for name in strata.get("all", {}):
-        missed = [
-            where for where, rates in strata.items() if rates[name].of >= _needed(where) and rates[name].low > ALLOWED
-        ]
-        where = max(missed, key=lambda where: strata[where][name].low, default="all")
-        found = _criterion("broken rule", name, strata[where][name], _needed(where), lambda rate: rate.low > ALLOWED)
-        yield replace(found, where=where)
+        held = {
+            where: _criterion(
+                "broken rule", name, rates[name], _needed(where), lambda counted: counted.low > ALLOWED, where)
+            for where, rates in strata.items()
+        }
+        missed = [where for where, one in held.items() if one.state is State.PASS]
+        yield held[max(missed, key=lambda where: strata[where][name].low, default="all")]
 
 
 def _needed(stratum: str) -> int:
@@ -123,9 +124,10 @@ def _agreement(agreements: Sequence[Agreement]) -> Iterator[Criterion]:
 
 
 def _criterion(
-    kind: str, about: str, counted: Rate, needed: int, holds: Callable[[Rate], bool]
+    kind: str, about: str, counted: Rate, needed: int, holds: Callable[[Rate], bool], where: str = ""
 ) -> Criterion:
     state = State.PASS if holds(counted) else State.FAIL
     return Criterion(
         kind=kind, about=about, state=State.NOT_ENOUGH if counted.of < needed else state, rate=counted, needed=needed,
+        where=where,
     )

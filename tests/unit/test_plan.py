@@ -18,6 +18,7 @@ from runner import store
 from runner.compare import report
 from runner.model import Arm, Benchmark, Block, BlockSpec, Metric
 from runner.plan import CALIBRATION, CANARY_EVERY, Plan
+from runner.stats.blocks import judge_blocks
 from runner.stats.decide import LAYOUTS, LOOKS
 
 
@@ -258,12 +259,16 @@ def test_the_cheap_ones_come_first_when_the_budget_is_short() -> None:
     assert 30.0 <= plan.spent < 36.1
 
 
-@pytest.mark.parametrize("seed", [1, 4, 7, 9, 10])
+@pytest.mark.parametrize("seed", [1, 7, 10, 12])
 def test_the_hopeless_get_what_the_others_leave(seed: int) -> None:
     """Once 8 blocks have shown that the last look will not settle it, even a cheap benchmark waits for the others."""
     world = World(seed=seed, budget=18.5, spread=(1.0, 0.007, 0.007), costs=(0.1, 0.6, 0.6))
     plan = world.plan()
-    later = [block.benchmark for block in world.run(plan) if block.index >= 8]
+    blocks = world.run(plan)
+    first = [block for block in blocks if block.benchmark == "work.bench_0" and block.index >= 0][: LOOKS[0]]
+    needed = judge_blocks(Metric.TIME, first, 0.01, 1).needed
+    assert needed is None or needed > LOOKS[-1], "what these seeds were chosen for"
+    later = [block.benchmark for block in blocks if block.index >= 8]
     assert set(later[:6]) <= {"work.bench_1", "work.bench_2"}
     assert any(one.settled for one in plan.progress.values())
 

@@ -141,10 +141,9 @@ def with_order(rng: np.random.Generator, whole: Session) -> Session:
     return Session(d=whole.d + 0.01 * first, clock=whole.clock, first=first, steal=whole.steal)
 
 
-# A neighbour comes too late for most benchmarks, which have stopped by then; a size is the median over all of them.
 @pytest.mark.parametrize(("fault", "name", "low", "high", "count"), [
-    (with_drift, "drift", 0.03, 0.05, 60), (with_neighbour, "spread", 1.5, 4.5, 60),
-    (with_neighbour, "late", 1.4, 4.5, 60), (with_unfair_neighbour, "shift", 0.004, 0.035, 60),
+    (with_drift, "drift", 0.035, 0.045, 60), (with_neighbour, "spread", 1.5, 4.5, 60),
+    (with_neighbour, "late", 3.5, 4.5, 60), (with_unfair_neighbour, "shift", 0.01, 0.035, 60),
     (with_order, "order", 0.015, 0.025, 20),
 ])
 def test_a_planted_fault_is_found_and_measured(
@@ -155,7 +154,9 @@ def test_a_planted_fault_is_found_and_measured(
     # The readings share the error of their guard among seven tests.
     level = ALARM if name in ("drift", "order") else ALARM / 7
     assert np.mean([one is not None and one.p <= level for one in found]) >= 0.9
-    assert low <= np.median([one.size for one in found if one is not None]) <= high
+    # A size is a median over the benchmarks: it is the planted one where they have been there from end to end.
+    whole = [GUARDS[name](fault(rng, session(rng, count))) for _ in range(20)]
+    assert low <= np.median([one.size for one in whole if one is not None]) <= high
 
 
 def test_one_wild_block_raises_no_alarm() -> None:
