@@ -201,11 +201,8 @@ class _Session:
                 return True
 
     def tidy(self) -> None:
-        """Remove the copies that no unfinished run needs."""
-        wanted = {one.run.manifest.labels.get("copies") for one in calibration.read(self._folder) if not one.finished}
-        for place in (self._folder / calibration.COPIES).glob("*"):
-            if place.name not in wanted:
-                shutil.rmtree(place, ignore_errors=True)
+        """Remove the copies of the interpreter; those of an unfinished run are made again when it goes on."""
+        shutil.rmtree(self._folder / calibration.COPIES, ignore_errors=True)
 
     def _left(self) -> float:
         return self._end - time.monotonic()
@@ -221,6 +218,8 @@ class _Session:
     def _continue(self, one: Stored) -> bool:
         self._tell(f"going on with {one.run.manifest.id}: {in_words(one.stratum)}")
         try:
+            if one.stratum.pair is Pair.COPIES:
+                self._copies(one.stratum, one.run.manifest.labels["copies"])
             with self._neighbour(one.stratum):
                 return go_on(one.run.folder, _Within(self._view, in_words(one.stratum))).interrupted
         except LockstepError as problem:
@@ -230,9 +229,8 @@ class _Session:
 
     def _run(self, stratum: Stratum) -> bool:
         token = secrets.token_hex(4)
-        copies = self._folder / calibration.COPIES / token
         view = _Within(self._view, in_words(stratum))
-        base, head = self._arms(stratum, copies, view)
+        base, head = self._arms(stratum, token, view)
         request = AbRequest(
             base=base.spec, head=head.spec, suite=str(self._suite),
             pattern=r"^aa\." if stratum.kind is Kind.AA else r"^planted\.",
@@ -243,11 +241,9 @@ class _Session:
         with self._neighbour(stratum):
             finished = compare_arms(request, base, head, view, {**calibration.labels(stratum), "copies": token})
         self._count(stratum, _machine_seconds(finished))
-        if not finished.interrupted:
-            shutil.rmtree(copies, ignore_errors=True)
         return finished.interrupted
 
-    def _arms(self, stratum: Stratum, copies: Path, view: View) -> Sequence[Interpreter]:
+    def _arms(self, stratum: Stratum, token: str, view: View) -> Sequence[Interpreter]:
         spec = self._interpreter.spec
         if stratum.pair is Pair.LAYOUTS:
             assert self._bystander is not None
@@ -255,7 +251,14 @@ class _Session:
         if stratum.pair is Pair.LAYOUTS_BINARY:
             first = 2 * self._runs[stratum] + 1
             return [builds.resolve(with_layout(spec, seed), progress=view.phase) for seed in (first, first + 1)]
-        base, head = (builds.copy_of(self._interpreter, copies / arm) for arm in ("base", "head"))
+        return self._copies(stratum, token)
+
+    def _copies(self, stratum: Stratum, token: str) -> Sequence[Interpreter]:
+        # At a place that the run remembers, so that it finds the same ones when it goes on. Of other runs there are none
+        # at that time: one run is measured at a time.
+        self.tidy()
+        place = self._folder / calibration.COPIES / token
+        base, head = (builds.copy_of(self._interpreter, place / arm) for arm in ("base", "head"))
         if stratum.kind is not Kind.AA:
             (head.executable.parent / "planted").touch()
         return base, head
