@@ -177,6 +177,8 @@ def go_on(folder: Path, view: View) -> Finished:
     manifest = store.read(folder).manifest
     for arm in (manifest.base, manifest.head):
         view.phase(f"checking {arm.spec}")
+        if arm.build is not None and not arm.executable.exists():
+            builds.resolve(arm.spec, progress=view.phase)  # removed from the cache since: made again, it is the same
         now = builds.inspect(arm.spec, arm.executable)
         if now.sha256 != arm.sha256:
             raise UsageError(f"{arm.executable} has changed since {folder.name} began; what was measured belongs "

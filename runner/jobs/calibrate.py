@@ -254,8 +254,8 @@ class _Session:
         return self._copies(stratum, token)
 
     def _copies(self, stratum: Stratum, token: str) -> Sequence[Interpreter]:
-        # At a place that the run remembers, so that it finds the same ones when it goes on. Of other runs there are none
-        # at that time: one run is measured at a time.
+        # At a place that the run remembers, where it finds them when it goes on. There are none of another run by then:
+        # runs are measured one after the other.
         self.tidy()
         place = self._folder / calibration.COPIES / token
         base, head = (builds.copy_of(self._interpreter, place / arm) for arm in ("base", "head"))

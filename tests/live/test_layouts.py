@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -118,3 +119,13 @@ def test_two_layouts_of_one_source_differ_as_files_and_are_the_same_as_source(be
     assert all(line["base"] == line["head"] for line in seen)
     assert rows["source"]["benchmarks"][0]["verdict"] in ("same", "undecided")
     assert not any(row["clear"] for row in rows["source"]["benchmarks"])
+
+
+def test_a_run_goes_on_with_layouts_that_have_left_the_cache(bench: Bench) -> None:
+    begun = bench.run("ab", f"{COW}?layout=103", f"{COW}?layout=104", "-b", "construct.FromBytes.*64B", "--budget", "2s")
+    assert begun.returncode in (0, 1), begun.stderr
+    gone = made(f"{COW}?layout=103").executable
+    shutil.rmtree(gone.parent)
+    resumed = bench.run("resume")
+    assert resumed.returncode == begun.returncode, resumed.stderr
+    assert gone.exists()
