@@ -122,9 +122,10 @@ def test_two_layouts_of_one_source_differ_as_files_and_are_the_same_as_source(be
 
 
 def test_a_run_goes_on_with_layouts_that_have_left_the_cache(bench: Bench) -> None:
-    begun = bench.run("ab", f"{COW}?layout=103", f"{COW}?layout=104", "-b", "construct.FromBytes.*64B", "--budget", "2s")
+    arms = (f"{COW}?layout=103", f"{COW}?layout=104")
+    begun = bench.run("ab", *arms, "-b", "construct.FromBytes.*64B", "--budget", "2s")
     assert begun.returncode in (0, 1), begun.stderr
-    gone = made(f"{COW}?layout=103").executable
+    gone = made(arms[0]).executable
     shutil.rmtree(gone.parent)
     resumed = bench.run("resume")
     assert resumed.returncode == begun.returncode, resumed.stderr
