@@ -11,7 +11,7 @@ BIN := .venv/bin
 LOCKSTEP := $(BIN)/lockstep
 READY := .venv/.ready
 
-.PHONY: help setup builds ab calibrate rivals test unit live lint clean
+.PHONY: help setup builds source-repo ab publish calibrate rivals test unit live browser costs lint clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -29,9 +29,15 @@ $(READY): pyproject.toml constraints.txt
 builds: setup ## Make the two builds of BytesIO that `ab` compares
 	$(LOCKSTEP) build $(BASE) $(HEAD)
 
+source-repo: setup ## Make .asv/source, a git repository of CPython with a branch for each variant, for asv
+	$(LOCKSTEP) source-repo
+
 ab: setup ## Compare BytesIO without and with copy-on-write (BASE=, HEAD=, BENCH=REGEX, SEED=, BUDGET=10m; BUDGET= for no limit)
 	$(LOCKSTEP) ab '$(BASE)' '$(HEAD)' $(if $(BENCH),-b '$(BENCH)') $(if $(BUDGET),--budget $(BUDGET)) $(if $(SEED),--seed $(SEED)) \
 	  || [ $$? -eq 1 ]  # 1 says that something became slower: a result, not a failure
+
+publish: setup ## Make the site of all runs in data/site, with asv's pages beside
+	$(LOCKSTEP) publish
 
 calibrate: setup ## Prove the verdicts on this machine, and put the result into docs/method.md (MINUTES=20)
 	$(LOCKSTEP) calibrate '$(HEAD)' --minutes $(MINUTES) --markdown docs/method.md
@@ -40,13 +46,19 @@ rivals: MINUTES = 30
 rivals: setup ## Measure Lockstep against pyperf, asv and hyperfine, adding to what is stored, and write docs/evidence.md (MINUTES=30)
 	PYTHONPATH=tests $(BIN)/python -m rivals --minutes $(MINUTES)
 
-test: lint unit live ## Run all tests, after making what they need
+test: lint unit live browser ## Run all tests, after making what they need
 
 unit: setup ## Run the tests that start no process (under a minute)
 	$(BIN)/python -m pytest -q -n auto tests/unit
 
 live: builds ## Run the tests with real interpreters and builds
 	$(BIN)/python -m pytest -q tests/live
+
+browser: setup ## Run the tests of the pages in Chromium, where it is installed
+	$(BIN)/python -m pytest -q tests/browser
+
+costs: setup ## Measure what publishing 1000 runs of 100 benchmarks costs, and print it
+	$(BIN)/python tests/costs/publish.py
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

@@ -260,8 +260,10 @@ def _inline(figure: Figure, *, name: str, title: str) -> str:
     used = set(re.findall(r'(?:<use [^>]*href="|url\()#([\w.-]+)', body))
     body = re.sub(r"<[^>]*>", lambda tag: _tag(tag[0], name, used), body)
     body = re.sub(r">\s*\n\s*<", "><", body)
+    # What is in an image is hidden from screen readers; links must not be.
+    role = "group" if "<a " in body else "img"
     title = html.escape(title)
-    return f'<svg viewBox="{box[1] if box else ""}" role="img" aria-label="{title}">{body.strip()}</svg>'
+    return f'<svg viewBox="{box[1] if box else ""}" role="{role}" aria-label="{title}">{body.strip()}</svg>'
 
 
 def _tag(tag: str, name: str, used: set[str]) -> str:

@@ -62,10 +62,10 @@ def combined(sources: Sequence[Source]) -> Report:
     notices = {source.id: {one.key: one.notices for one in source.report.comparisons} for source in sources}
     comparisons = [
         # Where the noise of several runs comes from is not what the components of one run's blocks say.
-        replace(compare.line(case, begun, (
+        compare.line(case, begun, (
             *_gathered({id: of[one.benchmark.key] for id, of in notices.items()}),
             *_notices(one, results.get(one.benchmark.key), margin, len(results)),
-            *against.get(one.benchmark.key, ()))), noise=None)
+            *against.get(one.benchmark.key, ())), with_noise=False)
         for case, one in zip(lines, repeated, strict=True)
     ]
     seconds = sum(source.report.seconds for source in sources)
@@ -205,7 +205,10 @@ def _together(repeated: Sequence[_Repeated], results: Mapping[str, Combined], ma
     for one in repeated:
         key = one.benchmark.key
         own = next(iter(one.cases.values()))
-        case = replace(own, blocks=[b for case in one.cases.values() for b in case.blocks], failure=one.failure)
+        case = replace(
+            own, blocks=[block for case in one.cases.values() for block in case.blocks],
+            ratios=np.concatenate([case.ratios for case in one.cases.values()]), failure=one.failure,
+        )
         if key in among:
             case = replace(case, judgement=among[key].judgement, q=among[key].q)
         else:

@@ -138,11 +138,12 @@ class Report:
         return sum(1 for comparison in self.comparisons if comparison.verdict is verdict)
 
 
-def report(run: Run, *, complete: bool | None = None) -> Report:
+def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -> Report:
     """Judge a run's blocks and gather all that a rendering needs, from the run folder alone.
 
     `complete` says that the schedule has no further block: all is settled, or the budget is used up; None: as the
     blocks say. The plan is not asked, so that what was measured under an older rule can be read all the same.
+    `with_noise` False leaves out where the noise comes from, which takes longer than all the rest.
     Every benchmark of the manifest gets a line, measured or not; those that one arm lacks come last. The
     false discovery rate is held over all benchmarks of the run that need a test, whatever their metric.
     """
@@ -150,7 +151,7 @@ def report(run: Run, *, complete: bool | None = None) -> Report:
     cases = _together(judged(run), math.log1p(manifest.margin))
     begun = run.blocks[0].started if run.blocks else manifest.created
     comparisons = [
-        *(line(case, begun, tuple(_notices(case, run))) for case in cases),
+        *(line(case, begun, tuple(_notices(case, run)), with_noise=with_noise) for case in cases),
         *(absent(missing.benchmark, f"only in {missing.present.value}") for missing in manifest.missing),
     ]
     seconds = wall_seconds(run.blocks)
@@ -184,6 +185,8 @@ class Case:
     benchmark: Benchmark
     blocks: Sequence[Block]
     """All of its blocks, calibrations and failed ones too; not the canary's."""
+    ratios: Array
+    """Log ratios of the scored blocks; empty where those have none."""
     failure: Failure | None
     judgement: Judgement
     settled: bool
@@ -203,11 +206,12 @@ def judged(run: Run) -> list[Case]:
 def _case(benchmark: Benchmark, blocks: Sequence[Block], margin: float, tests: int) -> Case:
     judgement = judge_blocks(benchmark.metric, blocks, margin, tests)
     failure = next((block.failure for block in blocks if block.failure is not None), None)
-    if failure is None and not judgement.exact:
-        problem = defect(benchmark.metric, blocks)
-        failure = Failure(reason=problem, arm=None) if problem is not None else None
+    problem = defect(benchmark.metric, blocks)
+    if failure is None and problem is not None and not judgement.exact:
+        failure = Failure(reason=problem, arm=None)
     return Case(
         benchmark=benchmark, blocks=blocks, failure=failure, judgement=judgement,
+        ratios=log_ratios(benchmark.metric, () if problem is not None else blocks),
         settled=failure is not None or judgement.settled,
     )
 
@@ -216,7 +220,7 @@ def _together(cases: Sequence[Case], margin: float) -> list[Case]:
     """The same cases, in the same order, with the judgements that the suite as a whole allows."""
     tested = [case for case in cases if case.failure is None and not case.judgement.exact]
     tests = max(1, len(cases))
-    among = suite([log_ratios(case.benchmark.metric, case.blocks) for case in tested], margin, tests=tests)
+    among = suite([case.ratios for case in tested], margin, tests=tests)
     judged = {case.benchmark.key: found for case, found in zip(tested, among, strict=True)}
     return [
         replace(case, judgement=found.judgement, q=found.q) if (found := judged.get(case.benchmark.key)) else case
@@ -224,7 +228,7 @@ def _together(cases: Sequence[Case], margin: float) -> list[Case]:
     ]
 
 
-def line(case: Case, begun: float, notices: tuple[Notice, ...]) -> Comparison:
+def line(case: Case, begun: float, notices: tuple[Notice, ...], *, with_noise: bool = True) -> Comparison:
     """One benchmark's line. `begun` is the moment, in seconds since the epoch, from which its blocks' times count."""
     benchmark, judgement = case.benchmark, case.judgement
     counted = scored(case.blocks)
@@ -236,7 +240,6 @@ def line(case: Case, begun: float, notices: tuple[Notice, ...]) -> Comparison:
     # Of the first block that was measured; a calibration that failed had not chosen its settings yet.
     measured = [block for block in case.blocks if block.failure is None]
     settings = measured[0].settings if measured and benchmark.metric is Metric.TIME else None
-    unproven = defect(benchmark.metric, counted) is not None
     return Comparison(
         name=benchmark.name, params=benchmark.params, metric=benchmark.metric, unit=benchmark.unit,
         verdict=Verdict.FAILED if failed else judgement.verdict, clear=judgement.clear and not failed,
@@ -247,9 +250,9 @@ def line(case: Case, begun: float, notices: tuple[Notice, ...]) -> Comparison:
         mode=settings.mode if settings else None, settings=settings,
         machine_seconds=sum(block.seconds for block in case.blocks), failure=case.failure,
         notices=notices,
-        log_ratios=log_ratios(benchmark.metric, () if unproven else counted), base_values=base, head_values=head,
+        log_ratios=case.ratios, base_values=base, head_values=head,
         started=frozen([block.started - begun for block in counted]),
-        noise=noise(counted) if benchmark.metric is Metric.TIME and not failed else None,
+        noise=noise(counted) if with_noise and benchmark.metric is Metric.TIME and not failed else None,
     )
 
 
@@ -303,7 +306,7 @@ def _notices(case: Case, run: Run) -> Iterator[Notice]:
         yield Notice(kind="extensions", numbers={"names": ", ".join(uncovered)})
     if case.failure is None:
         timed = sum(benchmark.metric is Metric.TIME for benchmark in run.manifest.benchmarks)
-        yield from guards.of_benchmark(counted, math.log1p(run.manifest.margin), timed)
+        yield from guards.of_benchmark(counted, case.ratios, math.log1p(run.manifest.margin), timed)
 
 
 def _run_notices(
@@ -314,8 +317,11 @@ def _run_notices(
         yield Notice(kind="layout")
     if run.torn:
         yield Notice(kind="torn-line")
-    timed = [scored(case.blocks) for case in cases if case.benchmark.metric is Metric.TIME and case.failure is None]
-    yield from guards.of_run(run.blocks, [own for own in timed if own], math.log1p(run.manifest.margin))
+    timed = [
+        (scored(case.blocks), case.ratios) for case in cases
+        if case.benchmark.metric is Metric.TIME and case.failure is None and case.ratios.size
+    ]
+    yield from guards.of_run(run.blocks, timed, math.log1p(run.manifest.margin))
     total = len(cases)
     unsettled = sum(not case.settled for case in cases)
     if not complete:

@@ -44,7 +44,7 @@ def _write(run: Run, format: str, stem: Path) -> list[Path]:
     elif format == "parquet":
         frame(run).to_parquet(f"{stem}.parquet", index=False)
     else:
-        raise UsageError(f"there is no format {format!r}; write --format pyperf, csv or parquet.")
+        raise UsageError(f"there is no format {format!r}; write --format pyperf, csv, parquet or asv.")
     return [Path(f"{stem}.{format}")]
 
 

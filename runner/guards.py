@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
@@ -10,7 +11,7 @@ import numpy as np
 
 from runner.model import Arm, Block, Metric, Mode, Notice, Verdict
 from runner.stats import guards
-from runner.stats.blocks import calls_of, frozen, judge_blocks, log_ratios
+from runner.stats.blocks import calls_of, frozen, judge_blocks
 from runner.stats.guards import ALARM, Finding
 from runner.stats.paired import Array
 
@@ -30,32 +31,39 @@ TESTS = 2 * len(READINGS) + 1
 """Tests of the readings: shift and spread for each of them, and spread in the course of the session."""
 
 
-def of_run(blocks: Sequence[Block], timed: Sequence[Sequence[Block]], margin: float) -> Iterator[Notice]:
+def of_run(
+    blocks: Sequence[Block], timed: Sequence[tuple[Sequence[Block], Array]], margin: float
+) -> Iterator[Notice]:
     """Notices about a whole run: order effect, drift, disturbed blocks, canary.
 
-    `blocks` are all of the run in measured order, the canary's too; `timed` those that are scored, benchmark by
-    benchmark, without those that failed. `margin` is a log; what moves a ratio by less than half of it is not said.
+    `blocks` are all of the run in measured order, the canary's too; `timed` those that are scored with their log
+    ratios, benchmark by benchmark, without those that failed. `margin` is a log; what moves a ratio by less than half
+    of it is not said.
     """
     yield from _canary(blocks, margin)
     if not timed:
         return
     seconds = np.cumsum([0.0, *(block.seconds for block in blocks)]).tolist()
     clock = {id(block): before for block, before in zip(blocks, seconds, strict=False)}
-    d = _panel(timed, lambda block: 0.0)
-    for row, own in zip(d, timed, strict=True):
-        row[[block.index for block in own]] = log_ratios(Metric.TIME, own)
-    when = _panel(timed, lambda block: clock[id(block)])
-    yield from _order(d, _panel(timed, lambda block: 1.0 if block.first is Arm.BASE else -1.0), margin)
+    benchmarks = [own for own, _ in timed]
+    d = _panel(benchmarks, lambda block: 0.0)
+    for row, (own, ratios) in zip(d, timed, strict=True):
+        row[[block.index for block in own]] = ratios
+    when = _panel(benchmarks, lambda block: clock[id(block)])
+    yield from _order(d, _panel(benchmarks, lambda block: 1.0 if block.first is Arm.BASE else -1.0), margin)
     drift = guards.drift(d, when)
     if drift is not None and drift.p <= ALARM and abs(drift.size) >= margin / 2:
         yield Notice(kind="drift", numbers={"change": math.expm1(drift.size)})
-    yield from _disturbed(d, {name: _panel(timed, of) for name, of in READINGS.items()}, when, margin)
+    yield from _disturbed(d, {name: _panel(benchmarks, of) for name, of in READINGS.items()}, when, margin)
 
 
-def of_benchmark(blocks: Sequence[Block], margin: float, tests: int) -> Iterator[Notice]:
-    """Notices about one timed benchmark's scored blocks, one of `tests` in its run: shape, and order of the cycles."""
-    usable = [block for block in blocks if min(len(block.base), len(block.head)) >= LEAST_VALUES]
-    d = log_ratios(Metric.TIME, usable)
+def of_benchmark(blocks: Sequence[Block], ratios: Array, margin: float, tests: int) -> Iterator[Notice]:
+    """Notices about one timed benchmark, of `tests` in its run: shape, and order of the cycles.
+
+    `blocks` are the scored ones, `ratios` their log ratios.
+    """
+    enough = [min(len(block.base), len(block.head)) >= LEAST_VALUES for block in blocks]
+    usable, d = list(itertools.compress(blocks, enough)), ratios[enough]
     minima = [math.log(min(block.head) / min(block.base)) - _calls(block) for block in usable]
     shape = guards.consistent(frozen(minima) - d)
     middle = float(np.median(d)) if d.size else 0.0

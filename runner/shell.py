@@ -1,13 +1,15 @@
-"""Ordinary commands: compilers, apt-get, git. Measured processes do not go through here (see `execute`)."""
+"""Ordinary commands: compilers, apt-get, git; and processes to share work among. Nothing measured goes through here."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,3 +103,17 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def pool(processes: int) -> ProcessPoolExecutor:
+    """Processes to share work among, which end with this one however it ends."""
+    return ProcessPoolExecutor(processes, initializer=_end_with, initargs=(os.getpid(),))
+
+
+def _end_with(parent: int) -> None:
+    # They wait for work on a pipe that they hold open for each other: that a parent was killed they would never hear.
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG; Linux alone has it
+    if os.getppid() != parent:
+        os._exit(1)

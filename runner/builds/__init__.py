@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from runner.builds import build, inspection, layouts
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.builds import build, edits, inspection, layouts, releases, repository, trees
 from runner.builds.cache import Entry, Progress, cached, remove
 from runner.builds.contrast import differences
 from runner.builds.farm import Copier, copy_of
 from runner.builds.inspection import inspect
 from runner.builds.layouts import Layouts
 from runner.builds.spec import parse
-from runner.model import Interpreter
+from runner.errors import UsageError
+from runner.model import Build, Interpreter
 
 __all__ = [
-    "Copier", "Entry", "Interpreter", "Layouts", "Progress", "cached", "copy_of", "differences", "inspect", "remove",
-    "resolve",
+    "Copier", "Entry", "Interpreter", "Layouts", "Progress", "cached", "changes", "check", "copy_of", "differences",
+    "inspect", "parse", "remove", "resolve", "source_repository", "trees_of",
 ]
 
 
@@ -34,3 +39,44 @@ def resolve(spec: str, *, progress: Progress) -> Interpreter:
         return made
     progress(f"linking {spec}")
     return layouts.fixed(made, wanted.layout)
+
+
+def check(measured: Interpreter, *, progress: Progress) -> None:
+    """See that an interpreter is what it was when a run measured it; a build that has left the cache is made again.
+
+    Raises UsageError where it is gone or another one, and what `resolve` raises.
+    """
+    progress(f"checking {measured.spec}")
+    if measured.build is not None and not measured.executable.exists():
+        resolve(measured.spec, progress=progress)
+    if not os.access(measured.executable, os.X_OK):
+        raise UsageError(f"{measured.executable}, which was measured, is gone or cannot be run.")
+    if inspect(measured.spec, measured.executable).sha256 != measured.sha256:
+        raise UsageError(f"{measured.executable} has changed since it was measured; start a new run: `lockstep ab`")
+
+
+def changes(edit: str) -> bool:
+    """Whether an edit changes anything; one that does not is a name for the source as it is. UsageError: unknown."""
+    return bool(edits.load_all([edit], build.DATA / "variants"))
+
+
+def source_repository(folder: Path, version: str, *, progress: Progress) -> Sequence[str]:
+    """Make `folder` a git repository of a release with a branch for each variant; see `repository.make`."""
+    return repository.make(folder, version, build.DATA, progress)
+
+
+def trees_of(made: Build) -> tuple[Sequence[str], Sequence[str]]:
+    """git's hashes of the trees that are known to be what this build was made of: edits included, and without them."""
+    with_edits, without = [], []
+    if made.source_hash.startswith("git:"):
+        tree = made.source_hash.removeprefix("git:")
+        without.append(tree)
+        if not made.edits:
+            with_edits.append(tree)
+    for tree, release, applied in trees.holding(releases.read(build.DATA / "sources.toml"), build.DATA / "variants"):
+        if f"sha256:{release.sha256}" == made.source_hash:
+            if edits.digest(applied) == made.edits_hash:
+                with_edits.append(tree)
+            if not applied:
+                without.append(tree)
+    return with_edits, without

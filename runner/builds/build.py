@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.builds import cache, compile, edits, inspection, record, releases, sources
+from runner.builds import cache, compile, edits, inspection, record, releases, sources, trees
 from runner.builds.cache import Progress
 from runner.builds.edits import Edit
 from runner.builds.sources import Source
@@ -38,9 +38,7 @@ class Plan:
 
     @property
     def edits_hash(self) -> str:
-        if not self.edits:
-            return ""
-        return hashlib.sha256("\n".join(edit.digest for edit in self.edits).encode()).hexdigest()
+        return edits.digest(self.edits)
 
     @property
     def key(self) -> str:
@@ -60,11 +58,17 @@ class Plan:
 
 def plan(spec: BuildSpec, progress: Progress, data: Path = DATA) -> Plan:
     """Look up all that a spec names. Raises UsageError, MachineError, BuildError."""
-    loaded = tuple(edits.load(word, data / "variants") for word in spec.edits)
+    loaded = edits.load_all(spec.edits, data / "variants")
     flags = compile.flags(spec)
+    source = sources.find(spec, data / "sources.toml", progress)
+    if isinstance(source, sources.Commit):
+        catalogue = releases.read(data / "sources.toml")
+        known = trees.recall(source.tree, catalogue, data / "variants")
+        if known is not None:
+            release, before = known
+            source, loaded = sources.ReleaseSource(release=release, catalogue=catalogue), (*before, *loaded)
     return Plan(
-        spec=spec, edits=loaded, flags=flags, compiler=compile.compiler_version(flags),
-        source=sources.find(spec, data / "sources.toml", progress),
+        spec=spec, edits=loaded, flags=flags, compiler=compile.compiler_version(flags), source=source,
     )
 
 

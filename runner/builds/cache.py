@@ -3,6 +3,7 @@
     downloads/        release tarballs
     apt/              package lists of our own
     git/              bare repositories of remote URLs
+    trees/HASH.json   what a git tree is known to hold (see `trees`)
     builds/KEY/       tree/ (the build), build.json, build.log
     layouts/KEY/      the build in other link orders (see `layouts`)
     scratch/KEY.XXXX/ a build being made: renamed to builds/KEY at its very end

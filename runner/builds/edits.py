@@ -4,7 +4,8 @@ An edit never writes. It reads files through a function and returns the files' n
 a bad edit is found before anything is compiled.
 
 Format of a variant, version 1: ``title`` and ``description`` (text), and one or more ``[[edit]]`` with
-``file`` (relative to the source's root), ``find`` (must occur exactly once) and ``replace``.
+``file`` (relative to the source's root), ``find`` (must occur exactly once) and ``replace``; or ``edit = []``, for
+a name that means the source as it is.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ class Variant:
 
     name: str
     path: Path
+    title: str
+    """One line on what it does."""
     replacements: tuple[Replacement, ...]
 
     @property
@@ -98,10 +101,10 @@ def read_variant(path: Path, name: str) -> Variant:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not a variant: {error}") from error
     tables = data.get("edit")
-    if not isinstance(tables, list) or not tables:
+    if not isinstance(tables, list):
         raise UsageError(f"{path} has no [[edit]] with file, find and replace (see docs/builds.md)")
     return Variant(
-        name=name, path=path,
+        name=name, path=path, title=str(data.get("title", name)),
         replacements=tuple(_replacement(path, number, table) for number, table in enumerate(tables, 1)),
     )
 
@@ -141,6 +144,17 @@ def load(word: str, variants: Path) -> Edit:
     return Patch(
         name=word, path=path, digest=hashlib.sha256(content).hexdigest(), files=patches.parse(content, word)
     )
+
+
+def load_all(words: Sequence[str], variants: Path) -> tuple[Edit, ...]:
+    """The edits that words stand for, without the variants that change nothing. Raises UsageError as `load` does."""
+    loaded = [load(word, variants) for word in words]
+    return tuple(edit for edit in loaded if not isinstance(edit, Variant) or edit.replacements)
+
+
+def digest(edits: Sequence[Edit]) -> str:
+    """Hash of what the edits do, one after the other; empty for none."""
+    return hashlib.sha256("\n".join(edit.digest for edit in edits).encode()).hexdigest() if edits else ""
 
 
 def apply(edits: Sequence[Edit], tree: Path) -> Contents:

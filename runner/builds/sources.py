@@ -96,8 +96,13 @@ class Commit:
     repository: Path
     ref: str
     commit: str
-    hash: str
-    """Of its tree, so that commits with one content are one source."""
+    tree: str
+    """git's hash of its content."""
+
+    @property
+    def hash(self) -> str:
+        """Of its tree, so that commits with one content are one source."""
+        return f"git:{self.tree}"
 
     @property
     def label(self) -> str:
@@ -279,7 +284,7 @@ def _commit(repository: Path, ref: str, spec: BuildSpec) -> Commit:
     if result.code or tree.code:
         why = commit or "git knows no such branch, tag or commit"
         raise UsageError(f"{spec.text}: cannot find {spec.ref} in {repository}: {why}")
-    return Commit(repository=repository, ref=spec.ref, commit=commit, hash=f"git:{tree.output.strip()}")
+    return Commit(repository=repository, ref=spec.ref, commit=commit, tree=tree.output.strip())
 
 
 def _run_git(repository: Path, *words: str) -> shell.Result:

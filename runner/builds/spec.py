@@ -41,12 +41,16 @@ class BuildSpec:
     layout: int | None = None
     """Seed of a link order to be used instead of make's own."""
 
+    @property
+    def options(self) -> str:
+        """What its build is made with, as it stands behind the question mark: ``pgo&lto``; without the layout."""
+        words = [word for word in ("pgo", "lto", "debug") if getattr(self, word)]
+        return "&".join([*words, *(f"configure={argument}" for argument in self.configure)])
+
     def unedited(self) -> BuildSpec:
         """The same source and options without the edits: what a variant's build starts from."""
         place = f"{self.place}@{self.ref}" if self.ref else self.place
-        words = [word for word in ("pgo", "lto", "debug") if getattr(self, word)]
-        words += [f"configure={argument}" for argument in self.configure]
-        options = "?" + "&".join(words) if words else ""
+        options = f"?{self.options}" * bool(self.options)
         return replace(self, text=f"{self.origin.value}{place}{options}", edits=(), layout=None)
 
 

@@ -31,7 +31,7 @@ class Interrupted(LockstepError):
 
 
 ORDER = (
-    "doctor", "build", "ab", "resume", "show", "explain", "combine", "export", "calibrate",
+    "doctor", "build", "source-repo", "ab", "resume", "show", "explain", "combine", "export", "publish", "calibrate",
 )
 """The commands in the order in which a newcomer meets them."""
 
@@ -111,6 +111,9 @@ Markdown = Annotated[Path | None, typer.Option("--markdown", help="Write a Markd
 Html = Annotated[Path | None, typer.Option("--html", help="Write the report as one self-contained HTML file.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="List the benchmarks that are the same, too.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 when something is undecided or failed.")]
+Configuration = Annotated[
+    Path | None, typer.Option("--config", help="asv's configuration (default: the project's asv.conf.json).")
+]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Refuse when another run measures on this machine.")]
 
 
@@ -138,6 +141,21 @@ def close(finished: Finished, *, verbose: bool, strict: bool, files: tuple[Path 
         out.print(f"interrupted; go on with: lockstep resume {run}", soft_wrap=True, highlight=False)
         return 130
     return exit_code(finished.report, strict)
+
+
+def record(folder: Path, configuration: Path | None) -> None:
+    """Add a run to asv's results, and say where and what was left out."""
+    from runner.jobs import record as job
+    from runner.progress import Terminal
+
+    with Terminal() as view:
+        view.phase("adding to asv's results")
+        done = job.record(folder, job.configuration(configuration))
+    out = Console()
+    for path in done.files:
+        out.print(str(path), soft_wrap=True, highlight=False)
+    for line in done.left:
+        out.print(f"left out: {line}", soft_wrap=True, highlight=False, markup=False)
 
 
 def present(report: Report, *, verbose: bool, strict: bool, files: tuple[Path | None, ...]) -> int:

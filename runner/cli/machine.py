@@ -1,12 +1,14 @@
-"""Commands about builds and the machine: `build` and `doctor`."""
+"""Commands about builds and the machine: `build`, `source-repo` and `doctor`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from runner import config
 from runner.cli.app import INTERPRETER, app, print_whole
 from runner.errors import UsageError
 
@@ -36,6 +38,28 @@ def build(
             console.print(f"removed {entry.label} ({entry.key})", highlight=False, soft_wrap=True)
     if list_:
         print_whole(listing, builds.cached())
+    return 0
+
+
+@app.command(name="source-repo")
+def source_repo(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Where it goes (default: .asv/source of the project).", show_default=False)
+    ] = None,
+    release: Annotated[str, typer.Option(help="The release of CPython, one of data/sources.toml.")] = "3.13.5",
+) -> int:
+    """Make a git repository of a CPython release, with a branch for each variant, for asv to compare.
+
+    The release is the branch `main` and the tag `v3.13.5`; `nocow` is one commit on top. Any clone of CPython does
+    as well: name it as `repo` in asv.conf.json.
+    """
+    from runner import builds
+    from runner.progress import Terminal
+
+    where = folder if folder is not None else config.ROOT / ".asv" / "source"
+    with Terminal() as view:
+        branches = builds.source_repository(where, release, progress=view.phase)
+    Console().print(f"{where}: {', '.join(branches)}", soft_wrap=True, highlight=False)
     return 0
 
 

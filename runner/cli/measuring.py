@@ -24,6 +24,7 @@ from runner.cli.app import (
     check_scope,
     close,
     margin_of,
+    record,
     size_of,
 )
 from runner.errors import UsageError
@@ -56,6 +57,7 @@ def ab(
     strict: Strict = False,
     verbose: Verbose = False,
     no_wait: NoWait = False,
+    record_: Annotated[bool, typer.Option("--record", help="Add both builds to asv's results at the end.")] = False,
 ) -> int:
     """Compare two interpreters: BASE first, then HEAD.
 
@@ -74,7 +76,10 @@ def ab(
     )
     with Terminal() as view:
         finished = jobs.ab(request, view)
-    return close(finished, verbose=verbose, strict=strict, files=(json, markdown, html))
+    code = close(finished, verbose=verbose, strict=strict, files=(json, markdown, html))
+    if record_ and not finished.interrupted:
+        record(finished.folder, None)
+    return code
 
 
 @app.command()

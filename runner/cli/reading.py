@@ -9,7 +9,19 @@ import typer
 from rich.console import Console
 
 from runner import config
-from runner.cli.app import Html, Json, Markdown, Out, Run, Strict, Verbose, app, present
+from runner.cli.app import (
+    Configuration,
+    Html,
+    Json,
+    Markdown,
+    Out,
+    Run,
+    Strict,
+    Verbose,
+    app,
+    present,
+    record,
+)
 
 
 @app.command()
@@ -33,17 +45,22 @@ def show(
 @app.command(name="export")
 def export_(
     run: Run,
-    format: Annotated[str, typer.Option(metavar="pyperf|csv|parquet", help="The format to write.")],
-    to: Annotated[Path, typer.Option("--to", help="Folder for the files.", file_okay=False)] = Path(),
+    format: Annotated[str, typer.Option(metavar="pyperf|csv|parquet|asv", help="The format to write.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder for the files; not for asv.", file_okay=False)] = Path(),
+    configuration: Configuration = None,
     out: Out = None,
 ) -> int:
     """Write a run's measurements for other tools.
 
     `pyperf` writes one file an arm (`pyperf compare_to BASE HEAD` reads them); `csv` and `parquet` one table
-    with a row for every measured slice.
+    with a row for every measured slice; `asv` adds both builds to the results folder that asv.conf.json names, for
+    `asv show`, `asv compare` and `asv publish`.
     """
     from runner import export, store
 
+    if format == "asv":
+        record(store.find(config.runs_folder(out), run), configuration)
+        return 0
     for path in export.write(store.read(store.find(config.runs_folder(out), run)), format, to):
         Console().print(str(path), soft_wrap=True, highlight=False)
     return 0

@@ -6,8 +6,10 @@ from runner.jobs.ab import AbRequest, Finished, View, ab, report_of, resume, sav
 from runner.jobs.calibrate import Calibrated, CalibrateRequest, calibrate, calibrated
 from runner.jobs.combine import combined
 from runner.jobs.explain import ExplainFinished, ExplainRequest, explain
+from runner.jobs.publish import Published, PublishRequest, publish
 
 __all__ = [
-    "AbRequest", "CalibrateRequest", "Calibrated", "ExplainFinished", "ExplainRequest", "Finished", "View", "ab",
-    "calibrate", "calibrated", "combined", "explain", "report_of", "resume", "save",
+    "AbRequest", "CalibrateRequest", "Calibrated", "ExplainFinished", "ExplainRequest", "Finished", "PublishRequest",
+    "Published", "View", "ab", "calibrate", "calibrated", "combined", "explain", "publish", "report_of", "resume",
+    "save",
 ]

@@ -176,13 +176,7 @@ def go_on(folder: Path, view: View) -> Finished:
     """Go on with a run; the caller has the machine for itself (`machine.alone`). Raises as `resume` does."""
     manifest = store.read(folder).manifest
     for arm in (manifest.base, manifest.head):
-        view.phase(f"checking {arm.spec}")
-        if arm.build is not None and not arm.executable.exists():
-            builds.resolve(arm.spec, progress=view.phase)  # removed from the cache since: made again, it is the same
-        now = builds.inspect(arm.spec, arm.executable)
-        if now.sha256 != arm.sha256:
-            raise UsageError(f"{arm.executable} has changed since {folder.name} began; what was measured belongs "
-                             "to the old one. Start a new run with `lockstep ab`.")
+        builds.check(arm, progress=view.phase)
     pinning = machine.choose(machine.topology(), machine.activity())
     layouts = builds.Layouts(manifest.base, manifest.head) if manifest.scope == "source" else None
     return _measure(folder, pinning, layouts, view)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from runner.execute import ENVIRONMENT
 from runner.explanation import Explanation, Spread, explained
 from runner.jobs.ab import AbRequest, Finished, View, compare_arms, report_of
 from runner.machine.tools import valgrind
-from runner.model import Benchmark, Interpreter, Verdict
+from runner.model import Benchmark, Verdict
 from runner.stats.variance import noise
 from runner.suites import asv
 
@@ -135,8 +134,7 @@ def _count(
         return False
     try:
         for arm in (manifest.base, manifest.head):
-            view.phase(f"checking {arm.spec}")
-            _unchanged(arm)
+            builds.check(arm, progress=view.phase)
     except LockstepError as error:
         problems.append(f"Work was not counted: {error}")
         return False
@@ -157,13 +155,6 @@ def _count(
             problems.append(f"Counting was interrupted: the work of {len(counts)} of {len(benchmarks)} was counted.")
             return True
     return False
-
-
-def _unchanged(arm: Interpreter) -> None:
-    if not os.access(arm.executable, os.X_OK):
-        raise UsageError(f"{arm.executable} is gone or cannot be run.")
-    if builds.inspect(arm.spec, arm.executable).sha256 != arm.sha256:
-        raise UsageError(f"{arm.executable} has changed since the run was measured.")
 
 
 def _spreads(root: Path, run: store.Run, chosen: Mapping[str, Benchmark]) -> dict[str, Spread]:

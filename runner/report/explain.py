@@ -249,6 +249,14 @@ def span(one: Range, decimals: int = 0) -> str:
     return f"{value} % [{low}, {high}]"
 
 
+def parts(noise: Noise) -> tuple[tuple[str, str, str], ...]:
+    """For each source of noise its name, its share in per cent, and that share in words with its interval."""
+    return tuple(
+        (part.source.value, f"{100 * part.share.value:.1f}", f"{part.source.value} {span(part.share)}")
+        for part in noise.components
+    )
+
+
 def _work_table(title: str, rows: Sequence[tuple[str, str, str, str]]) -> RenderableType:
     table = plain_table()
     table.add_column(title, overflow="fold")

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from dashboards import figures
+from dashboards import figures, pages
 from runner.compare import Comparison, Report
 from runner.explanation import Explained, Explanation
 from runner.model import Verdict
-from runner.report import explain, quantities, words
+from runner.report import explain, quantities, site, words
 from runner.report.sections import sections
 
 _HERE = Path(__file__).parent
@@ -68,7 +66,7 @@ def render(report: Report, explanation: Explanation | None = None) -> str:
     ordered = sections(report).all
     told = {} if explanation is None else {one.comparison.key: _told(one, explanation) for one in explanation.explained}
     rows = [_row(c, f"b{number}", report, told.get(c.key)) for number, c in enumerate(ordered)]
-    environment.filters["breakable"] = _breakable
+    environment.filters["breakable"] = pages.breakable
     return environment.get_template("page.html.j2").render(
         report=report,
         headline=words.headline(report),
@@ -85,9 +83,9 @@ def render(report: Report, explanation: Explanation | None = None) -> str:
         verdicts=[(verdict.value, report.count(verdict)) for verdict in Verdict],
         rows=rows,
         forest=_forest(ordered, report),
-        # Ours, from beside this module: no escaping, which would break them.
-        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
-        script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
+        # Ours: no escaping, which would break them.
+        style=Markup(pages.asset("style.css")),
+        script=Markup(pages.asset("table.js")),
     )
 
 
@@ -112,9 +110,7 @@ def _row(c: Comparison, id: str, report: Report, told: Told | None) -> Row:
         reason="" if c.failure is None else words.failure(c),
         detail="" if c.failure is None else c.failure.detail.rstrip(),
         noise_sd="" if c.noise is None else f"noise of a slice, {quantities.percent(c.noise.sd)}:",
-        noise=() if c.noise is None else tuple(
-            (part.source.value, f"{100 * part.share.value:.1f}", f"{part.source.value} {explain.span(part.share)}")
-            for part in c.noise.components),
+        noise=() if c.noise is None else explain.parts(c.noise),
         told=told,
     )
 
@@ -126,11 +122,6 @@ def _told(one: Explained, explanation: Explanation) -> Told:
         work=() if counts is None else tuple(explain.work_rows(counts)),
         functions=() if counts is None else tuple(explain.function_rows(counts)),
     )
-
-
-def _breakable(name: str) -> Markup:
-    """A benchmark's name with the places where a line may end: after dots, before parameters."""
-    return Markup("<wbr>").join(re.split(r"(?<=[._])|(?=\()", name))
 
 
 def _number(value: float | None) -> str:
@@ -154,14 +145,9 @@ def _facts(c: Comparison) -> Iterable[tuple[str, str]]:
 
 def _figure(c: Comparison, id: str, margin: float) -> Markup:
     """The blocks drawn, where there is more to see than the numbers say."""
-    arrays = (c.started, c.log_ratios, c.base_values, c.head_values)
-    if c.exact or len(c.log_ratios) < 2 or len({len(array) for array in arrays}) > 1:
+    blocks = site.blocks_table(c)
+    if blocks is None:
         return Markup()
-    finite = np.isfinite(np.vstack(arrays)).all(axis=0)
-    if finite.sum() < 2:
-        return Markup()
-    names = ("started", "log_ratio", "base", "head")
-    blocks = pd.DataFrame({name: array[finite] for name, array in zip(names, arrays, strict=True)})
     return Markup(figures.duel(blocks, low=c.low, high=c.high, margin=margin, unit=c.unit, name=id))
 
 

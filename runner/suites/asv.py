@@ -9,7 +9,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,10 @@ class Found:
     """In the order of modules, classes and parameters; their keys are distinct."""
     problems: tuple[str, ...]
     """What cannot be measured, such as a module that could not be imported: in words, with file and line if known."""
+    records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What asv_runner says of each benchmark, by name, all parameters together: a line of asv's benchmarks.json."""
+    places: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """For each name its ``place`` (``benchmarks/construct.py:12``) and ``doc``, its description; both may be empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +109,7 @@ def discover(executable: Path, suite: Path) -> Found:
             f"{_last_module(told)} was not looked at to the end within {TIME_LIMIT:.0f} s; "
             "what comes after it is not measured"
         )
-    return Found(benchmarks=found.benchmarks, problems=tuple(problems))
+    return replace(found, problems=tuple(problems))
 
 
 def link_asv_runner(folder: Path) -> Path:
@@ -124,14 +128,20 @@ def parse(told: Iterable[Mapping[str, Any]]) -> Found:
     """Turn the lines that `discovery` wrote into benchmarks, one for each combination of parameters."""
     benchmarks: dict[str, Benchmark] = {}
     problems: dict[str, None] = {}
+    records: dict[str, Mapping[str, Any]] = {}
+    places: dict[str, Mapping[str, str]] = {}
     for line in told:
+        if "benchmark" in line:
+            one = line["benchmark"]
+            records.setdefault(one["name"], one["record"])
+            places.setdefault(one["name"], {"place": one["place"], "doc": one["doc"]})
         if "problem" in line:
             problems[line["problem"]] = None
         for benchmark in _expand(line["benchmark"]) if "benchmark" in line else ():
             if benchmark.key in benchmarks:
                 problems[f"{benchmark.key} is there twice, and the second is not measured: give it another name"] = None
             benchmarks.setdefault(benchmark.key, benchmark)
-    return Found(benchmarks=tuple(benchmarks.values()), problems=tuple(problems))
+    return Found(benchmarks=tuple(benchmarks.values()), problems=tuple(problems), records=records, places=places)
 
 
 def select(base: Found, head: Found, pattern: str | None) -> Selection:

@@ -90,7 +90,7 @@ def _look(module: Any, owner: Any, attribute: str, function: Any, suite: str, te
         elif "." not in module.__name__:
             tell(problem="%s: %s is not measured: move it from the suite's __init__.py to a module" % (place, called))
         else:
-            tell(benchmark=_record(found))
+            tell(benchmark={**_record(found), "place": place, "doc": _doc(owner, function)})
     except BaseException as error:
         what = called if owner is None else "%s, which must be constructed without arguments," % owner.__name__
         tell(problem="%s: %s failed: %s" % (_place(error, suite, place), what, _said(error)))
@@ -114,7 +114,22 @@ def _record(found: Any) -> dict[str, Any]:
         "version": found.version,
         "timeout": TIMEOUT if found.timeout is None else float(found.timeout),
         "number": getattr(found, "number", 0) or None,
+        "record": _as_asv(found),
     }
+
+
+def _doc(owner: Any, function: Any) -> str:
+    """What the benchmark says of itself: its own docstring, else its class's."""
+    return inspect.getdoc(function) or (owner is not None and owner.__doc__ and inspect.getdoc(owner)) or ""
+
+
+def _as_asv(found: Any) -> dict[str, Any]:
+    """What asv puts into benchmarks.json: the attributes of plain types, as asv_runner's own listing has them."""
+    plain = {
+        name: value for name, value in vars(found).items()
+        if isinstance(value, (str, int, float, list, dict)) and not name.startswith("_")
+    }
+    return dict(json.loads(json.dumps(plain, skipkeys=True, default=str)))
 
 
 def printed(raw: list[Any], shown: list[str]) -> list[str]:

@@ -11,16 +11,15 @@ from pathlib import Path
 
 import pytest
 import typer
+from asv.commands import make_argparser
 
 from runner.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMMAND = re.compile(r"^(?:    )?\$? ?(?:\.venv/bin/)?((?:lockstep|make) .*?)(?:\s+#.*)?$", re.MULTILINE)
+COMMAND = re.compile(r"^(?:    )?\$? ?(?:\.venv/bin/)?((?:lockstep|make|asv) .*?)(?:\s+#.*)?$", re.MULTILINE)
 QUICK = ("lockstep doctor", "lockstep build --list", "make help")
-MADE_ELSEWHERE = {"make ab": ".ci/run and test_run.py", "make test": ".ci/run", "make builds": "make test",
-                  "make setup": "make test"}
 
 
 def blocks(text: str) -> Iterator[str]:
@@ -45,6 +44,9 @@ def test_a_command_of_the_docs_is_one_that_exists(page: str, command: str) -> No
     if words[0] == "make":
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert {word for word in words[1:] if "=" not in word} <= set(targets), f"{page}: {command}"
+        return
+    if words[0] == "asv":
+        make_argparser()[0].parse_args(words[1:])
         return
     group = typer.main.get_command(app)
     assert words[1] in group.commands, f"{page}: {command}"  # type: ignore[attr-defined]

@@ -36,6 +36,18 @@ def test_a_missing_path(tmp_path: Path) -> None:
         resolve("python-of-nobody")
 
 
+def test_what_was_measured_has_to_be_what_it_was(tmp_path: Path) -> None:
+    measured = builds.copy_of(resolve(PYTHON), tmp_path / "copy")
+    builds.check(measured, progress=lambda _: None)
+    with measured.executable.open("ab") as stream:
+        stream.write(b"\0")  # it runs all the same
+    with pytest.raises(UsageError, match="has changed since it was measured"):
+        builds.check(measured, progress=lambda _: None)
+    measured.executable.unlink()
+    with pytest.raises(UsageError, match="is gone or cannot be run"):
+        builds.check(measured, progress=lambda _: None)
+
+
 def test_a_directory(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"is a directory, not an interpreter$"):
         resolve(tmp_path)

@@ -79,7 +79,7 @@ def test_the_tables_read_back_are_the_table(run: Run, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_written_is_told(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no format 'excel'; write --format pyperf, csv or parquet"):
+    with pytest.raises(UsageError, match=r"no format 'excel'; write --format pyperf, csv, parquet or asv"):
         export.write(run, "excel", tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(MachineError, match="cannot write to"):

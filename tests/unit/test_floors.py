@@ -15,10 +15,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "model"),  # 0 words
     ("stats",),  # 1 mathematics
     ("shell",),  # 2 one outside thing each; shell at the foot, since the others run their commands through it
-    ("machine", "builds", "suites", "worker", "store", "callgrind"),
+    ("machine", "builds", "suites", "worker", "store", "callgrind", "vendor"),
     ("process", "guards", "copies"),  # 3 steps; process is the pipe to a worker, on which execute stands
-    ("plan", "execute", "compare", "history", "export"),
-    ("calibration", "counts", "combine"),
+    ("plan", "execute", "compare", "export", "asv_results"),
+    ("history", "calibration", "counts", "combine"),
     ("explanation",),
     ("report",),  # 4 views
     ("config", "progress"),  # 5 recipes and doors

@@ -17,7 +17,7 @@ DATA = Path(__file__).parents[3] / "data"
 
 def variant(*changes: tuple[str, str, str]) -> Variant:
     return Variant(
-        name="v", path=Path("v.toml"),
+        name="v", path=Path("v.toml"), title="",
         replacements=tuple(Replacement(file=file, find=find, replace=new) for file, find, new in changes),
     )
 
@@ -67,8 +67,8 @@ def test_a_bad_variant_file_is_told(tmp_path: Path, text: str, words: str) -> No
 
 def test_words_are_looked_up_or_read_as_files(tmp_path: Path) -> None:
     assert edits.load("nocow", DATA / "variants").name == "nocow"
-    with pytest.raises(UsageError, match=r"'cow' \(there are: .*nocow"):
-        edits.load("cow", DATA / "variants")
+    with pytest.raises(UsageError, match=r"'other' \(there are: .*nocow"):
+        edits.load("other", DATA / "variants")
     with pytest.raises(UsageError, match=r"cannot read gone\.patch"):
         edits.load("gone.patch", DATA / "variants")
 

@@ -73,7 +73,7 @@ def test_ids_are_unique_and_every_reference_has_its_target(rendered: str, page: 
 def test_every_benchmark_has_a_row_and_a_section(page: Page) -> None:
     links = "".join(page.text["a"]) + "".join(page.text["span"])
     rows = [attributes for tag, attributes in page.tags if tag == "tr" and "data-verdict" in attributes]
-    details = [attributes for tag, attributes in page.tags if tag == "details" and "data-order" in attributes]
+    details = [attributes for tag, attributes in page.tags if tag == "details" and "data-section" in attributes]
     assert len(rows) == len(details) == len(samples.every_kind())
     for comparison in samples.every_kind():
         assert links.count(comparison.key) == 2

@@ -1,0 +1,350 @@
+"""The order of steps of `lockstep publish`: the pages of all runs, asv's pages, and the exchange of the old site."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import io
+import json
+import math
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pyarrow
+from pyarrow import csv
+
+from dashboards import pages
+from runner import asv_results, calibration, compare, config, history, shell, store, vendor
+from runner.compare import Report
+from runner.errors import BuildError, LockstepError, MachineError
+from runner.history import Entry, History
+from runner.jobs.ab import View
+from runner.report import calibration as calibration_report
+from runner.report import site
+from runner.suites import asv
+
+STATE = "site.json"
+"""What the site was made of, so that the next time only what is new has to be made."""
+TOGETHER = 16
+"""Benchmark pages from which on other processes help."""
+_ASV_PUBLISH = """
+import sys
+from asv.commands.publish import Publish
+from asv.config import Config
+conf = Config.load(sys.argv[1])
+conf.results_dir, conf.html_dir = sys.argv[2:]
+Publish.run(conf, pull=False)
+"""
+"""What `asv publish --no-pull` does, from another folder of results."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishRequest:
+    """A site as the user asked for it."""
+
+    out: Path | None = None
+    """Folder of the site; None: data/site of the project."""
+    runs: Path | None = None
+    """Folder of the runs; None: the project's."""
+    configuration: Path | None = None
+    """asv's; None: leave asv's pages out."""
+    fresh: bool = False
+    """Make every page anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """The site that was made."""
+
+    folder: Path
+    runs: int
+    benchmarks: int
+    made: int
+    """Pages that were made anew; the others were there."""
+    problems: tuple[str, ...]
+    """Runs that could not be read, and what is missing of asv's pages."""
+
+
+def publish(request: PublishRequest, view: View) -> Published:
+    """Make the site beside the old one, and exchange them.
+
+    Raises MachineError when it cannot be written; the old site is as it was then.
+    """
+    runs = config.runs_folder(request.runs)
+    out = (request.out if request.out is not None else config.ROOT / "data" / "site").absolute()
+    old = {} if request.fresh else _state(out)
+    with _beside(out) as new:
+        for name in ("runs", "benchmarks", "assets"):
+            (new / name).mkdir()
+        kept = _keep(out / "runs", new / "runs", old.get("runs", ()))
+        known = history.read(
+            runs, out.parent / f".{out.name}.cache", visit=partial(_write_run, new / "runs"), visited=kept,
+            told=lambda done, of: view.phase(f"reading run {done} of {of}"),
+        )
+        # A run that was removed, or cannot be read any more, has no page.
+        for file in [file for file in (new / "runs").iterdir() if file.stem not in {entry.id for entry in known.runs}]:
+            file.unlink()
+        made, benchmarks = _benchmarks(known, runs, out, new, old, view)
+        view.phase("writing the other pages")
+        problems = list(known.problems)
+        asv_state = _asv(request, out, new, old, problems, view)
+        _others(known, new, asv=asv_state is not None)
+        store.write_whole(new / STATE, json.dumps({
+            "look": _look(), "runs": [entry.id for entry in known.runs], "benchmarks": benchmarks, "asv": asv_state,
+        }) + "\n")
+        _exchange(new, out)
+    return Published(
+        folder=out, runs=len(known.runs), benchmarks=len(benchmarks), made=made + len(known.fresh),
+        problems=tuple(problems),
+    )
+
+
+def _state(out: Path) -> Mapping[str, Any]:
+    """What the old site was made of; nothing where there is none, or the pages looked otherwise."""
+    try:
+        state = json.loads((out / STATE).read_text(encoding="utf-8"))
+        return state if state["look"] == _look() else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _look() -> str:
+    """Hash of all that decides what a page looks like, given its content."""
+    places = [*sorted(pages.HERE.rglob("*.j2")), *sorted(pages.HERE.glob("*.py")), Path(site.__file__), Path(__file__)]
+    digest = hashlib.sha256()
+    for place in places:
+        digest.update(place.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    """A new folder beside the site, on the same disk; gone at the end, whatever it holds then.
+
+    What a publishing that was killed has left is removed: the folder's name has the process in it.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        for left in out.parent.glob(f".{out.name}.[0-9]*.*"):
+            if not psutil.pid_exists(int(left.name.removeprefix(f".{out.name}.").partition(".")[0])):
+                shutil.rmtree(left, ignore_errors=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{out.name}.{os.getpid()}.", dir=out.parent))
+        new.chmod(0o755)
+    except OSError as error:
+        raise MachineError(f"cannot write beside {out}: {error.strerror}") from error
+    try:
+        yield new
+    except OSError as error:
+        raise MachineError(
+            f"cannot write the site: {error.strerror}: {error.filename}. The old one is as it was."
+        ) from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _exchange(new: Path, out: Path) -> None:
+    """Put the new site into the old one's place, which nobody ever finds empty where the system can do that."""
+    if not out.exists():
+        new.rename(out)
+        return
+    library = ctypes.CDLL(None, use_errno=True)
+    swap = getattr(library, "renameat2", None)
+    here, both = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    if swap is not None and swap(here, os.fsencode(new), here, os.fsencode(out), both) == 0:
+        return
+    aside = new.with_name(new.name + ".old")
+    out.rename(aside)
+    new.rename(out)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _link(source: Path, target: Path) -> bool:
+    """The same file in the new site, without copying it where possible; whether there was one."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        shutil.copy2(source, target)
+    return True
+
+
+def _keep(old: Path, new: Path, ids: Sequence[str]) -> list[str]:
+    """Take the pages of runs that are there over; the ids of those that are whole."""
+    return [
+        id for id in ids if all(_link(old / f"{id}{suffix}", new / f"{id}{suffix}") for suffix in (".html", ".csv"))
+    ]
+
+
+def _write_run(folder: Path, report: Report) -> None:
+    """The comparison page of a run and its table; in the place of old ones, which another site may share."""
+    store.write_whole(folder / f"{report.run}.html", pages.run(site.run_page(report)))
+    store.write_whole(folder / f"{report.run}.csv", _csv(site.table(report)))
+
+
+def _csv(table: pd.DataFrame) -> str:
+    # pandas's own takes ten times as long, and a night writes as many tables as there are benchmarks.
+    text = io.BytesIO()
+    csv.write_csv(pyarrow.Table.from_pandas(table, preserve_index=False), text)
+    return text.getvalue().decode()
+
+
+def _benchmarks(
+    known: History, runs: Path, out: Path, new: Path, old: Mapping[str, Any], view: View
+) -> tuple[int, dict[str, str]]:
+    """The benchmarks' pages; how many were made anew, and what each was made of."""
+    before: Mapping[str, str] = old.get("benchmarks", {})
+    entries = {entry.id: entry for entry in known.runs}
+    # Plain strings: it takes several times as long to go through those of pandas.
+    groups = dict(iter(known.rows.astype({"run": object}).groupby("key", sort=True)))
+    stamps = {entry.id: entry.stamp for entry in known.runs}
+    made_of = {str(key): _made_of(rows, stamps) for key, rows in groups.items()}
+    work = []
+    for key, rows in groups.items():
+        name = site.slug(str(key))
+        there = list((out / "benchmarks").glob(f"{name}.*")) if before.get(str(key)) == made_of[str(key)] else []
+        if not (there and all(_link(file, new / "benchmarks" / file.name) for file in there)):
+            work.append((str(key), rows))
+    if work:
+        last = _last_reports(work, runs, entries)
+        described = _described({entries[rows["run"].iloc[-1]].suite for _, rows in work})
+        tasks = [(key, rows, entries, described, last.get(rows["run"].iloc[-1])) for key, rows in work]
+        view.phase(f"writing the pages of {len(tasks)} benchmarks")
+        write = partial(_write_benchmark, new / "benchmarks")
+        if len(tasks) < TOGETHER:
+            for task in tasks:
+                write(task)
+        else:
+            # Forked where that is the way, the processes have the libraries already. One share for each: what the tasks
+            # have in common, all entries, is sent only so many times.
+            processes = os.cpu_count() or 1
+            with shell.pool(processes) as pool:
+                list(pool.map(write, tasks, chunksize=math.ceil(len(tasks) / processes)))
+    return len(work), made_of
+
+
+def _made_of(rows: pd.DataFrame, stamps: Mapping[str, str]) -> str:
+    # A row is made of nothing but its run's files and the rule, and for those the run's stamp stands.
+    return hashlib.sha256(" ".join(f"{run} {stamps[run]}" for run in rows["run"]).encode()).hexdigest()[:16]
+
+
+def _last_reports(
+    work: Sequence[tuple[str, pd.DataFrame]], runs: Path, entries: Mapping[str, Entry]
+) -> dict[str, Report]:
+    """The reports of the runs that are some benchmark's last one: their blocks are drawn."""
+    ids = {rows["run"].iloc[-1] for _, rows in work}
+    return {id: compare.report(store.read(runs / id)) for id in sorted(ids)}
+
+
+def _described(suites: set[str]) -> dict[str, Mapping[str, Any]]:
+    """What each benchmark of the suites that are still there says of itself."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for suite in sorted(suites):
+        if Path(suite).is_dir():
+            try:
+                seen = asv.discover(Path(sys.executable), Path(suite))
+            except LockstepError:
+                continue
+            found.update({name: {**record, **seen.places.get(name, {})} for name, record in seen.records.items()})
+    return found
+
+
+Task = tuple[str, pd.DataFrame, Mapping[str, Entry], Mapping[str, Any], Report | None]
+"""A benchmark's key and rows, the runs, what the benchmarks say of themselves, and the report of its last run."""
+
+
+def _write_benchmark(folder: Path, task: Task) -> None:
+    key, rows, entries, described, report = task
+    last = None if report is None else next((one for one in report.comparisons if one.key == key), None)
+    page, tables = site.benchmark_page(key, rows, entries, described.get(str(rows["name"].iloc[-1])), last)
+    for name, table in tables.items():
+        store.write_whole(folder / name, _csv(table))
+    store.write_whole(folder / f"{page.slug}.html", pages.benchmark(page))
+
+
+def _others(known: History, new: Path, *, asv: bool) -> None:
+    for name in pages.ASSETS:
+        (new / "assets" / name).write_text(pages.asset(name), encoding="utf-8")
+    (new / "index.html").write_text(pages.overview(site.overview(known, asv=asv)), encoding="utf-8")
+    (new / "runs" / "index.html").write_text(pages.runs(site.run_lines(known.runs)), encoding="utf-8")
+    (new / "trust.html").write_text(pages.trust(site.trust(_calibrations(), known, _evidence())), encoding="utf-8")
+
+
+def _calibrations() -> list[tuple[str, str]]:
+    folders = sorted((config.ROOT / "data" / "calibration").glob(f"*/{calibration.SUMMARY}"))
+    summaries = [calibration.read_summary(folder.parent) for folder in folders]
+    return [
+        (f"{summary.machine.get('cpu')} ({folder.parent.name[:8]})", calibration_report.section(summary))
+        for folder, summary in zip(folders, summaries, strict=True) if summary is not None
+    ]
+
+
+def _evidence() -> str:
+    """The generated part of docs/evidence.md."""
+    try:
+        text = (config.ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    _, mark, rest = text.partition("<!-- make rivals: begin -->")
+    return rest.partition("<!-- make rivals: end -->")[0].strip() if mark else ""
+
+
+def _asv(
+    request: PublishRequest, out: Path, new: Path, old: Mapping[str, Any], problems: list[str], view: View
+) -> str | None:
+    """asv's own pages, made to work offline; what they were made of, None where there are none."""
+    if request.configuration is None:
+        return None
+    results = asv_results.folder_of(request.configuration)
+    made_of = _asv_made_of(request.configuration, results)
+    if made_of is None:
+        return None
+    if old.get("asv") == made_of and (out / "asv").is_dir():
+        shutil.copytree(out / "asv", new / "asv", copy_function=os.link)
+        return made_of
+    view.phase("asv publish")
+    readable, unreadable = asv_results.check(results)
+    problems += [f"left out of asv's pages: {one}" for one in unreadable]
+    with tempfile.TemporaryDirectory(prefix="lockstep-") as scratch:
+        # Without the files that asv cannot read: it passes over some, and ends at others.
+        for file in readable:
+            link = Path(scratch) / file.relative_to(results)
+            link.parent.mkdir(exist_ok=True)
+            link.symlink_to(file)
+        ended = shell.run(
+            [sys.executable, "-c", _ASV_PUBLISH, request.configuration.name, scratch, new / "asv"],
+            cwd=request.configuration.resolve().parent,
+        )
+    if ended.code or not (new / "asv" / "index.html").is_file():
+        problems.append(f"asv publish failed, and its pages are left out: {' '.join(ended.output.split())[-400:]}")
+        shutil.rmtree(new / "asv", ignore_errors=True)
+        return None
+    view.phase("getting what asv's pages load from elsewhere")
+    try:
+        vendor.provide(new / "asv", vendor.read(config.ROOT / "data" / "vendor.toml"))
+    except BuildError as error:
+        problems.append(f"asv's pages need internet access: {error}")
+        return made_of + " online"
+    return made_of
+
+
+def _asv_made_of(configuration: Path, results: Path) -> str | None:
+    """Hash of the results and of the configuration; None where there are no results."""
+    files = sorted(results.rglob("*.json"))
+    if not any(file.parent != results and file.name != "machine.json" for file in files):
+        return None
+    digest = hashlib.sha256(configuration.read_bytes())
+    for file in files:
+        state = file.stat()
+        digest.update(f"{file.relative_to(results)} {state.st_size} {state.st_mtime_ns}".encode())
+    return digest.hexdigest()[:16]

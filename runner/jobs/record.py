@@ -1,0 +1,186 @@
+"""The order of steps of `lockstep export --format asv` and of `lockstep ab --record`."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asv import environment
+from asv.config import Config
+from asv.plugin_manager import plugin_manager
+from asv.repo import get_repo
+from asv.util import UserError
+
+from runner import asv_results, builds, config, machine, store
+from runner.asv_results import Measured, Record, Series, Value
+from runner.errors import UsageError
+from runner.model import Arm, Benchmark, Block, Interpreter, Metric
+from runner.stats.blocks import calls_of, scored, values
+from runner.suites import asv
+
+VARIANT, OPTIONS = "variant", "options"
+"""Requirements of the matrix in asv.conf.json."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What was put into asv's store."""
+
+    files: tuple[Path, ...]
+    """The two builds' files, base's first, then the file of the benchmarks."""
+    left: tuple[str, ...]
+    """Benchmarks that were left out, each with the reason."""
+
+
+def record(folder: Path, configuration: Path) -> Recorded:
+    """Add a run to the results folder that an asv.conf.json names: one file for each of its two builds.
+
+    Raises UsageError for a run that does not belong there: an interpreter that is no build, a build of which
+    the repository has no commit, a suite that is gone; and for files of asv's that cannot be read.
+    """
+    run = store.read(folder)
+    with _inside(configuration) as conf:
+        repository = get_repo(conf)
+        series = {arm: _series(conf, repository, _arm(run, arm)) for arm in Arm}
+        records, left = _records(run)
+        blocks = run.by_benchmark()
+        results = Path(conf.results_dir).resolve()
+        facts = machine.describe()
+        fingerprint = str(run.manifest.machine.get("fingerprint"))
+        described = asv_results.machine_of(run.manifest.machine, here=fingerprint == facts["fingerprint"])
+        described = asv_results.own_name(results, described, fingerprint)
+        # The benchmarks first: results of which asv does not know the benchmark are passed over.
+        known = asv_results.describe(results, list(records.values()))
+        files = [
+            asv_results.add(results, described, series[arm], [
+                _measured(records[name], there, blocks, arm)
+                for name, there in _by_name(run.manifest.benchmarks) if name in records
+            ])
+            for arm in Arm
+        ]
+    return Recorded(files=(*files, known), left=tuple(left))
+
+
+@contextmanager
+def _inside(path: Path) -> Iterator[Any]:
+    """The configuration, in its folder: asv takes what it names from there."""
+    before = Path.cwd()
+    try:
+        os.chdir(path.resolve().parent)
+        conf = Config.load(path.name)
+        for plugin in conf.plugins:
+            plugin_manager.import_plugin(plugin)
+        yield conf
+    except (UserError, OSError) as error:
+        raise UsageError(f"{path}: {error}") from error
+    finally:
+        os.chdir(before)
+
+
+def _arm(run: store.Run, arm: Arm) -> Interpreter:
+    return run.manifest.base if arm is Arm.BASE else run.manifest.head
+
+
+def _series(conf: Any, repository: Any, interpreter: Interpreter) -> Series:
+    build = interpreter.build
+    if build is None:
+        raise UsageError(
+            f"asv files results by commit, and {interpreter.spec} is no build of Lockstep's; use another format."
+        )
+    spec = builds.parse(interpreter.spec)
+    options = spec.options if spec is not None else ""
+    exact, source = builds.trees_of(build)
+    commits = _commits(repository, conf.branches)
+    commit = next((commits[tree] for tree in exact if tree in commits), None)
+    variant = ""
+    if commit is None:
+        commit = next((commits[tree] for tree in source if tree in commits), None)
+        variant = "+".join(build.edits)
+    found = None if commit is None else _environment(conf, variant, options)
+    if commit is None or found is None:
+        raise UsageError(
+            f"{conf.repo} has no commit that is {interpreter.spec}, or its matrix no environment. `make source-repo`"
+            f" makes a repository of a release and its variants; the matrix may name a {VARIANT} and {OPTIONS}."
+        )
+    return Series(
+        commit=commit, date=repository.get_date(commit), environment=found.name, python=found.python,
+        requirements=dict(found.requirements),
+    )
+
+
+def _environment(conf: Any, variant: str, options: str) -> Any | None:
+    """The environment of the matrix in which `asv run` would measure the same."""
+    for one in environment.get_environments(conf, None, verbose=False):
+        name, words = (one.requirements.get(key) or "" for key in (VARIANT, OPTIONS))
+        # A variant that changes nothing is the source as it is.
+        plain = not name or not builds.changes(name)
+        if words == options and (name == variant or (plain and not variant)):
+            return one
+    return None
+
+
+def _commits(repository: Any, branches: Sequence[str]) -> dict[str, str]:
+    """The commit that has each tree: the newest on the configured branches, else the newest of all."""
+    found: dict[str, str] = {}
+    for which in ([*branches], ["--all"]):
+        told = repository._run_git(["log", "--format=%T %H", *[one for one in which if one], "--"], dots=False)
+        for line in told.splitlines():
+            tree, commit = line.split()
+            found.setdefault(tree, commit)
+    return found
+
+
+def _records(run: store.Run) -> tuple[dict[str, Record], list[str]]:
+    """asv's description of the run's benchmarks, by name, as the suite has them now; and what was left out."""
+    executable = next((path for path in (run.manifest.head.executable, run.manifest.base.executable)
+                       if path.exists()), None)
+    if executable is None:
+        raise UsageError(f"no interpreter of {run.folder.name} is there any more, and one must describe the suite.")
+    found = asv.discover(executable, asv.suite_folder(run.manifest.suite))
+    records, left = {}, []
+    for name, there in _by_name(run.manifest.benchmarks):
+        now = found.records.get(name)
+        if now is None:
+            left.append(f"{name} is not in the suite any more")
+        elif now["version"] != there[0].version:
+            left.append(f"{name} has changed since it was measured")
+        else:
+            records[name] = now
+    return records, left
+
+
+def _by_name(benchmarks: Iterable[Benchmark]) -> list[tuple[str, list[Benchmark]]]:
+    ordered = sorted(benchmarks, key=lambda one: one.name)
+    return [(name, list(there)) for name, there in itertools.groupby(ordered, key=lambda one: one.name)]
+
+
+def _measured(
+    record: Record, benchmarks: Sequence[Benchmark], blocks: dict[str, list[Block]], arm: Arm
+) -> Measured:
+    all_blocks = [block for benchmark in benchmarks for block in blocks[benchmark.key]]
+    return Measured(
+        record=record, values=tuple(_value(benchmark, blocks[benchmark.key], arm) for benchmark in benchmarks),
+        started=min((block.started for block in all_blocks), default=0.0),
+        seconds=sum(block.seconds for block in all_blocks),
+    )
+
+
+def _value(benchmark: Benchmark, blocks: Sequence[Block], arm: Arm) -> Value:
+    there = scored(blocks)
+    failed = any(block.failure is not None for block in blocks)
+    samples = () if failed or not there else tuple(values(benchmark.metric, there, arm).tolist())
+    timed = benchmark.metric is Metric.TIME and bool(samples)
+    return Value(index=benchmark.index, samples=samples, calls=calls_of(there[0], arm) if timed else None)
+
+
+def configuration(path: Path | None) -> Path:
+    """The asv.conf.json to use: what the user says, else the project's. Raises UsageError where there is none."""
+    chosen = path if path is not None else config.ROOT / "asv.conf.json"
+    if not chosen.is_file():
+        raise UsageError(f"there is no {chosen}; name asv's configuration by --config.")
+    return chosen

@@ -1,0 +1,187 @@
+"""The site's pages: what they say is shown as text, their links lead somewhere, and nothing comes from elsewhere."""
+
+from __future__ import annotations
+
+import html.parser
+import importlib
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from made_runs import MACHINE, arm, make_run, make_runs, some_benchmarks
+from samples import benchmark
+
+from runner import config, jobs, store
+from runner.errors import MachineError
+from runner.model import Notice
+
+publishing = importlib.import_module("runner.jobs.publish")  # `jobs.publish` is the function
+HOSTILE = '<script>alert("x")</script>&lt;'
+VOID = {"meta", "link", "input", "br", "wbr", "path", "use", "hr"}
+
+
+class Quiet:
+    """A view that nobody sees."""
+
+    def phase(self, text: str) -> None: ...
+    def say(self, text: str) -> None: ...
+    def measured(self, plan: object, progress: object) -> None: ...
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # No data of this machine: neither its runs nor its calibration.
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    make_runs(tmp_path / "runs", 3, 8)
+    return tmp_path / "runs"
+
+
+def publish(runs: Path, **options: object) -> jobs.Published:
+    return jobs.publish(jobs.PublishRequest(out=runs.parent / "site", runs=runs, **options), Quiet())  # type: ignore[arg-type]
+
+
+class Page(html.parser.HTMLParser):
+    """What a page refers to, and whether its tags are closed in order."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.links: list[tuple[str, str]] = []
+        self.ids: set[str] = set()
+        self.open: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+        self.close()
+        assert self.open == [], path
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if given.get("id"):
+            assert given["id"] not in self.ids, (self.path, given["id"])
+            self.ids.add(str(given["id"]))
+        self.links += [(tag, value) for name, value in attrs if name in ("href", "src", "action") and value]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag, self.path
+
+
+def all_pages(site: Path) -> Iterator[Page]:
+    yield from map(Page, sorted(site.rglob("*.html")))
+
+
+def test_every_link_leads_to_something_that_is_there(runs: Path) -> None:
+    done = publish(runs)
+    assert (done.runs, done.benchmarks, done.problems) == (3, 8, ())
+    site = {page.path: page for page in all_pages(done.folder)}
+    assert len(site) == 3 + 3 + 8  # overview, runs and trust; each run; each benchmark
+    for path, page in site.items():
+        for tag, link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme == "data":
+                continue
+            assert not parts.scheme and not parts.netloc and not link.startswith("/"), (path, tag, link)
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            assert target.is_file(), (path, link)
+            if parts.fragment:
+                assert parts.fragment in site[target].ids, (path, link)
+
+
+def test_html_in_names_and_warnings_is_text(runs: Path) -> None:
+    evil = benchmark(f"work.time_{HOSTILE}")
+    make_run(runs, 9, [evil, *some_benchmarks(8)], head=arm(HOSTILE), suite=f"/suites/{HOSTILE}",
+             machine={**MACHINE, "cpu": HOSTILE}, notices=(Notice(kind="suite-problem", numbers={"text": HOSTILE}),))
+    (runs / "x<script>alert(2)<").mkdir()
+    done = publish(runs)
+    texts = [path.read_text() for path in done.folder.rglob("*.html")]
+    assert sum("alert(&#34;x&#34;)" in text for text in texts) >= 4
+    for page in all_pages(done.folder):  # a tag that was let through would not be closed, or be a script
+        scripts = re.findall(r"<script\b[^>]*>", page.path.read_text())
+        root = "" if page.path.parent == done.folder else "../"
+        assert scripts == [f'<script src="{root}assets/table.js">'], page.path
+
+
+def test_only_what_is_new_is_made(runs: Path) -> None:
+    first = publish(runs)
+    assert first.made == 3 + 8
+    before = {path: path.stat().st_ino for path in first.folder.rglob("*.html")}
+    assert publish(runs).made == 0
+    after = {path: path.stat().st_ino for path in first.folder.rglob("*.html")}
+    same = [path for path in before if before[path] == after[path]]
+    assert {path.parent.name for path in same} == {"runs", "benchmarks"} and len(same) == 3 + 8
+    make_run(runs, 9, some_benchmarks(2))
+    assert publish(runs).made == 1 + 2
+    shutil.rmtree(sorted(runs.iterdir())[0])
+    third = publish(runs)
+    assert third.runs == 3 and len(list((third.folder / "runs").glob("*.csv"))) == 3
+    assert publish(runs, fresh=True).made == 3 + 8
+
+
+def test_the_same_runs_give_the_same_pages_however_they_came(runs: Path) -> None:
+    publish(runs)
+    make_run(runs, 9, some_benchmarks(8))
+    grown = {path.name: path.read_bytes() for path in publish(runs).folder.rglob("*.html")}
+    shutil.rmtree(runs.parent / "site")
+    shutil.rmtree(runs.parent / ".site.cache")
+    assert {path.name: path.read_bytes() for path in publish(runs).folder.rglob("*.html")} == grown
+
+
+def test_a_failure_leaves_the_old_site(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = publish(runs).folder
+    before = {path: path.read_bytes() for path in site.rglob("*") if path.is_file()}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "somewhere")
+
+    monkeypatch.setattr(publishing, "_others", full)
+    make_run(runs, 9, some_benchmarks(8))
+    with pytest.raises(MachineError, match="No space left on device"):
+        publish(runs)
+    assert {path: path.read_bytes() for path in site.rglob("*") if path.is_file()} == before
+    assert [path.name for path in runs.parent.glob(".site.*")] == [".site.cache"]
+
+
+def test_a_site_is_exchanged_where_the_system_cannot_do_it_at_once(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = publish(runs).folder
+    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: object())
+    (site / "left over").touch()
+    publish(runs)
+    assert not (site / "left over").exists() and (site / "index.html").is_file()
+    assert [path.name for path in runs.parent.glob(".site.*")] == [".site.cache"]
+
+
+def test_another_machine_another_anchor_and_another_version_are_series_of_their_own(runs: Path) -> None:
+    suite = some_benchmarks(1)
+    make_run(runs, 7, suite, machine={**MACHINE, "fingerprint": "fedcba9876543210"})
+    make_run(runs, 8, suite, base=arm("another anchor"))
+    make_run(runs, 9, [benchmark("work.Case0.time_it", params={"size": "1KiB"}, index=(0,), version="2")])
+    (page,) = (publish(runs).folder / "benchmarks").glob("work.Case0.time_it-size-1KiB-*.html")
+    text = page.read_text()
+    assert text.count('<h2 id="series-') == 4
+    assert "fedcba98" in text and "another anchor" in text
+    assert "results of another version measured something else" in text
+
+
+def test_there_is_a_page_without_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    done = publish(tmp_path / "runs")
+    assert "There is no run yet" in (done.folder / "index.html").read_text()
+
+
+def test_what_needs_a_look_is_on_the_first_page(runs: Path) -> None:
+    place = make_run(runs, 9, some_benchmarks(8), notices=(Notice(kind="steal", numbers={"share": 0.2}),))
+    lines = (place / store.BLOCKS).read_text().splitlines(keepends=True)
+    (place / store.BLOCKS).write_text("".join(lines[:-5]))
+    (runs / "20250101T000000Z-broken").mkdir()
+    text = (publish(runs).folder / "index.html").read_text()
+    assert "interrupted" in text and "20250101T000000Z-broken holds no run" in text
+    assert place.name in text
