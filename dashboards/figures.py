@@ -23,9 +23,8 @@ from matplotlib.figure import Figure
 from matplotlib.markers import CARETLEFT, CARETRIGHT
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.typing import RcKeyType
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from dashboards.strips import Array, cut, within_sight
 
 # matplotlib knows no CSS variables: it draws in stand-ins, and `_inline` puts the variables in their place.
 INK, FAINT, BAND, FASTER, SLOWER, OTHER, BASE, HEAD = (f"#0102{i:02x}" for i in range(8))
@@ -59,7 +58,7 @@ def forest(frame: pd.DataFrame, *, margin: float, name: str) -> str:
     rows = len(frame)
     width, height = 9.2, 0.85 + 0.19 * rows
     numbers = frame[["ratio", "low", "high"]].to_numpy(dtype=float)
-    labels = [_cut(str(label)) for label in frame["label"]]
+    labels = [cut(str(label), _LABEL) for label in frame["label"]]
     left = min(0.5, 0.02 + max(map(len, labels), default=0) * 0.075 / width)
     bottom, tall = 0.55 / height, 1 - 0.85 / height
     far = bool(np.abs(np.log(numbers[:, 0])).max(initial=0) > _NEAR * margin)
@@ -144,10 +143,7 @@ def duel(
 def _over_time(axes: Axes, blocks: pd.DataFrame, low: float | None, high: float | None, margin: float) -> None:
     started = blocks["started"].to_numpy(dtype=float)
     ratios = np.exp(blocks["log_ratio"].to_numpy(dtype=float))
-    # The interval of very few blocks can reach anywhere; the axis is for the blocks.
-    span = max(1.02, ratios.max() / ratios.min())
-    nearby = (ratios.min() / span**2, ratios.max() * span**2)
-    seen = [*ratios, *(float(np.clip(bound, *nearby)) for bound in (low, high) if bound is not None)]
+    seen = within_sight(ratios, low, high)
     if max(seen) < 1.15 and min(seen) > 0.87:
         seen += [1 - margin, 1 + margin]
     bottom, top = min(seen), max(seen)
@@ -230,12 +226,6 @@ def _scale(largest: float, unit: str) -> tuple[float, str]:
 def _scaled(value: float, unit: str) -> str:
     factor, name = _scale(value, unit)
     return f"{value * factor:.3g} {name}"
-
-
-def _cut(text: str) -> str:
-    """One line of at most `_LABEL` characters; what is left out is in the middle, where names differ least."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= _LABEL else f"{flat[: _LABEL // 2]}…{flat[-(_LABEL // 2 - 1) :]}"
 
 
 def _inline(figure: Figure, *, name: str, title: str) -> str:

@@ -74,13 +74,10 @@ def blocks(points: pd.DataFrame, *, low: float | None, high: float | None, margi
     """
     started = points["started"].to_numpy(dtype=float)
     ratios = np.exp(points["log_ratio"].to_numpy(dtype=float))
-    # The interval of very few blocks can reach anywhere; the axis is for the blocks.
-    span = max(1.02, ratios.max() / ratios.min())
-    nearby = (ratios.min() / span**2, ratios.max() * span**2)
-    seen = [*ratios, *(float(np.clip(bound, *nearby)) for bound in (low, high) if bound is not None)]
+    seen = within_sight(ratios, low, high)
     y = _vertical(min(seen), max(seen))
     x = _Scale(low=min(0.0, started.min()), high=max(started.max(), 1e-9), start=LEFT + 8, end=RIGHT - 30)
-    seconds = x(np.array(_round_numbers(x.low, x.high)))
+    seconds = _round_numbers(x.low, x.high)
     parts = [
         _band(y, low, high) if low is not None and high is not None else "", _ticks(y, lambda number: f"{number:.6g}"),
         *(_line(kind, y, place) for kind, place in (("one", 1.0), ("margin", 1 + margin), ("margin", 1 / (1 + margin)))
@@ -88,9 +85,25 @@ def blocks(points: pd.DataFrame, *, low: float | None, high: float | None, margi
         *_shapes(x(started), y(ratios), np.full(len(ratios), "same")),
         f'<path class="interval" d="{"".join(f"M{RIGHT - 14} {place:.1f}h14" for place in y(ratios))}"/>',
         *(f'<text x="{place:.1f}" y="{BOTTOM + 17}" text-anchor="middle">{number:.6g} s</text>'
-          for place, number in zip(seconds, _round_numbers(x.low, x.high), strict=True)),
+          for place, number in zip(x(np.array(seconds)), seconds, strict=True)),
     ]
     return _picture(parts, f"Ratio of {len(points)} blocks over the run's time")
+
+
+def within_sight(ratios: Array, low: float | None, high: float | None) -> list[float]:
+    """What an axis of blocks has to show: their ratios, and the interval's bounds as far as those are near.
+
+    The interval of very few blocks can reach anywhere; the axis is for the blocks.
+    """
+    span = max(1.02, ratios.max() / ratios.min())
+    nearby = (ratios.min() / span**2, ratios.max() * span**2)
+    return [*ratios, *(float(np.clip(bound, *nearby)) for bound in (low, high) if bound is not None)]
+
+
+def cut(text: str, most: int) -> str:
+    """One line of at most `most` characters; what is left out is in the middle, where names differ least."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else f"{flat[: most // 2]}…{flat[-(most // 2 - 1) :]}"
 
 
 def _vertical(low: float, high: float) -> _Scale:
@@ -141,14 +154,11 @@ def _shapes(x: Array, y: Array, verdicts: NDArray[np.object_]) -> list[str]:
 
 def _names(x: Array, labels: Sequence[str]) -> list[str]:
     shown = np.unique(np.linspace(0, len(labels) - 1, min(len(labels), LABELS)).round().astype(int))
-    found = []
-    for i in shown:
-        text = " ".join(str(labels[i]).split())
-        if len(text) > LONGEST:
-            text = f"{text[: LONGEST // 2]}…{text[-(LONGEST // 2 - 1):]}"  # what is in the middle differs least
-        anchor = "middle" if len(shown) == 1 else "start" if i == 0 else "end" if i == len(labels) - 1 else "middle"
-        found.append(f'<text x="{x[i]:.1f}" y="{BOTTOM + 17}" text-anchor="{anchor}">{html.escape(text)}</text>')
-    return found
+    anchors = {0: "start", len(labels) - 1: "end"} if len(labels) > 1 else {}
+    return [
+        f'<text x="{x[i]:.1f}" y="{BOTTOM + 17}" text-anchor="{anchors.get(i, "middle")}">'
+        f"{html.escape(cut(str(labels[i]), LONGEST))}</text>" for i in shown
+    ]
 
 
 def _picture(parts: Sequence[str], title: str) -> str:

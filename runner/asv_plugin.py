@@ -20,6 +20,7 @@ from asv import environment, util
 from asv.console import log
 
 from runner import builds, machine, shell
+from runner.asv_results import OPTIONS, VARIANT
 from runner.errors import LockstepError
 from runner.suites import asv as suites
 
@@ -37,12 +38,13 @@ class Build(environment.Environment):  # type: ignore[misc]
         self, conf: Any, python: str, requirements: Mapping[str, str], tagged_env_vars: Mapping[Any, str]
     ) -> None:
         """Raises EnvironmentUnavailable for strange requirements, and for variants that are unknown or branches."""
-        strange = set(requirements) - {"variant", "options"}
+        strange = set(requirements) - {VARIANT, OPTIONS}
         if strange:
             raise environment.EnvironmentUnavailable(
-                f"a build of CPython installs no packages; the matrix may have variant and options, not {min(strange)}"
+                "a build of CPython installs no packages; "
+                f"the matrix may have {VARIANT} and {OPTIONS}, not {min(strange)}"
             )
-        self._variant, self._options = (requirements.get(name) or "" for name in ("variant", "options"))
+        self._variant, self._options = (requirements.get(name) or "" for name in (VARIANT, OPTIONS))
         try:
             changes = bool(self._variant) and builds.changes(self._variant)
         except LockstepError as error:

@@ -28,6 +28,8 @@ from asv.runner import BenchmarkResult
 from runner import store
 from runner.errors import UsageError
 
+VARIANT, OPTIONS = "variant", "options"
+"""What the matrix of asv.conf.json may ask of a build."""
 UNREADABLE = (util.UserError, OSError, ValueError, TypeError, LookupError, AttributeError)
 """What asv's classes raise for a file that is not one of theirs, is torn, or is of another version."""
 

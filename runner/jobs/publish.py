@@ -31,6 +31,7 @@ from runner.history import Entry, History
 from runner.jobs.ab import View
 from runner.report import calibration as calibration_report
 from runner.report import site
+from runner.stats import steps
 from runner.suites import asv
 
 STATE = "site.json"
@@ -92,7 +93,8 @@ def publish(request: PublishRequest, view: View) -> Published:
             told=lambda done, of: view.phase(f"reading run {done} of {of}"),
         )
         # A run that was removed, or cannot be read any more, has no page.
-        for file in [file for file in (new / "runs").iterdir() if file.stem not in {entry.id for entry in known.runs}]:
+        ids = {entry.id for entry in known.runs}
+        for file in [file for file in (new / "runs").iterdir() if file.stem not in ids]:
             file.unlink()
         made, benchmarks = _benchmarks(known, runs, out, new, old, view)
         view.phase("writing the other pages")
@@ -119,8 +121,10 @@ def _state(out: Path) -> Mapping[str, Any]:
 
 
 def _look() -> str:
-    """Hash of all that decides what a page looks like, given its content."""
-    places = [*sorted(pages.HERE.rglob("*.j2")), *sorted(pages.HERE.glob("*.py")), Path(site.__file__), Path(__file__)]
+    """Hash of all that decides what a page looks like, given its content: templates, figures, words, steps."""
+    folders = (pages.HERE, Path(site.__file__).parent)
+    places = [path for folder in folders for suffix in ("j2", "py") for path in sorted(folder.rglob(f"*.{suffix}"))]
+    places += [Path(steps.__file__), Path(__file__)]
     digest = hashlib.sha256()
     for place in places:
         digest.update(place.read_bytes())

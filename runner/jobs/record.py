@@ -17,14 +17,11 @@ from asv.repo import get_repo
 from asv.util import UserError
 
 from runner import asv_results, builds, config, machine, store
-from runner.asv_results import Measured, Record, Series, Value
+from runner.asv_results import OPTIONS, VARIANT, Measured, Record, Series, Value
 from runner.errors import UsageError
 from runner.model import Arm, Benchmark, Block, Interpreter, Metric
 from runner.stats.blocks import calls_of, scored, values
 from runner.suites import asv
-
-VARIANT, OPTIONS = "variant", "options"
-"""Requirements of the matrix in asv.conf.json."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

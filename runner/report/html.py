@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,11 +98,7 @@ def _row(c: Comparison, id: str, report: Report, told: Told | None) -> Row:
         base=base,
         head=head,
         ratio=words.ratio(c),
-        sort={
-            "base": _number(c.base_value),
-            "head": _number(c.head_value),
-            "ratio": _number(c.ratio),
-        },
+        sort=quantities.sorting(base=c.base_value, head=c.head_value, ratio=c.ratio),
         figure=_figure(c, id, report.margin),
         facts=tuple(_facts(c)),
         warnings=tuple(words.notice_text(notice) for notice in c.notices),
@@ -122,10 +117,6 @@ def _told(one: Explained, explanation: Explanation) -> Told:
         work=() if counts is None else tuple(explain.work_rows(counts)),
         functions=() if counts is None else tuple(explain.function_rows(counts)),
     )
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None or not math.isfinite(value) else repr(float(value))
 
 
 def _facts(c: Comparison) -> Iterable[tuple[str, str]]:

@@ -25,6 +25,14 @@ def value(number: float | None, unit: str, *, full: bool = False) -> str:
     return f"{number:,.6g} {unit}".rstrip()
 
 
+def sorting(**columns: float | None) -> dict[str, str]:
+    """What columns of a page are sorted by: numbers to the last digit; empty where there is none, which sorts last."""
+    return {
+        name: "" if number is None or not math.isfinite(number) else repr(float(number))
+        for name, number in columns.items()
+    }
+
+
 def _scaled(number: float, scales: tuple[tuple[float, str], ...]) -> str:
     for size, prefix in scales:
         # 0.9995 and above rounds to 1.00, which belongs to the larger unit.

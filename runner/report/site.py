@@ -67,7 +67,7 @@ def _line(one: Comparison, report: Report) -> Line:
     return Line(
         label=one.key, link=f"../benchmarks/{slug(one.key)}.html", verdict=one.verdict.value, words=words.verdict(one),
         base=base, head=head, ratio=words.ratio(one),
-        sort={"base": _number(one.base_value), "head": _number(one.head_value), "ratio": _number(one.ratio)},
+        sort=quantities.sorting(base=one.base_value, head=one.head_value, ratio=one.ratio),
         bar=bar(one.ratio, one.low, one.high, report.margin),
         notes=[*failed, *(words.notice_text(notice) for notice in one.notices)],
         command=f"{report.command} -b {shlex.quote('^' + re.escape(one.key) + '$')}",
@@ -196,10 +196,12 @@ def _row_line(row: Any, entry: Entry, *, label: str, root: str) -> Line:
         label=label,
         link=f"{root}benchmarks/{slug(row['key'])}.html" if label == row["key"] else f"{root}runs/{entry.id}.html",
         verdict=verdict.value, words=_verdict(verdict, ratio, row), ratio=shown,
-        base=quantities.value(_finite(row["base_value"]), row["unit"]),
-        head=quantities.value(_finite(row["head_value"]), row["unit"]),
-        sort={"base": _number(row["base_value"]), "head": _number(row["head_value"]), "ratio": _number(row["ratio"]),
-              "date": str(entry.created)},
+        base=quantities.value(row["base_value"], row["unit"]),
+        head=quantities.value(row["head_value"], row["unit"]),
+        sort={
+            **quantities.sorting(base=row["base_value"], head=row["head_value"], ratio=row["ratio"]),
+            "date": str(entry.created),
+        },
         bar=bar(ratio, low, high, entry.margin), notes=[row["reason"]] if row["reason"] else [], command="",
         when=day(entry.created),
     )
@@ -293,11 +295,3 @@ def trust(calibrations: Sequence[tuple[str, str]], history: History, evidence: s
 
 def _markdown(text: str) -> Markup:
     return Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(text)) if text else Markup()
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)
-
-
-def _number(value: float | None) -> str:
-    return "" if _finite(value) is None else repr(float(value))  # type: ignore[arg-type]
