@@ -20,8 +20,8 @@ from asv import environment, util
 from asv.console import log
 
 from runner import builds, machine, shell
-from runner.asv_results import OPTIONS, VARIANT
 from runner.errors import LockstepError
+from runner.storage.asv_results import OPTIONS, VARIANT
 from runner.suites import asv as suites
 
 LONGEST = 256

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.builds import cache, compile, edits, inspection, record, releases, sources, trees
+from runner.builds import cache, compiling, edits, inspection, record, releases, sources, trees
 from runner.builds.cache import Progress
 from runner.builds.edits import Edit
 from runner.builds.sources import Source
@@ -59,7 +59,7 @@ class Plan:
 def plan(spec: BuildSpec, progress: Progress, data: Path = DATA) -> Plan:
     """Look up all that a spec names. Raises UsageError, MachineError, BuildError."""
     loaded = edits.load_all(spec.edits, data / "variants")
-    flags = compile.flags(spec)
+    flags = compiling.flags(spec)
     source = sources.find(spec, data / "sources.toml", progress)
     if isinstance(source, sources.Commit):
         catalogue = releases.read(data / "sources.toml")
@@ -68,7 +68,7 @@ def plan(spec: BuildSpec, progress: Progress, data: Path = DATA) -> Plan:
             release, before = known
             source, loaded = sources.ReleaseSource(release=release, catalogue=catalogue), (*before, *loaded)
     return Plan(
-        spec=spec, edits=loaded, flags=flags, compiler=compile.compiler_version(flags), source=source,
+        spec=spec, edits=loaded, flags=flags, compiler=compiling.compiler_version(flags), source=source,
     )
 
 
@@ -130,10 +130,10 @@ def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> reco
     tree = scratch / "tree"
     changed = _prepare(wanted, tree, progress)
     if not (tree / "Makefile").is_file():
-        compile.configure(tree, wanted.flags, wanted.label, log, progress)
-    executable = compile.make(tree, wanted.spec, wanted.label, log, progress)
+        compiling.configure(tree, wanted.flags, wanted.label, log, progress)
+    executable = compiling.make(tree, wanted.spec, wanted.label, log, progress)
     final = cache.root() / "builds" / wanted.key
-    compile.precompile(tree, final / "tree", executable, wanted.label, log, progress)
+    compiling.precompile(tree, final / "tree", executable, wanted.label, log, progress)
     try:
         answer = inspection.ask(str(executable), executable)
     except UsageError as error:
@@ -167,14 +167,14 @@ def _prepare(wanted: Plan, tree: Path, progress: Progress) -> Sequence[str]:
         _drop_products(tree)
     progress(f"applying {' and '.join(edit.name for edit in wanted.edits)}")
     contents = edits.apply(wanted.edits, built.tree if built is not None else tree)
-    if compile.is_incremental(wanted.spec, contents):
+    if compiling.is_incremental(wanted.spec, contents):
         if built is None:
             shutil.rmtree(tree)
             built = _make(base, progress)
         progress(f"copying the build of {base.label}")
-        compile.copy(built.tree, tree)
+        compiling.copy(built.tree, tree)
         edits.write(contents, tree)
-        compile.touch_includers(tree, contents)
+        compiling.touch_includers(tree, contents)
     else:
         if built is not None:
             wanted.source.unpack(tree, progress)

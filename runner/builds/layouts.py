@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner import shell
-from runner.builds import cache, compile, farm
+from runner.builds import cache, compiling, farm
 from runner.builds.releases import sha256_of
 from runner.errors import BuildError
 from runner.model import Arm, Build, Interpreter
@@ -183,14 +183,14 @@ class Linker:
 
     def _ask(self, target: str, changed: str) -> Command | None:
         """What make would run to link a target, if another file had changed."""
-        result = shell.run(["make", "-n", "-W", changed, target], cwd=self._tree, env=compile.environment())
+        result = shell.run(["make", "-n", "-W", changed, target], cwd=self._tree, env=compiling.environment())
         # A line may be continued on the next one.
         lines = result.output.replace("\\\n", " ").splitlines()
         found = (parse(line, target) for line in reversed(lines) if f"-o {target}" in line)
         return next((command for command in found if command is not None), None)
 
     def _run(self, command: Sequence[str]) -> None:
-        result = shell.run(command, cwd=self._tree, env=compile.environment())
+        result = shell.run(command, cwd=self._tree, env=compiling.environment())
         if result.code:
             raise BuildError(f"linking {self._interpreter.spec} anew failed:\n{result.output.strip()[-2000:]}")
 

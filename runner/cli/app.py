@@ -20,8 +20,8 @@ from runner.model import Verdict
 # scipy, pandas and matplotlib take seconds to import, so each command imports what it uses: `--help`,
 # `doctor` and `build` answer at once.
 if TYPE_CHECKING:
-    from runner.compare import Report
     from runner.jobs import Finished
+    from runner.judging.compare import Report
 
 
 class Interrupted(LockstepError):
@@ -125,7 +125,7 @@ def check_scope(scope: str) -> None:
 
 def close(finished: Finished, *, verbose: bool, strict: bool, files: tuple[Path | None, ...]) -> int:
     from runner import jobs
-    from runner.progress import Terminal
+    from runner.cli.terminal import Terminal
 
     print_report(finished.report, verbose)  # before the files, which a full disk may refuse
     with Terminal() as view:
@@ -145,8 +145,8 @@ def close(finished: Finished, *, verbose: bool, strict: bool, files: tuple[Path 
 
 def record(folder: Path, configuration: Path | None) -> None:
     """Add a run to asv's results, and say where and what was left out."""
+    from runner.cli.terminal import Terminal
     from runner.jobs import record as job
-    from runner.progress import Terminal
 
     with Terminal() as view:
         view.phase("adding to asv's results")
@@ -179,10 +179,10 @@ def print_whole(renderer: Any, *what: object, **options: object) -> None:
 
 
 def write_files(report: Report, files: tuple[Path | None, ...]) -> None:
-    from runner import store
-    from runner.report import html, json, markdown
+    from runner.report import as_html, as_json, markdown
+    from runner.storage import store
 
-    renderers: tuple[Callable[[Report], str], ...] = (json.render, markdown.render, html.render)
+    renderers: tuple[Callable[[Report], str], ...] = (as_json.render, markdown.render, as_html.render)
     for path, render in zip(files, renderers, strict=True):
         if path is not None:
             store.write_whole(path, render(report))

@@ -35,9 +35,10 @@ def calibrate(
     again and again is better. Afterwards every report says how often verdicts are wrong here, and how soon changes are
     found.
     """
-    from runner import jobs, store
-    from runner.progress import Terminal
+    from runner import jobs
+    from runner.cli.terminal import Terminal
     from runner.report import calibration as tables
+    from runner.storage import store
 
     with Terminal() as view:
         if report:

@@ -28,7 +28,8 @@ def combine(
 
     Exit code as of `ab`. Runs of different builds, benchmarks, scopes or margins are refused.
     """
-    from runner import jobs, store
+    from runner import jobs
+    from runner.storage import store
 
     root = config.runs_folder(out)
     report = jobs.combined([store.find(root, run) for run in runs])

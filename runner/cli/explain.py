@@ -40,9 +40,10 @@ def explain(
     (needs valgrind) and bytes allocated, exact and beside the time: they do not change a verdict. Exit code 0, whatever
     is found; 130 when it was interrupted.
     """
-    from runner import jobs, store
-    from runner.progress import Terminal
+    from runner import jobs
+    from runner.cli.terminal import Terminal
     from runner.report import explain as report
+    from runner.storage import store
 
     check_scope(scope)
     if head is None and (suite is not None or seed is not None or scope != "auto"):
@@ -60,9 +61,9 @@ def explain(
         if json is not None:
             store.write_whole(json, report.json(done.explanation))
         if html is not None:
-            from runner.report import html as page
+            from runner.report import as_html
 
-            store.write_whole(html, page.render(done.explanation.report, done.explanation))
+            store.write_whole(html, as_html.render(done.explanation.report, done.explanation))
     if done.finished is not None and done.finished.interrupted:
         folder = shlex.quote(str(done.finished.folder))
         Console().print(f"interrupted; go on with: lockstep resume {folder}", soft_wrap=True, highlight=False)

@@ -23,7 +23,7 @@ def build(
 ) -> int:
     """Make builds ahead of time, list them, or remove them."""
     from runner import builds
-    from runner.progress import Terminal
+    from runner.cli.terminal import Terminal
     from runner.report import builds as listing
 
     if not (specs or list_ or remove):
@@ -54,7 +54,7 @@ def source_repo(
     as well: name it as `repo` in asv.conf.json.
     """
     from runner import builds
-    from runner.progress import Terminal
+    from runner.cli.terminal import Terminal
 
     where = folder if folder is not None else config.ROOT / ".asv" / "source"
     with Terminal() as view:
@@ -66,8 +66,8 @@ def source_repo(
 @app.command()
 def doctor() -> int:
     """Say what this machine can do for measuring, what would improve it, and the command for each."""
+    from runner.cli.terminal import Terminal
     from runner.machine.doctor import examine
-    from runner.progress import Terminal
     from runner.report import doctor as doctor_report
 
     with Terminal() as view:

@@ -65,7 +65,7 @@ def ab(
     4 the machine or a build failed, 130 interrupted (`lockstep resume` goes on).
     """
     from runner import jobs
-    from runner.progress import Terminal
+    from runner.cli.terminal import Terminal
 
     check_scope(scope)
     if mode not in (None, "turns", "shared", "adjacent"):
@@ -94,8 +94,9 @@ def resume(
     no_wait: NoWait = False,
 ) -> int:
     """Go on with a run that was interrupted or killed; nothing that it measured is measured again."""
-    from runner import jobs, store
-    from runner.progress import Terminal
+    from runner import jobs
+    from runner.cli.terminal import Terminal
+    from runner.storage import store
 
     folder = store.find(config.runs_folder(out), run)
     with Terminal() as view:

@@ -29,8 +29,8 @@ def publish(
     to work without internet access.
     """
     from runner import jobs
+    from runner.cli.terminal import Terminal
     from runner.jobs import record
-    from runner.progress import Terminal
 
     request = jobs.PublishRequest(
         out=to, runs=runs, configuration=None if no_asv else record.configuration(configuration), fresh=fresh,

@@ -35,7 +35,8 @@ def show(
     verbose: Verbose = False,
 ) -> int:
     """Show the report of a run again, made anew from its folder."""
-    from runner import jobs, store
+    from runner import jobs
+    from runner.storage import store
 
     folder = store.find(config.runs_folder(out), run)
     report = jobs.report_of(folder)
@@ -56,7 +57,7 @@ def export_(
     with a row for every measured slice; `asv` adds both builds to the results folder that asv.conf.json names, for
     `asv show`, `asv compare` and `asv publish`.
     """
-    from runner import export, store
+    from runner.storage import export, store
 
     if format == "asv":
         record(store.find(config.runs_folder(out), run), configuration)

@@ -14,13 +14,15 @@ from typing import Protocol
 
 import psutil
 
-from runner import builds, calibration, compare, config, machine, store
-from runner.copies import memory, scratch
+from runner import builds, config, machine
 from runner.errors import BuildError, UsageError
-from runner.execute import ENVIRONMENT, Context, Executor
+from runner.judging import calibration, compare
+from runner.measuring.copies import memory, scratch
+from runner.measuring.execute import ENVIRONMENT, Context, Executor
+from runner.measuring.plan import Plan, Progress
 from runner.model import Block, Interpreter, Notice
-from runner.plan import Plan, Progress
 from runner.report import words
+from runner.storage import store
 from runner.suites import asv
 
 
@@ -189,12 +191,11 @@ def report_of(folder: Path) -> compare.Report:
 
 def save(finished: Finished) -> Path:
     """Write `report.json` and `report.html` into the run's folder; return the page's path."""
-    from runner.report import html  # matplotlib: a second to import, and not needed before the last block
-    from runner.report import json as report_json
+    from runner.report import as_html, as_json  # matplotlib: a second to import, not needed before the last block
 
-    store.write_whole(finished.folder / store.REPORT, report_json.render(finished.report))
+    store.write_whole(finished.folder / store.REPORT, as_json.render(finished.report))
     page = finished.folder / "report.html"
-    store.write_whole(page, html.render(finished.report))
+    store.write_whole(page, as_html.render(finished.report))
     return page
 
 

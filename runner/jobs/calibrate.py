@@ -13,13 +13,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import builds, calibration, config, machine
-from runner.calibration import Stored, Summary
+from runner import builds, config, machine
 from runner.errors import LockstepError
 from runner.jobs.ab import AbRequest, Finished, View, compare_arms, go_on
+from runner.judging import calibration
+from runner.judging.calibration import Stored, Summary
 from runner.machine.neighbour import neighbour
+from runner.measuring.plan import Plan, Progress
 from runner.model import Interpreter, Mode
-from runner.plan import Plan, Progress
 from runner.stats.audit import Kind, Pair, Stratum
 
 SUITE = Path(__file__).parents[1] / "suites" / "calibration"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner import combine, compare, store
 from runner.jobs.ab import report_of
+from runner.judging import combine, compare
+from runner.storage import store
 
 
 def combined(folders: Sequence[Path]) -> compare.Report:

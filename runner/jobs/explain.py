@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import builds, callgrind, compare, config, machine, store
-from runner.copies import scratch
-from runner.counts import Counter, Counts, Setting
+from runner import builds, config, machine
 from runner.errors import LockstepError, UsageError
-from runner.execute import ENVIRONMENT
-from runner.explanation import Explanation, Spread, explained
 from runner.jobs.ab import AbRequest, Finished, View, compare_arms, report_of
+from runner.judging import compare
+from runner.judging.explanation import Explanation, Spread, explained
 from runner.machine.tools import valgrind
+from runner.measuring import callgrind
+from runner.measuring.copies import scratch
+from runner.measuring.counts import Counter, Counts, Setting
+from runner.measuring.execute import ENVIRONMENT
 from runner.model import Benchmark, Verdict
 from runner.stats.variance import noise
+from runner.storage import store
 from runner.suites import asv
 
 LAYOUTS, REPEATS = 6, 6

@@ -24,14 +24,17 @@ import pyarrow
 from pyarrow import csv
 
 from dashboards import pages
-from runner import asv_results, calibration, compare, config, history, shell, store, vendor
-from runner.compare import Report
+from runner import config, shell, vendor
 from runner.errors import BuildError, LockstepError, MachineError
-from runner.history import Entry, History
+from runner.history import runs as history
+from runner.history.runs import Entry, History
 from runner.jobs.ab import View
+from runner.judging import calibration, compare
+from runner.judging.compare import Report
 from runner.report import calibration as calibration_report
 from runner.report import site
 from runner.stats import steps
+from runner.storage import asv_results, store
 from runner.suites import asv
 
 STATE = "site.json"

@@ -16,11 +16,12 @@ from asv.plugin_manager import plugin_manager
 from asv.repo import get_repo
 from asv.util import UserError
 
-from runner import asv_results, builds, config, machine, store
-from runner.asv_results import OPTIONS, VARIANT, Measured, Record, Series, Value
+from runner import builds, config, machine
 from runner.errors import UsageError
 from runner.model import Arm, Benchmark, Block, Interpreter, Metric
 from runner.stats.blocks import calls_of, scored, values
+from runner.storage import asv_results, store
+from runner.storage.asv_results import OPTIONS, VARIANT, Measured, Record, Series, Value
 from runner.suites import asv
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rich.console import JustifyMethod, RenderableType
 from rich.text import Text
 
-from runner.calibration import Summary
+from runner.judging.calibration import Summary
 from runner.report import quantities, words
 from runner.report.text import plain_table, print_to_text
 from runner.stats.audit import Rate

@@ -18,10 +18,10 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from runner.counts import Change, Counts, Instructions
-from runner.explanation import Explained, Explanation, Reading
+from runner.judging.explanation import Explained, Explanation, Reading
+from runner.measuring.counts import Change, Counts, Instructions
 from runner.report import quantities, words
-from runner.report.json import strict
+from runner.report.as_json import strict
 from runner.report.text import clean, fold, plain_table, print_to_text
 from runner.stats.variance import FAR, Layouts, Noise, Range
 

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
-from runner.compare import Comparison, Report
+from runner.judging.compare import Comparison, Report
 from runner.model import Verdict
 from runner.report import quantities, words
 from runner.report.sections import sections

@@ -18,8 +18,8 @@ from markupsafe import Markup
 
 from dashboards import strips
 from dashboards.records import Bar, BenchmarkPage, Line, MachineCard, Overview, RunLine, RunPage, Series, Trust
-from runner.compare import Comparison, Report
-from runner.history import Entry, History
+from runner.history.runs import Entry, History
+from runner.judging.compare import Comparison, Report
 from runner.model import Metric, Verdict
 from runner.report import explain, quantities, words
 from runner.report.sections import sections

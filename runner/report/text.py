@@ -14,7 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from runner.compare import Comparison, Report
+from runner.judging.compare import Comparison, Report
 from runner.model import Verdict
 from runner.report import quantities, words
 from runner.report.sections import sections

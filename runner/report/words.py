@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from runner.compare import Comparison, Report
+from runner.judging.compare import Comparison, Report
 from runner.model import Arm, Difference, Metric, Mode, Notice, Settings, Verdict
 from runner.report import quantities
 from runner.stats.variance import PAIR

@@ -124,6 +124,25 @@ def link_asv_runner(folder: Path) -> Path:
     return library
 
 
+def loading(benchmark: Benchmark, suite: Path, library: Path, memory: int) -> dict[str, object]:
+    """The request by which a worker loads a benchmark, with asv_runner from `library` and `memory` bytes at most."""
+    module, attribute = _split(benchmark.name, suite)
+    return {
+        "do": "load", "folder": str(suite), "module": module, "attribute": attribute, "path": [str(library)],
+        "index": list(benchmark.index), "number": benchmark.number or 0, "memory": memory,
+        "call": benchmark.metric is Metric.TIME,
+    }
+
+
+def _split(name: str, suite: Path) -> tuple[str, str]:
+    """``sub.module.Class.time_x`` as the module's and the attribute's names, which the suite's folder tells apart."""
+    parts = name.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        if suite.joinpath(*parts[:cut]).with_suffix(".py").is_file():
+            return ".".join(parts[:cut]), ".".join(parts[cut:])
+    return parts[0], ".".join(parts[1:])
+
+
 def parse(told: Iterable[Mapping[str, Any]]) -> Found:
     """Turn the lines that `discovery` wrote into benchmarks, one for each combination of parameters."""
     benchmarks: dict[str, Benchmark] = {}

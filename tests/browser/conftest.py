@@ -101,9 +101,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from made_runs import MACHINE, arm, make_run, make_runs, some_benchmarks
     from samples import benchmark
 
-    from runner import compare, jobs, store
+    from runner import jobs
+    from runner.judging import compare
     from runner.model import Notice
-    from runner.report import html
+    from runner.report import as_html
+    from runner.storage import store
 
     folder = tmp_path_factory.mktemp("published")
     make_runs(folder / "runs", 12, 24)
@@ -112,7 +114,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
              head=arm("<script>alert(2)</script>"), notices=(Notice(kind="steal", numbers={"share": 0.2}),))
     jobs.publish(jobs.PublishRequest(out=folder / "site", runs=folder / "runs"), Quiet())
     last = max((folder / "runs").iterdir())
-    (folder / "report.html").write_text(html.render(compare.report(store.read(last))))
+    (folder / "report.html").write_text(as_html.render(compare.report(store.read(last))))
     return folder / "site"
 
 

@@ -13,12 +13,13 @@ import psutil
 import pytest
 from bench import LOCKSTEP, TIME_LIMIT
 
-from runner import calibration, store
 from runner.jobs.calibrate import SUITE, Calibrated, CalibrateRequest, calibrate, next_stratum, shares
+from runner.judging import calibration
 from runner.machine.neighbour import LONGEST, neighbour
+from runner.measuring.plan import Plan, Progress
 from runner.model import Mode
-from runner.plan import Plan, Progress
 from runner.stats.audit import Kind
+from runner.storage import store
 
 
 class Impatient:

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from bench import Bench
 
-from runner import builds, callgrind, config, counts, store
-from runner.copies import scratch
-from runner.counts import Counter, Counts, Setting
-from runner.execute import ENVIRONMENT
+from runner import builds, config
 from runner.machine.findings import install
+from runner.measuring import callgrind, counts
+from runner.measuring.copies import scratch
+from runner.measuring.counts import Counter, Counts, Setting
+from runner.measuring.execute import ENVIRONMENT
 from runner.model import Interpreter
+from runner.storage import store
 from runner.suites import asv
 
 FAULTS = Path(__file__).parent / "faults"

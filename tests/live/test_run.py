@@ -20,10 +20,10 @@ import pyperf
 import pytest
 from bench import Bench, Twins, wait_until
 
-from runner import store
+from runner.measuring.plan import Plan
+from runner.measuring.process import Launch, Worker, command
 from runner.model import Interpreter
-from runner.plan import Plan
-from runner.process import Launch, Worker, command
+from runner.storage import store
 
 SUITE = Path(__file__).parent / "faults"
 PYENV = Path.home() / ".pyenv" / "versions"

@@ -13,7 +13,7 @@ from rivals import page, records, tools
 from rivals.order import BUDGETS
 from rivals.session import Session, Settings
 from runner.errors import LockstepError
-from runner.store import write_whole
+from runner.storage.store import write_whole
 
 TOP = Path(__file__).resolve().parents[2]
 

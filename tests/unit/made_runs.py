@@ -13,10 +13,10 @@ import numpy as np
 from pydantic import TypeAdapter
 from samples import benchmark, interpreter, manifest
 
-from runner import asv_results, store
-from runner.asv_results import Measured, Series, Value
 from runner.model import Arm, Benchmark, Block, Interpreter, Mode, Settings
 from runner.stats.decide import LOOKS
+from runner.storage import asv_results, store
+from runner.storage.asv_results import Measured, Series, Value
 
 SETTINGS = Settings(mode=Mode.TURNS, calls={Arm.BASE: 100, Arm.HEAD: 100}, cycles=10, window=0.0, warmup=2)
 MACHINE = {"cpu": "Some CPU", "cores": 2, "threads": 2, "kernel": "6.1", "os": "Debian", "arch": "x86_64",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.model import Arm, Benchmark, Block, BlockSpec, Failure, Interpreter, Metric, Mode, Settings
-from runner.store import Manifest
+from runner.storage.store import Manifest
 
 TURNS = Settings(mode=Mode.TURNS, calls={Arm.BASE: 100, Arm.HEAD: 100}, cycles=10, window=0.0, warmup=2)
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from asv.results import Results
 
-from runner import asv_results
-from runner.asv_results import Measured, Series, Value
 from runner.errors import UsageError
+from runner.storage import asv_results
+from runner.storage.asv_results import Measured, Series, Value
 
 MACHINE = {"machine": "box", "os": "Linux", "arch": "x86_64", "cpu": "A", "num_cpu": "2", "ram": "8"}
 SERIES = Series(

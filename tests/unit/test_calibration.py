@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 import samples
 
-from runner import calibration, store
 from runner.errors import UsageError
 from runner.jobs.calibrate import SHARES, next_stratum, shares, with_edit, with_layout
+from runner.judging import calibration
 from runner.machine.neighbour import LONGEST, SHORTEST, bursts
 from runner.model import Mode, Verdict
 from runner.report import calibration as report
 from runner.report import words
 from runner.stats.audit import Kind, Pair, Stratum
 from runner.stats.criteria import State
+from runner.storage import store
 
 COPIES = Stratum(kind=Kind.AA, pair=Pair.COPIES, mode=Mode.TURNS, neighbour=False)
 PLANTED = replace(COPIES, kind=Kind.PLANTED)

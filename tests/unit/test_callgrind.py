@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.callgrind import Function, parse, read
 from runner.errors import MachineError
+from runner.measuring.callgrind import Function, parse, read
 
 PYTHON = Path("/opt/python")
 

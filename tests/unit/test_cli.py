@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import block, manifest
 
-from runner import cli, store
+from runner import cli
 from runner.cli.app import budget_of, exit_code, margin_of, size_of
 from runner.model import Arm, Failure, Verdict
+from runner.storage import store
 
 
 @pytest.mark.parametrize(("text", "margin"), [

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import samples
 
-from runner import compare, store
-from runner.combine import Source, check, combined
-from runner.compare import Report
 from runner.errors import UsageError
+from runner.judging import compare
+from runner.judging.combine import Source, check, combined
+from runner.judging.compare import Report
 from runner.model import Arm, Benchmark, Block, Build, Failure, Interpreter, Metric, Notice, Verdict
-from runner.report import html, json, markdown, text, words
+from runner.report import as_html, as_json, markdown, text, words
+from runner.storage import store
 
 A, B = samples.benchmark("work.time_a"), samples.benchmark("work.time_b")
 IDS = ("20250101T120000Z-aaaaaa", "20250102T120000Z-bbbbbb", "20250103T120000Z-cccccc", "20250104T120000Z-dddddd")
@@ -150,7 +151,7 @@ def test_a_change_that_repeats_itself_is_reported() -> None:
 def test_every_renderer_shows_it() -> None:
     rng = np.random.default_rng(81)
     found = reported([run(i, suite(rng, [0.05, 0.0]), benchmarks=benchmarks(2)) for i in range(2)])
-    for shown in (text.render(found), markdown.render(found), json.render(found), html.render(found)):
+    for shown in (text.render(found), markdown.render(found), as_json.render(found), as_html.render(found)):
         assert IDS[0] in shown and IDS[1] in shown and "Combined from 2 runs" in " ".join(shown.split())
 
 

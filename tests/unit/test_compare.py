@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from runner import store
-from runner.compare import Comparison, Report, report
+from runner.judging.compare import Comparison, Report, report
 from runner.model import Arm, Benchmark, Block, Failure, Interpreter, Metric, Mode, Notice, Settings, Verdict
 from runner.stats.decide import judge
+from runner.storage import store
 
 START = 1_800_000_000.0
 TURNS = Settings(mode=Mode.TURNS, calls={Arm.BASE: 100, Arm.HEAD: 100}, cycles=6, window=0.0, warmup=2)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.copies import Copies, memory
+from runner.measuring.copies import Copies, memory
 from runner.model import Arm, Build, Interpreter
 
 

@@ -7,8 +7,8 @@ import math
 import pytest
 from samples import benchmark
 
-from runner.callgrind import Function, Profile
-from runner.counts import LONG, MOST_CALLS, WORTH, Instructions, _calls, _changes, _Count, _per_call
+from runner.measuring.callgrind import Function, Profile
+from runner.measuring.counts import LONG, MOST_CALLS, WORTH, Instructions, _calls, _changes, _Count, _per_call
 from runner.model import Arm
 
 F, G = Function(name="f", object=""), Function(name="g", object="libc.so.6")

@@ -9,11 +9,11 @@ import pyperf
 import pytest
 from samples import benchmark, block, manifest
 
-from runner import export
 from runner.errors import MachineError, UsageError
-from runner.export import frame, per_call, pyperf_suite
 from runner.model import Arm, Failure, Metric, Mode, Settings
-from runner.store import Run
+from runner.storage import export
+from runner.storage.export import frame, per_call, pyperf_suite
+from runner.storage.store import Run
 
 UNEQUAL = Settings(mode=Mode.TURNS, calls={Arm.BASE: 10, Arm.HEAD: 1000}, cycles=2, window=0.0, warmup=2)
 SHARED = Settings(mode=Mode.SHARED, calls={Arm.BASE: 2, Arm.HEAD: 2}, cycles=6, window=0.5, warmup=1)

@@ -12,28 +12,28 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "model"),  # 0 words
+    ("errors", "model", "config"),  # 0 words
     ("stats",),  # 1 mathematics
     ("shell",),  # 2 one outside thing each; shell at the foot, since the others run their commands through it
-    ("machine", "builds", "suites", "worker", "store", "callgrind", "vendor"),
-    ("process", "guards", "copies"),  # 3 steps; process is the pipe to a worker, on which execute stands
-    ("plan", "execute", "compare", "export", "asv_results"),
-    ("history", "calibration", "counts", "combine"),
-    ("explanation",),
-    ("report",),  # 4 views
-    ("config", "progress"),  # 5 recipes and doors
-    ("jobs",),
-    ("cli", "asv_plugin", "fleet", "server"),
+    ("machine", "builds", "suites", "storage", "vendor"),
+    ("measuring",),  # 3 the outside and inside of a measured process
+    ("judging",),  # 4 numbers to claims
+    ("history",),  # 5 claims over time
+    ("report",),  # 6 views
+    ("jobs",),  # 7 recipes and doors
+    ("cli", "service", "fleet", "asv_plugin"),
     ("__main__",),
 )
 """The first part of a module's name below runner/, lowest first: a module imports only from lines above its own. A new
 module is given its place here."""
 
-PACKAGES = ("stats", "machine", "builds", "suites", "report", "jobs", "cli")
+PACKAGES = (
+    "stats", "machine", "builds", "suites", "storage", "measuring", "judging", "history", "report", "jobs", "cli",
+)
 """Their modules may import each other."""
 
 ALONE = {
-    "runner/worker.py": set[str](), "runner/suites/discovery.py": {"asv_runner"},
+    "runner/measuring/worker.py": set[str](), "runner/suites/discovery.py": {"asv_runner"},
     "runner/suites/calibration/aa.py": set[str](), "runner/suites/calibration/planted.py": set[str](),
 }
 """What runs inside a measured interpreter, and what it may import beside the standard library."""
@@ -100,21 +100,28 @@ def test_the_project_keeps_its_floors() -> None:
 
 
 PLANTED = {
-    "upwards": ("runner/stats/paired.py", "from runner.store import Run", "imports runner.store.Run, which is not on"),
-    "sideways": ("runner/plan.py", "import runner.execute", "imports runner.execute, which is not on a floor below"),
+    "upwards": ("runner/stats/paired.py", "from runner.storage.store import Run", "imports runner.storage.store.Run"),
+    "sideways": ("runner/storage/store.py", "import runner.machine.lock", "imports runner.machine.lock, which is not"),
     "module of the package": ("runner/machine/lock.py", "from runner import jobs", "imports runner.jobs"),
     "relative": ("runner/builds/spec.py", "from ..report import words", "imports runner.report.words"),
-    "inside a function": ("runner/store.py", "def f() -> None:\n    from runner import cli", "imports runner.cli"),
+    "inside a function": (
+        "runner/storage/store.py", "def f() -> None:\n    from runner import cli", "imports runner.cli",
+    ),
     "for types only": (
-        "runner/plan.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import runner.cli", ":3: imports",
+        "runner/measuring/plan.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import runner.cli",
+        ":3: imports",
     ),
     "no floor": ("runner/misc.py", "", "has no floor"),
     "package's front": ("runner/__init__.py", "from runner.model import Arm", "no module can be had without it"),
-    "dashboard": ("dashboards/forest.py", "from runner.compare import Report", "dashboards imports runner.compare"),
+    "dashboard": ("dashboards/forest.py", "from runner.judging.compare import Report", "dashboards imports runner"),
     "benchmark": ("benchmarks/write.py", "import runner", "benchmarks imports runner"),
-    "worker, foreign": ("runner/worker.py", "import numpy", "imports numpy, which a measured interpreter"),
-    "worker, ours": ("runner/worker.py", "from runner.model import Arm", "which a measured interpreter does not have"),
-    "worker, relative": ("runner/worker.py", "from .model import Arm", "which a measured interpreter does not have"),
+    "worker, foreign": ("runner/measuring/worker.py", "import numpy", "imports numpy, which a measured interpreter"),
+    "worker, ours": (
+        "runner/measuring/worker.py", "from runner.model import Arm", "which a measured interpreter does not have",
+    ),
+    "worker, relative": (
+        "runner/measuring/worker.py", "from .model import Arm", "which a measured interpreter does not have",
+    ),
     "discovery": ("runner/suites/discovery.py", "import asv", "imports asv, which a measured interpreter"),
 }
 

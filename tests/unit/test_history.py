@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 from made_runs import make_run, make_runs, some_benchmarks
 
-from runner import history, store
-from runner.compare import Report
-from runner.history import History
+from runner.history import runs as history
+from runner.history.runs import History
+from runner.judging.compare import Report
 from runner.model import Verdict
 from runner.stats import decide
+from runner.storage import store
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ import pytest
 from made_runs import MACHINE, arm, make_run, make_runs, some_benchmarks
 from samples import benchmark
 
-from runner import config, jobs, store
+from runner import config, jobs
 from runner.errors import MachineError
 from runner.model import Notice
+from runner.storage import store
 
 publishing = importlib.import_module("runner.jobs.publish")  # `jobs.publish` is the function
 HOSTILE = '<script>alert("x")</script>&lt;'

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import TURNS, answer, benchmark, block, manifest
 
-from runner import store
-from runner.compare import report
+from runner.judging.compare import report
+from runner.measuring.plan import CALIBRATION, CANARY_EVERY, Plan
 from runner.model import Arm, Benchmark, Block, BlockSpec, Metric
-from runner.plan import CALIBRATION, CANARY_EVERY, Plan
 from runner.stats.blocks import judge_blocks
 from runner.stats.decide import LAYOUTS, LOOKS
+from runner.storage import store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import interpreter
 
+from runner.measuring.process import PADDING, command, padded
 from runner.model import Arm
-from runner.process import PADDING, command, padded
 
 words = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=1, max_size=6)
 variables = st.dictionaries(st.sampled_from(["HOME", "LANG", "PATH"]), st.text("ab/:é", max_size=9))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from samples import answer, benchmark, block
 
+from runner.cli.terminal import _clock, measuring
+from runner.measuring.plan import Plan
 from runner.model import Metric
-from runner.plan import Plan
-from runner.progress import _clock, measuring
 
 
 def plan(*log_ratios: float, fails: bool = False) -> Plan:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from samples import TURNS, benchmark, block, interpreter, manifest
 
-from runner import store
 from runner.errors import MachineError, UsageError
 from runner.model import Arm, Build, Difference, Failure, Metric, Mode, Notice, Settings
-from runner.store import BLOCKS, MANIFEST, Missing
+from runner.storage import store
+from runner.storage.store import BLOCKS, MANIFEST, Missing
 
 
 @pytest.fixture

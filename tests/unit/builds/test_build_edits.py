@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.builds import build, cache, compile, edits, record, sources
+from runner.builds import build, cache, compiling, edits, record, sources
 from runner.builds.edits import Replacement, Variant
 from runner.builds.spec import parse
 from runner.errors import UsageError
@@ -151,7 +151,7 @@ def test_what_includes_an_edited_header_is_compiled_again(tmp_path: Path) -> Non
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
         os.utime(tmp_path / name, (1, 1))
-    compile.touch_includers(tmp_path, ["include/inner.h", "Lib/x.py"])
+    compiling.touch_includers(tmp_path, ["include/inner.h", "Lib/x.py"])
     touched = {path.name for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_mtime > 1}
     assert touched == {"a.c", "b.c", "d.c"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.builds import compile
+from runner.builds import compiling
 from runner.builds.spec import BuildSpec, Origin, parse
 from runner.errors import UsageError
 
@@ -89,9 +89,9 @@ def test_a_spec_without_edits_reads_back_as_itself(text: str) -> None:
 
 
 def test_flags_follow_the_options_and_the_user_wins() -> None:
-    plain = compile.flags(build("cpython@3.13.5?configure=CC=mycc"))
+    plain = compiling.flags(build("cpython@3.13.5?configure=CC=mycc"))
     assert "--enable-optimizations" not in plain
-    full = compile.flags(build("cpython@3.13.5?pgo&lto&debug&configure=CC=mycc&configure=CFLAGS=-O1"))
+    full = compiling.flags(build("cpython@3.13.5?pgo&lto&debug&configure=CC=mycc&configure=CFLAGS=-O1"))
     assert {"--enable-optimizations", "--with-lto", "--with-pydebug"} <= set(full)
     assert full[-2:] == ("CC=mycc", "CFLAGS=-O1")
     assert [flag for flag in full if flag.startswith("CFLAGS=")] == ["CFLAGS=-O1"]
@@ -103,5 +103,5 @@ def test_flags_follow_the_options_and_the_user_wins() -> None:
     (["pyconfig.h.in"], False), (["Modules/makesetup"], False), (["Lib/configparser.py"], True),
 ])
 def test_edits_that_reach_configure_start_from_the_source(files: list[str], expected: bool) -> None:
-    assert compile.is_incremental(build("cpython@3.13.5+x"), files) is expected
-    assert compile.is_incremental(build("cpython@3.13.5+x?pgo"), files) is False
+    assert compiling.is_incremental(build("cpython@3.13.5+x"), files) is expected
+    assert compiling.is_incremental(build("cpython@3.13.5+x?pgo"), files) is False

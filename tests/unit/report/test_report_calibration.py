@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import report_samples
 
-from runner.report import html, json, markdown, text, words
+from runner.report import as_html, as_json, markdown, text, words
 
 KNOWN = {
     "date": "2025-01-01", "comparisons": 480, "false_changes": 0.008, "false_low": 0.002, "false_high": 0.02,
@@ -20,13 +20,13 @@ def test_the_line_is_in_every_format_and_only_when_something_is_known() -> None:
     report = report_samples.report()
     known = replace(report, calibration=KNOWN)
     assert words.calibration(KNOWN) == SENTENCE
-    for render in (text.render, html.render):
+    for render in (text.render, as_html.render):
         assert SENTENCE in " ".join(render(known).split())
         assert "on this machine" not in render(report)
     assert SENTENCE in markdown.render(known).replace("\\", "")
     assert "on this machine" not in markdown.render(report)
-    assert json_module.loads(json.render(known))["calibration"] == KNOWN
-    assert "calibration" not in json_module.loads(json.render(report))
+    assert json_module.loads(as_json.render(known))["calibration"] == KNOWN
+    assert "calibration" not in json_module.loads(as_json.render(report))
 
 
 def test_scope_binary_tells_how_far_layouts_of_one_source_are_apart_where_that_is_known() -> None:

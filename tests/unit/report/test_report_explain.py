@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import report_samples as samples
 
-from runner.callgrind import Function
-from runner.compare import Comparison
-from runner.counts import Allocated, Change, Counts, Instructions
-from runner.explanation import Explanation, Reading, Spread, explained
+from runner.judging.compare import Comparison
+from runner.judging.explanation import Explanation, Reading, Spread, explained
+from runner.measuring.callgrind import Function
+from runner.measuring.counts import Allocated, Change, Counts, Instructions
 from runner.model import Arm, Block, Metric, Verdict
-from runner.report import explain, html
+from runner.report import as_html, explain
 from runner.stats.variance import Noise, Range, noise
 
 MEMCPY = Change(
@@ -189,17 +189,17 @@ def test_the_json_is_strict_and_complete() -> None:
 
 def test_the_page_draws_the_noise_of_every_benchmark_in_little_room() -> None:
     plain = verdict(Verdict.SAME)
-    before = html.render(samples.report([plain]))
-    page = html.render(samples.report([replace(plain, noise=some_noise())]))
+    before = as_html.render(samples.report([plain]))
+    page = as_html.render(samples.report([replace(plain, noise=some_noise())]))
     assert page.count('<i class="') == 8 and "noise of a slice" in page
     assert len(page) - len(before) < 900
 
 
 def test_the_page_has_the_explanation_where_there_is_one() -> None:
     explanation = whole()
-    page = html.render(explanation.report, explanation)
+    page = as_html.render(explanation.report, explanation)
     assert "layout spread of 3.0 %" in page and "PyBytes_FromStringAndSize" in page and "−3,999,988" in page
-    assert "PyBytes_FromStringAndSize" not in html.render(explanation.report)
+    assert "PyBytes_FromStringAndSize" not in as_html.render(explanation.report)
 
 
 def test_hostile_names_are_shown_as_text() -> None:
@@ -207,4 +207,4 @@ def test_hostile_names_are_shown_as_text() -> None:
     quiet = verdict(Verdict.FASTER, 0.5)
     one = explained(quiet, counts(4e6, 5e3, changes=(bad,)), None)
     explanation = Explanation(report=samples.report([quiet]), explained=(one,), problems=(), layouts_possible=False)
-    assert samples.HOSTILE not in html.render(explanation.report, explanation)
+    assert samples.HOSTILE not in as_html.render(explanation.report, explanation)

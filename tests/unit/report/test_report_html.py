@@ -7,7 +7,7 @@ import pytest
 import report_samples as samples
 
 from runner.model import Verdict
-from runner.report import html
+from runner.report import as_html
 
 VOID = {"meta", "input", "br", "wbr", "img", "link", "hr"}
 
@@ -41,7 +41,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def rendered() -> str:
-    return html.render(samples.report())
+    return as_html.render(samples.report())
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_hostile_text_is_shown_as_text(rendered: str, page: Page) -> None:
 
 def test_a_hostile_spec_stays_in_the_title(rendered: str) -> None:
     base = {"spec": "</title><script>alert(2)</script>", "version": "3"}
-    page = Page(html.render(samples.report([], base=base)))
+    page = Page(as_html.render(samples.report([], base=base)))
     assert "alert(2)" in "".join(page.text["title"])
 
 
@@ -99,13 +99,13 @@ def test_measured_benchmarks_have_a_figure_and_exact_ones_do_not(page: Page) -> 
 
 
 def test_a_report_without_benchmarks_and_one_without_ratios_are_pages_too() -> None:
-    assert Page(html.render(samples.report([], mean=None))).open == []
+    assert Page(as_html.render(samples.report([], mean=None))).open == []
     failed = samples.report([samples.comparison("a", Verdict.FAILED)], mean=None)
-    assert "svg" not in {tag for tag, _ in Page(html.render(failed)).tags}
+    assert "svg" not in {tag for tag, _ in Page(as_html.render(failed)).tags}
 
 
 def test_the_same_report_gives_the_same_page(rendered: str) -> None:
-    assert html.render(samples.report()) == rendered
+    assert as_html.render(samples.report()) == rendered
 
 
 def test_a_figure_takes_little_room(rendered: str) -> None:

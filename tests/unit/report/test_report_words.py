@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import report_samples as samples
 
-from runner import guards
-from runner.compare import Mean
+from runner.judging import guards
+from runner.judging.compare import Mean
 from runner.model import Difference, Notice, Verdict
 from runner.report import words
 from runner.report.sections import sections

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from runner import compare
-from runner.compare import Case, Mean, Report
 from runner.errors import UsageError
+from runner.judging import compare
+from runner.judging.compare import Case, Mean, Report
 from runner.model import Benchmark, Failure, Interpreter, Metric, Notice, Verdict
 from runner.stats.blocks import judge_blocks
 from runner.stats.combine import LEAST_SUITE, Combined, combine, contradiction
 from runner.stats.decide import Judgement, judge_estimate, together
 from runner.stats.paired import Estimate
-from runner.store import Run
+from runner.storage.store import Run
 
 ALARM = 0.01
 """Error over a whole report of each of two claims: that runs differ in truth, and that one contradicts the others."""

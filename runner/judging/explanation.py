@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
-from runner.compare import Comparison, Report
-from runner.counts import Counts
+from runner.judging.compare import Comparison, Report
+from runner.measuring.counts import Counts
 from runner.model import Metric, Verdict
 from runner.stats.variance import Range
 

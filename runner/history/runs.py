@@ -21,11 +21,13 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from runner import compare, shell, store
-from runner.compare import Comparison, Report
+from runner import shell
 from runner.errors import LockstepError
+from runner.judging import compare
+from runner.judging.compare import Comparison, Report
 from runner.model import Interpreter, Notice, Verdict
 from runner.stats import decide
+from runner.storage import store
 
 VERSION = 1
 ALONE = 8

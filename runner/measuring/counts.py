@@ -16,13 +16,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from runner import callgrind
-from runner.callgrind import Function, Profile
 from runner.errors import MachineError
-from runner.execute import loading
+from runner.measuring import callgrind
+from runner.measuring.callgrind import Function, Profile
+from runner.measuring.process import Launch, Worker, WorkerFailed, command, padded, receive_all
 from runner.model import Arm, Benchmark, Interpreter
-from runner.process import Launch, Worker, WorkerFailed, command, padded, receive_all
-from runner.suites.asv import link_asv_runner
+from runner.suites.asv import link_asv_runner, loading
 
 SEEDS = (1, 2, 3, 4, 5)
 """Values of PYTHONHASHSEED, the same for both arms."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.compare import Comparison, Report
+from runner.judging.compare import Comparison, Report
 from runner.model import Notice, Verdict
 from runner.report import words
 

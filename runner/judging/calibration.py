@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from runner import compare, store
 from runner.errors import UsageError
-from runner.execute import VERSION
+from runner.judging import compare
+from runner.measuring.execute import VERSION
 from runner.model import Metric, Mode, Notice, Verdict
 from runner.stats.audit import AaAudit, Kind, Pair, Sample, Stratum, audit_aa
 from runner.stats.blocks import log_ratios, scored
@@ -34,6 +34,7 @@ from runner.stats.criteria import Criterion, criteria
 from runner.stats.decide import LOOKS
 from runner.stats.paired import Array
 from runner.stats.power import Agreement, Planted, Truth, agreements, audit_planted, truths
+from runner.storage import store
 
 SCHEMA = "lockstep.calibration/1"
 RUNS, COPIES, CANARY, SUMMARY = "runs", "copies", "canary.jsonl", "summary.json"

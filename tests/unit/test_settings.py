@@ -9,18 +9,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from samples import benchmark
 
-from runner.execute import (
-    LEAST_CYCLES,
-    LONGEST_TURN,
-    MOST_CYCLES,
-    SHARED_STRETCH,
-    SLICE,
-    Trial,
-    _split,
-    choose,
-    common_lots,
-)
+from runner.measuring.modes import common_lots
+from runner.measuring.settings import LEAST_CYCLES, LONGEST_TURN, MOST_CYCLES, SHARED_STRETCH, SLICE, Trial, choose
 from runner.model import Arm, Mode
+from runner.suites.asv import _split
 
 
 def trial(call: float, *, busy: float = 1.0, waits: float = 0.0, threads: int = 1, children: float = 0.0) -> Trial:

@@ -15,7 +15,7 @@ import pyperf
 from runner.errors import MachineError, UsageError
 from runner.model import Arm, Benchmark, Block, Metric
 from runner.stats.blocks import calls_of, scored
-from runner.store import Run
+from runner.storage.store import Run
 
 UNITS = {"s": "second", "bytes": "byte"}
 

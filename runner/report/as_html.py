@@ -12,8 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboards import figures, pages
-from runner.compare import Comparison, Report
-from runner.explanation import Explained, Explanation
+from runner.judging.compare import Comparison, Report
+from runner.judging.explanation import Explained, Explanation
 from runner.model import Verdict
 from runner.report import explain, quantities, site, words
 from runner.report.sections import sections

@@ -25,8 +25,8 @@ from asv.machine import Machine, MachineCollection
 from asv.results import Results, get_filename
 from asv.runner import BenchmarkResult
 
-from runner import store
 from runner.errors import UsageError
+from runner.storage import store
 
 VARIANT, OPTIONS = "variant", "options"
 """What the matrix of asv.conf.json may ask of a build."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from runner import guards
+from runner.judging import guards
 from runner.model import (
     Arm,
     Benchmark,
@@ -29,7 +29,7 @@ from runner.stats.blocks import defect, frozen, judge_blocks, log_ratios, scored
 from runner.stats.decide import Judgement, suite
 from runner.stats.paired import Array, Estimate, interval
 from runner.stats.variance import Noise, noise
-from runner.store import Run
+from runner.storage.store import Run
 
 HIGH_STEAL = 0.05
 """Mean share of the CPU's time lost to other guests above which a benchmark gets a notice."""

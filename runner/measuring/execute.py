@@ -1,0 +1,152 @@
+"""Block spec in, block out: the duel of one benchmark on one CPU."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner import builds, machine
+from runner.errors import UsageError
+from runner.measuring import modes, settings
+from runner.measuring.arms import Arms
+from runner.measuring.modes import Outcome
+from runner.measuring.process import Launch, Worker, WorkerFailed, command, padded
+from runner.model import Arm, Block, BlockSpec, Failure, Interpreter, Metric, Settings
+from runner.suites.asv import link_asv_runner, loading
+
+VERSION = 2
+"""Raised when the way of measuring changes: what was found out about an older way need not be true of this one."""
+ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
+"""What a worker gets of the environment, if set; with the hash seed and the padding that is all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What is the same for every block of a session."""
+
+    base: Interpreter
+    head: Interpreter
+    suite: Path
+    environment: Mapping[str, str]
+    """The allowed part of the environment (`ENVIRONMENT`)."""
+    worker_cpu: int | None
+    parent_cpus: tuple[int, ...]
+    memory_limit: int
+    forced: Mapping[str, str]
+    """Settings set by hand, ``{"mode": "shared"}``."""
+    scratch: Path
+    layouts: builds.Layouts | None = None
+    """What links both arms anew, scope ``source`` only."""
+    copies: bool = False
+    """Run byte copies, new ones for every round; scope ``binary`` only."""
+    memory: Path | None = None
+    """Where the copies go, on a file system in memory where there is one; None: `scratch`."""
+
+
+class Executor:
+    """Runs blocks. Whatever a benchmark does, it returns a `Block`; a failed one says why."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._arms = Arms(
+            context.base, context.head, context.memory or context.scratch, layouts=context.layouts,
+            copies=context.copies,
+        )
+        # asv_runner alone, for suites that use its marks.
+        self._library = link_asv_runner(context.scratch)
+
+    def run(self, spec: BlockSpec) -> Block:
+        """Measure one block, or calibrate when the spec has no settings."""
+        started, clock = time.time(), time.perf_counter()
+        chosen = spec.settings or settings.fixed(spec.benchmark)
+        outcome = Outcome()
+        failure = None
+        extensions: tuple[str, ...] = ()
+        try:
+            arms = self._arms.of_block(spec)
+        except UsageError as error:  # a copy does not run
+            if not spec.canary:
+                raise
+            return self._without_canary(spec, chosen, started, str(error))
+        before = machine.read(self._context.worker_cpu)
+        workers: dict[Arm, Worker] = {}
+        cwd = self._context.scratch / spec.directory
+        try:
+            cwd.mkdir()
+            with ExitStack() as stack:
+                handles = stack.enter_context(modes.pipes())
+                launches = self._launches(spec, {arm: command(found) for arm, found in arms.items()}, cwd, handles)
+                for arm in (spec.first, spec.first.other):
+                    workers[arm] = stack.enter_context(Worker(launches[arm]))
+                self._load(workers, spec)
+                if spec.settings is None and spec.benchmark.metric is Metric.TIME:
+                    extensions = self._extensions(workers, spec)
+                    chosen = settings.calibrate(workers, spec.benchmark, self._context.forced.get("mode"))
+                else:
+                    outcome = modes.measure(workers, spec, chosen, handles)
+        except WorkerFailed as error:
+            failure = error.failure
+            outcome = Outcome()
+        finally:
+            shutil.rmtree(cwd, ignore_errors=True)
+        readings = machine.between(before, machine.read(self._context.worker_cpu))
+        for arm, worker in workers.items():
+            if worker.usage is not None:
+                readings[f"switches_{arm.value}"] = worker.usage.ru_nivcsw
+        return Block(
+            benchmark=spec.benchmark.key, index=spec.index, settings=chosen, started=started,
+            seconds=time.perf_counter() - clock, base=tuple(outcome.base), head=tuple(outcome.head),
+            first=spec.first, order=outcome.order, readings=readings, failure=failure,
+            layout=spec.layout, canary=spec.canary, extensions=extensions,
+            uncovered=self._arms.uncovered(extensions),
+        )
+
+    def _without_canary(self, spec: BlockSpec, chosen: Settings, started: float, reason: str) -> Block:
+        return Block(
+            benchmark=spec.benchmark.key, index=spec.index, settings=chosen, started=started, seconds=0.0, base=(),
+            head=(), first=spec.first, layout=spec.layout, canary=True, failure=Failure(reason=reason, arm=None),
+        )
+
+    def _extensions(self, workers: Mapping[Arm, Worker], spec: BlockSpec) -> tuple[str, ...]:
+        """The extension modules that either arm has loaded; asked where they can be linked anew only."""
+        if not self._arms.linked:
+            return ()
+        replies = [worker.ask({"do": "extensions"}, spec.benchmark.timeout)["names"] for worker in workers.values()]
+        return tuple(sorted({name for names in replies for name in names}))
+
+    def _launches(
+        self, spec: BlockSpec, commands: Mapping[Arm, tuple[str, ...]], cwd: Path,
+        handles: Mapping[Arm, tuple[int, int]],
+    ) -> dict[Arm, Launch]:
+        context = self._context
+        env = padded(commands, {**context.environment, "PYTHONHASHSEED": str(spec.hash_seed)}, spec.padding)
+        # The two load at the same time on two CPUs, which halves a block's overhead; they are measured on one.
+        here = () if context.worker_cpu is None else (context.worker_cpu,)
+        there = context.parent_cpus if here else ()
+        return {
+            arm: Launch(
+                arm=arm, command=commands[arm], env=env[arm], cwd=cwd, cpus=here if arm is spec.first else there,
+                inherited=handles[arm],
+            )
+            for arm in Arm
+        }
+
+    def _load(self, workers: Mapping[Arm, Worker], spec: BlockSpec) -> None:
+        """Import, set up, first call in both arms; the values that the first calls return must agree."""
+        benchmark = spec.benchmark
+        request = loading(benchmark, self._context.suite, self._library, self._context.memory_limit)
+        for worker in workers.values():
+            worker.send(request, benchmark.timeout)
+        replies = {}
+        for arm, worker in workers.items():
+            worker.greet()
+            replies[arm] = worker.receive(benchmark.timeout)
+        base, head = replies[Arm.BASE]["value"], replies[Arm.HEAD]["value"]
+        if base != head:
+            raise WorkerFailed(Failure(reason=f"the arms disagree: base returned {base}, head {head}", arm=None))
+        for worker in workers.values():
+            worker.pin(self._context.worker_cpu)

@@ -1,0 +1,159 @@
+"""What a calibration sees of the two arms, and the settings of the benchmark's blocks that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from runner.measuring.process import Worker
+from runner.model import Arm, Benchmark, Mode, Settings
+
+SLICE = 2e-3
+"""Seconds that a slice should take in `turns`."""
+STRETCH = 0.1
+"""Seconds of kept slices, both arms together, that a block of `turns` should hold."""
+LEAST_CYCLES, MOST_CYCLES = 10, 40
+LONGEST_TURN = 5e-3
+"""Calls that take longer than this (seconds, the slower arm) share the CPU instead of taking turns."""
+SHARED_CALLS = 6
+"""Calls of the slower arm that should lie wholly inside the common stretch of `shared`."""
+SHARED_STRETCH = 0.2
+"""Seconds that the common stretch of `shared` lasts at least."""
+UNEQUAL = 4.0
+"""Arms that differ in speed by more than this get each its own number of calls a slice."""
+RETRIED = 7
+"""Slices of each arm by which that is decided."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a calibration saw of one arm."""
+
+    call: float
+    """Wall seconds per call."""
+    calls: int
+    """Calls in the slices that it was seen in."""
+    busy: float
+    """CPU time ÷ wall time: below 1 it waits, above 1 it uses several threads."""
+    waits: float
+    """Voluntary context switches per call."""
+    threads: int
+    children: float
+    """CPU seconds of its child processes."""
+
+
+def calibrate(workers: Mapping[Arm, Worker], benchmark: Benchmark, forced: str | None) -> Settings:
+    """Try both arms, which have loaded the benchmark, and choose its settings; `forced` as in `choose`.
+
+    Raises WorkerFailed.
+    """
+    trials = {arm: _try(worker, benchmark) for arm, worker in workers.items()}
+    if apart(trials[Arm.BASE], trials[Arm.HEAD]):
+        again = _try_alternating(workers, trials, benchmark)
+        trials = trials if apart(again[Arm.BASE], again[Arm.HEAD]) else again
+    return choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, forced)
+
+
+def choose(base: Trial, head: Trial, benchmark: Benchmark, forced: str | None) -> Settings:
+    """The finest mode that is right for what both arms do, and slices to match. Pure.
+
+    `forced` is a mode's name set by hand, or None.
+    """
+    slow, fast = max(base.call, head.call), min(base.call, head.call)
+    if forced is not None:
+        mode = Mode(forced)
+    elif _elsewhere(base) or _elsewhere(head):
+        mode = Mode.ADJACENT
+    else:
+        mode = Mode.TURNS if slow <= LONGEST_TURN else Mode.SHARED
+    lot = benchmark.number or 1
+    if mode is Mode.SHARED and benchmark.number:
+        calls = dict.fromkeys(Arm, lot)
+    elif apart(base, head):
+        calls = {Arm.BASE: _calls(base.call, lot), Arm.HEAD: _calls(head.call, lot)}
+    else:
+        equal = _calls((slow + fast) / 2, lot)
+        calls = dict.fromkeys(Arm, equal)
+    cycle = base.call * calls[Arm.BASE] + head.call * calls[Arm.HEAD]
+    if mode is Mode.SHARED:
+        # Both run at half speed; one more call at each end is cut off by the edges of the stretch.
+        longest = max(base.call * calls[Arm.BASE], head.call * calls[Arm.HEAD])
+        window = max(SHARED_STRETCH, 2 * longest * (SHARED_CALLS + 2))
+        return Settings(mode=mode, calls=calls, cycles=SHARED_CALLS, window=window, warmup=1)
+    most = MOST_CYCLES if mode is Mode.TURNS else LEAST_CYCLES
+    cycles = int(min(max(STRETCH / cycle, LEAST_CYCLES), most)) if slow < 1.0 else 4
+    return Settings(mode=mode, calls=calls, cycles=cycles - cycles % 2, window=0.0, warmup=2 if slow < 0.1 else 0)
+
+
+def apart(base: Trial, head: Trial) -> bool:
+    """Whether the arms' speeds are so far apart that each needs its own number of calls in a slice."""
+    return max(base.call, head.call) > UNEQUAL * min(base.call, head.call)
+
+
+def _try_alternating(
+    workers: Mapping[Arm, Worker], trials: Mapping[Arm, Trial], benchmark: Benchmark
+) -> dict[Arm, Trial]:
+    """The trials again, with slices in turn and of equally many calls: those of the slower arm.
+
+    The first calls of a slice find cold caches, so a call costs more in a short slice than in a long one: two equal
+    arms, of which one had a bad moment, seemed ten times apart, got unequal numbers of calls, and so were.
+    """
+    calls = trials[max(Arm, key=lambda arm: trials[arm].call)].calls
+    seen: dict[Arm, list[float]] = {arm: [] for arm in Arm}
+    for _ in range(RETRIED):
+        for arm, worker in workers.items():
+            seen[arm].append(worker.ask({"do": "slice", "calls": calls}, benchmark.timeout)["ns"] / 1e9 / calls)
+    return {arm: replace(trials[arm], call=max(median(seen[arm]), 1e-9), calls=calls) for arm in Arm}
+
+
+def _calls(call: float, lot: int) -> int:
+    return max(1, round(SLICE / (call * lot))) * lot
+
+
+def _elsewhere(trial: Trial) -> bool:
+    # A neighbour that steals time lowers `busy` too, so waiting counts only where the process itself gave up the CPU.
+    return trial.children > 0 or trial.threads > 1 or trial.busy > 1.2 or (trial.busy < 0.9 and trial.waits >= 0.5)
+
+
+def _try(worker: Worker, benchmark: Benchmark) -> Trial:
+    """Double the calls until a slice is long enough to tell the time of a call; the last slices count."""
+    lot = calls = benchmark.number or 1
+    while True:
+        waits = _voluntary_switches(worker.pid)
+        reply = worker.ask({"do": "slice", "calls": calls}, benchmark.timeout)
+        # Waiting for the parent's request is one voluntary switch of the worker's own.
+        waits = max(0, _voluntary_switches(worker.pid) - waits - 1)
+        if reply["ns"] >= SLICE * 1e9 / 2 or calls >= 1 << 26:
+            break
+        calls = max(calls * 2, int(calls * 0.7 * SLICE * 1e9 / max(reply["ns"], 100)) // lot * lot)
+    again = [worker.ask({"do": "slice", "calls": calls}, benchmark.timeout) for _ in range(2)] if calls > lot else []
+    replies = [reply, *again]
+    return Trial(
+        call=max(median(r["ns"] for r in replies), 1) / 1e9 / calls, calls=calls, waits=waits / calls,
+        threads=_threads(worker.pid),
+        busy=sum(r["cpu"] for r in replies) / max(1, sum(r["ns"] for r in replies)),
+        children=sum(r["children"] for r in replies),
+    )
+
+
+def fixed(benchmark: Benchmark) -> Settings:
+    """For one value a process, and for a calibration that failed before it could choose."""
+    return Settings(mode=Mode.ADJACENT, calls={Arm.BASE: 1, Arm.HEAD: 1}, cycles=1, window=0.0, warmup=0)
+
+
+def _voluntary_switches(pid: int) -> int:
+    return _status(pid, "voluntary_ctxt_switches:")
+
+
+def _threads(pid: int) -> int:
+    return max(1, _status(pid, "Threads:"))
+
+
+def _status(pid: int, field: str) -> int:
+    try:
+        with Path(f"/proc/{pid}/status").open() as stream:
+            return next((int(line.split()[1]) for line in stream if line.startswith(field)), 0)
+    except OSError:
+        return 0

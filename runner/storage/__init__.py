@@ -1,0 +1,1 @@
+"""The run folder, and one module for each file format that is read or written."""
