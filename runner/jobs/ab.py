@@ -17,6 +17,7 @@ import psutil
 from runner import builds, config, machine
 from runner.errors import BuildError, UsageError
 from runner.judging import calibration, compare
+from runner.machine import addresses
 from runner.measuring.copies import memory, scratch
 from runner.measuring.execute import ENVIRONMENT, Context, Executor
 from runner.measuring.plan import Plan, Progress
@@ -107,6 +108,8 @@ def compare_arms(
     layouts, of_scope = _layouts(request, base, head, seed, view)
     uncopied = _uncopied(base, head) if layouts is None else None
     of_scope += [] if uncopied is None else [Notice(kind="uncopied", numbers={"reason": uncopied})]
+    refusal = addresses.refusal()
+    of_scope += [] if refusal is None else [Notice(kind="addresses", numbers={"reason": refusal})]
     facts = machine.describe()
     here = config.calibration_folder(None, str(facts["fingerprint"]))
     now = time.time()
@@ -118,7 +121,7 @@ def compare_arms(
         memory_limit=request.memory_limit or psutil.virtual_memory().total // 3,
         settings={} if request.mode is None else {"mode": request.mode},
         worker_cpu=pinning.worker, machine=facts, versions=_versions(), calibration=calibration.known(here),
-        copies=layouts is None and uncopied is None, labels=labels or {},
+        copies=layouts is None and uncopied is None, addresses=refusal is None, labels=labels or {},
         repeats=request.repeats, blocks=request.blocks,
         notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head), *calibration.notices(here),
                  *(Notice(kind="suite-problem", numbers={"text": problem}) for problem in problems)),
@@ -254,7 +257,7 @@ def _context(
         base=manifest.base, head=manifest.head, suite=Path(manifest.suite),
         environment=config.environment(ENVIRONMENT), worker_cpu=pinning.worker, parent_cpus=pinning.parent,
         memory_limit=manifest.memory_limit, forced=manifest.settings, scratch=place, layouts=layouts,
-        copies=manifest.copies, memory=copies,
+        copies=manifest.copies, addresses=manifest.addresses, memory=copies,
     )
 
 

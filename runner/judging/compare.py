@@ -113,6 +113,8 @@ class Report:
     """As in the manifest: cpu, kernel, cores, pinned (CPU number or None), isolated, …"""
     scope: str
     """``binary`` or ``source``."""
+    addresses: bool
+    """Addresses were drawn for each block, the same for both arms."""
     margin: float
     """As a fraction: 0.01 is 1 %."""
     seed: int
@@ -161,7 +163,7 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
         run=manifest.id, folder=str(run.folder),
         base=arms.dump_python(manifest.base, mode="json"), head=arms.dump_python(manifest.head, mode="json"),
         differences=manifest.differences, machine={**manifest.machine, "pinned": manifest.worker_cpu},
-        scope=manifest.scope, margin=manifest.margin,
+        scope=manifest.scope, addresses=manifest.addresses, margin=manifest.margin,
         seed=manifest.seed, command=manifest.command, started=manifest.created, seconds=seconds,
         measured_share=measured_seconds(cases) / seconds if seconds > 0 else 0.0, complete=done,
         comparisons=comparisons, mean=_mean(cases),

@@ -94,8 +94,12 @@ class Copies:
         return self._canaries[base.executable]
 
     def _copier(self, arm: Arm) -> builds.Copier:
-        if arm not in self._copiers:
-            self._copiers[arm] = builds.Copier(self._arms[arm])
+        if not self._copiers:
+            self._copiers = {arm: builds.Copier(interpreter) for arm, interpreter in self._arms.items()}
+            homes = {(len(copier.home), len(self._arms[arm].executable.name)) for arm, copier in self._copiers.items()}
+            if len(homes) > 1:
+                for copier in self._copiers.values():
+                    copier.level()
         return self._copiers[arm]
 
     def _new(self, name: str) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runner import builds, machine
 from runner.errors import UsageError
+from runner.machine import addresses
 from runner.measuring import modes, settings
 from runner.measuring.arms import Arms
 from runner.measuring.modes import Outcome
@@ -18,7 +19,7 @@ from runner.measuring.process import Launch, Worker, WorkerFailed, command, padd
 from runner.model import Arm, Block, BlockSpec, Failure, Interpreter, Metric, Settings
 from runner.suites.asv import link_asv_runner, loading
 
-VERSION = 2
+VERSION = 3
 """Raised when the way of measuring changes: what was found out about an older way need not be true of this one."""
 ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 """What a worker gets of the environment, if set; with the hash seed and the padding that is all."""
@@ -43,6 +44,8 @@ class Context:
     """What links both arms anew, scope ``source`` only."""
     copies: bool = False
     """Run byte copies, new ones for every round; scope ``binary`` only."""
+    addresses: bool = False
+    """Draw the addresses of stack, heap and libraries for each block, the same for both arms (`machine.addresses`)."""
     memory: Path | None = None
     """Where the copies go, on a file system in memory where there is one; None: `scratch`."""
 
@@ -85,7 +88,7 @@ class Executor:
                 self._load(workers, spec)
                 if spec.settings is None and spec.benchmark.metric is Metric.TIME:
                     extensions = self._extensions(workers, spec)
-                    chosen = settings.calibrate(workers, spec.benchmark, self._context.forced.get("mode"))
+                    chosen = settings.calibrate(workers, spec.benchmark, self._context.forced.get("mode"), handles)
                 else:
                     outcome = modes.measure(workers, spec, chosen, handles)
         except WorkerFailed as error:
@@ -120,7 +123,7 @@ class Executor:
 
     def _launches(
         self, spec: BlockSpec, commands: Mapping[Arm, tuple[str, ...]], cwd: Path,
-        handles: Mapping[Arm, tuple[int, int]],
+        handles: modes.Handles,
     ) -> dict[Arm, Launch]:
         context = self._context
         env = padded(commands, {**context.environment, "PYTHONHASHSEED": str(spec.hash_seed)}, spec.padding)
@@ -130,7 +133,7 @@ class Executor:
         return {
             arm: Launch(
                 arm=arm, command=commands[arm], env=env[arm], cwd=cwd, cpus=here if arm is spec.first else there,
-                inherited=handles[arm],
+                address=spec.hash_seed % addresses.DRAWS if context.addresses else None, inherited=handles[arm],
             )
             for arm in Arm
         }

@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from runner.machine import addresses
 from runner.model import Arm, Failure, Interpreter
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -51,6 +52,8 @@ class Launch:
     cwd: Path
     cpus: tuple[int, ...]
     """Where it may run while it loads; empty: anywhere."""
+    address: int | None = None
+    """Number of the addresses that it gets (`machine.addresses`); None: the kernel draws them."""
     inherited: tuple[int, ...] = ()
     """File descriptors that it keeps, under the same numbers."""
 
@@ -79,7 +82,7 @@ class Worker:
         self.arm = launch.arm
         self._output = os.memfd_create("output") if hasattr(os, "memfd_create") else _unnamed_file()
         self._unread = b""
-        with _affinity(launch.cpus):
+        with _affinity(launch.cpus), addresses.drawn(launch.address):
             try:
                 self._process = subprocess.Popen(
                     launch.command, env=dict(launch.env), cwd=launch.cwd, stdin=subprocess.PIPE,

@@ -10,7 +10,7 @@ and what it prints goes where standard error goes.
 
     {"do": "load", …}                      import, set up, call once   → {"value": "…"}
     {"do": "slice", "calls": n}            time n calls                → {"ns": …, "cpu": …, "children": …}
-    {"do": "turns", "calls": n, "order": "bhhb…", …}    take turns with the other arm   → {"ns": […]}
+    {"do": "turns", "calls": (n, …), "order": "bhhb…", …}   take turns with the other arm   → {"ns": […]}
     {"do": "window", "start": …, "end": …, "calls": n}  call from start to end, in lots of n
                                                                → {"lots": [[start, end, cpu per call], …]}
     {"do": "extensions"}                   file names of its library's loaded extension modules → {"names": […]}
@@ -28,7 +28,7 @@ import gc
 import os
 import sys
 from _functools import partial  # type: ignore[import-not-found]  # functools itself takes 3 ms: collections
-from itertools import repeat
+from itertools import cycle, repeat
 from time import perf_counter_ns, process_time_ns, sleep
 
 TYPE_CHECKING = False  # type checkers take this name for typing's; importing typing costs 3 ms
@@ -316,7 +316,7 @@ class Server:
         Not by way of the parent: on its other CPU it would have to be woken for every slice, which took longer
         than a tenth of the slice, and left the measured CPU idle meanwhile.
         """
-        mine, order, calls = request["arm"], request["order"], request["calls"]
+        mine, order, calls = request["arm"], request["order"], cycle(request["calls"])
         incoming, outgoing = request["pipes"]
         times = []
         before = mine
@@ -325,7 +325,7 @@ class Server:
                 if before != mine and not os.read(incoming, 1):
                     os._exit(CLOSED)  # the parent has this end of the pipe too: both it and the other arm are gone
                 self.ballast.shift()
-                times.append(self.benchmark.slice(calls))
+                times.append(self.benchmark.slice(next(calls)))
                 if after != mine:
                     os.write(outgoing, b".")
             before = arm

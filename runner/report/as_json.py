@@ -45,6 +45,7 @@ def render(report: Report) -> str:
         "machine": report.machine,
         **({} if report.calibration is None else {"calibration": report.calibration}),
         "scope": report.scope,
+        "addresses": "drawn for both arms" if report.addresses else "drawn by the system for each process",
         "margin": report.margin,
         "benchmarks": [_benchmark(c) for c in report.comparisons],
         "summary": {

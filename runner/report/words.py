@@ -143,11 +143,12 @@ def settings(chosen: Settings) -> str:
 
 
 def scope(report: Report) -> str:
-    """What the verdicts are about."""
+    """What the verdicts are about, and what was drawn once for both arms."""
+    drawn = " Stack, heap and libraries lay at addresses drawn for each block, the same in both arms."
     if report.scope == "binary":
-        return notice_text(Notice(kind="layout")) + _floor(report.calibration)
+        return notice_text(Notice(kind="layout")) + _floor(report.calibration) + drawn * report.addresses
     return ("Scope source: every block linked both arms anew, in an order drawn for both, so the verdicts are about "
-            "the source and not about one layout of its code.")
+            "the source and not about one layout of its code." + drawn * report.addresses)
 
 
 def _floor(calibration: Numbers | None) -> str:
@@ -281,6 +282,8 @@ _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
     "steal": lambda n: (
         f"other guests of the host took {quantities.percent(n['share'])} of this CPU's time meanwhile; "
         "a quieter hour gives narrower intervals"),
+    "addresses": lambda n: (
+        f"Each process got addresses of its own, which makes intervals wider: {n['reason']}."),
     "layout": lambda n: (
         "Scope binary: the verdicts are about these two files. Code layout is not controlled: differences of up "
         "to a few percent may come from layout alone."),

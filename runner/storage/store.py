@@ -77,6 +77,8 @@ class Manifest:
     """Blocks of a benchmark that share one layout; scope ``source`` only."""
     blocks: int | None = None
     """Blocks of every benchmark, where that was asked for; None: as many as it takes to settle it."""
+    addresses: bool = False
+    """Addresses of stack, heap and libraries were drawn for each block, the same for both arms."""
     copies: bool = False
     """Byte copies of both interpreters were run, new ones in every round; scope ``binary`` only."""
     labels: Mapping[str, str] = field(default_factory=dict)

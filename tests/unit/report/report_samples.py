@@ -130,7 +130,7 @@ def report(comparisons: list[Comparison] | None = None, **changes: Any) -> Repor
         ),
         "machine": {"cpu": "AMD EPYC", "cores": 2, "os": "Debian GNU/Linux 12 (bookworm)", "kernel": "6.18.1",
                     "pinned": 1, "isolated": [], "governor": None},
-        "scope": "binary", "margin": 0.01, "seed": 12345,
+        "scope": "binary", "addresses": False, "margin": 0.01, "seed": 12345,
         "command": "lockstep ab 'cpython@3.13.5+nocow' cpython@3.13.5 --seed 12345",
         "started": 1735732800.0, "seconds": 312.4, "measured_share": 0.734, "complete": True,
         "comparisons": every_kind() if comparisons is None else comparisons,
