@@ -39,6 +39,17 @@ class Mode(Enum):
     ADJACENT = "adjacent"
 
 
+class BlockKind(Enum):
+    """What a block is for."""
+
+    CALIBRATION = "calibration"
+    """Chooses the settings of one benchmark's blocks; is not scored."""
+    SCORED = "scored"
+    """Base against head."""
+    CANARY = "canary"
+    """Base against a byte copy of base: it tells of the machine, and belongs to no benchmark's comparison."""
+
+
 class Verdict(Enum):
     """What a report says of one benchmark."""
 
@@ -161,8 +172,9 @@ class BlockSpec:
     """What is drawn anew for every block, the same for both arms. One seed determines all of it."""
 
     benchmark: Benchmark
+    kind: BlockKind
     index: int
-    """0, 1, 2 …; -1 for the calibration."""
+    """0, 1, 2 … among the benchmark's blocks of one kind."""
     settings: Settings | None
     """None for the calibration, which finds them."""
     first: Arm
@@ -174,12 +186,12 @@ class BlockSpec:
     """Bytes, 0-4095."""
     directory: str
     """Name of the working directory, of random length."""
+    address: int
+    """0-65535: where the arms' memory begins, as far as that can be chosen."""
     layout: int | None = None
     """Seed of the link order, scope ``source`` only; the same for every benchmark's block of one index."""
     extensions: tuple[str, ...] = ()
     """Extension modules that are to be linked anew too."""
-    canary: bool = False
-    """Not base against head: base against a byte copy of base."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,8 +212,9 @@ class Block:
 
     benchmark: str
     """`Benchmark.key`."""
+    kind: BlockKind = BlockKind.SCORED
     index: int
-    """0, 1, 2 … within the benchmark; -1 for its calibration, which is not scored."""
+    """0, 1, 2 … among the benchmark's blocks of one kind; one that was tried again has the index of the first try."""
     settings: Settings
     started: float
     """Seconds since the epoch."""
@@ -221,8 +234,12 @@ class Block:
     failure: Failure | None = None
     layout: int | None = None
     """Seed of the link order of both arms; None in scope ``binary``."""
-    canary: bool = False
-    """Base against a byte copy of base: it tells of the machine, and belongs to no benchmark's comparison."""
+    host: str = ""
+    """Name of the machine; empty in runs of before version 3."""
+    cpu: int | None = None
+    """The workers' CPU; None where they were not pinned, and in runs of before version 3."""
+    session: str = ""
+    """Which process measured it: a run that was resumed has several. Empty in runs of before version 3."""
     extensions: tuple[str, ...] = ()
     """Calibrations in scope ``source`` only: file names of the library's extension modules that it has loaded."""
     uncovered: tuple[str, ...] = ()

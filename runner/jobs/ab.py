@@ -177,6 +177,9 @@ def resume(folder: Path, view: View, *, wait: bool = True) -> Finished:
 def go_on(folder: Path, view: View) -> Finished:
     """Go on with a run; the caller has the machine for itself (`machine.alone`). Raises as `resume` does."""
     manifest = store.read(folder).manifest
+    if manifest.schema != store.SCHEMA:
+        raise UsageError(f"{folder} was begun by an older Lockstep, whose schedule was another: `lockstep show` shows "
+                         f"what was measured. To measure it anew: {manifest.command}")
     for arm in (manifest.base, manifest.head):
         builds.check(arm, progress=view.phase)
     pinning = machine.choose(machine.topology(), machine.activity())
@@ -236,8 +239,7 @@ def _plan(run: store.Run) -> Plan:
     manifest = run.manifest
     plan = Plan(
         manifest.benchmarks, seed=manifest.seed, margin=manifest.margin, budget=manifest.budget,
-        repeats=manifest.repeats if manifest.scope == "source" else None, canary=manifest.schema == store.SCHEMA,
-        blocks=manifest.blocks,
+        repeats=manifest.repeats if manifest.scope == "source" else None, blocks=manifest.blocks,
     )
     try:
         plan.replay(run.blocks)
@@ -254,7 +256,7 @@ def _context(
         base=manifest.base, head=manifest.head, suite=Path(manifest.suite),
         environment=config.environment(ENVIRONMENT), worker_cpu=pinning.worker, parent_cpus=pinning.parent,
         memory_limit=manifest.memory_limit, forced=manifest.settings, scratch=place, layouts=layouts,
-        copies=manifest.copies, memory=copies,
+        copies=manifest.copies, memory=copies, host=platform.node(), session=secrets.token_hex(3),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runner import builds
 from runner.measuring.copies import Copies
-from runner.model import Arm, BlockSpec, Interpreter
+from runner.model import Arm, BlockKind, BlockSpec, Interpreter
 
 
 class Arms:
@@ -28,7 +28,7 @@ class Arms:
             arms = self._layouts.arms(spec.layout, spec.extensions)
         elif self._copied:
             arms = self._copies.of_round(spec.index, spec.first)
-        if spec.canary:
+        if spec.kind is BlockKind.CANARY:
             arms[Arm.HEAD] = self._copies.of_canary(arms[Arm.BASE])
         return arms
 

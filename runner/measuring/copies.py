@@ -76,8 +76,8 @@ class Copies:
 
     def of_round(self, index: int, first: Arm) -> dict[Arm, Interpreter]:
         """The pair for blocks of an index, ready to be changed; `first` is copied first."""
-        if self._round != max(0, index):
-            self._round = max(0, index)
+        if self._round != index:
+            self._round = index
             if len(self._pairs) >= self.KEPT:
                 self._drop(*self._pairs.pop(self._made % (self.KEPT - 1)).values())
             pair = {arm: self._copier(arm).copy(self._new(arm.value)) for arm in (first, first.other)}

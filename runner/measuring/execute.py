@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runner import builds, machine
 from runner.errors import UsageError
@@ -15,7 +16,7 @@ from runner.measuring import modes, settings
 from runner.measuring.arms import Arms
 from runner.measuring.modes import Outcome
 from runner.measuring.process import Launch, Worker, WorkerFailed, command, padded
-from runner.model import Arm, Block, BlockSpec, Failure, Interpreter, Metric, Settings
+from runner.model import Arm, Block, BlockKind, BlockSpec, Failure, Interpreter, Metric, Settings
 from runner.suites.asv import link_asv_runner, loading
 
 VERSION = 2
@@ -39,6 +40,10 @@ class Context:
     forced: Mapping[str, str]
     """Settings set by hand, ``{"mode": "shared"}``."""
     scratch: Path
+    host: str = ""
+    """Name of the machine."""
+    session: str = ""
+    """Of this process, in its run."""
     layouts: builds.Layouts | None = None
     """What links both arms anew, scope ``source`` only."""
     copies: bool = False
@@ -69,7 +74,7 @@ class Executor:
         try:
             arms = self._arms.of_block(spec)
         except UsageError as error:  # a copy does not run
-            if not spec.canary:
+            if spec.kind is not BlockKind.CANARY:
                 raise
             return self._without_canary(spec, chosen, started, str(error))
         before = machine.read(self._context.worker_cpu)
@@ -98,18 +103,23 @@ class Executor:
             if worker.usage is not None:
                 readings[f"switches_{arm.value}"] = worker.usage.ru_nivcsw
         return Block(
-            benchmark=spec.benchmark.key, index=spec.index, settings=chosen, started=started,
+            benchmark=spec.benchmark.key, kind=spec.kind, index=spec.index, settings=chosen, started=started,
             seconds=time.perf_counter() - clock, base=tuple(outcome.base), head=tuple(outcome.head),
             first=spec.first, order=outcome.order, readings=readings, failure=failure,
-            layout=spec.layout, canary=spec.canary, extensions=extensions,
-            uncovered=self._arms.uncovered(extensions),
+            layout=spec.layout, extensions=extensions, uncovered=self._arms.uncovered(extensions), **self._where(),
         )
 
     def _without_canary(self, spec: BlockSpec, chosen: Settings, started: float, reason: str) -> Block:
         return Block(
-            benchmark=spec.benchmark.key, index=spec.index, settings=chosen, started=started, seconds=0.0, base=(),
-            head=(), first=spec.first, layout=spec.layout, canary=True, failure=Failure(reason=reason, arm=None),
+            benchmark=spec.benchmark.key, kind=spec.kind, index=spec.index, settings=chosen, started=started,
+            seconds=0.0, base=(), head=(), first=spec.first, layout=spec.layout,
+            failure=Failure(reason=reason, arm=None), **self._where(),
         )
+
+    def _where(self) -> dict[str, Any]:
+        """Where a block was measured, and by which process."""
+        context = self._context
+        return {"host": context.host, "cpu": context.worker_cpu, "session": context.session}
 
     def _extensions(self, workers: Mapping[Arm, Worker], spec: BlockSpec) -> tuple[str, ...]:
         """The extension modules that either arm has loaded; asked where they can be linked anew only."""

@@ -12,15 +12,16 @@ from statistics import median
 
 import numpy as np
 
-from runner.model import Arm, Benchmark, Block, BlockSpec, Metric
+from runner.model import Arm, Benchmark, Block, BlockKind, BlockSpec, Metric
 from runner.stats.blocks import judge_blocks
 from runner.stats.decide import LAYOUTS, LOOKS, Judgement
 
-CALIBRATION = -1
 UNKNOWN_COST = 0.2
 """Seconds a block is taken to cost before any was measured."""
 CANARY_EVERY = 10
 """Scored blocks of benchmarks for each block of the canary."""
+STREAMS = {BlockKind.SCORED: (1, 2), BlockKind.CANARY: (4, 6), BlockKind.CALIBRATION: (5, 7)}
+"""Numbers of the random streams of each kind: what is drawn for a block, and which arm starts first."""
 ORDER_LENGTH = 40
 """Cycles for which an order is drawn; longer blocks read it again from the start."""
 
@@ -50,7 +51,7 @@ class Progress:
     def observe(self, block: Block, margin: float, tests: int) -> None:
         if block.failure is not None:
             self.failed = True
-        elif block.index == CALIBRATION:
+        elif block.kind is BlockKind.CALIBRATION:
             self.calibration = block
         else:
             self.blocks.append(block)
@@ -93,7 +94,7 @@ class Canary:
 
     def wait(self, progress: Progress, block: Block) -> None:
         """A block of a benchmark was measured."""
-        if block.index == CALIBRATION or block.failure is not None:
+        if block.kind is BlockKind.CALIBRATION or block.failure is not None:
             return
         self._waited += 1
         chosen = self.progress is None and self._waited >= CANARY_EVERY
@@ -155,19 +156,19 @@ class Plan:
     def observe(self, block: Block) -> None:
         """Take in a block: the one `next` asked for, or a stored one of the same run."""
         spec = self.next()
-        wanted = None if spec is None else (spec.benchmark.key, spec.index, spec.canary)
-        if wanted != (block.benchmark, block.index, block.canary):
+        wanted = None if spec is None else (spec.benchmark.key, spec.kind, spec.index)
+        if wanted != (block.benchmark, block.kind, block.index):
             raise ValueError(f"the plan asked for {_told(*wanted) if wanted else 'nothing more'}, "
-                             f"not for {_told(block.benchmark, block.index, block.canary)}")
+                             f"not for {_told(block.benchmark, block.kind, block.index)}")
         self.spent += block.seconds
-        if block.canary:
+        if block.kind is BlockKind.CANARY:
             assert self._canary is not None
             self._canary.observe(block)
             return
         if self._canary is not None:
             self._canary.wait(self.progress[block.benchmark], block)
         self.progress[block.benchmark].observe(block, self._margin, len(self.progress))
-        if block.index != CALIBRATION or block.failure is not None:
+        if block.kind is not BlockKind.CALIBRATION or block.failure is not None:
             self._queue.pop(0)
 
     def replay(self, blocks: Iterable[Block]) -> None:
@@ -217,39 +218,43 @@ class Plan:
         """Seed of the link order of blocks with this index, the same for every benchmark; None in scope ``binary``."""
         if self._repeats is None:
             return None
-        index = max(0, index)
         # A known number of blocks goes through its layouts in turn, so that drift is not taken for their effect.
         number = index // self._repeats if self._blocks is None else index % max(1, self._blocks // self._repeats)
         return int(np.random.default_rng([self._seed, 3, number % LAYOUTS]).integers(2**32))
 
     def _spec(self, progress: Progress, canary: Canary | None = None) -> BlockSpec:
         benchmark = progress.benchmark
-        index = len(progress.blocks) if progress.calibrated else CALIBRATION
-        index = index if canary is None else canary.blocks
+        if canary is not None:
+            kind, index = BlockKind.CANARY, canary.blocks
+        elif progress.calibrated:
+            kind, index = BlockKind.SCORED, len(progress.blocks)
+        else:
+            kind, index = BlockKind.CALIBRATION, 0
         calibration = progress.calibration
         settings = calibration.settings if calibration is not None else None
         if canary is not None and settings is not None:
             settings = replace(settings, calls=dict.fromkeys(Arm, settings.calls[Arm.BASE]))
         # Depends on the seed, the benchmark and the block's index alone: not on what else was measured when.
-        stream = 1 if canary is None else 4
-        rng = np.random.default_rng([self._seed, stream, self._numbers[benchmark.key], index + 1])
+        draws, coins = STREAMS[kind]
+        rng = np.random.default_rng([self._seed, draws, self._numbers[benchmark.key], index + 1])
         letters = np.array(["b", "h"] * (ORDER_LENGTH // 2))
         # Who starts first is balanced within the pairs 0-1, 2-3, … (looks are even); which of the two it is, is random.
-        coin = int(np.random.default_rng([self._seed, 2, self._numbers[benchmark.key], (index + 2) // 2]).integers(2))
+        pair = np.random.default_rng([self._seed, coins, self._numbers[benchmark.key], (index + 2) // 2])
+        coin = int(pair.integers(2))
         return BlockSpec(
-            benchmark=benchmark, index=index,
+            benchmark=benchmark, kind=kind, index=index,
             settings=settings,
             extensions=calibration.extensions if calibration is not None else (),
-            layout=self.layout(index), canary=canary is not None,
+            layout=self.layout(index),
             first=Arm.BASE if (index + coin) % 2 == 0 else Arm.HEAD,
             order="".join(_balanced(rng, letters)),
             hash_seed=int(rng.integers(1, 2**32)), padding=int(rng.integers(4096)),
-            directory="w" * int(rng.integers(1, 64)),
+            directory="w" * int(rng.integers(1, 64)), address=int(rng.integers(1 << 16)),
         )
 
 
-def _told(benchmark: str, index: int, canary: bool) -> str:
-    return f"{benchmark} block {index}{' of the canary' * canary}"
+def _told(benchmark: str, kind: BlockKind, index: int) -> str:
+    return f"{benchmark} {kind.value} block {index}"
 
 
 def _balanced(rng: np.random.Generator, letters: np.ndarray) -> list[str]:

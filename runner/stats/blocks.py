@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean, median
 
 import numpy as np
 
-from runner.model import Arm, Block, Metric, Mode, Verdict
+from runner.model import Arm, Block, BlockKind, Metric, Mode, Verdict
 from runner.stats.decide import Judgement, judge, judge_exact
 from runner.stats.paired import Array
 
@@ -20,8 +21,13 @@ NANOSECONDS = 1e-9
 
 
 def scored(blocks: Sequence[Block]) -> list[Block]:
-    """The blocks that count: neither calibrations nor failed ones; same order."""
-    return [block for block in blocks if block.index >= 0 and block.failure is None]
+    """The blocks that count: neither calibrations, nor the canary's, nor failed ones; same order."""
+    return [block for block in blocks if block.kind is BlockKind.SCORED and block.failure is None]
+
+
+def of_canary(blocks: Sequence[Block]) -> list[Block]:
+    """The canary's blocks, as scored ones: among themselves they are a benchmark's like any other; same order."""
+    return [replace(block, kind=BlockKind.SCORED) for block in blocks if block.kind is BlockKind.CANARY]
 
 
 def defect(metric: Metric, blocks: Sequence[Block]) -> str | None:

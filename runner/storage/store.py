@@ -6,13 +6,16 @@ lockstep.run/1  The manifest is `Manifest`; a line of blocks.jsonl is a `Block`,
                 nanoseconds. A calibration is a block with index -1. A torn last line is ignored on reading and
                 cut off before the next line is written.
 lockstep.run/2  Blocks have `layout`, `canary` and `extensions`, the manifest has `labels`, `repeats`,
-                `copies` and `calibration`; a run of version 1 is read as one that has none of them, and its schedule
-                has no canary.
+                `copies` and `calibration`; a run of version 1 is read as one that has none of them.
+lockstep.run/3  Blocks have a `kind` (calibration, scored, canary), where a calibration had index -1 and the canary a
+                flag; and `host`, `cpu` and `session`, which are empty in blocks of before. Runs of versions 1 and 2
+                can be read; they cannot be gone on with, because their schedule was another.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import secrets
 import time
@@ -24,10 +27,10 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from runner.errors import MachineError, UsageError
-from runner.model import Arm, Benchmark, Block, Difference, Interpreter, Notice
+from runner.model import Arm, Benchmark, Block, BlockKind, Difference, Interpreter, Notice
 
-SCHEMA = "lockstep.run/2"
-OLD = ("lockstep.run/1",)
+SCHEMA = "lockstep.run/3"
+OLD = ("lockstep.run/1", "lockstep.run/2")
 """Versions that can still be read."""
 MANIFEST, BLOCKS, LAYOUTS, REPORT = "manifest.json", "blocks.jsonl", "layouts.jsonl", "report.json"
 
@@ -92,7 +95,7 @@ class Run:
     folder: Path
     manifest: Manifest
     blocks: tuple[Block, ...]
-    """Measured order, calibrations (index -1) and failed blocks included."""
+    """Measured order, calibrations, the canary's and failed blocks included."""
     torn: bool
     """The last line was torn off in mid-write and is not among the blocks."""
 
@@ -100,7 +103,7 @@ class Run:
         """All blocks of each of the run's benchmarks, by key, in measured order; the canary's are nobody's."""
         found: dict[str, list[Block]] = {benchmark.key: [] for benchmark in self.manifest.benchmarks}
         for block in self.blocks:
-            if not block.canary:
+            if block.kind is not BlockKind.CANARY:
                 found.setdefault(block.benchmark, []).append(block)
         return found
 
@@ -163,8 +166,6 @@ def appending(folder: Path) -> Iterator[Callable[[Block], None]]:
 
 def add_layout(folder: Path, seed: int, addresses: Mapping[Arm, Mapping[str, int]]) -> None:
     """Put on record where the hot functions of both arms were in a layout: the proof that it was another one."""
-    import json
-
     line = {"layout": seed, **{arm.value: dict(places) for arm, places in addresses.items()}}
     with _disk(folder / LAYOUTS), (folder / LAYOUTS).open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")
@@ -193,11 +194,23 @@ def read(folder: Path) -> Run:
     blocks = []
     for number, line in enumerate(lines, start=1):
         try:
-            blocks.append(_block.validate_json(line))
-        except ValidationError as error:
-            raise UsageError(f"{folder / BLOCKS}:{number} is not a block: {_first(error)}. "
+            blocks.append(_block.validate_json(line if schema == SCHEMA else _renewed(line)))
+        except (ValidationError, ValueError, TypeError) as error:
+            reason = _first(error) if isinstance(error, ValidationError) else f"Invalid JSON: {error}"
+            raise UsageError(f"{folder / BLOCKS}:{number} is not a block: {reason}. "
                              "Remove the line to read the others.") from error
     return Run(folder=folder, manifest=manifest, blocks=tuple(blocks), torn=torn)
+
+
+def _renewed(line: bytes) -> str:
+    """A line of version 1 or 2 as version 3 has it."""
+    found = json.loads(line)
+    if isinstance(found, dict):
+        if found.pop("canary", False):
+            found["kind"] = BlockKind.CANARY.value
+        elif found.get("index") == -1:
+            found |= {"kind": BlockKind.CALIBRATION.value, "index": 0}
+    return json.dumps(found)
 
 
 def find(root: Path, name: str) -> Path:
@@ -247,8 +260,6 @@ def _whole_lines_end(path: Path) -> int:
 
 
 def _schema(text: bytes) -> str:
-    import json
-
     try:
         found = json.loads(text)
         return str(found.get("schema")) if isinstance(found, dict) else "none"

@@ -22,7 +22,7 @@ from bench import Bench, Twins, wait_until
 
 from runner.measuring.plan import Plan
 from runner.measuring.process import Launch, Worker, command
-from runner.model import Interpreter
+from runner.model import BlockKind, Interpreter
 from runner.storage import store
 
 SUITE = Path(__file__).parent / "faults"
@@ -259,7 +259,7 @@ def test_pyperf_compares_the_export(finished: Bench, tmp_path: Path) -> None:
     (folder,) = finished.out.iterdir()
     run = store.read(folder)
     for benchmark in suite:
-        blocks = [b for b in run.blocks if b.benchmark == benchmark.get_name() and b.index >= 0 and not b.canary]
+        blocks = [b for b in run.blocks if b.benchmark == benchmark.get_name() and b.kind is BlockKind.SCORED]
         assert benchmark.get_nrun() == len(blocks)
         assert benchmark.get_nvalue() == sum(len(block.base) for block in blocks)
 
@@ -270,7 +270,7 @@ def test_the_tables_have_every_slice(finished: Bench, tmp_path: Path) -> None:
     (table,), (parquet,) = tmp_path.glob("*.csv"), tmp_path.glob("*.parquet")
     with table.open() as stream:
         values = [float(row["value"]) for row in csv.DictReader(stream)]
-    scored = [block for block in finished.blocks() if block["index"] >= 0 and not block["canary"]]
+    scored = [block for block in finished.blocks() if block["kind"] == "scored"]
     slices = sum(len(block["base"]) + len(block["head"]) for block in scored)
     assert len(values) == slices and all(math.isfinite(value) and 0 < value < 1 for value in values)
     assert parquet.stat().st_size > 0

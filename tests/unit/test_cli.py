@@ -16,7 +16,7 @@ from samples import block, manifest
 
 from runner import cli
 from runner.cli.app import budget_of, exit_code, margin_of, size_of
-from runner.model import Arm, Failure, Verdict
+from runner.model import Arm, BlockKind, Failure, Verdict
 from runner.storage import store
 
 
@@ -132,7 +132,7 @@ def runs(tmp_path: Path) -> Path:
     folder = store.create(tmp_path / "runs", manifest())
     failure = Failure(reason="raised ValueError: no", arm=Arm.HEAD)
     with store.appending(folder) as append:
-        append(block(index=-1, base=(), head=(), order="", failure=failure))
+        append(block(kind=BlockKind.CALIBRATION, base=(), head=(), order="", failure=failure))
     return tmp_path / "runs"
 
 

@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from runner.judging.compare import Comparison, Report, report
-from runner.model import Arm, Benchmark, Block, Failure, Interpreter, Metric, Mode, Notice, Settings, Verdict
+from runner.model import Arm, Benchmark, Block, BlockKind, Failure, Interpreter, Metric, Mode, Notice, Settings, Verdict
 from runner.stats.decide import judge
 from runner.storage import store
 
@@ -108,7 +108,7 @@ def test_a_timed_benchmark_gets_its_line() -> None:
 
 def test_the_calibration_is_paid_for_but_not_scored() -> None:
     blocks = timed("b", [1.0] * 8)
-    calibration = replace(blocks[0], index=-1, base=(), head=(), started=START - 5)
+    calibration = replace(blocks[0], kind=BlockKind.CALIBRATION, base=(), head=(), started=START - 5)
     found = only(Metric.TIME, [calibration, *blocks])
     assert (found.verdict, found.blocks, found.machine_seconds) == (Verdict.SAME, 8, 9.0)
     assert found.started.tolist() == [5.0 + i for i in range(8)]
@@ -146,7 +146,7 @@ def test_failure_ends_it() -> None:
     found = only(Metric.TIME, [*good[:8], bad])
     assert (found.verdict, found.failure, found.clear) == (Verdict.FAILED, failure, False)
     assert found.log_ratios.size == 8 and found.machine_seconds == 9.0
-    calibration = only(Metric.TIME, [replace(bad, index=-1)])
+    calibration = only(Metric.TIME, [replace(bad, kind=BlockKind.CALIBRATION)])
     assert (calibration.verdict, calibration.failure, calibration.settings) == (Verdict.FAILED, failure, None)
 
 
@@ -449,7 +449,7 @@ def test_a_plain_slowdown_is_no_change_of_shape() -> None:
 
 def test_the_canary_is_no_benchmark_of_the_run() -> None:
     own = timed("b", noisy(1.0, 8, 57, 0.002))
-    canary = [replace(slower(block, 2.0), canary=True, started=block.started + 0.5) for block in own]
+    canary = [replace(slower(block, 2.0), kind=BlockKind.CANARY, started=block.started + 0.5) for block in own]
     mixed = [block for pair in zip(own, canary, strict=True) for block in pair]
     with_it, without = (reported([benchmark("b")], blocks) for blocks in (mixed, own))
     assert with_it.comparisons[0].ratio == without.comparisons[0].ratio
@@ -459,18 +459,20 @@ def test_the_canary_is_no_benchmark_of_the_run() -> None:
 
 def test_a_canary_that_differs_is_told() -> None:
     def canaries(truth: float, n: int = 14) -> list[Notice]:
-        own = [replace(block, canary=True) for block in timed("b", noisy(truth, n, 58, 0.005))]
+        own = [replace(block, kind=BlockKind.CANARY) for block in timed("b", noisy(truth, n, 58, 0.005))]
         return told([*timed("b", noisy(1.0, 8, 57, 0.002)), *own])
 
     assert canaries(1.0) == [] == canaries(1.05, n=7)
     [found] = canaries(1.05)
     assert found.kind == "canary" and found.numbers["benchmark"] == "b"
     assert found.numbers["low"] < 1.05 < found.numbers["high"]
-    failed = replace(timed("b", [1.0])[0], canary=True, base=(), head=(), failure=Failure(reason="hung", arm=Arm.HEAD))
+    failure = Failure(reason="hung", arm=Arm.HEAD)
+    failed = replace(timed("b", [1.0])[0], kind=BlockKind.CANARY, base=(), head=(), failure=failure)
     assert told([*timed("b", [1.0] * 8), failed]) == [Notice(kind="canary-failed", numbers={"reason": "hung"})]
 
 
 def test_extensions_that_keep_their_layout_are_told() -> None:
-    calibration = replace(timed("b", [1.0])[0], index=-1, base=(), head=(), uncovered=("_b.so", "_a.so"))
+    calibration = replace(
+        timed("b", [1.0])[0], kind=BlockKind.CALIBRATION, base=(), head=(), uncovered=("_b.so", "_a.so"))
     found = only(Metric.TIME, [calibration, *timed("b", [1.0] * 8)])
     assert list(found.notices) == [Notice(kind="extensions", numbers={"names": "_a.so, _b.so"})]

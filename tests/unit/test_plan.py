@@ -15,11 +15,15 @@ from hypothesis import strategies as st
 from samples import TURNS, answer, benchmark, block, manifest
 
 from runner.judging.compare import report
-from runner.measuring.plan import CALIBRATION, CANARY_EVERY, Plan
-from runner.model import Arm, Benchmark, Block, BlockSpec, Metric
+from runner.measuring.plan import CANARY_EVERY, Plan
+from runner.model import Arm, Benchmark, Block, BlockKind, BlockSpec, Metric
 from runner.stats.blocks import judge_blocks
 from runner.stats.decide import LAYOUTS, LOOKS
 from runner.storage import store
+
+
+def place(spec: BlockSpec) -> int:
+    return -1 if spec.kind is BlockKind.CALIBRATION else spec.index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,7 @@ class World:
     """Standard deviation of the log ratio, one for each benchmark."""
     costs: tuple[float, ...] = (0.2, 0.5, 1.0)
     failing: frozenset[tuple[int, int]] = field(default_factory=frozenset)
-    """(benchmark, index) of the blocks that fail."""
+    """(benchmark, index) of the blocks that fail; -1 for a calibration."""
     metrics: tuple[Metric, ...] = ()
     canary: bool = False
     repeats: int | None = None
@@ -49,10 +53,10 @@ class World:
 
     def measure(self, spec: BlockSpec) -> Block:
         number = int(spec.benchmark.name.rpartition("_")[2])
-        rng = np.random.default_rng([self.seed, number, spec.index + 1, spec.canary])
+        rng = np.random.default_rng([self.seed, number, place(spec) + 1, spec.kind is BlockKind.CANARY])
         return answer(
             spec, log_ratio=float(rng.normal(0, self.spread[number])),
-            seconds=float(self.costs[number] * rng.uniform(0.8, 1.2)), fails=(number, spec.index) in self.failing,
+            seconds=float(self.costs[number] * rng.uniform(0.8, 1.2)), fails=(number, place(spec)) in self.failing,
         )
 
     def run(self, plan: Plan, see: Callable[[BlockSpec], None] = lambda spec: None) -> list[Block]:
@@ -124,7 +128,8 @@ def test_the_blocks_alone_say_whether_the_plan_wants_more(world: World, data: st
     wanted = plan.next()
     made = manifest(world.benchmarks, seed=world.seed, budget=world.budget, margin=0.01)
     found = report(store.Run(folder=Path("runs/r"), manifest=made, blocks=tuple(blocks[:cut]), torn=False))
-    assert found.complete == (wanted is None or (wanted.canary and all(one.settled for one in plan.progress.values())))
+    settled = all(one.settled for one in plan.progress.values())
+    assert found.complete == (wanted is None or (wanted.kind is BlockKind.CANARY and settled))
 
 
 @LAWS
@@ -134,20 +139,20 @@ def test_every_benchmark_runs_until_it_is_settled_or_has_failed_and_no_further(w
     settled: set[str] = set()
 
     def see(spec: BlockSpec) -> None:
-        assert spec.canary or spec.benchmark.key not in settled
+        assert spec.kind is BlockKind.CANARY or spec.benchmark.key not in settled
         settled.update(key for key, one in plan.progress.items() if one.settled)
-        assert spec.canary or spec.benchmark.key not in settled
+        assert spec.kind is BlockKind.CANARY or spec.benchmark.key not in settled
 
     blocks = world.run(plan, see)
     if world.budget is None:
         assert all(one.settled for one in plan.progress.values())
     for key, one in plan.progress.items():
-        mine = [block for block in blocks if block.benchmark == key and not block.canary]
-        indexes = [block.index for block in mine if block.index >= 0]
+        mine = [block for block in blocks if block.benchmark == key and block.kind is not BlockKind.CANARY]
+        indexes = [block.index for block in mine if block.kind is BlockKind.SCORED]
         assert indexes == list(range(len(indexes)))
         assert all(block.failure is None for block in mine[:-1]), "a failed benchmark is never asked again"
         assert one.failed == bool(mine and mine[-1].failure is not None)
-        calibrated = [block for block in mine if block.index == CALIBRATION]
+        calibrated = [block for block in mine if block.kind is BlockKind.CALIBRATION]
         assert len(calibrated) <= (one.benchmark.metric is Metric.TIME)
         if one.settled and not one.failed and one.benchmark.metric is not Metric.TRACK:
             assert len(one.blocks) in LOOKS
@@ -186,7 +191,7 @@ def test_a_benchmark_is_spread_over_the_whole_session() -> None:
     """A round has one block of each benchmark, in a fresh random order."""
     count = 7
     world = World(seed=5, spread=(0.2,) * count, costs=(0.1,) * count)
-    blocks = [block for block in world.run(world.plan()) if block.index != CALIBRATION]
+    blocks = [block for block in world.run(world.plan()) if block.kind is BlockKind.SCORED]
     rounds = [[block.benchmark for block in blocks[i : i + count]] for i in range(0, len(blocks), count)]
     assert all(len(set(one)) == count for one in rounds)
     assert len({tuple(one) for one in rounds}) > 140
@@ -233,6 +238,8 @@ def test_what_is_drawn_for_a_block_is_in_range_and_varies() -> None:
     world.run(world.plan(), specs.append)
     assert all(0 < spec.hash_seed < 2**32 and 0 <= spec.padding < 4096 and spec.directory for spec in specs)
     assert len({spec.hash_seed for spec in specs}) == len(specs)
+    assert len({spec.address for spec in specs}) > 0.9 * len(specs)
+    assert 0 <= min(spec.address for spec in specs) < 9000 and 56000 < max(spec.address for spec in specs) < 65536
     assert min(spec.padding for spec in specs) < 600 and max(spec.padding for spec in specs) > 3500
     assert len({spec.directory for spec in specs}) > 30
 
@@ -242,9 +249,9 @@ def test_what_is_drawn_depends_on_seed_benchmark_and_index_alone() -> None:
     one: dict[tuple[str, int], BlockSpec] = {}
     other: dict[tuple[str, int], BlockSpec] = {}
     world = World(seed=13)
-    world.run(world.plan(), lambda spec: one.update({(spec.benchmark.key, spec.index): spec}))
+    world.run(world.plan(), lambda spec: one.update({(spec.benchmark.key, place(spec)): spec}))
     broken = World(seed=13, failing=frozenset({(1, 0)}))
-    broken.run(broken.plan(), lambda spec: other.update({(spec.benchmark.key, spec.index): spec}))
+    broken.run(broken.plan(), lambda spec: other.update({(spec.benchmark.key, place(spec)): spec}))
     assert len(other) < len(one)
     assert all(one[key] == spec for key, spec in other.items())
 
@@ -265,7 +272,8 @@ def test_the_hopeless_get_what_the_others_leave(seed: int) -> None:
     world = World(seed=seed, budget=18.5, spread=(1.0, 0.007, 0.007), costs=(0.1, 0.6, 0.6))
     plan = world.plan()
     blocks = world.run(plan)
-    first = [block for block in blocks if block.benchmark == "work.bench_0" and block.index >= 0][: LOOKS[0]]
+    scored = [block for block in blocks if block.kind is BlockKind.SCORED]
+    first = [block for block in scored if block.benchmark == "work.bench_0"][: LOOKS[0]]
     needed = judge_blocks(Metric.TIME, first, 0.01, 1).needed
     assert needed is None or needed > LOOKS[-1], "what these seeds were chosen for"
     later = [block.benchmark for block in blocks if block.index >= 8]
@@ -275,10 +283,10 @@ def test_the_hopeless_get_what_the_others_leave(seed: int) -> None:
 
 def test_a_block_that_was_not_asked_for_is_refused() -> None:
     plan = World(seed=16, spread=(0.1,)).plan()
-    with pytest.raises(ValueError, match=r"asked for work\.bench_0 block -1, not for work\.bench_0 block 0"):
+    with pytest.raises(ValueError, match=r"asked for work\.bench_0 calibration block 0, not for .* scored block 0"):
         plan.observe(block("work.bench_0", 0))
-    with pytest.raises(ValueError, match=r"not for other\.time_it block -1"):
-        plan.observe(block("other.time_it", -1))
+    with pytest.raises(ValueError, match=r"not for other\.time_it calibration block 0"):
+        plan.observe(block("other.time_it", kind=BlockKind.CALIBRATION))
     assert plan.spent == 0
     world = World(seed=16, spread=(0.1,), failing=frozenset({(0, -1)}))
     done = world.plan()
@@ -296,7 +304,7 @@ def test_a_suite_is_settled_as_a_suite() -> None:
         plan = world.plan()
         while (spec := plan.next()) is not None:
             number = spec.benchmark.metric is Metric.TIME
-            noise = float(np.random.default_rng(spec.index + 1).normal(0, 0.02)) if number else 0.0
+            noise = float(np.random.default_rng(place(spec) + 1).normal(0, 0.02)) if number else 0.0
             plan.observe(answer(spec, log_ratio=0.06 + noise if number else 0.0))
         counts.append(len(plan.progress["work.bench_0"].blocks))
     assert counts[0] < counts[1]
@@ -307,15 +315,16 @@ def test_a_tenth_of_the_blocks_is_the_canarys_and_belongs_to_no_benchmark() -> N
     seen: list[BlockSpec] = []
     plan = world.plan()
     blocks = world.run(plan, seen.append)
-    canary = [block for block in blocks if block.canary]
+    canary = [block for block in blocks if block.kind is BlockKind.CANARY]
     assert [block.index for block in canary] == list(range(len(canary)))
     assert len({block.benchmark for block in canary}) == 1
-    others = sum(not block.canary and block.index >= 0 for block in blocks)
+    others = sum(block.kind is BlockKind.SCORED for block in blocks)
     assert len(canary) == others // CANARY_EVERY
     assert sum(len(one.blocks) for one in plan.progress.values()) == others
     # Its draws are its own: were they those of the benchmark's blocks, it would tell less.
-    pairs = {(spec.benchmark.key, spec.index, spec.canary): spec.hash_seed for spec in seen}
-    assert all(pairs[key, index, True] != pairs[key, index, False] for key, index, kind in pairs if kind)
+    pairs = {(spec.benchmark.key, spec.index, spec.kind): spec.hash_seed for spec in seen}
+    assert all(seed != pairs[key, index, BlockKind.SCORED] for (key, index, kind), seed in pairs.items()
+               if kind is BlockKind.CANARY)
 
 
 def test_the_canary_does_equal_numbers_of_calls_in_both_arms() -> None:
@@ -323,10 +332,10 @@ def test_the_canary_does_equal_numbers_of_calls_in_both_arms() -> None:
     plan, unequal = world.plan(), replace(TURNS, calls={Arm.BASE: 7, Arm.HEAD: 90})
     for _ in range(CANARY_EVERY + 1):
         spec = plan.next()
-        assert spec is not None and not spec.canary
+        assert spec is not None and spec.kind is not BlockKind.CANARY
         plan.observe(answer(spec, log_ratio=math.log(90 / 7) + 0.1 * (-1) ** spec.index, settings=unequal))
     spec = plan.next()
-    assert spec is not None and spec.canary and spec.settings is not None
+    assert spec is not None and spec.kind is BlockKind.CANARY and spec.settings is not None
     assert spec.settings.calls == {Arm.BASE: 7, Arm.HEAD: 7}
 
 
@@ -334,8 +343,8 @@ def test_a_canary_that_fails_is_not_measured_again_and_fails_no_benchmark() -> N
     world = World(seed=3, spread=(0.05,) * 2, costs=(0.2,) * 2, canary=True)
     plan, failed = world.plan(), 0
     while (spec := plan.next()) is not None:
-        block = answer(spec, log_ratio=0.1 * (-1) ** spec.index, fails=spec.canary)
-        failed += block.canary
+        block = answer(spec, log_ratio=0.1 * (-1) ** spec.index, fails=spec.kind is BlockKind.CANARY)
+        failed += block.failure is not None
         plan.observe(block)
     assert failed == 1
     assert [len(one.blocks) for one in plan.progress.values()] == [LOOKS[-1]] * 2
@@ -348,7 +357,7 @@ def test_blocks_of_one_index_share_a_layout_and_a_run_has_at_most_forty(repeats:
     world.run(world.plan(), seen.append)
     layouts: dict[int, set[int | None]] = {}
     for spec in seen:
-        layouts.setdefault(max(spec.index, 0) // repeats % LAYOUTS, set()).add(spec.layout)
+        layouts.setdefault(spec.index // repeats % LAYOUTS, set()).add(spec.layout)
     assert all(len(found) == 1 for found in layouts.values())
     assert len({spec.layout for spec in seen}) == len(layouts) == min(LAYOUTS, -(-LOOKS[-1] // repeats))
 
@@ -367,7 +376,7 @@ def test_a_number_of_blocks_is_measured_whatever_they_say() -> None:
         key = spec.benchmark.key
         size = 0.0 if key == "steady.time" else 0.5 * (-1) ** spec.index
         plan.observe(answer(spec, log_ratio=size, fails=key == "broken.time"))
-        done[key] += spec.index >= 0
+        done[key] += spec.kind is BlockKind.SCORED
     assert (done["steady.time"], done["wild.time"]) == (24, 24)
     assert done["broken.time"] <= 1
 

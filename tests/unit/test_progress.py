@@ -7,7 +7,7 @@ from samples import answer, benchmark, block
 
 from runner.cli.terminal import _clock, measuring
 from runner.measuring.plan import Plan
-from runner.model import Metric
+from runner.model import BlockKind, Metric
 
 
 def plan(*log_ratios: float, fails: bool = False) -> Plan:
@@ -34,7 +34,7 @@ def test_blocks_interval_and_what_is_settled_are_told() -> None:
 
 def test_a_calibration_has_no_blocks_yet() -> None:
     made = Plan([benchmark()], seed=1, margin=0.01, budget=None)
-    made.observe(block(index=-1, base=(), head=(), order=""))
+    made.observe(block(kind=BlockKind.CALIBRATION, base=(), head=(), order=""))
     assert measuring(made, made.progress["work.time_it"]).endswith("work.time_it: calibrating")
 
 
