@@ -11,7 +11,8 @@ from rich.live import Live
 from rich.status import Status
 from rich.text import Text
 
-from runner.measuring.plan import Plan, Progress
+from runner.measuring.plan import Plan
+from runner.measuring.progress import Progress
 
 EVERY = 15.0
 """Seconds between two lines where the output is no terminal."""

@@ -17,9 +17,11 @@ import psutil
 from runner import builds, config, machine
 from runner.errors import BuildError, UsageError
 from runner.judging import calibration, compare
+from runner.measuring import draws
 from runner.measuring.copies import memory, scratch
 from runner.measuring.execute import ENVIRONMENT, Context, Executor
-from runner.measuring.plan import Plan, Progress
+from runner.measuring.plan import Plan
+from runner.measuring.progress import Progress
 from runner.model import Block, Interpreter, Notice
 from runner.report import words
 from runner.storage import store
@@ -136,13 +138,10 @@ def _layouts(
     """
     if request.scope == "binary":
         return None, []
-    plan = Plan((), seed=seed, margin=request.margin, budget=None, repeats=1)
-    first, second = plan.layout(0), plan.layout(1)
-    assert first is not None and second is not None
     view.phase("linking both arms anew")
     try:
         layouts = builds.Layouts(base, head)
-        layouts.check(first, second)
+        layouts.check(draws.layout(seed, 0), draws.layout(seed, 1))
     except BuildError as error:
         if request.scope == "source":
             raise UsageError(f"scope source is not possible: {error}. Use --scope binary, and take its verdicts as "

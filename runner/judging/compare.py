@@ -25,7 +25,7 @@ from runner.model import (
     Settings,
     Verdict,
 )
-from runner.stats.blocks import defect, frozen, judge_blocks, log_ratios, scored, slice_seconds, values
+from runner.stats.blocks import evidence, frozen, scored, slice_seconds, values
 from runner.stats.decide import Judgement, suite
 from runner.stats.paired import Array, Estimate, interval
 from runner.stats.variance import Noise, noise
@@ -204,14 +204,12 @@ def judged(run: Run) -> list[Case]:
 
 
 def _case(benchmark: Benchmark, blocks: Sequence[Block], margin: float, tests: int) -> Case:
-    judgement = judge_blocks(benchmark.metric, blocks, margin, tests)
-    failure = next((block.failure for block in blocks if block.failure is not None), None)
-    problem = defect(benchmark.metric, blocks)
-    if failure is None and problem is not None and not judgement.exact:
-        failure = Failure(reason=problem, arm=None)
+    said = evidence(benchmark.metric, blocks)
+    judgement, failure = said.judge(margin, tests), said.failure
+    if failure is None and said.defect is not None and not judgement.exact:
+        failure = Failure(reason=said.defect, arm=None)
     return Case(
-        benchmark=benchmark, blocks=blocks, failure=failure, judgement=judgement,
-        ratios=log_ratios(benchmark.metric, () if problem is not None else blocks),
+        benchmark=benchmark, blocks=blocks, failure=failure, judgement=judgement, ratios=said.ratios,
         settled=failure is not None or judgement.settled,
     )
 

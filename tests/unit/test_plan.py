@@ -17,8 +17,10 @@ from samples import TURNS, answer, benchmark, block, manifest
 from runner.judging.compare import report
 from runner.measuring.plan import CANARY_EVERY, Plan
 from runner.model import Arm, Benchmark, Block, BlockKind, BlockSpec, Metric
+from runner.stats import blocks as reductions
 from runner.stats.blocks import judge_blocks
-from runner.stats.decide import LAYOUTS, LOOKS
+from runner.stats.decide import LAYOUTS, LOOKS, Judgement
+from runner.stats.paired import Array
 from runner.storage import store
 
 
@@ -178,6 +180,28 @@ def test_a_budget_is_exceeded_by_less_than_one_block(world: World) -> None:
         assert plan.spent - blocks[-1].seconds < world.budget
         assert plan.seconds_left() >= 0
         assert plan.spent >= world.budget or all(one.settled for one in plan.progress.values())
+
+
+def test_a_stored_run_is_taken_in_with_each_block_reduced_once_and_judged_at_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It took a time that grew with the square of the blocks, and tens of minutes for a million of them."""
+    world = World(seed=4, spread=(1.0,) * 3, costs=(0.1,) * 3)
+    stored = world.run(world.plan())
+    count, reduce, judge = Counter[str](), reductions._log_ratio, reductions.judge
+
+    def reducing(metric: Metric, block: Block) -> float:
+        count["reduced"] += 1
+        return reduce(metric, block)
+
+    def judging(d: Array, margin: float, tests: int = 1) -> Judgement:
+        count["judged"] += 1
+        return judge(d, margin, tests)
+
+    monkeypatch.setattr(reductions, "_log_ratio", reducing)
+    monkeypatch.setattr(reductions, "judge", judging)
+    world.plan().replay(stored)
+    assert count == {"reduced": 3 * LOOKS[-1], "judged": 3 * len(LOOKS)}
 
 
 def test_what_settles_early_is_not_measured_further_and_what_is_noisy_gets_all_blocks() -> None:
