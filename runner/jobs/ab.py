@@ -7,7 +7,7 @@ import secrets
 import shlex
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
@@ -175,7 +175,7 @@ def resume(folder: Path, view: View, *, wait: bool = True) -> Finished:
 
 def go_on(folder: Path, view: View) -> Finished:
     """Go on with a run; the caller has the machine for itself (`machine.alone`). Raises as `resume` does."""
-    manifest = store.read(folder).manifest
+    manifest = store.read_manifest(folder)
     if manifest.schema != store.SCHEMA:
         raise UsageError(f"{folder} was begun by an older Lockstep, whose schedule was another: `lockstep show` shows "
                          f"what was measured. To measure it anew: {manifest.command}")
@@ -202,28 +202,27 @@ def save(finished: Finished) -> Path:
 
 
 def _measure(folder: Path, pinning: machine.Pinning, layouts: builds.Layouts | None, view: View) -> Finished:
-    run = store.read(folder)
-    plan = _plan(run)
     interrupted = False
     with store.appending(folder) as append, machine.quiet(pinning), scratch() as place, memory() as copies:
-        context = _context(run.manifest, pinning, place, copies, layouts)
-        linked = {block.layout for block in run.blocks}
+        plan = _plan(append.run)
+        linked: set[int] = set()
 
-        def keep(block: Block) -> None:
-            append(block)
-            if layouts is not None and block.layout is not None and block.layout not in linked:
-                linked.add(block.layout)
-                store.add_layout(folder, block.layout, layouts.addresses(block.layout))
+        def record(layout: int) -> None:
+            if layouts is not None and layout not in linked:
+                store.add_layout(folder, layout, layouts.addresses(layout))
+                linked.add(layout)
 
+        context = replace(_context(append.run.manifest, pinning, place, copies, layouts), linked=record)
         try:
-            _loop(plan, Executor(context), keep, view)
+            _loop(plan, Executor(context), append, view)
         except KeyboardInterrupt:
             interrupted = True
+    run = append.run
     # A run elsewhere (a test's, a calibration's) is none of the machine's usual ones.
     if not interrupted and folder.parent == config.runs_folder(None):
         here = config.calibration_folder(None, str(run.manifest.machine.get("fingerprint")))
-        calibration.add_canary(here, store.read(folder))
-    return Finished(folder=folder, report=report_of(folder), interrupted=interrupted)
+        calibration.add_canary(here, run)
+    return Finished(folder=folder, report=compare.report(run), interrupted=interrupted)
 
 
 def _loop(plan: Plan, executor: Executor, append: Callable[[Block], None], view: View) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,8 @@ class Context:
     """Name of the machine."""
     session: str = ""
     """Of this process, in its run."""
+    linked: Callable[[int], None] = lambda seed: None
+    """Called with the seed of a layout when both arms are linked in it, before anything runs in it."""
     layouts: builds.Layouts | None = None
     """What links both arms anew, scope ``source`` only."""
     copies: bool = False
@@ -77,6 +79,8 @@ class Executor:
             if spec.kind is not BlockKind.CANARY:
                 raise
             return self._without_canary(spec, chosen, started, str(error))
+        if spec.layout is not None:
+            self._context.linked(spec.layout)
         before = machine.read(self._context.worker_cpu)
         workers: dict[Arm, Worker] = {}
         cwd = self._context.scratch / spec.directory

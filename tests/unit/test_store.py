@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -202,6 +203,48 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(MachineError, match="cannot write"):
         store.write_whole(tmp_path / "nowhere" / "report.json", "text")
+
+
+def test_what_is_appended_to_is_read_once_under_the_lock_and_kept(folder: Path) -> None:
+    """A run that was read before it is locked may be continued by another process in between."""
+    with store.appending(folder) as append:
+        for one in SAMPLES[:2]:
+            append(one)
+    with (folder / BLOCKS).open("ab") as stream:
+        stream.write(b"{")
+    with store.appending(folder) as append:
+        assert append.run == store.read(folder) and append.run.torn
+        append(SAMPLES[2])
+        assert append.run == store.read(folder) and append.run.blocks == SAMPLES[:3] and not append.run.torn
+
+
+def test_the_names_of_a_runs_files_are_made_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file whose content is on disk is lost all the same when the folder that names it is not."""
+    synced: list[Path] = []
+    sync = os.fsync
+
+    def seen(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    folder = store.create(tmp_path / "runs", manifest())
+    assert synced[-2:] == [folder, folder.parent]
+    store.add_layout(folder, 7, {Arm.BASE: {"f": 1}, Arm.HEAD: {"f": 2}})
+    assert synced[-2:] == [folder / store.LAYOUTS, folder]
+    store.write_whole(folder / store.REPORT, "{}")
+    assert synced[-1] == folder
+
+
+def test_a_layout_is_on_record_once_and_after_a_torn_line(folder: Path) -> None:
+    for seed in (7, 7, 8):
+        store.add_layout(folder, seed, {Arm.BASE: {"f": 1}, Arm.HEAD: {"f": 2}})
+    with (folder / store.LAYOUTS).open("a") as stream:
+        stream.write('{"lay')
+    store.add_layout(folder, 9, {Arm.BASE: {"f": 1}, Arm.HEAD: {"f": 2}})
+    lines = [json.loads(line) for line in (folder / store.LAYOUTS).read_text().splitlines()]
+    assert [line["layout"] for line in lines] == [7, 8, 9]
+    assert lines[0] == {"layout": 7, "base": {"f": 1}, "head": {"f": 2}}
 
 
 def test_a_run_is_not_measured_twice_at_once(folder: Path) -> None:
