@@ -194,6 +194,19 @@ class BlockSpec:
     """Extension modules that are to be linked anew too."""
 
 
+class Cause(Enum):
+    """What kind of failure it was, as far as it matters for trying again."""
+
+    KILLED = "killed"
+    """By SIGKILL, as by a kernel that has run out of memory."""
+    REFUSED = "refused"
+    """The system had no room for another process."""
+    HUNG = "hung"
+    """A time limit passed."""
+    OTHER = "other"
+    """It would fail again: it raised, the arms disagree, …"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """Why a benchmark has no verdict."""
@@ -202,6 +215,7 @@ class Failure:
     """In words for the user, starting with what happened: ``raised ValueError: …``."""
     arm: Arm | None
     """The arm in which it happened; None when both or neither is to blame."""
+    cause: Cause = Cause.OTHER
     detail: str = ""
     """Traceback or the last lines of the worker's output, cut short."""
 

@@ -213,6 +213,7 @@ def _measure(folder: Path, pinning: machine.Pinning, layouts: builds.Layouts | N
                 linked.add(layout)
 
         context = replace(_context(append.run.manifest, pinning, place, copies, layouts), linked=record)
+        plan.begin(context.session)
         try:
             _loop(plan, Executor(context), append, view)
         except KeyboardInterrupt:

@@ -285,6 +285,11 @@ def absent(benchmark: Benchmark, reason: str) -> Comparison:
 def _notices(case: Case, run: Run) -> Iterator[Notice]:
     """What a reader should know of one benchmark's blocks."""
     counted = scored(case.blocks)
+    failures = [block.failure for block in case.blocks if block.failure is not None]
+    passed = [failure for failure in failures if failure is not case.failure]
+    if passed:
+        where = f"{passed[-1].arm.value}: " if passed[-1].arm is not None else ""
+        yield Notice(kind="tried-again", numbers={"times": len(passed), "reason": where + passed[-1].reason})
     steal = [block.readings["steal"] for block in counted if "steal" in block.readings]
     if steal and np.mean(steal) > HIGH_STEAL:
         yield Notice(kind="steal", numbers={"share": float(np.mean(steal))})

@@ -52,8 +52,17 @@ class Plan:
             for benchmark in benchmarks
         }
         self._numbers = {key: number for number, key in enumerate(self.progress)}
+        self._session: str | None = None
         self._round = -1
         self._queue: deque[str] = deque()
+
+    def begin(self, session: str) -> None:
+        """A process goes on with the run, or begins it. What has failed in those before it is tried once more."""
+        if self._session is not None and self._session != session:
+            for progress in self.progress.values():
+                if progress.failed:
+                    progress.try_again()
+        self._session = session
 
     def next(self) -> BlockSpec | None:
         """The next block to measure, or None when nothing is left to do or the budget is used up.
@@ -65,6 +74,7 @@ class Plan:
 
     def observe(self, block: Block) -> None:
         """Take in a block: the one `next` asked for, or a stored one of the same run."""
+        self.begin(block.session)
         found = self._wanted()
         wanted = None if found is None else (found[0].benchmark.key, *found[1:])
         if wanted != (block.benchmark, block.kind, block.index):

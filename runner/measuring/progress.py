@@ -59,6 +59,12 @@ class Progress:
             self.looked is not None and self.looked.settled)
         self.settled = self.failed or enough
 
+    def try_again(self) -> None:
+        """Measure it once more although it has failed; if it fails then, it stays so."""
+        self._evidence.try_again()
+        self._latest = None
+        self.settled = False
+
     def _due(self) -> bool:
         done = len(self.blocks)
         exact = self.benchmark.metric is Metric.TRACK and done <= EXACT_BLOCKS

@@ -313,6 +313,8 @@ _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
     "quota": lambda n: (
         f"The control group allows {n['cpus']:.3g} CPUs, so the kernel may stop what is measured at any moment. "
         "Raise cpu.max."),
+    "tried-again": lambda n: (
+        f"{_blocks(int(n['times']))} failed and {'was' if n['times'] == 1 else 'were'} tried again ({n['reason']})"),
     "from-zero": lambda n: f"base is {n['base']:g}, so there is no ratio to head's {n['head']:g}",
     "interrupted": lambda n: (
         f"The run was interrupted with {n['done']} of {n['total']} benchmarks settled. To go on: {n['resume']}"),

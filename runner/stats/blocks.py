@@ -13,7 +13,7 @@ from statistics import fmean, median
 
 import numpy as np
 
-from runner.model import Arm, Block, BlockKind, Failure, Metric, Mode, Verdict
+from runner.model import Arm, Block, BlockKind, Cause, Failure, Metric, Mode, Verdict
 from runner.stats.decide import Judgement, judge, judge_exact
 from runner.stats.paired import Array
 
@@ -124,15 +124,19 @@ class Evidence:
         self.defect: str | None = None
         """As `defect` of the blocks so far."""
         self.failure: Failure | None = None
-        """Why it cannot go on."""
+        """Why it cannot go on. None also after a failure that may pass, while it is to be tried again."""
+        self._failures = self._scored = 0
 
     def add(self, block: Block) -> None:
         """Take in the next block in measured order, of whatever kind; those that are not scored say nothing."""
         if block.failure is not None:
-            self.failure = block.failure
+            self.failure = None if self._may_pass(block.failure) else block.failure
+            self._failures += 1
             return
+        self.failure = None
         if block.kind is not BlockKind.SCORED:
             return
+        self._scored += 1
         self._counted = self._counted and bool(block.base) and bool(block.head)
         if self._counted:
             for arm in Arm:
@@ -141,6 +145,15 @@ class Evidence:
             self.defect = _defect(self._metric, block)
         if self.defect is None:
             self._ratios.append(_log_ratio(self._metric, block))
+
+    def _may_pass(self, failure: Failure) -> bool:
+        """Whether it is worth another try: one in all, and only of what need not happen again."""
+        hung = failure.cause is Cause.HUNG and self._scored > 0
+        return not self._failures and (hung or failure.cause in (Cause.KILLED, Cause.REFUSED))
+
+    def try_again(self) -> None:
+        """Forget a failure that ended it. Another one ends it at once."""
+        self.failure = None
 
     @property
     def ratios(self) -> Array:

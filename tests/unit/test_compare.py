@@ -13,7 +13,20 @@ import pytest
 from scipy import stats
 
 from runner.judging.compare import Comparison, Report, report
-from runner.model import Arm, Benchmark, Block, BlockKind, Failure, Interpreter, Metric, Mode, Notice, Settings, Verdict
+from runner.model import (
+    Arm,
+    Benchmark,
+    Block,
+    BlockKind,
+    Cause,
+    Failure,
+    Interpreter,
+    Metric,
+    Mode,
+    Notice,
+    Settings,
+    Verdict,
+)
 from runner.stats.decide import judge
 from runner.storage import store
 
@@ -445,6 +458,21 @@ def test_a_change_of_shape_is_told() -> None:
 def test_a_plain_slowdown_is_no_change_of_shape() -> None:
     blocks = [slower(block, 1.2) for block in shaped(np.random.default_rng(56), 0.1)]
     assert only(Metric.TIME, blocks).notices == ()
+
+
+def test_a_failure_that_passed_is_told_and_one_that_came_again_is_final() -> None:
+    good = timed("b", noisy(1.0, 8, 59, 0.002))
+    killed = Failure(reason="was killed by SIGKILL", arm=Arm.HEAD, cause=Cause.KILLED)
+    bad = replace(good[3], base=(), head=(), failure=killed)
+    once = only(Metric.TIME, [*good[:3], bad, *good[3:]])
+    assert (once.verdict, once.failure, once.blocks) == (Verdict.SAME, None, 8)
+    assert once.notices == (
+        Notice(kind="tried-again", numbers={"times": 1, "reason": "head: was killed by SIGKILL"}),)
+    last = replace(killed, reason="was killed again")
+    twice = only(Metric.TIME, [*good[:3], bad, replace(bad, failure=last)])
+    assert (twice.verdict, twice.failure) == (Verdict.FAILED, last)
+    resumed = only(Metric.TIME, [*good[:3], replace(bad, failure=replace(killed, cause=Cause.OTHER)), *good[3:]])
+    assert resumed.verdict is Verdict.SAME and [notice.kind for notice in resumed.notices] == ["tried-again"]
 
 
 def test_the_canary_is_no_benchmark_of_the_run() -> None:

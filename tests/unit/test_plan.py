@@ -16,7 +16,7 @@ from samples import TURNS, answer, benchmark, block, manifest
 
 from runner.judging.compare import report
 from runner.measuring.plan import CANARY_EVERY, Plan
-from runner.model import Arm, Benchmark, Block, BlockKind, BlockSpec, Metric
+from runner.model import Arm, Benchmark, Block, BlockKind, BlockSpec, Cause, Metric
 from runner.stats import blocks as reductions
 from runner.stats.blocks import judge_blocks
 from runner.stats.decide import LAYOUTS, LOOKS, Judgement
@@ -303,6 +303,51 @@ def test_the_hopeless_get_what_the_others_leave(seed: int) -> None:
     later = [block.benchmark for block in blocks if block.index >= 8]
     assert set(later[:6]) <= {"work.bench_1", "work.bench_2"}
     assert any(one.settled for one in plan.progress.values())
+
+
+@pytest.mark.parametrize(("cause", "index", "tries"), [
+    (Cause.KILLED, -1, 2), (Cause.KILLED, 0, 2), (Cause.REFUSED, 3, 2), (Cause.HUNG, 3, 2),
+    (Cause.HUNG, 0, 1), (Cause.HUNG, -1, 1), (Cause.OTHER, 3, 1), (Cause.OTHER, -1, 1),
+])
+def test_a_failure_that_may_pass_is_tried_again_once(cause: Cause, index: int, tries: int) -> None:
+    world = World(seed=21, spread=(0.2,) * 3, costs=(0.1,) * 3)
+    for failing in (1, tries):
+        plan, seen = world.plan(), list[BlockSpec]()
+        while (spec := plan.next()) is not None:
+            mine = spec.benchmark.key == "work.bench_1" and place(spec) == index
+            seen += [spec] * mine
+            fails = mine and len(seen) <= failing
+            plan.observe(answer(spec, log_ratio=0.2 * (-1) ** spec.index, fails=fails and cause))
+        assert len(seen) == tries and all(spec == seen[0] for spec in seen), "the same draws: it may depend on them"
+        one = plan.progress["work.bench_1"]
+        assert one.failed == (failing == tries)
+        assert len(one.blocks) == (max(0, index) if one.failed else LOOKS[-1])
+        assert len(plan.progress["work.bench_0"].blocks) == LOOKS[-1]
+
+
+def test_a_run_that_is_resumed_tries_what_has_failed_once_more() -> None:
+    world = World(seed=22, spread=(0.2,) * 2, costs=(0.1,) * 2)
+
+    def session(name: str, stored: list[Block], *, works: bool) -> tuple[Plan, list[Block]]:
+        plan = world.plan()
+        plan.replay(stored)
+        plan.begin(name)
+        blocks = []
+        while (spec := plan.next()) is not None:
+            fails = not works and spec.benchmark.key == "work.bench_1" and place(spec) == 2
+            blocks.append(replace(answer(spec, log_ratio=0.2 * (-1) ** spec.index, fails=fails), session=name))
+            plan.observe(blocks[-1])
+        return plan, stored + blocks
+
+    plan, blocks = session("a", [], works=False)
+    assert plan.progress["work.bench_1"].failed and len(blocks) == 2 + LOOKS[-1] + 2 + 1
+    plan, more = session("b", blocks, works=False)
+    assert plan.progress["work.bench_1"].failed and len(more) == len(blocks) + 1
+    plan, all_of_it = session("c", more, works=True)
+    assert not plan.progress["work.bench_1"].failed
+    assert [len(one.blocks) for one in plan.progress.values()] == [LOOKS[-1]] * 2
+    again, nothing = session("c", all_of_it, works=True)
+    assert nothing == all_of_it and again.spent == plan.spent
 
 
 def test_a_block_that_was_not_asked_for_is_refused() -> None:

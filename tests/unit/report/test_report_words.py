@@ -127,6 +127,7 @@ SENTENCES: dict[str, tuple[dict[str, float | int | str], str]] = {
     "contradicting-run": ({"run": "x", "ratio": 1.5, "others": 1.0}, "run x read 1.500, where the others say 1.000"),
     "interrupted-run": ({"run": "x", "done": 3, "total": 9}, "Run x was interrupted with 3 of 9"),
     "heterogeneous": ({"spread": 0.03, "share": 0.9, "p": 1e-5, "low": 1.0, "high": 1.06}, "from 1.000 to 1.060"),
+    "tried-again": ({"times": 1, "reason": "head: hangs"}, "1 block failed and was tried again (head: hangs)"),
     "fewer-runs": ({"judged": 1, "runs": 2}, "only 1 of 2 runs"),
 }
 
