@@ -175,6 +175,8 @@ class BlockSpec:
     kind: BlockKind
     index: int
     """0, 1, 2 … among the benchmark's blocks of one kind."""
+    round: int
+    """Blocks of one round share byte copies of the arms, where those are run."""
     settings: Settings | None
     """None for the calibration, which finds them."""
     first: Arm
@@ -189,7 +191,8 @@ class BlockSpec:
     address: int
     """0-65535: where the arms' memory begins, as far as that can be chosen."""
     layout: int | None = None
-    """Seed of the link order, scope ``source`` only; the same for every benchmark's block of one index."""
+    """Seed of the link order, scope ``source`` only; the same for every benchmark's block of one index, and for the
+    canary that of the block before it."""
     extensions: tuple[str, ...] = ()
     """Extension modules that are to be linked anew too."""
 

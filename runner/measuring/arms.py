@@ -27,7 +27,7 @@ class Arms:
         if self._layouts is not None and spec.layout is not None:
             arms = self._layouts.arms(spec.layout, spec.extensions)
         elif self._copied:
-            arms = self._copies.of_round(spec.index, spec.first)
+            arms = self._copies.of_round(spec.round, spec.first)
         if spec.kind is BlockKind.CANARY:
             arms[Arm.HEAD] = self._copies.of_canary(arms[Arm.BASE])
         return arms

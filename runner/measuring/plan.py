@@ -19,8 +19,8 @@ from runner.stats.decide import LAYOUTS
 
 UNKNOWN_COST = 0.2
 """Seconds a block is taken to cost before any was measured."""
-CANARY_EVERY = 10
-"""Scored blocks of benchmarks for each block of the canary."""
+CANARY_SHARE = 0.03
+"""Share of the time that the canary may take."""
 
 Wanted = tuple[Progress, BlockKind, int]
 """A block that is to be measured: whose it is, its kind, its index."""
@@ -32,8 +32,8 @@ class Plan:
     With a budget, each round takes only the benchmarks that fit into what is left of it, those first that
     are cheapest to settle; so time goes where it decides most.
 
-    After every `CANARY_EVERY` blocks comes one of the canary: the timed benchmark that was measured when it first was
-    due, base against a copy of base. It takes a tenth of the time, and a run of one benchmark has one too.
+    Among them are blocks of the canary: a timed benchmark, base against a copy of base. They take `CANARY_SHARE` of the
+    time at most, and end when the canary is settled.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Plan:
         in scope ``binary``; `blocks`: how many every benchmark gets, None: as many as it takes to settle it."""
         self._seed, self._budget, self._repeats = seed, budget, repeats
         self._blocks = blocks
-        self._canary = Canary() if canary else None
+        self._canary = Canary(math.log1p(margin)) if canary else None
         self.spent = 0.0
         """Seconds of machine time so far."""
         self.progress = {
@@ -54,6 +54,8 @@ class Plan:
         self._numbers = {key: number for number, key in enumerate(self.progress)}
         self._session: str | None = None
         self._round = -1
+        self._latest = 0
+        """Index of the benchmarks' last block."""
         self._queue: deque[str] = deque()
 
     def begin(self, session: str) -> None:
@@ -85,10 +87,11 @@ class Plan:
             assert self._canary is not None
             self._canary.observe(block)
             return
+        self._latest = block.index
         progress = self.progress[block.benchmark]
         progress.observe(block)
         if block.kind is BlockKind.SCORED and block.failure is None:
-            self._wait_for_canary(progress)
+            self._choose_canary(progress)
         if block.kind is not BlockKind.CALIBRATION or block.failure is not None:
             self._queue.popleft()
 
@@ -104,11 +107,15 @@ class Plan:
         return rest if self._budget is None else min(rest, max(0.0, self._budget - self.spent))
 
     def _wanted(self) -> Wanted | None:
-        if self._out_of_budget():
-            return None
+        wanted = None if self._out_of_budget() else self._wanted_of_benchmarks()
         canary = self._canary
-        if canary is not None and canary.progress is not None and canary.waited >= CANARY_EVERY and not canary.failed:
-            return canary.progress, BlockKind.CANARY, canary.blocks
+        if wanted is None or canary is None or canary.progress is None or canary.ended:
+            return wanted
+        cost = canary.cost()
+        due = canary.seconds + cost <= CANARY_SHARE * (self.spent + cost)
+        return (canary.progress, BlockKind.CANARY, canary.blocks) if due else wanted
+
+    def _wanted_of_benchmarks(self) -> Wanted | None:
         while True:
             while self._queue and self.progress[self._queue[0]].settled:
                 self._queue.popleft()
@@ -120,14 +127,12 @@ class Plan:
             if not self._new_round():
                 return None
 
-    def _wait_for_canary(self, progress: Progress) -> None:
-        """A block of a benchmark was measured: the first timed one when the canary is due is the canary's too."""
+    def _choose_canary(self, progress: Progress) -> None:
+        """A block of a benchmark was measured: the first timed one of which the canary can pay a block is its own."""
         canary = self._canary
-        if canary is None:
+        if canary is None or canary.progress is not None or progress.benchmark.metric is not Metric.TIME:
             return
-        canary.waited += 1
-        chosen = canary.progress is None and canary.waited >= CANARY_EVERY
-        if chosen and progress.benchmark.metric is Metric.TIME:
+        if progress.cost(0.0) <= CANARY_SHARE * self.spent:
             canary.progress = progress
 
     def _out_of_budget(self) -> bool:
@@ -176,8 +181,10 @@ class Plan:
         if kind is BlockKind.CANARY and settings is not None:
             settings = replace(settings, calls=dict.fromkeys(Arm, settings.calls[Arm.BASE]))
         return BlockSpec(
-            benchmark=benchmark, kind=kind, index=index, settings=settings,
-            extensions=calibration.extensions if calibration is not None else (), layout=self.layout(index),
+            benchmark=benchmark, kind=kind, index=index, round=self._round, settings=settings,
+            extensions=calibration.extensions if calibration is not None else (),
+            # The canary links nothing of its own: it runs in the layout that was measured last.
+            layout=self.layout(self._latest if kind is BlockKind.CANARY else index),
             **draws.of_block(self._seed, self._numbers[benchmark.key], kind, index),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from dataclasses import replace
 
 from runner.model import Benchmark, Block, BlockKind, Metric
 from runner.stats.blocks import Evidence
@@ -94,16 +95,26 @@ class Progress:
 class Canary:
     """Where the canary stands: hidden blocks of base against a byte copy of base."""
 
-    def __init__(self) -> None:
+    def __init__(self, margin: float) -> None:
+        """`margin` is a log."""
         self.progress: Progress | None = None
         """Of the benchmark that it measures, once it is chosen."""
         self.blocks = 0
-        self.waited = 0
-        """Scored blocks of benchmarks since its last one."""
-        self.failed = False
+        self.seconds = 0.0
+        self.ended = False
+        """It has failed, or is settled as a benchmark would be."""
+        self._margin = margin
+        self._evidence = Evidence(Metric.TIME)
 
     def observe(self, block: Block) -> None:
         """A block of its own was measured; one that failed is its last."""
         self.blocks += 1
-        self.waited = 0
-        self.failed = block.failure is not None
+        self.seconds += block.seconds
+        self._evidence.add(replace(block, kind=BlockKind.SCORED))
+        due = self.blocks in LOOKS or self._evidence.defect is not None
+        self.ended = block.failure is not None or (due and self._evidence.judge(self._margin).settled)
+
+    def cost(self) -> float:
+        """Seconds that its next block will probably take."""
+        assert self.progress is not None
+        return self.seconds / self.blocks if self.blocks else self.progress.cost(0.0)

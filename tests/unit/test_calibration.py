@@ -98,7 +98,7 @@ def test_a_failed_benchmark_is_counted_as_that_and_not_audited(tmp_path: Path) -
 
 def samples_spec() -> samples.BlockSpec:
     return samples.BlockSpec(
-        benchmark=samples.benchmark(), kind=BlockKind.SCORED, index=0, settings=samples.TURNS,
+        benchmark=samples.benchmark(), kind=BlockKind.SCORED, index=0, round=0, settings=samples.TURNS,
         first=samples.Arm.BASE, order="bh", hash_seed=1, padding=0, directory="w", address=0,
     )
 
