@@ -247,7 +247,8 @@ class Block:
     order: str = ""
     """A letter a cycle: ``b`` where base went first, ``h`` where head did; empty in `shared`."""
     readings: Mapping[str, float] = field(default_factory=dict)
-    """The machine meanwhile: ``steal`` (share of the CPU's time), ``load``, ``switches_base`` and so on."""
+    """The machine meanwhile: ``steal`` (share of the CPU's time), ``load``, ``switches_base`` and so on.
+    ``start``: seconds from the workers' start until both had loaded and called the benchmark once."""
     failure: Failure | None = None
     layout: int | None = None
     """Seed of the link order of both arms; None in scope ``binary``."""

@@ -81,8 +81,9 @@ class Executor:
             return self._without_canary(spec, chosen, started, str(error))
         if spec.layout is not None:
             self._context.linked(spec.layout)
-        before = machine.read(self._context.worker_cpu)
+        before, launched = machine.read(self._context.worker_cpu), time.perf_counter()
         workers: dict[Arm, Worker] = {}
+        taken: dict[str, float] = {}
         cwd = self._context.scratch / spec.directory
         try:
             cwd.mkdir()
@@ -92,6 +93,7 @@ class Executor:
                 for arm in (spec.first, spec.first.other):
                     workers[arm] = stack.enter_context(Worker(launches[arm]))
                 self._load(workers, spec)
+                taken["start"] = time.perf_counter() - launched
                 if spec.settings is None and spec.benchmark.metric is Metric.TIME:
                     extensions = self._extensions(workers, spec)
                     chosen = settings.calibrate(workers, spec.benchmark, self._context.forced.get("mode"))
@@ -102,7 +104,7 @@ class Executor:
             outcome = Outcome()
         finally:
             shutil.rmtree(cwd, ignore_errors=True)
-        readings = machine.between(before, machine.read(self._context.worker_cpu))
+        readings = {**machine.between(before, machine.read(self._context.worker_cpu)), **taken}
         for arm, worker in workers.items():
             if worker.usage is not None:
                 readings[f"switches_{arm.value}"] = worker.usage.ru_nivcsw

@@ -9,16 +9,17 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from statistics import median
+from dataclasses import dataclass, replace
 
 from runner.measuring import draws
 from runner.measuring.progress import Canary, Progress
 from runner.model import Arm, Benchmark, Block, BlockKind, BlockSpec, Metric
-from runner.stats.decide import LAYOUTS
+from runner.stats.decide import LAYOUTS, LOOKS
 
 UNKNOWN_COST = 0.2
 """Seconds a block is taken to cost before any was measured."""
+FAR = 2.0
+"""Times what is left of a budget from which on a benchmark of known cost has to wait for those of unknown cost."""
 CANARY_SHARE = 0.03
 """Share of the time that the canary may take."""
 
@@ -26,11 +27,22 @@ Wanted = tuple[Progress, BlockKind, int]
 """A block that is to be measured: whose it is, its kind, its index."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What a budget is good for, as far as costs are known."""
+
+    within: int
+    """Benchmarks that will probably be settled when it ends, those included that are."""
+    whole: float
+    """Seconds that all would take, those included that were spent."""
+
+
 class Plan:
     """The schedule: rounds in fresh random order, one block of each benchmark a round, until all are settled.
 
-    With a budget, each round takes only the benchmarks that fit into what is left of it, those first that
-    are cheapest to settle; so time goes where it decides most.
+    With a budget, a round takes only benchmarks that can be settled together with what is left of it, those first that
+    are cheapest to settle. One without blocks is begun only if there is room for all of it beside those that were
+    begun, by what blocks were seen to cost so far: a budget that is too short for all settles some, and not none.
 
     Among them are blocks of the canary: a timed benchmark, base against a copy of base. They take `CANARY_SHARE` of the
     time at most, and end when the canary is settled.
@@ -56,7 +68,16 @@ class Plan:
         self._round = -1
         self._latest = 0
         """Index of the benchmarks' last block."""
-        self._queue: deque[str] = deque()
+        self._queue: deque[Progress] = deque()
+        self._promises: dict[Progress, float] = {}
+        self._promised = 0.0
+        """Seconds of the budget that are set aside for those that a round has begun, and their sum."""
+        self._anyway: Progress | None = None
+        """What is measured although nothing can be settled with what is left of the budget."""
+        self._costs, self._known = 0.0, 0
+        """Sum of what a block of each benchmark costs, and the number of those of which that is known."""
+        self._taken = self._settled = 0
+        """Blocks of the benchmarks that are settled, and their number; without those that failed."""
 
     def begin(self, session: str) -> None:
         """A process goes on with the run, or begins it. What has failed in those before it is tried once more."""
@@ -89,7 +110,16 @@ class Plan:
             return
         self._latest = block.index
         progress = self.progress[block.benchmark]
+        before, was_settled = progress.cost, progress.settled
         progress.observe(block)
+        if progress.cost is not None:
+            self._costs += progress.cost - (before or 0.0)
+            self._known += before is None
+        if progress.settled and not progress.failed and not was_settled:
+            self._taken += len(progress.blocks)
+            self._settled += 1
+        if progress in self._promises:
+            self._promise(progress)
         if block.kind is BlockKind.SCORED and block.failure is None:
             self._choose_canary(progress)
         if block.kind is not BlockKind.CALIBRATION or block.failure is not None:
@@ -102,12 +132,21 @@ class Plan:
 
     def seconds_left(self) -> float:
         """Machine time that the rest will probably take."""
-        unknown = self._typical_cost()
-        rest = sum(p.blocks_to_go() * p.cost(unknown) for p in self.progress.values() if not p.settled)
-        return rest if self._budget is None else min(rest, max(0.0, self._budget - self.spent))
+        rest = sum(self._price(one) for one in self.progress.values() if not one.settled)
+        return rest if self._budget is None else min(rest, self._left())
+
+    def outlook(self) -> Outlook | None:
+        """How much of the suite the budget will probably settle; None without one, and before a block was measured."""
+        if self._budget is None or not self._known:
+            return None
+        unsettled = [one for one in self.progress.values() if not one.settled]
+        return Outlook(
+            within=len(self.progress) - len(unsettled) + len(self._affordable(unsettled)),
+            whole=self.spent + sum(map(self._price, unsettled)),
+        )
 
     def _wanted(self) -> Wanted | None:
-        wanted = None if self._out_of_budget() else self._wanted_of_benchmarks()
+        wanted = self._wanted_of_benchmarks() if self._left() > 0 else None
         canary = self._canary
         if wanted is None or canary is None or canary.progress is None or canary.ended:
             return wanted
@@ -117,13 +156,13 @@ class Plan:
 
     def _wanted_of_benchmarks(self) -> Wanted | None:
         while True:
-            while self._queue and self.progress[self._queue[0]].settled:
+            while self._queue and not self._goes_on(self._queue[0]):
                 self._queue.popleft()
             if self._queue:
-                progress = self.progress[self._queue[0]]
-                calibrated = progress.calibrated
-                kind = BlockKind.SCORED if calibrated else BlockKind.CALIBRATION
-                return progress, kind, len(progress.blocks) if calibrated else 0
+                progress = self._queue[0]
+                if not progress.calibrated:
+                    return progress, BlockKind.CALIBRATION, 0
+                return progress, BlockKind.SCORED, len(progress.blocks)
             if not self._new_round():
                 return None
 
@@ -132,40 +171,70 @@ class Plan:
         canary = self._canary
         if canary is None or canary.progress is not None or progress.benchmark.metric is not Metric.TIME:
             return
-        if progress.cost(0.0) <= CANARY_SHARE * self.spent:
+        if progress.cost is not None and progress.cost <= CANARY_SHARE * self.spent:
             canary.progress = progress
 
-    def _out_of_budget(self) -> bool:
-        return self._budget is not None and self.spent >= self._budget
+    def _left(self) -> float:
+        """Seconds that are left of the budget."""
+        return math.inf if self._budget is None else max(0.0, self._budget - self.spent)
 
-    def _typical_cost(self) -> float:
-        known = [p.cost(0.0) for p in self.progress.values() if p.blocks]
-        return median(known) if known else UNKNOWN_COST
+    def _price(self, progress: Progress) -> float:
+        """Seconds until a benchmark is settled, by its own costs, or by those of the others."""
+        usual = max(LOOKS[0], round(self._taken / self._settled)) if self._settled else LOOKS[0]
+        cost = progress.cost
+        if cost is None:
+            cost = self._costs / self._known if self._known else UNKNOWN_COST
+        return (progress.blocks_to_go(usual) + (not progress.calibrated)) * cost
 
     def _new_round(self) -> bool:
         self._round += 1
-        keys = list(self.progress)
-        order = draws.order(self._seed, self._round, len(keys))
-        active = [keys[i] for i in order if not self.progress[keys[i]].settled]
-        chosen = active if self._budget is None else self._affordable(active, self._budget - self.spent)
-        self._queue = deque(key for key in active if key in chosen)
+        everything = list(self.progress.values())
+        order = draws.order(self._seed, self._round, len(everything))
+        active = [everything[i] for i in order if not everything[i].settled]
+        if self._budget is not None:
+            chosen = self._affordable(active)
+            self._anyway = None if chosen or not active else self._least_far(active)
+            active = [one for one in active if one in chosen or one is self._anyway]
+            self._promises = {one: self._price(one) for one in active if one.blocks}
+            self._promised = sum(self._promises.values())
+        self._queue = deque(active)
         return bool(self._queue)
 
-    def _affordable(self, active: list[str], left: float) -> set[str]:
-        """Those that can be brought to their next useful look with what is left; the cheapest first."""
-        unknown = self._typical_cost()
-
-        def price(key: str) -> tuple[bool, float]:
-            progress = self.progress[key]
-            return progress.hopeless(), progress.blocks_to_go() * progress.cost(unknown)
-
-        chosen: set[str] = set()
-        for key in sorted(active, key=price):
-            left -= price(key)[1]
-            if left < 0 and chosen:
+    def _affordable(self, active: Iterable[Progress]) -> set[Progress]:
+        """Those that can be settled together with what is left of the budget: the cheapest."""
+        left, chosen = self._left(), set[Progress]()
+        for progress in sorted(active, key=lambda one: (one.hopeless(), self._price(one))):
+            left -= self._price(progress)
+            if left < 0:
                 break
-            chosen.add(key)
+            chosen.add(progress)
         return chosen
+
+    def _least_far(self, active: Iterable[Progress]) -> Progress:
+        """The one to measure where none can be settled, by what is known: costs may turn out lower."""
+        def far(one: Progress) -> tuple[bool, bool, float]:
+            price = self._price(one)
+            return one.cost is not None and price > FAR * self._left(), one.hopeless(), price
+
+        return min(active, key=far)
+
+    def _goes_on(self, progress: Progress) -> bool:
+        """Whether the next of a round is to be measured. One without blocks must fit beside what was promised."""
+        if progress.settled:
+            return False
+        if self._budget is None or progress.blocks or progress is self._anyway:
+            return True
+        self._promise(progress)
+        if self._promised <= self._left():
+            return True
+        self._promised -= self._promises.pop(progress)
+        return False
+
+    def _promise(self, progress: Progress) -> None:
+        """Set aside what it takes to settle a benchmark, in place of what was set aside for it."""
+        price = 0.0 if progress.settled else self._price(progress)
+        self._promised += price - self._promises.get(progress, 0.0)
+        self._promises[progress] = price
 
     def layout(self, index: int) -> int | None:
         """Seed of the link order of blocks with this index, the same for every benchmark; None in scope ``binary``."""

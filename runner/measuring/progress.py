@@ -71,15 +71,18 @@ class Progress:
         exact = self.benchmark.metric is Metric.TRACK and done <= EXACT_BLOCKS
         return exact or done in LOOKS or self._evidence.defect is not None
 
-    def blocks_to_go(self) -> int:
-        """Blocks until the first look that will probably settle it; to the last look when none will."""
+    def blocks_to_go(self, usual: int = LOOKS[0]) -> int:
+        """Blocks until the first look that will probably settle it; to the last look when none will.
+
+        `usual`: blocks that benchmarks take, which it is supposed to need before its own first look.
+        """
         done = len(self.blocks)
         if self.fixed is not None:
             return self.fixed - done
         if self.benchmark.metric is Metric.TRACK and done < EXACT_BLOCKS:
             return EXACT_BLOCKS - done
-        needed = self.looked.needed if self.looked is not None else None
-        target = max(needed or LOOKS[0], done + 1)
+        needed = self.looked.needed if self.looked is not None else usual
+        target = max(needed or LOOKS[-1], done + 1)
         return next((look for look in LOOKS if look >= target), LOOKS[-1]) - done
 
     def hopeless(self) -> bool:
@@ -87,9 +90,13 @@ class Progress:
         needed = self.looked.needed if self.looked is not None else None
         return len(self.blocks) >= LOOKS[0] and (needed is None or needed > LOOKS[-1])
 
-    def cost(self, unknown: float) -> float:
-        """Seconds that a block costs: the median of those measured."""
-        return self._seconds[len(self._seconds) // 2] if self._seconds else unknown
+    @property
+    def cost(self) -> float | None:
+        """Seconds that a block costs: the median of those measured, before that what its calibration took; None before
+        that too."""
+        if self._seconds:
+            return self._seconds[len(self._seconds) // 2]
+        return None if self.calibration is None else self.calibration.seconds
 
 
 class Canary:
@@ -117,4 +124,4 @@ class Canary:
     def cost(self) -> float:
         """Seconds that its next block will probably take."""
         assert self.progress is not None
-        return self.seconds / self.blocks if self.blocks else self.progress.cost(0.0)
+        return self.seconds / self.blocks if self.blocks else self.progress.cost or 0.0

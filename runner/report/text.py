@@ -67,6 +67,8 @@ def _parts(report: Report, verbose: bool, width: int) -> list[RenderableType]:
         parts += _section(f"Failed ({len(found.failed)})", _failed(found.failed, width, verbose))
     if found.same:
         parts += _same(report, found.same, width, verbose)
+    if found.not_reached:
+        parts += _not_reached(found.not_reached, width, verbose)
     parts += [Text(), *_after(report, verbose)]
     return parts
 
@@ -164,6 +166,13 @@ def _same(report: Report, same: Sequence[Comparison], width: int, verbose: bool)
     tiny = sum(c.tiny for c in same)
     real = f"{tiny} of them with a difference that is real but tiny; " if tiny else ""
     return [Text(), Text.assemble((title, "bold"), f": {real}-v lists them")]
+
+
+def _not_reached(comparisons: Sequence[Comparison], width: int, verbose: bool) -> list[RenderableType]:
+    title = f"Not reached ({len(comparisons)})"
+    if verbose:
+        return _section(title, _undecided(comparisons, width))
+    return [Text(), Text.assemble((title, "bold"), ": measuring ended before their first look; -v lists them")]
 
 
 def _after(report: Report, verbose: bool) -> list[RenderableType]:

@@ -318,7 +318,21 @@ def test_notices_of_the_run() -> None:
         kind="interrupted", numbers={"done": 1, "total": 2, "resume": f"lockstep resume {cut.folder}"}
     )
     short = reported([*one, benchmark("c")], timed("b", [1.0] * 8), budget=5.0)
-    assert short.notices[-1] == Notice(kind="budget", numbers={"undecided": 1})
+    assert short.notices[-1] == Notice(kind="budget", numbers={"undecided": 0, "not_reached": 1})
+
+
+def test_what_measuring_did_not_come_to_is_undecided_and_not_reached() -> None:
+    """Of a suite of which a budget settled a part, "undecided in 312" told nothing."""
+    keys = ["same", "open", "begun", "never", "bad"]
+    blocks = [
+        *timed("same", [1.0] * 8), *timed("open", noisy(1.0, 8, 60, 0.1)), *timed("begun", [1.0] * 7),
+        replace(timed("bad", [1.0])[0], base=(), head=(), failure=Failure(reason="raised", arm=None)),
+    ]
+    found = reported([benchmark(key) for key in keys], blocks, budget=20.0)
+    assert [c.verdict.value for c in found.comparisons] == ["same", "undecided", "undecided", "undecided", "failed"]
+    assert [c.reached for c in found.comparisons] == [True, True, False, False, True]
+    assert found.not_reached == 2 and found.count(Verdict.UNDECIDED) == 3
+    assert found.notices[-1] == Notice(kind="budget", numbers={"undecided": 1, "not_reached": 2})
 
 
 def test_a_report_is_made_from_the_folder_alone(tmp_path: Path) -> None:

@@ -290,7 +290,68 @@ def test_the_cheap_ones_come_first_when_the_budget_is_short() -> None:
     assert 30.0 <= plan.spent < 36.1
 
 
-@pytest.mark.parametrize("seed", [1, 7, 10, 12])
+def dear_suite(seed: int, budget: float, *, typical: float = 2.0) -> tuple[Plan, dict[str, float]]:
+    """A run of 313 benchmarks of which a block costs seconds, and what was spent on each."""
+    rng = np.random.default_rng(seed)
+    costs = typical * np.exp(rng.normal(0, 0.6, 313))
+    spread = np.where(rng.random(313) < 0.2, 0.03, 0.003)
+    world = World(seed=seed, budget=budget, spread=tuple(spread), costs=tuple(costs), canary=True)
+    plan, spent = world.plan(), Counter[str]()
+    for one in world.run(plan):
+        spent[one.benchmark] += one.seconds
+    return plan, spent
+
+
+def test_a_budget_that_cannot_settle_the_suite_settles_some_of_it() -> None:
+    """A first round over a public suite of 313 benchmarks with dear set-ups used up a minute: no verdict at all."""
+    settled = share = 0.0
+    for seed in range(8):
+        plan, spent = dear_suite(seed, 60.0)
+        done = [key for key, one in plan.progress.items() if one.settled]
+        assert len(spent) <= 9, "few are begun"
+        settled += len(done) / 8
+        share += sum(spent[key] for key in done) / plan.spent / 8
+    assert settled > 1.5
+    assert share > 0.4
+    plan, spent = dear_suite(1, 600.0)
+    done = [key for key, one in plan.progress.items() if one.settled]
+    assert len(done) >= 15 and sum(spent[key] for key in done) > 0.6 * plan.spent
+
+
+def test_one_dear_benchmark_does_not_keep_the_others_from_being_tried() -> None:
+    """Costs are not known before a benchmark was tried; here the first that is tried could never be settled."""
+    for seed in range(8):
+        first = World(seed=seed, spread=(0.002,) * 8, budget=30.0).plan().next()
+        assert first is not None
+        dear = int(first.benchmark.name[-1])
+        costs = tuple(12.0 if number == dear else 0.3 for number in range(8))
+        plan = (world := World(seed=seed, spread=(0.002,) * 8, budget=30.0, costs=costs)).plan()
+        world.run(plan)
+        assert sum(one.settled for one in plan.progress.values()) >= 5
+
+
+def test_a_budget_says_from_the_first_blocks_on_how_much_it_can_settle() -> None:
+    world = World(seed=2, budget=60.0, spread=(0.002,) * 50, costs=(1.0,) * 50)
+    plan = world.plan()
+    assert plan.outlook() is None
+    for _ in range(3):
+        spec = plan.next()
+        assert spec is not None
+        plan.observe(world.measure(spec))
+    early = plan.outlook()
+    assert early is not None and 4 <= early.within <= 8
+    assert early.whole == pytest.approx(50 * (1 + LOOKS[0]), rel=0.3)
+    world.run(plan)
+    late = plan.outlook()
+    settled = sum(one.settled for one in plan.progress.values())
+    assert late is not None and late.within == settled
+    assert abs(early.within - settled) <= 2
+    without = replace(world, budget=None).plan()
+    without.observe(world.measure(spec if (spec := without.next()) is not None else pytest.fail()))
+    assert without.outlook() is None
+
+
+@pytest.mark.parametrize("seed", [1, 7, 10, 18])
 def test_the_hopeless_get_what_the_others_leave(seed: int) -> None:
     """Once 8 blocks have shown that the last look will not settle it, even a cheap benchmark waits for the others."""
     world = World(seed=seed, budget=18.5, spread=(1.0, 0.007, 0.007), costs=(0.1, 0.6, 0.6))
