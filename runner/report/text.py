@@ -172,16 +172,23 @@ def _not_reached(comparisons: Sequence[Comparison], width: int, verbose: bool) -
     title = f"Not reached ({len(comparisons)})"
     if verbose:
         return _section(title, _undecided(comparisons, width))
-    return [Text(), Text.assemble((title, "bold"), ": measuring ended before their first look; -v lists them")]
+    names = clean(_named(comparisons))
+    return [Text(), Text.assemble((title, "bold"), ": measuring ended before the first look of ", names)]
+
+
+def _named(comparisons: Sequence[Comparison]) -> str:
+    """The first few by name, and how many more there are."""
+    more = len(comparisons) - _NAMES_SHOWN
+    names = ", ".join(c.key for c in comparisons[:_NAMES_SHOWN])
+    return f"{names} and {more} more" if more > 0 else names
 
 
 def _after(report: Report, verbose: bool) -> list[RenderableType]:
     parts: list[RenderableType] = [Text(words.scope(report), style="dim")]
     parts += [_warning(words.notice_text(n)) for n in words.warnings(report) if n.kind != "unasked-difference"]
     for sentence, about in words.grouped(report.comparisons, by_kind=not verbose):
-        shown = about if verbose else about[:_NAMES_SHOWN]
-        more = f" and {len(about) - len(shown)} more" if len(about) > len(shown) else ""
-        parts.append(_warning(f"{', '.join(c.key for c in shown)}{more}: {sentence}"))
+        names = ", ".join(c.key for c in about) if verbose else _named(about)
+        parts.append(_warning(f"{names}: {sentence}"))
     parts.append(clean(f"Run folder: {report.folder}", "dim"))
     return parts
 
