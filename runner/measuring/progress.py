@@ -92,11 +92,11 @@ class Progress:
 
     @property
     def cost(self) -> float | None:
-        """Seconds that a block costs: the median of those measured, before that what its calibration took; None before
-        that too."""
+        """Seconds that a block costs: the median of those measured. Before that what its calibration took, which starts
+        as a block does, and the stretch that it chose where that is known; None before that too."""
         if self._seconds:
             return self._seconds[len(self._seconds) // 2]
-        return None if self.calibration is None else self.calibration.seconds
+        return None if self.calibration is None else self.calibration.seconds + self.calibration.settings.window
 
 
 class Canary:

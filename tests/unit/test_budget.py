@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given
+from samples import TURNS, answer
 from worlds import LAWS, World, worlds
 
 from runner.measuring.plan import Plan
@@ -96,6 +97,19 @@ def test_a_budget_says_from_the_first_blocks_on_how_much_it_can_settle() -> None
     without = replace(world, budget=None).plan()
     without.observe(world.measure(spec if (spec := without.next()) is not None else pytest.fail()))
     assert without.outlook() is None
+
+
+def test_a_block_is_expected_to_last_as_long_as_its_calibration_and_its_window() -> None:
+    whole = []
+    for window in (0.0, 2.5):
+        plan = World(seed=2, budget=60.0, spread=(0.002,), costs=(1.0,)).plan()
+        spec = plan.next()
+        assert spec is not None
+        plan.observe(answer(spec, log_ratio=0.0, seconds=0.5, settings=replace(TURNS, window=window)))
+        outlook = plan.outlook()
+        assert outlook is not None
+        whole.append(outlook.whole)
+    assert whole == pytest.approx([0.5 + LOOKS[0] * 0.5, 0.5 + LOOKS[0] * 3.0])
 
 
 @pytest.mark.parametrize("seed", [1, 7, 10, 18])
