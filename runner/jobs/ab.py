@@ -7,7 +7,7 @@ import secrets
 import shlex
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
@@ -18,9 +18,11 @@ from runner import builds, config, machine
 from runner.errors import BuildError, UsageError
 from runner.judging import calibration, compare
 from runner.machine import addresses
+from runner.measuring import draws
 from runner.measuring.copies import memory, scratch
 from runner.measuring.execute import ENVIRONMENT, Context, Executor
-from runner.measuring.plan import Plan, Progress
+from runner.measuring.plan import Plan
+from runner.measuring.progress import Progress
 from runner.model import Block, Interpreter, Notice
 from runner.report import words
 from runner.storage import store
@@ -139,13 +141,10 @@ def _layouts(
     """
     if request.scope == "binary":
         return None, []
-    plan = Plan((), seed=seed, margin=request.margin, budget=None, repeats=1)
-    first, second = plan.layout(0), plan.layout(1)
-    assert first is not None and second is not None
     view.phase("linking both arms anew")
     try:
         layouts = builds.Layouts(base, head)
-        layouts.check(first, second)
+        layouts.check(draws.layout(seed, 0), draws.layout(seed, 1))
     except BuildError as error:
         if request.scope == "source":
             raise UsageError(f"scope source is not possible: {error}. Use --scope binary, and take its verdicts as "
@@ -179,7 +178,10 @@ def resume(folder: Path, view: View, *, wait: bool = True) -> Finished:
 
 def go_on(folder: Path, view: View) -> Finished:
     """Go on with a run; the caller has the machine for itself (`machine.alone`). Raises as `resume` does."""
-    manifest = store.read(folder).manifest
+    manifest = store.read_manifest(folder)
+    if manifest.schema != store.SCHEMA:
+        raise UsageError(f"{folder} was begun by an older Lockstep, whose schedule was another: `lockstep show` shows "
+                         f"what was measured. To measure it anew: {manifest.command}")
     for arm in (manifest.base, manifest.head):
         builds.check(arm, progress=view.phase)
     pinning = machine.choose(machine.topology(), machine.activity())
@@ -203,28 +205,28 @@ def save(finished: Finished) -> Path:
 
 
 def _measure(folder: Path, pinning: machine.Pinning, layouts: builds.Layouts | None, view: View) -> Finished:
-    run = store.read(folder)
-    plan = _plan(run)
     interrupted = False
     with store.appending(folder) as append, machine.quiet(pinning), scratch() as place, memory() as copies:
-        context = _context(run.manifest, pinning, place, copies, layouts)
-        linked = {block.layout for block in run.blocks}
+        plan = _plan(append.run)
+        linked: set[int] = set()
 
-        def keep(block: Block) -> None:
-            append(block)
-            if layouts is not None and block.layout is not None and block.layout not in linked:
-                linked.add(block.layout)
-                store.add_layout(folder, block.layout, layouts.addresses(block.layout))
+        def record(layout: int) -> None:
+            if layouts is not None and layout not in linked:
+                store.add_layout(folder, layout, layouts.addresses(layout))
+                linked.add(layout)
 
+        context = replace(_context(append.run.manifest, pinning, place, copies, layouts), linked=record)
+        plan.begin(context.session)
         try:
-            _loop(plan, Executor(context), keep, view)
+            _loop(plan, Executor(context), append, view)
         except KeyboardInterrupt:
             interrupted = True
+    run = append.run
     # A run elsewhere (a test's, a calibration's) is none of the machine's usual ones.
     if not interrupted and folder.parent == config.runs_folder(None):
         here = config.calibration_folder(None, str(run.manifest.machine.get("fingerprint")))
-        calibration.add_canary(here, store.read(folder))
-    return Finished(folder=folder, report=report_of(folder), interrupted=interrupted)
+        calibration.add_canary(here, run)
+    return Finished(folder=folder, report=compare.report(run), interrupted=interrupted)
 
 
 def _loop(plan: Plan, executor: Executor, append: Callable[[Block], None], view: View) -> None:
@@ -239,8 +241,7 @@ def _plan(run: store.Run) -> Plan:
     manifest = run.manifest
     plan = Plan(
         manifest.benchmarks, seed=manifest.seed, margin=manifest.margin, budget=manifest.budget,
-        repeats=manifest.repeats if manifest.scope == "source" else None, canary=manifest.schema == store.SCHEMA,
-        blocks=manifest.blocks,
+        repeats=manifest.repeats if manifest.scope == "source" else None, blocks=manifest.blocks,
     )
     try:
         plan.replay(run.blocks)
@@ -257,7 +258,8 @@ def _context(
         base=manifest.base, head=manifest.head, suite=Path(manifest.suite),
         environment=config.environment(ENVIRONMENT), worker_cpu=pinning.worker, parent_cpus=pinning.parent,
         memory_limit=manifest.memory_limit, forced=manifest.settings, scratch=place, layouts=layouts,
-        copies=manifest.copies, addresses=manifest.addresses, memory=copies,
+        copies=manifest.copies, addresses=manifest.addresses, memory=copies, host=platform.node(),
+        session=secrets.token_hex(3),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runner import builds, config, machine
 from runner.errors import LockstepError, UsageError
-from runner.jobs.ab import AbRequest, Finished, View, compare_arms, report_of
+from runner.jobs.ab import AbRequest, Finished, View, compare_arms
 from runner.judging import compare
 from runner.judging.explanation import Explanation, Spread, explained
 from runner.machine.tools import valgrind
@@ -92,7 +92,7 @@ def _explanation(
 ) -> tuple[Explanation, bool]:
     """What is known of a run that was measured, and whether counting was interrupted."""
     run = store.read(folder)
-    report = report_of(folder)
+    report = compare.report(run)
     chosen = _chosen(run, request.pattern)
     problems: list[str] = []
     counts: dict[str, Counts] = {}

@@ -17,7 +17,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from runner.judging import compare
 from runner.measuring.execute import VERSION
 from runner.model import Metric, Mode, Notice, Verdict
 from runner.stats.audit import AaAudit, Kind, Pair, Sample, Stratum, audit_aa
-from runner.stats.blocks import log_ratios, scored
+from runner.stats.blocks import log_ratios, of_canary, scored
 from runner.stats.criteria import Criterion, criteria
 from runner.stats.decide import LOOKS
 from runner.stats.paired import Array
@@ -224,8 +224,7 @@ def add_canary(folder: Path, run: store.Run) -> int:
 
     A run that is there already adds nothing. Raises MachineError when the disk is full.
     """
-    # Among themselves they are blocks like any other; among a benchmark's, they would not be scored.
-    blocks = [replace(block, canary=False) for block in run.blocks if block.canary and block.failure is None]
+    blocks = scored(of_canary(run.blocks))
     if not blocks or any(line["run"] == run.manifest.id for line in _canary_lines(folder)):
         return 0
     ratios = log_ratios(Metric.TIME, blocks).tolist()

@@ -25,7 +25,7 @@ from runner.model import (
     Settings,
     Verdict,
 )
-from runner.stats.blocks import defect, frozen, judge_blocks, log_ratios, scored, slice_seconds, values
+from runner.stats.blocks import evidence, frozen, scored, slice_seconds, values
 from runner.stats.decide import Judgement, suite
 from runner.stats.paired import Array, Estimate, interval
 from runner.stats.variance import Noise, noise
@@ -33,6 +33,8 @@ from runner.storage.store import Run
 
 HIGH_STEAL = 0.05
 """Mean share of the CPU's time lost to other guests above which a benchmark gets a notice."""
+NOT_REACHED = "not reached"
+"""What is said of a benchmark that is undecided because measuring ended before its first look."""
 FEW_CYCLES = 4
 """Cycles (calls in `shared`) below which a block's value is hardly better than a single measurement."""
 PAUSE = 60.0
@@ -63,6 +65,8 @@ class Comparison:
     """Median over blocks of the value per call, in `unit`."""
     blocks: int
     """Blocks that the verdict rests on."""
+    reached: bool
+    """False for what is undecided because it was not measured up to its first look, or at all."""
     needed: int | None
     """For undecided: blocks in all that would probably settle it, None where that cannot be said."""
     p: float | None
@@ -139,6 +143,11 @@ class Report:
         """Number of benchmarks with this verdict."""
         return sum(1 for comparison in self.comparisons if comparison.verdict is verdict)
 
+    @property
+    def not_reached(self) -> int:
+        """Number of the undecided benchmarks that were not measured up to their first look."""
+        return sum(1 for comparison in self.comparisons if not comparison.reached)
+
 
 def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -> Report:
     """Judge a run's blocks and gather all that a rendering needs, from the run folder alone.
@@ -206,14 +215,12 @@ def judged(run: Run) -> list[Case]:
 
 
 def _case(benchmark: Benchmark, blocks: Sequence[Block], margin: float, tests: int) -> Case:
-    judgement = judge_blocks(benchmark.metric, blocks, margin, tests)
-    failure = next((block.failure for block in blocks if block.failure is not None), None)
-    problem = defect(benchmark.metric, blocks)
-    if failure is None and problem is not None and not judgement.exact:
-        failure = Failure(reason=problem, arm=None)
+    said = evidence(benchmark.metric, blocks)
+    judgement, failure = said.judge(margin, tests), said.failure
+    if failure is None and said.defect is not None and not judgement.exact:
+        failure = Failure(reason=said.defect, arm=None)
     return Case(
-        benchmark=benchmark, blocks=blocks, failure=failure, judgement=judgement,
-        ratios=log_ratios(benchmark.metric, () if problem is not None else blocks),
+        benchmark=benchmark, blocks=blocks, failure=failure, judgement=judgement, ratios=said.ratios,
         settled=failure is not None or judgement.settled,
     )
 
@@ -248,7 +255,8 @@ def line(case: Case, begun: float, notices: tuple[Notice, ...], *, with_noise: b
         tiny=judgement.tiny and not failed, exact=exact, ratio=ratio, low=low, high=high,
         base_value=float(np.median(base)) if base.size else None,
         head_value=float(np.median(head)) if head.size else None,
-        blocks=judgement.look or len(counted), needed=None if failed else judgement.needed, p=judgement.p, q=case.q,
+        blocks=judgement.look or len(counted), reached=failed or judgement.look is not None,
+        needed=None if failed else judgement.needed, p=judgement.p, q=case.q,
         mode=settings.mode if settings else None, settings=settings,
         machine_seconds=sum(block.seconds for block in case.blocks), failure=case.failure,
         notices=notices,
@@ -280,7 +288,7 @@ def absent(benchmark: Benchmark, reason: str) -> Comparison:
     return Comparison(
         name=benchmark.name, params=benchmark.params, metric=benchmark.metric, unit=benchmark.unit,
         verdict=Verdict.FAILED, clear=False, tiny=False, exact=False, ratio=None, low=None, high=None,
-        base_value=None, head_value=None, blocks=0, needed=None, p=None, q=None, mode=None, settings=None,
+        base_value=None, head_value=None, blocks=0, reached=True, needed=None, p=None, q=None, mode=None, settings=None,
         machine_seconds=0.0, failure=Failure(reason=reason, arm=None), notices=(),
         log_ratios=none, base_values=none, head_values=none, started=none,
     )
@@ -289,6 +297,11 @@ def absent(benchmark: Benchmark, reason: str) -> Comparison:
 def _notices(case: Case, run: Run) -> Iterator[Notice]:
     """What a reader should know of one benchmark's blocks."""
     counted = scored(case.blocks)
+    failures = [block.failure for block in case.blocks if block.failure is not None]
+    passed = [failure for failure in failures if failure is not case.failure]
+    if passed:
+        where = f"{passed[-1].arm.value}: " if passed[-1].arm is not None else ""
+        yield Notice(kind="tried-again", numbers={"times": len(passed), "reason": where + passed[-1].reason})
     steal = [block.readings["steal"] for block in counted if "steal" in block.readings]
     if steal and np.mean(steal) > HIGH_STEAL:
         yield Notice(kind="steal", numbers={"share": float(np.mean(steal))})
@@ -332,7 +345,8 @@ def _run_notices(
     elif unsettled and run.manifest.budget is not None:
         undecided = sum(comparison.verdict is Verdict.UNDECIDED for comparison in comparisons)
         if undecided:
-            yield Notice(kind="budget", numbers={"undecided": undecided})
+            away = sum(not comparison.reached for comparison in comparisons)
+            yield Notice(kind="budget", numbers={"undecided": undecided - away, "not_reached": away})
 
 
 def _mean(cases: Sequence[Case]) -> Mean | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from runner.model import Arm, Block, Metric, Mode, Notice, Verdict
 from runner.stats import guards
-from runner.stats.blocks import calls_of, frozen, judge_blocks
+from runner.stats.blocks import calls_of, frozen, judge_blocks, of_canary
 from runner.stats.guards import ALARM, Finding
 from runner.stats.paired import Array
 
@@ -83,7 +83,7 @@ def of_benchmark(blocks: Sequence[Block], ratios: Array, margin: float, tests: i
 
 def _canary(blocks: Sequence[Block], margin: float) -> Iterator[Notice]:
     """Base against its own copy, judged as a benchmark is."""
-    own = [block for block in blocks if block.canary]
+    own = of_canary(blocks)
     failed = next((block.failure for block in own if block.failure is not None), None)
     if failed is not None:
         yield Notice(kind="canary-failed", numbers={"reason": failed.reason})

@@ -74,10 +74,10 @@ class Copies:
         self._canaries: dict[Path, Interpreter] = {}
         self._made = 0
 
-    def of_round(self, index: int, first: Arm) -> dict[Arm, Interpreter]:
-        """The pair for blocks of an index, ready to be changed; `first` is copied first."""
-        if self._round != max(0, index):
-            self._round = max(0, index)
+    def of_round(self, round: int, first: Arm) -> dict[Arm, Interpreter]:
+        """The pair for the blocks of a round, ready to be changed; `first` is copied first."""
+        if self._round != round:
+            self._round = round
             if len(self._pairs) >= self.KEPT:
                 self._drop(*self._pairs.pop(self._made % (self.KEPT - 1)).values())
             pair = {arm: self._copier(arm).copy(self._new(arm.value)) for arm in (first, first.other)}

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runner import builds, machine
 from runner.errors import UsageError
-from runner.machine import addresses
 from runner.measuring import modes, settings
 from runner.measuring.arms import Arms
 from runner.measuring.modes import Outcome
 from runner.measuring.process import Launch, Worker, WorkerFailed, command, padded
-from runner.model import Arm, Block, BlockSpec, Failure, Interpreter, Metric, Settings
+from runner.model import Arm, Block, BlockKind, BlockSpec, Failure, Interpreter, Metric, Settings
 from runner.suites.asv import link_asv_runner, loading
 
 VERSION = 3
@@ -40,6 +40,12 @@ class Context:
     forced: Mapping[str, str]
     """Settings set by hand, ``{"mode": "shared"}``."""
     scratch: Path
+    host: str = ""
+    """Name of the machine."""
+    session: str = ""
+    """Of this process, in its run."""
+    linked: Callable[[int], None] = lambda seed: None
+    """Called with the seed of a layout when both arms are linked in it, before anything runs in it."""
     layouts: builds.Layouts | None = None
     """What links both arms anew, scope ``source`` only."""
     copies: bool = False
@@ -72,11 +78,14 @@ class Executor:
         try:
             arms = self._arms.of_block(spec)
         except UsageError as error:  # a copy does not run
-            if not spec.canary:
+            if spec.kind is not BlockKind.CANARY:
                 raise
             return self._without_canary(spec, chosen, started, str(error))
-        before = machine.read(self._context.worker_cpu)
+        if spec.layout is not None:
+            self._context.linked(spec.layout)
+        before, launched = machine.read(self._context.worker_cpu), time.perf_counter()
         workers: dict[Arm, Worker] = {}
+        taken: dict[str, float] = {}
         cwd = self._context.scratch / spec.directory
         try:
             cwd.mkdir()
@@ -86,6 +95,7 @@ class Executor:
                 for arm in (spec.first, spec.first.other):
                     workers[arm] = stack.enter_context(Worker(launches[arm]))
                 self._load(workers, spec)
+                taken["start"] = time.perf_counter() - launched
                 if spec.settings is None and spec.benchmark.metric is Metric.TIME:
                     extensions = self._extensions(workers, spec)
                     chosen = settings.calibrate(workers, spec.benchmark, self._context.forced.get("mode"), handles)
@@ -96,23 +106,28 @@ class Executor:
             outcome = Outcome()
         finally:
             shutil.rmtree(cwd, ignore_errors=True)
-        readings = machine.between(before, machine.read(self._context.worker_cpu))
+        readings = {**machine.between(before, machine.read(self._context.worker_cpu)), **taken}
         for arm, worker in workers.items():
             if worker.usage is not None:
                 readings[f"switches_{arm.value}"] = worker.usage.ru_nivcsw
         return Block(
-            benchmark=spec.benchmark.key, index=spec.index, settings=chosen, started=started,
+            benchmark=spec.benchmark.key, kind=spec.kind, index=spec.index, settings=chosen, started=started,
             seconds=time.perf_counter() - clock, base=tuple(outcome.base), head=tuple(outcome.head),
             first=spec.first, order=outcome.order, readings=readings, failure=failure,
-            layout=spec.layout, canary=spec.canary, extensions=extensions,
-            uncovered=self._arms.uncovered(extensions),
+            layout=spec.layout, extensions=extensions, uncovered=self._arms.uncovered(extensions), **self._where(),
         )
 
     def _without_canary(self, spec: BlockSpec, chosen: Settings, started: float, reason: str) -> Block:
         return Block(
-            benchmark=spec.benchmark.key, index=spec.index, settings=chosen, started=started, seconds=0.0, base=(),
-            head=(), first=spec.first, layout=spec.layout, canary=True, failure=Failure(reason=reason, arm=None),
+            benchmark=spec.benchmark.key, kind=spec.kind, index=spec.index, settings=chosen, started=started,
+            seconds=0.0, base=(), head=(), first=spec.first, layout=spec.layout,
+            failure=Failure(reason=reason, arm=None), **self._where(),
         )
+
+    def _where(self) -> dict[str, Any]:
+        """Where a block was measured, and by which process."""
+        context = self._context
+        return {"host": context.host, "cpu": context.worker_cpu, "session": context.session}
 
     def _extensions(self, workers: Mapping[Arm, Worker], spec: BlockSpec) -> tuple[str, ...]:
         """The extension modules that either arm has loaded; asked where they can be linked anew only."""
@@ -133,7 +148,7 @@ class Executor:
         return {
             arm: Launch(
                 arm=arm, command=commands[arm], env=env[arm], cwd=cwd, cpus=here if arm is spec.first else there,
-                address=spec.hash_seed % addresses.DRAWS if context.addresses else None, inherited=handles[arm],
+                address=spec.address if context.addresses else None, inherited=handles[arm],
             )
             for arm in Arm
         }

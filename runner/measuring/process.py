@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import select
@@ -18,7 +19,7 @@ from typing import Any
 import psutil
 
 from runner.machine import addresses
-from runner.model import Arm, Failure, Interpreter
+from runner.model import Arm, Cause, Failure, Interpreter
 
 WORKER = Path(__file__).with_name("worker.py")
 # Loaded by path through the import system, so that its bytecode is cached; a script's never is.
@@ -91,7 +92,9 @@ class Worker:
                 )
             except OSError as error:
                 os.close(self._output)
-                raise WorkerFailed(Failure(reason=f"could not be started: {error.strerror}", arm=self.arm)) from error
+                cause = Cause.REFUSED if error.errno in (errno.EAGAIN, errno.ENOMEM) else Cause.OTHER
+                failure = Failure(reason=f"could not be started: {error.strerror}", arm=self.arm, cause=cause)
+                raise WorkerFailed(failure) from error
         assert self._process.stdin is not None and self._process.stdout is not None
         self._requests, self._replies = self._process.stdin, self._process.stdout
         self.pid = self._process.pid
@@ -171,7 +174,7 @@ class Worker:
             elif _exited(self.pid):
                 raise self._ended()
             elif time.monotonic() >= end:
-                raise self._failed(f"hangs: no answer within {what} of {limit:g} s", self._printed())
+                raise self._failed(f"hangs: no answer within {what} of {limit:g} s", self._printed(), Cause.HUNG)
             else:
                 self._forget()
         line, _, self._unread = self._unread.partition(b"\n")
@@ -187,7 +190,8 @@ class Worker:
             return self._failed("closed the worker's private pipe and went on", self._printed())
         printed = self._printed()
         self.end()
-        return self._failed(_exit_words(self._process.returncode), printed)
+        code = self._process.returncode
+        return self._failed(_exit_words(code), printed, Cause.KILLED if code == -signal.SIGKILL else Cause.OTHER)
 
     def _printed(self) -> str:
         size = os.lseek(self._output, 0, os.SEEK_END)
@@ -199,10 +203,10 @@ class Worker:
             os.ftruncate(self._output, 0)
             os.lseek(self._output, 0, os.SEEK_SET)  # the position is shared with the worker
 
-    def _failed(self, reason: str, detail: str = "") -> WorkerFailed:
+    def _failed(self, reason: str, detail: str = "", cause: Cause = Cause.OTHER) -> WorkerFailed:
         # An exception's text may hold lone surrogates, which no file takes.
         reason, detail = (text.encode("utf-8", "backslashreplace").decode() for text in (reason, detail.strip()))
-        return WorkerFailed(Failure(reason=reason, arm=self.arm, detail=detail))
+        return WorkerFailed(Failure(reason=reason, arm=self.arm, cause=cause, detail=detail))
 
 
 def receive_all(workers: Mapping[Arm, Worker], limit: float) -> dict[Arm, dict[str, Any]]:
@@ -217,7 +221,8 @@ def receive_all(workers: Mapping[Arm, Worker], limit: float) -> dict[Arm, dict[s
         if not ready:
             ready = [worker for worker in waiting if _exited(worker.pid)]
         if not ready and time.monotonic() >= end:
-            raise WorkerFailed(Failure(reason=f"hangs: no answer within its time limit of {limit:g} s", arm=None))
+            reason = f"hangs: no answer within its time limit of {limit:g} s"
+            raise WorkerFailed(Failure(reason=reason, arm=None, cause=Cause.HUNG))
         for worker in ready:
             replies[worker.arm] = worker.receive(max(1.0, end - time.monotonic()))
     return replies

@@ -50,6 +50,8 @@ def render(report: Report) -> str:
         "benchmarks": [_benchmark(c) for c in report.comparisons],
         "summary": {
             **{verdict.value: report.count(verdict) for verdict in Verdict},
+            # Of the undecided ones.
+            "not_reached": report.not_reached,
             "geometric_mean": None if mean is None else {
                 "ratio": mean.ratio, "low": mean.low, "high": mean.high, "count": mean.count},
             "text": list(words.headline(report)),
@@ -75,6 +77,7 @@ def _benchmark(c: Comparison) -> dict[str, Any]:
         "base_value": c.base_value,
         "head_value": c.head_value,
         "blocks": c.blocks,
+        "reached": c.reached,
         "needed": c.needed,
         "p": c.p,
         "q": c.q,

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from runner.judging.compare import Comparison, Report
+from runner.judging.compare import NOT_REACHED, Comparison, Report
 from runner.model import Arm, Difference, Metric, Mode, Notice, Settings, Verdict
 from runner.report import quantities
+from runner.stats.decide import LOOKS
 from runner.stats.variance import PAIR
 
 Numbers = Mapping[str, Any]
@@ -31,24 +32,35 @@ def headline(report: Report) -> tuple[str, str]:
 
 
 def _tally(comparisons: list[Comparison], margin: float, words: tuple[str, str]) -> str:
-    count = {verdict: sum(c.verdict is verdict for c in comparisons) for verdict in Verdict}
+    count = _counts(comparisons)
     parts = [
         f"head {words[0]} {count[Verdict.FASTER]} of {len(comparisons)}",
         f"{words[1]} {count[Verdict.SLOWER]}",
         f"same within ±{quantities.percent(margin)} in {count[Verdict.SAME]}",
         f"undecided in {count[Verdict.UNDECIDED]}",
     ]
+    if away := _not_reached(comparisons):
+        parts.append(f"{NOT_REACHED} in {away}")
     if count[Verdict.FAILED]:
         parts.append(f"failed in {count[Verdict.FAILED]}")
     return ", ".join(parts)
 
 
+def _counts(comparisons: list[Comparison]) -> dict[Verdict, int]:
+    """Benchmarks by verdict; what was not reached is counted apart."""
+    return {verdict: sum(c.verdict is verdict and c.reached for c in comparisons) for verdict in Verdict}
+
+
+def _not_reached(comparisons: list[Comparison]) -> int:
+    return sum(not c.reached for c in comparisons)
+
+
 def _short_tally(comparisons: list[Comparison]) -> str:
-    count = {verdict: sum(c.verdict is verdict for c in comparisons) for verdict in Verdict}
+    count = _counts(comparisons)
     parts = [f"less in {count[Verdict.FASTER]} of {len(comparisons)}", f"more in {count[Verdict.SLOWER]}"]
     rest = ((Verdict.SAME, "same"), (Verdict.UNDECIDED, "undecided"), (Verdict.FAILED, "failed"))
     parts += [f"{word} in {count[verdict]}" for verdict, word in rest if count[verdict]]
-    return ", ".join(parts)
+    return ", ".join([*parts, *([f"{NOT_REACHED} in {away}"] if (away := _not_reached(comparisons)) else [])])
 
 
 def _mean(report: Report) -> str:
@@ -71,7 +83,7 @@ def verdict(comparison: Comparison) -> str:
         return change(c) if c.clear or c.exact else f"{change(c)} (not clear)"
     if c.verdict is Verdict.SAME:
         return "same (tiny but real)" if c.tiny else "same (exact)" if c.exact else "same"
-    return _PLAIN[c.verdict]
+    return _PLAIN[c.verdict] if c.reached else NOT_REACHED
 
 
 def change(comparison: Comparison) -> str:
@@ -264,6 +276,11 @@ def notice_text(notice: Notice) -> str:
     return f"{name}: {numbers}" if numbers else name
 
 
+def _away(count: int) -> str:
+    """How many were not reached, where there are any: fewer blocks than the first look."""
+    return f" and {count} {NOT_REACHED} (fewer than {_blocks(LOOKS[0])} each)" if count else ""
+
+
 _READINGS = {
     "steal": "the time that other guests of the host took", "load": "the machine's load",
     "switches": "the number of times that other processes interrupted",
@@ -316,12 +333,15 @@ _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
     "quota": lambda n: (
         f"The control group allows {n['cpus']:.3g} CPUs, so the kernel may stop what is measured at any moment. "
         "Raise cpu.max."),
+    "tried-again": lambda n: (
+        f"{_blocks(int(n['times']))} failed and {'was' if n['times'] == 1 else 'were'} tried again ({n['reason']})"),
     "from-zero": lambda n: f"base is {n['base']:g}, so there is no ratio to head's {n['head']:g}",
     "interrupted": lambda n: (
         f"The run was interrupted with {n['done']} of {n['total']} benchmarks settled. To go on: {n['resume']}"),
     "few-cycles": lambda n: f"only {n['cycles']:g} cycles in a block, so a single block says little",
     "budget": lambda n: (
-        f"The budget ended with {n['undecided']} undecided. Give a larger --budget, or none, to settle them."),
+        f"The budget ended with {n['undecided']} undecided{_away(n['not_reached'])}. Give a larger --budget, or none, "
+        "to settle them."),
     "unequal-calls": lambda n: (
         f"the arms did unequal numbers of calls in a slice, {n['base']:,} and {n['head']:,}, because their speeds are "
         "far apart"),

@@ -7,12 +7,13 @@ number of slices in it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from statistics import fmean, median
 
 import numpy as np
 
-from runner.model import Arm, Block, Metric, Mode, Verdict
+from runner.model import Arm, Block, BlockKind, Cause, Failure, Metric, Mode, Verdict
 from runner.stats.decide import Judgement, judge, judge_exact
 from runner.stats.paired import Array
 
@@ -20,8 +21,13 @@ NANOSECONDS = 1e-9
 
 
 def scored(blocks: Sequence[Block]) -> list[Block]:
-    """The blocks that count: neither calibrations nor failed ones; same order."""
-    return [block for block in blocks if block.index >= 0 and block.failure is None]
+    """The blocks that count: neither calibrations, nor the canary's, nor failed ones; same order."""
+    return [block for block in blocks if block.kind is BlockKind.SCORED and block.failure is None]
+
+
+def of_canary(blocks: Sequence[Block]) -> list[Block]:
+    """The canary's blocks, as scored ones: among themselves they are a benchmark's like any other; same order."""
+    return [replace(block, kind=BlockKind.SCORED) for block in blocks if block.kind is BlockKind.CANARY]
 
 
 def defect(metric: Metric, blocks: Sequence[Block]) -> str | None:
@@ -29,21 +35,24 @@ def defect(metric: Metric, blocks: Sequence[Block]) -> str | None:
 
     Counts that are exact are compared as numbers, and need no log ratio: ask `judge_blocks` for those.
     """
-    for block in scored(blocks):
-        for arm, numbers in (("base", block.base), ("head", block.head)):
-            if not numbers:
-                return f"block {block.index} has no counted value in {arm}"
-            # One that is not finite makes the sum so: only then is it worth asking which.
-            if math.isfinite(sum(numbers)) and min(numbers) > 0:
-                continue
-            for number in numbers:
-                if not math.isfinite(number):
-                    return f"block {block.index} has a value in {arm} that is not a finite number"
-                if number <= 0:
-                    return f"block {block.index} has the value {number:g} in {arm}: only values above 0 have a ratio"
-        paired = metric is not Metric.TIME or block.settings.mode is Mode.TURNS
-        if paired and len(block.base) != len(block.head):
-            return f"block {block.index} has {len(block.base)} values in base and {len(block.head)} in head"
+    return next((found for block in scored(blocks) if (found := _defect(metric, block)) is not None), None)
+
+
+def _defect(metric: Metric, block: Block) -> str | None:
+    for arm, numbers in (("base", block.base), ("head", block.head)):
+        if not numbers:
+            return f"block {block.index} has no counted value in {arm}"
+        # One that is not finite makes the sum so: only then is it worth asking which.
+        if math.isfinite(sum(numbers)) and min(numbers) > 0:
+            continue
+        for number in numbers:
+            if not math.isfinite(number):
+                return f"block {block.index} has a value in {arm} that is not a finite number"
+            if number <= 0:
+                return f"block {block.index} has the value {number:g} in {arm}: only values above 0 have a ratio"
+    paired = metric is not Metric.TIME or block.settings.mode is Mode.TURNS
+    if paired and len(block.base) != len(block.head):
+        return f"block {block.index} has {len(block.base)} values in base and {len(block.head)} in head"
     return None
 
 
@@ -103,25 +112,85 @@ def _value(metric: Metric, block: Block, arm: Arm) -> float:
     return value * NANOSECONDS / calls_of(block, arm)
 
 
-def judge_blocks(metric: Metric, blocks: Sequence[Block], margin: float, tests: int = 1) -> Judgement:
+class Evidence:
+    """What one benchmark's blocks say, block by block: each is reduced once, when it comes."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self._ratios: list[float] = []
+        self._counts: dict[Arm, list[float]] = {arm: [] for arm in Arm}
+        """Of a tracked value, one per scored block."""
+        self._counted = metric is Metric.TRACK
+        self.defect: str | None = None
+        """As `defect` of the blocks so far."""
+        self.failure: Failure | None = None
+        """Why it cannot go on. None also after a failure that may pass, while it is to be tried again."""
+        self._failures = self._scored = 0
+
+    def add(self, block: Block) -> None:
+        """Take in the next block in measured order, of whatever kind; those that are not scored say nothing."""
+        if block.failure is not None:
+            self.failure = None if self._may_pass(block.failure) else block.failure
+            self._failures += 1
+            return
+        self.failure = None
+        if block.kind is not BlockKind.SCORED:
+            return
+        self._scored += 1
+        self._counted = self._counted and bool(block.base) and bool(block.head)
+        if self._counted:
+            for arm in Arm:
+                self._counts[arm].append(_value(self._metric, block, arm))
+        if self.defect is None:
+            self.defect = _defect(self._metric, block)
+        if self.defect is None:
+            self._ratios.append(_log_ratio(self._metric, block))
+
+    def _may_pass(self, failure: Failure) -> bool:
+        """Whether it is worth another try: one in all, and only of what need not happen again."""
+        hung = failure.cause is Cause.HUNG and self._scored > 0
+        return not self._failures and (hung or failure.cause in (Cause.KILLED, Cause.REFUSED))
+
+    def try_again(self) -> None:
+        """Forget a failure that ended it. Another one ends it at once."""
+        self.failure = None
+
+    @property
+    def ratios(self) -> Array:
+        """One log ratio per scored block, as `log_ratios` has them; none where there is a `defect`."""
+        return frozen([] if self.defect is not None else self._ratios)
+
+    def judge(self, margin: float, tests: int = 1) -> Judgement:
+        """Judge what was added, as `judge_blocks` does."""
+        if self.failure is None:
+            if self._counted:
+                exact = judge_exact(frozen(self._counts[Arm.BASE]), frozen(self._counts[Arm.HEAD]), margin)
+                if exact is not None:
+                    return exact
+            if self.defect is None:
+                return judge(self.ratios, margin, tests)
+        return Judgement(
+            verdict=Verdict.UNDECIDED, clear=False, tiny=False, estimate=None, low=None, high=None, look=None,
+            p=None, p_same=None, needed=None, settled=True,
+        )
+
+
+def evidence(metric: Metric, blocks: Iterable[Block]) -> Evidence:
+    """What these blocks of one benchmark say, in measured order."""
+    found = Evidence(metric)
+    for block in blocks:
+        found.add(block)
+    return found
+
+
+def judge_blocks(metric: Metric, blocks: Iterable[Block], margin: float, tests: int = 1) -> Judgement:
     """Judge one benchmark by its blocks, in measured order: the rule that stops and the rule that decides.
 
     `margin` (a log) and `tests` are as in `judge`. Calibrations are not scored. A tracked value is compared as a number
     where it is exact. Where no verdict can ever come (a failed block, a `defect`), the judgement is
     UNDECIDED and settled; the report says why.
     """
-    usable = scored(blocks)
-    if not any(block.failure for block in blocks):
-        if metric is Metric.TRACK and all(block.base and block.head for block in usable):
-            exact = judge_exact(values(metric, usable, Arm.BASE), values(metric, usable, Arm.HEAD), margin)
-            if exact is not None:
-                return exact
-        if defect(metric, usable) is None:
-            return judge(log_ratios(metric, usable), margin, tests)
-    return Judgement(
-        verdict=Verdict.UNDECIDED, clear=False, tiny=False, estimate=None, low=None, high=None, look=None,
-        p=None, p_same=None, needed=None, settled=True,
-    )
+    return evidence(metric, blocks).judge(margin, tests)
 
 
 def frozen(numbers: list[float]) -> Array:

@@ -6,28 +6,31 @@ lockstep.run/1  The manifest is `Manifest`; a line of blocks.jsonl is a `Block`,
                 nanoseconds. A calibration is a block with index -1. A torn last line is ignored on reading and
                 cut off before the next line is written.
 lockstep.run/2  Blocks have `layout`, `canary` and `extensions`, the manifest has `labels`, `repeats`,
-                `copies` and `calibration`; a run of version 1 is read as one that has none of them, and its schedule
-                has no canary.
+                `copies` and `calibration`; a run of version 1 is read as one that has none of them.
+lockstep.run/3  Blocks have a `kind` (calibration, scored, canary), where a calibration had index -1 and the canary a
+                flag; and `host`, `cpu` and `session`, which are empty in blocks of before. Runs of versions 1 and 2
+                can be read; they cannot be gone on with, because their schedule was another.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from runner.errors import MachineError, UsageError
-from runner.model import Arm, Benchmark, Block, Difference, Interpreter, Notice
+from runner.model import Arm, Benchmark, Block, BlockKind, Difference, Interpreter, Notice
 
-SCHEMA = "lockstep.run/2"
-OLD = ("lockstep.run/1",)
+SCHEMA = "lockstep.run/3"
+OLD = ("lockstep.run/1", "lockstep.run/2")
 """Versions that can still be read."""
 MANIFEST, BLOCKS, LAYOUTS, REPORT = "manifest.json", "blocks.jsonl", "layouts.jsonl", "report.json"
 
@@ -94,7 +97,7 @@ class Run:
     folder: Path
     manifest: Manifest
     blocks: tuple[Block, ...]
-    """Measured order, calibrations (index -1) and failed blocks included."""
+    """Measured order, calibrations, the canary's and failed blocks included."""
     torn: bool
     """The last line was torn off in mid-write and is not among the blocks."""
 
@@ -102,7 +105,7 @@ class Run:
         """All blocks of each of the run's benchmarks, by key, in measured order; the canary's are nobody's."""
         found: dict[str, list[Block]] = {benchmark.key: [] for benchmark in self.manifest.benchmarks}
         for block in self.blocks:
-            if not block.canary:
+            if block.kind is not BlockKind.CANARY:
                 found.setdefault(block.benchmark, []).append(block)
         return found
 
@@ -121,17 +124,53 @@ def create(root: Path, manifest: Manifest) -> Path:
     folder = root / manifest.id
     with _disk(folder):
         folder.mkdir(parents=True)
-        write_whole(folder / MANIFEST, _manifest.dump_json(manifest, indent=1).decode() + "\n")
         (folder / BLOCKS).touch()
+        # Last, and with it the names of both files: a folder with a manifest is whole.
+        write_whole(folder / MANIFEST, _manifest.dump_json(manifest, indent=1).decode() + "\n")
+        _sync(folder.parent)
     return folder
 
 
-@contextmanager
-def appending(folder: Path) -> Iterator[Callable[[Block], None]]:
-    """Give a function that makes a block durable: when it returns, the line is on disk.
+class Appender:
+    """What a run folder holds, and the way to add to it. Made by `appending`."""
 
-    Holds a lock on the file, so that a run is never continued twice at once. Raises MachineError when
-    another process holds it, and when the disk is full; then the file ends with the last whole line.
+    def __init__(self, run: Run, descriptor: int, end: int) -> None:
+        """`run` as it was read; `end` is where its last whole line ends, in bytes."""
+        self._run, self._descriptor, self._end = run, descriptor, end
+        self._blocks = list(run.blocks)
+
+    @property
+    def run(self) -> Run:
+        """The folder as reading it anew would find it."""
+        return replace(self._run, blocks=tuple(self._blocks))
+
+    def __call__(self, block: Block) -> None:
+        """Make a block durable: when this returns, the line is on disk.
+
+        Raises MachineError when the disk is full; then the file ends with the last whole line.
+        """
+        line = _block.dump_json(block) + b"\n"
+        with _disk(self._run.folder / BLOCKS):
+            try:
+                os.ftruncate(self._descriptor, self._end)
+                written = 0
+                while written < len(line):  # a disk that fills up takes a part first; the rest says why not
+                    written += os.pwrite(self._descriptor, line[written:], self._end + written)
+                os.fsync(self._descriptor)
+            except OSError:
+                os.ftruncate(self._descriptor, self._end)
+                raise
+        self._end += len(line)
+        self._blocks.append(block)
+        self._run = replace(self._run, torn=False)
+
+
+@contextmanager
+def appending(folder: Path) -> Iterator[Appender]:
+    """Read a run folder, and give the function that adds blocks to it.
+
+    Holds a lock on the file from before it is read, so that a run is never continued twice at once. Raises MachineError
+    when another process holds it, and UsageError as `read` does.
     """
     path = folder / BLOCKS
     with _disk(path):
@@ -141,35 +180,27 @@ def appending(folder: Path) -> Iterator[Callable[[Block], None]]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise MachineError(f"{folder} is being measured by another process; wait for it to end.") from error
-        end = _whole_lines_end(path)
-
-        def append(block: Block) -> None:
-            nonlocal end
-            line = _block.dump_json(block) + b"\n"
-            with _disk(path):
-                try:
-                    os.ftruncate(descriptor, end)
-                    written = 0
-                    while written < len(line):  # a disk that fills up takes a part first; the rest says why not
-                        written += os.pwrite(descriptor, line[written:], end + written)
-                    os.fsync(descriptor)
-                except OSError:
-                    os.ftruncate(descriptor, end)
-                    raise
-            end += len(line)
-
-        yield append
+        yield Appender(read(folder), descriptor, _whole_lines_end(path))
     finally:
         os.close(descriptor)
 
 
 def add_layout(folder: Path, seed: int, addresses: Mapping[Arm, Mapping[str, int]]) -> None:
-    """Put on record where the hot functions of both arms were in a layout: the proof that it was another one."""
-    import json
+    """Put on record where the hot functions of both arms are in a layout: the proof that it is another one.
 
+    On disk when this returns; one that is there already is left alone. Raises MachineError when the disk is full.
+    """
     line = {"layout": seed, **{arm.value: dict(places) for arm, places in addresses.items()}}
-    with _disk(folder / LAYOUTS), (folder / LAYOUTS).open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(line) + "\n")
+    path = folder / LAYOUTS
+    with _disk(path), path.open("a+b") as stream:
+        end = _whole_lines_end(path)
+        if any(json.loads(known)["layout"] == seed for known in path.read_bytes()[:end].splitlines()):
+            return
+        stream.truncate(end)
+        stream.write(json.dumps(line).encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+        _sync(folder)
 
 
 def read(folder: Path) -> Run:
@@ -178,28 +209,49 @@ def read(folder: Path) -> Run:
     Raises UsageError when it is not one, is of a newer version, or holds a line that is not a block; a
     torn last line is not an error.
     """
-    try:
-        text = (folder / MANIFEST).read_bytes()
-        lines = (folder / BLOCKS).read_bytes().split(b"\n")
-    except OSError as error:
-        raise UsageError(f"{folder} is not a run folder: {error.strerror}: {error.filename}") from error
+    manifest = read_manifest(folder)
+    lines = _bytes(folder / BLOCKS).split(b"\n")
+    torn = lines.pop() != b""
+    blocks = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            blocks.append(_block.validate_json(line if manifest.schema == SCHEMA else _renewed(line)))
+        except (ValidationError, ValueError, TypeError) as error:
+            reason = _first(error) if isinstance(error, ValidationError) else f"Invalid JSON: {error}"
+            raise UsageError(f"{folder / BLOCKS}:{number} is not a block: {reason}. "
+                             "Remove the line to read the others.") from error
+    return Run(folder=folder, manifest=manifest, blocks=tuple(blocks), torn=torn)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read what a run folder says of the whole run, which never changes. Raises UsageError as `read` does."""
+    text = _bytes(folder / MANIFEST)
     schema = _schema(text)
     if schema not in (SCHEMA, *OLD):
         raise UsageError(f"{folder / MANIFEST} is of version {schema!r}; this Lockstep reads {SCHEMA!r}. "
                          "Use the Lockstep that made it.")
     try:
-        manifest = _manifest.validate_json(text)
+        return _manifest.validate_json(text)
     except ValidationError as error:
         raise UsageError(f"{folder / MANIFEST} cannot be read: {_first(error)}") from error
-    torn = lines.pop() != b""
-    blocks = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            blocks.append(_block.validate_json(line))
-        except ValidationError as error:
-            raise UsageError(f"{folder / BLOCKS}:{number} is not a block: {_first(error)}. "
-                             "Remove the line to read the others.") from error
-    return Run(folder=folder, manifest=manifest, blocks=tuple(blocks), torn=torn)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path.parent} is not a run folder: {error.strerror}: {error.filename}") from error
+
+
+def _renewed(line: bytes) -> str:
+    """A line of version 1 or 2 as version 3 has it."""
+    found = json.loads(line)
+    if isinstance(found, dict):
+        if found.pop("canary", False):
+            found["kind"] = BlockKind.CANARY.value
+        elif found.get("index") == -1:
+            found |= {"kind": BlockKind.CALIBRATION.value, "index": 0}
+    return json.dumps(found)
 
 
 def find(root: Path, name: str) -> Path:
@@ -231,8 +283,18 @@ def write_whole(path: Path, text: str) -> None:
                 stream.flush()
                 os.fsync(stream.fileno())
             beside.replace(path)
+            _sync(path.parent)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Make the names of a folder's files durable; their content is so by itself."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -249,8 +311,6 @@ def _whole_lines_end(path: Path) -> int:
 
 
 def _schema(text: bytes) -> str:
-    import json
-
     try:
         found = json.loads(text)
         return str(found.get("schema")) if isinstance(found, dict) else "none"

@@ -16,7 +16,7 @@ from runner.measuring import callgrind, counts
 from runner.measuring.copies import scratch
 from runner.measuring.counts import Counter, Counts, Setting
 from runner.measuring.execute import ENVIRONMENT
-from runner.model import Interpreter
+from runner.model import BlockKind, Interpreter
 from runner.storage import store
 from runner.suites import asv
 
@@ -119,7 +119,7 @@ def test_a_new_run_is_explained_and_again_without_valgrind(
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(there.read_text())["benchmarks"]
     (folder,) = bench.out.iterdir()
-    scored = [block for block in store.read(folder).blocks if block.index >= 0 and not block.canary]
+    scored = [block for block in store.read(folder).blocks if block.kind is BlockKind.SCORED]
     assert len(scored) == 36 == row["noise"]["numbers"]["blocks"]
     assert len({block.layout for block in scored}) == 6 == row["noise"]["numbers"]["layouts"]
     assert [part["source"] for part in row["noise"]["components"]] == ["layout", "time", "process", "rest"]

@@ -22,7 +22,7 @@ from bench import Bench, Twins, wait_until
 
 from runner.measuring.plan import Plan
 from runner.measuring.process import Launch, Worker, command
-from runner.model import Interpreter
+from runner.model import BlockKind, Interpreter
 from runner.storage import store
 
 SUITE = Path(__file__).parent / "faults"
@@ -234,6 +234,37 @@ def test_a_disk_that_fills_up_loses_nothing(bench: Bench, twins: Twins, small_di
     follows_the_plan(folder)
 
 
+# --- Failures that pass
+
+def test_a_worker_that_is_killed_once_is_tried_again_and_one_that_always_is_has_failed(
+    bench: Bench, twins: Twins, tmp_path: Path
+) -> None:
+    """As the kernel does when memory runs out. A resumed run tries once more what has failed."""
+    work = (
+        "import os, signal\n"
+        "def killed(name, times):\n"
+        "    there = os.path.join(os.path.dirname(__file__), name)\n"
+        "    with open(there, 'a') as stream:\n        stream.write('x')\n"
+        "    if os.path.getsize(there) in times:\n        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "class Once:\n    def setup(self):\n        killed('once', (9,))\n    def time_it(self):\n        sum((1, 2))\n"
+        "class Always:\n    def setup(self):\n        killed('all', range(99))\n    def time_it(self):\n        pass\n"
+    )
+    suite = written(tmp_path / "planted", work=work)
+    done = bench.run("ab", *twins.pythons, "--suite", suite, "--margin", "30%", "--seed", 3)
+    assert "1 block failed and was tried again" in done.stdout and "was killed by SIGKILL" in done.stdout
+    found = rows(bench)
+    assert (found["work.Once.time_it"]["verdict"], found["work.Once.time_it"]["reason"]) == ("same", None)
+    assert found["work.Always.time_it"]["verdict"] == "failed"
+    assert found["work.Always.time_it"]["reason"] == "was killed by SIGKILL"
+
+    def tries() -> int:
+        return sum(block["benchmark"] == "work.Always.time_it" for block in bench.blocks())
+
+    assert tries() == 2
+    bench.run("resume", "last")
+    assert tries() == 3 and len({block["session"] for block in bench.blocks()}) == 2
+
+
 # --- A finished run
 
 def test_a_finished_run_is_shown_again(finished: Bench) -> None:
@@ -259,7 +290,7 @@ def test_pyperf_compares_the_export(finished: Bench, tmp_path: Path) -> None:
     (folder,) = finished.out.iterdir()
     run = store.read(folder)
     for benchmark in suite:
-        blocks = [b for b in run.blocks if b.benchmark == benchmark.get_name() and b.index >= 0 and not b.canary]
+        blocks = [b for b in run.blocks if b.benchmark == benchmark.get_name() and b.kind is BlockKind.SCORED]
         assert benchmark.get_nrun() == len(blocks)
         assert benchmark.get_nvalue() == sum(len(block.base) for block in blocks)
 
@@ -270,7 +301,7 @@ def test_the_tables_have_every_slice(finished: Bench, tmp_path: Path) -> None:
     (table,), (parquet,) = tmp_path.glob("*.csv"), tmp_path.glob("*.parquet")
     with table.open() as stream:
         values = [float(row["value"]) for row in csv.DictReader(stream)]
-    scored = [block for block in finished.blocks() if block["index"] >= 0 and not block["canary"]]
+    scored = [block for block in finished.blocks() if block["kind"] == "scored"]
     slices = sum(len(block["base"]) + len(block["head"]) for block in scored)
     assert len(values) == slices and all(math.isfinite(value) and 0 < value < 1 for value in values)
     assert parquet.stat().st_size > 0

@@ -18,7 +18,7 @@ from runner.errors import UsageError
 from runner.jobs.calibrate import SHARES, next_stratum, shares, with_edit, with_layout
 from runner.judging import calibration
 from runner.machine.neighbour import LONGEST, SHORTEST, bursts
-from runner.model import Mode, Verdict
+from runner.model import BlockKind, Mode, Verdict
 from runner.report import calibration as report
 from runner.report import words
 from runner.stats.audit import Kind, Pair, Stratum
@@ -49,11 +49,17 @@ def stored_run(folder: Path, stratum: Stratum, truth: float, *, blocks: int = 8,
             head = base * np.exp((truth if index < blocks else 0.0) + rng.normal(0, spread))
             scored = index >= 0
             append(samples.block(
-                line.key, index if index < blocks else index - blocks, settings=settings, order="bh" * 5, seconds=0.5,
+                line.key, max(0, index) % blocks, kind=kind_of(index, blocks), settings=settings, order="bh" * 5,
+                seconds=0.5,
                 base=tuple(map(int, base)) if scored else (), head=tuple(map(int, head)) if scored else (),
-                canary=index >= blocks,
             ))
     return store.read(place)
+
+
+def kind_of(index: int, blocks: int) -> BlockKind:
+    if index < 0:
+        return BlockKind.CALIBRATION
+    return BlockKind.SCORED if index < blocks else BlockKind.CANARY
 
 
 def test_a_run_is_counted_when_all_of_it_is_settled(tmp_path: Path) -> None:
@@ -92,8 +98,8 @@ def test_a_failed_benchmark_is_counted_as_that_and_not_audited(tmp_path: Path) -
 
 def samples_spec() -> samples.BlockSpec:
     return samples.BlockSpec(
-        benchmark=samples.benchmark(), index=0, settings=samples.TURNS, first=samples.Arm.BASE, order="bh",
-        hash_seed=1, padding=0, directory="w",
+        benchmark=samples.benchmark(), kind=BlockKind.SCORED, index=0, round=0, settings=samples.TURNS,
+        first=samples.Arm.BASE, order="bh", hash_seed=1, padding=0, directory="w", address=0,
     )
 
 

@@ -88,7 +88,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "missing": ({}, {"missing": (store.Missing(benchmark=B, present=Arm.BASE),)}, "lack different benchmarks"),
     "scope": ({}, {"scope": "source"}, "different scopes, binary and source"),
     "margin": ({}, {"margin": 0.02}, "different margins, 1 % and 2 %"),
-    "schema": ({}, {"schema": "lockstep.run/1"}, r"different versions of Lockstep \(lockstep.run/2, lockstep.run/1\)"),
+    "schema": ({}, {"schema": "lockstep.run/2"}, r"different versions of Lockstep \(lockstep.run/3, lockstep.run/2\)"),
 }
 
 

@@ -13,7 +13,20 @@ import pytest
 from scipy import stats
 
 from runner.judging.compare import Comparison, Report, report
-from runner.model import Arm, Benchmark, Block, Failure, Interpreter, Metric, Mode, Notice, Settings, Verdict
+from runner.model import (
+    Arm,
+    Benchmark,
+    Block,
+    BlockKind,
+    Cause,
+    Failure,
+    Interpreter,
+    Metric,
+    Mode,
+    Notice,
+    Settings,
+    Verdict,
+)
 from runner.stats.decide import judge
 from runner.storage import store
 
@@ -108,7 +121,7 @@ def test_a_timed_benchmark_gets_its_line() -> None:
 
 def test_the_calibration_is_paid_for_but_not_scored() -> None:
     blocks = timed("b", [1.0] * 8)
-    calibration = replace(blocks[0], index=-1, base=(), head=(), started=START - 5)
+    calibration = replace(blocks[0], kind=BlockKind.CALIBRATION, base=(), head=(), started=START - 5)
     found = only(Metric.TIME, [calibration, *blocks])
     assert (found.verdict, found.blocks, found.machine_seconds) == (Verdict.SAME, 8, 9.0)
     assert found.started.tolist() == [5.0 + i for i in range(8)]
@@ -146,7 +159,7 @@ def test_failure_ends_it() -> None:
     found = only(Metric.TIME, [*good[:8], bad])
     assert (found.verdict, found.failure, found.clear) == (Verdict.FAILED, failure, False)
     assert found.log_ratios.size == 8 and found.machine_seconds == 9.0
-    calibration = only(Metric.TIME, [replace(bad, index=-1)])
+    calibration = only(Metric.TIME, [replace(bad, kind=BlockKind.CALIBRATION)])
     assert (calibration.verdict, calibration.failure, calibration.settings) == (Verdict.FAILED, failure, None)
 
 
@@ -305,7 +318,21 @@ def test_notices_of_the_run() -> None:
         kind="interrupted", numbers={"done": 1, "total": 2, "resume": f"lockstep resume {cut.folder}"}
     )
     short = reported([*one, benchmark("c")], timed("b", [1.0] * 8), budget=5.0)
-    assert short.notices[-1] == Notice(kind="budget", numbers={"undecided": 1})
+    assert short.notices[-1] == Notice(kind="budget", numbers={"undecided": 0, "not_reached": 1})
+
+
+def test_what_measuring_did_not_come_to_is_undecided_and_not_reached() -> None:
+    """Of a suite of which a budget settled a part, "undecided in 312" told nothing."""
+    keys = ["same", "open", "begun", "never", "bad"]
+    blocks = [
+        *timed("same", [1.0] * 8), *timed("open", noisy(1.0, 8, 60, 0.1)), *timed("begun", [1.0] * 7),
+        replace(timed("bad", [1.0])[0], base=(), head=(), failure=Failure(reason="raised", arm=None)),
+    ]
+    found = reported([benchmark(key) for key in keys], blocks, budget=20.0)
+    assert [c.verdict.value for c in found.comparisons] == ["same", "undecided", "undecided", "undecided", "failed"]
+    assert [c.reached for c in found.comparisons] == [True, True, False, False, True]
+    assert found.not_reached == 2 and found.count(Verdict.UNDECIDED) == 3
+    assert found.notices[-1] == Notice(kind="budget", numbers={"undecided": 1, "not_reached": 2})
 
 
 def test_a_report_is_made_from_the_folder_alone(tmp_path: Path) -> None:
@@ -447,9 +474,24 @@ def test_a_plain_slowdown_is_no_change_of_shape() -> None:
     assert only(Metric.TIME, blocks).notices == ()
 
 
+def test_a_failure_that_passed_is_told_and_one_that_came_again_is_final() -> None:
+    good = timed("b", noisy(1.0, 8, 59, 0.002))
+    killed = Failure(reason="was killed by SIGKILL", arm=Arm.HEAD, cause=Cause.KILLED)
+    bad = replace(good[3], base=(), head=(), failure=killed)
+    once = only(Metric.TIME, [*good[:3], bad, *good[3:]])
+    assert (once.verdict, once.failure, once.blocks) == (Verdict.SAME, None, 8)
+    assert once.notices == (
+        Notice(kind="tried-again", numbers={"times": 1, "reason": "head: was killed by SIGKILL"}),)
+    last = replace(killed, reason="was killed again")
+    twice = only(Metric.TIME, [*good[:3], bad, replace(bad, failure=last)])
+    assert (twice.verdict, twice.failure) == (Verdict.FAILED, last)
+    resumed = only(Metric.TIME, [*good[:3], replace(bad, failure=replace(killed, cause=Cause.OTHER)), *good[3:]])
+    assert resumed.verdict is Verdict.SAME and [notice.kind for notice in resumed.notices] == ["tried-again"]
+
+
 def test_the_canary_is_no_benchmark_of_the_run() -> None:
     own = timed("b", noisy(1.0, 8, 57, 0.002))
-    canary = [replace(slower(block, 2.0), canary=True, started=block.started + 0.5) for block in own]
+    canary = [replace(slower(block, 2.0), kind=BlockKind.CANARY, started=block.started + 0.5) for block in own]
     mixed = [block for pair in zip(own, canary, strict=True) for block in pair]
     with_it, without = (reported([benchmark("b")], blocks) for blocks in (mixed, own))
     assert with_it.comparisons[0].ratio == without.comparisons[0].ratio
@@ -459,18 +501,20 @@ def test_the_canary_is_no_benchmark_of_the_run() -> None:
 
 def test_a_canary_that_differs_is_told() -> None:
     def canaries(truth: float, n: int = 14) -> list[Notice]:
-        own = [replace(block, canary=True) for block in timed("b", noisy(truth, n, 58, 0.005))]
+        own = [replace(block, kind=BlockKind.CANARY) for block in timed("b", noisy(truth, n, 58, 0.005))]
         return told([*timed("b", noisy(1.0, 8, 57, 0.002)), *own])
 
     assert canaries(1.0) == [] == canaries(1.05, n=7)
     [found] = canaries(1.05)
     assert found.kind == "canary" and found.numbers["benchmark"] == "b"
     assert found.numbers["low"] < 1.05 < found.numbers["high"]
-    failed = replace(timed("b", [1.0])[0], canary=True, base=(), head=(), failure=Failure(reason="hung", arm=Arm.HEAD))
+    failure = Failure(reason="hung", arm=Arm.HEAD)
+    failed = replace(timed("b", [1.0])[0], kind=BlockKind.CANARY, base=(), head=(), failure=failure)
     assert told([*timed("b", [1.0] * 8), failed]) == [Notice(kind="canary-failed", numbers={"reason": "hung"})]
 
 
 def test_extensions_that_keep_their_layout_are_told() -> None:
-    calibration = replace(timed("b", [1.0])[0], index=-1, base=(), head=(), uncovered=("_b.so", "_a.so"))
+    calibration = replace(
+        timed("b", [1.0])[0], kind=BlockKind.CALIBRATION, base=(), head=(), uncovered=("_b.so", "_a.so"))
     found = only(Metric.TIME, [calibration, *timed("b", [1.0] * 8)])
     assert list(found.notices) == [Notice(kind="extensions", numbers={"names": "_a.so, _b.so"})]

@@ -7,7 +7,7 @@ from samples import answer, benchmark, block
 
 from runner.cli.terminal import _clock, measuring
 from runner.measuring.plan import Plan
-from runner.model import Metric
+from runner.model import BlockKind, Metric
 
 
 def plan(*log_ratios: float, fails: bool = False) -> Plan:
@@ -32,9 +32,21 @@ def test_blocks_interval_and_what_is_settled_are_told() -> None:
     assert line(plan(0.0, fails=True)) == "1 of 1 settled, about 0:00 left · work.track_a: failed"
 
 
+def test_a_budget_that_is_too_short_is_told_with_what_it_is_good_for() -> None:
+    suite = [benchmark(f"work.time_{number}") for number in range(50)]
+    for budget, told in ((60.0, ", enough for about 6; all would take about 7:30"), (900.0, ""), (None, "")):
+        made = Plan(suite, seed=1, margin=0.01, budget=budget)
+        spec = made.next()
+        assert spec is not None
+        made.observe(answer(spec, log_ratio=0.0, seconds=1.0))
+        left = {60.0: "0:59", 900.0: "7:29", None: "7:29"}[budget]
+        shown = measuring(made, made.progress[spec.benchmark.key])
+        assert shown == f"0 of 50 settled, about {left} left{told} · {spec.benchmark.key}: calibrating"
+
+
 def test_a_calibration_has_no_blocks_yet() -> None:
     made = Plan([benchmark()], seed=1, margin=0.01, budget=None)
-    made.observe(block(index=-1, base=(), head=(), order=""))
+    made.observe(block(kind=BlockKind.CALIBRATION, base=(), head=(), order=""))
     assert measuring(made, made.progress["work.time_it"]).endswith("work.time_it: calibrating")
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from runner.model import Arm, Block, Failure, Metric, Mode, Settings, Verdict
+from runner.model import Arm, Block, BlockKind, Failure, Metric, Mode, Settings, Verdict
 from runner.stats.blocks import defect, judge_blocks, log_ratios, values
 
 MARGIN = math.log1p(0.01)
@@ -92,10 +92,11 @@ def test_order_is_kept_and_the_arrays_are_read_only() -> None:
     assert not d.flags.writeable and not values(Metric.TIME, blocks, Arm.BASE).flags.writeable
 
 
-def test_calibrations_and_failed_blocks_are_not_scored() -> None:
+def test_calibrations_the_canarys_and_failed_blocks_are_not_scored() -> None:
     good = block((1,), (2,))
     failed = replace(good, base=(), head=(), failure=Failure(reason="exited", arm=Arm.HEAD))
-    blocks = [replace(good, index=-1, head=(99,)), good, failed]
+    calibration, canary = (replace(good, kind=kind, head=(99,)) for kind in (BlockKind.CALIBRATION, BlockKind.CANARY))
+    blocks = [calibration, canary, good, failed]
     assert log_ratios(Metric.TIME, blocks).tolist() == pytest.approx([math.log(2)])
     assert defect(Metric.TIME, blocks) is None
 
@@ -120,8 +121,8 @@ def test_a_block_without_a_ratio_is_named(bad: Block, words: str) -> None:
 
 def test_a_failed_block_or_calibration_ends_sampling() -> None:
     failed = replace(block((), ()), failure=Failure(reason="hung", arm=None))
-    for index in (-1, 3):
-        judgement = judge_blocks(Metric.TIME, [block((1,), (2,)), replace(failed, index=index)], MARGIN)
+    for kind in (BlockKind.CALIBRATION, BlockKind.SCORED):
+        judgement = judge_blocks(Metric.TIME, [block((1,), (2,)), replace(failed, kind=kind)], MARGIN)
         assert judgement.settled and judgement.verdict is Verdict.UNDECIDED
 
 
