@@ -1,6 +1,7 @@
 """Ten pure-Python workloads of 10 to 300 µs a call, of which one arm does a stated share more.
 
-That arm is the one beside whose executable lies a file `planted`. A call does N equal portions, and N (1 + share) there.
+That arm is the one beside whose executable lies a file `planted`. A call does N equal portions, and N (1 + share)
+there.
 """
 
 import os
