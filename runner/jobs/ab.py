@@ -14,7 +14,7 @@ from typing import Protocol
 
 import psutil
 
-from runner import builds, config, machine
+from runner import builds, config, machine, suites
 from runner.errors import BuildError, UsageError
 from runner.judging import calibration, compare
 from runner.measuring.copies import memory, scratch
@@ -23,7 +23,6 @@ from runner.measuring.plan import Plan, Progress
 from runner.model import Block, Interpreter, Notice
 from runner.report import words
 from runner.storage import store
-from runner.suites import asv
 
 
 class View(Protocol):
@@ -78,7 +77,7 @@ def ab(request: AbRequest, view: View) -> Finished:
     the measuring and is told in what comes back, one before it is passed on.
     """
     machine.supported()  # these two before minutes are spent on building
-    asv.suite_folder(request.suite)
+    suites.open(request.suite)
     with machine.alone(wait=request.wait, told=view.say):
         base = builds.resolve(request.base, progress=view.phase)
         head = builds.resolve(request.head, progress=view.phase)
@@ -92,10 +91,10 @@ def compare_arms(
 
     `labels` goes into the manifest. Raises as `ab` does.
     """
-    suite = asv.suite_folder(request.suite)
+    suite = suites.open(request.suite)
     view.phase("finding the benchmarks")
-    found = asv.discover(base.executable, suite), asv.discover(head.executable, suite)
-    selection = asv.select(*found, request.pattern)
+    found = suite.discover(base.executable), suite.discover(head.executable)
+    selection = suites.select(*found, request.pattern)
     problems = dict.fromkeys(problem for one in found for problem in one.problems)
     view.phase("looking at the machine")
     pinning = machine.choose(machine.topology(), machine.activity())
@@ -112,12 +111,12 @@ def compare_arms(
     now = time.time()
     manifest = store.Manifest(
         id=store.new_id(now), created=now, command=_command(request, seed), base=base, head=head,
-        differences=differences, suite=str(suite), benchmarks=selection.benchmarks,
+        differences=differences, suite=suite.place, benchmarks=selection.benchmarks,
         missing=tuple(store.Missing(benchmark=b, present=arm) for b, arm in selection.missing),
         scope="binary" if layouts is None else "source", margin=request.margin, budget=request.budget, seed=seed,
         memory_limit=request.memory_limit or psutil.virtual_memory().total // 3,
         settings={} if request.mode is None else {"mode": request.mode},
-        worker_cpu=pinning.worker, machine=facts, versions=_versions(), calibration=calibration.known(here),
+        worker_cpu=pinning.worker, machine=facts, versions=_versions(suite), calibration=calibration.known(here),
         copies=layouts is None and uncopied is None, labels=labels or {},
         repeats=request.repeats, blocks=request.blocks,
         notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head), *calibration.notices(here),
@@ -251,7 +250,7 @@ def _context(
     manifest: store.Manifest, pinning: machine.Pinning, place: Path, copies: Path, layouts: builds.Layouts | None
 ) -> Context:
     return Context(
-        base=manifest.base, head=manifest.head, suite=Path(manifest.suite),
+        base=manifest.base, head=manifest.head, suite=suites.open(manifest.suite),
         environment=config.environment(ENVIRONMENT), worker_cpu=pinning.worker, parent_cpus=pinning.parent,
         memory_limit=manifest.memory_limit, forced=manifest.settings, scratch=place, layouts=layouts,
         copies=manifest.copies, memory=copies,
@@ -279,6 +278,6 @@ def _command(request: AbRequest, seed: int) -> str:
     return shlex.join(words)
 
 
-def _versions() -> Mapping[str, str]:
-    names = ("lockstep", "numpy", "scipy", "asv_runner")
+def _versions(suite: suites.Suite) -> Mapping[str, str]:
+    names = ("lockstep", "numpy", "scipy", *suite.packages)
     return {"python": platform.python_version(), **{name: version(name) for name in names}}

@@ -21,7 +21,7 @@ from runner.measuring import callgrind
 from runner.measuring.callgrind import Function, Profile
 from runner.measuring.process import Launch, Worker, WorkerFailed, command, padded, receive_all
 from runner.model import Arm, Benchmark, Interpreter
-from runner.suites.asv import link_asv_runner, loading
+from runner.suites import Suite
 
 SEEDS = (1, 2, 3, 4, 5)
 """Values of PYTHONHASHSEED, the same for both arms."""
@@ -42,7 +42,7 @@ class Setting:
 
     base: Interpreter
     head: Interpreter
-    suite: Path
+    suite: Suite
     environment: Mapping[str, str]
     """The part of the environment that workers get (`execute.ENVIRONMENT`)."""
     memory_limit: int
@@ -107,7 +107,7 @@ class Counter:
     def __init__(self, setting: Setting, valgrind: str | None) -> None:
         self._setting = setting
         self._valgrind = valgrind
-        self._library = link_asv_runner(setting.scratch)
+        self._loading = setting.suite.loader(setting.scratch)
         arms = {Arm.BASE: setting.base, Arm.HEAD: setting.head}
         self._executables = {arm: interpreter.executable for arm, interpreter in arms.items()}
         self._commands = {arm: command(interpreter) for arm, interpreter in arms.items()}
@@ -181,7 +181,7 @@ class Counter:
                  self._commands[arm] for arm in Arm}
         launches = {arm: Launch(arm=arm, command=words[arm], env=env[arm], cwd=cwd, cpus=()) for arm in Arm}
         memory = -1 if valgrind else setting.memory_limit
-        request = {**loading(benchmark, setting.suite, self._library, memory), "call": True}
+        request = {**self._loading(benchmark), "do": "load", "memory": memory, "call": True}
         limit = benchmark.timeout * (SLOWER if valgrind else 1)
         return _Pair(launches, request, limit, outs, self._executables)
 

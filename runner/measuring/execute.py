@@ -16,7 +16,7 @@ from runner.measuring.arms import Arms
 from runner.measuring.modes import Outcome
 from runner.measuring.process import Launch, Worker, WorkerFailed, command, padded
 from runner.model import Arm, Block, BlockSpec, Failure, Interpreter, Metric, Settings
-from runner.suites.asv import link_asv_runner, loading
+from runner.suites import Suite
 
 VERSION = 2
 """Raised when the way of measuring changes: what was found out about an older way need not be true of this one."""
@@ -30,7 +30,7 @@ class Context:
 
     base: Interpreter
     head: Interpreter
-    suite: Path
+    suite: Suite
     environment: Mapping[str, str]
     """The allowed part of the environment (`ENVIRONMENT`)."""
     worker_cpu: int | None
@@ -56,8 +56,7 @@ class Executor:
             context.base, context.head, context.memory or context.scratch, layouts=context.layouts,
             copies=context.copies,
         )
-        # asv_runner alone, for suites that use its marks.
-        self._library = link_asv_runner(context.scratch)
+        self._loading = context.suite.loader(context.scratch)
 
     def run(self, spec: BlockSpec) -> Block:
         """Measure one block, or calibrate when the spec has no settings."""
@@ -138,7 +137,10 @@ class Executor:
     def _load(self, workers: Mapping[Arm, Worker], spec: BlockSpec) -> None:
         """Import, set up, first call in both arms; the values that the first calls return must agree."""
         benchmark = spec.benchmark
-        request = loading(benchmark, self._context.suite, self._library, self._context.memory_limit)
+        request = {
+            **self._loading(benchmark), "do": "load", "memory": self._context.memory_limit,
+            "call": benchmark.metric is Metric.TIME,
+        }
         for worker in workers.values():
             worker.send(request, benchmark.timeout)
         replies = {}

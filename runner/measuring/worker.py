@@ -1,5 +1,7 @@
 """What runs inside the measured interpreter: loads one benchmark, then runs slices of it when told to.
 
+How a benchmark is loaded, its suite's kind knows: the request names the file that does it (`runner.suites`).
+
 Standard library only, Python 3.8 and later, PyPy too, and as few imports as possible: this file is loaded
 by every measured process, tens of times a benchmark. So there is no `json` here unless something failed
 (it costs 5 ms), and no `signal` but `_signal`.
@@ -8,7 +10,7 @@ The parent writes one request a line to standard input, a Python literal; the re
 what was standard output. Both are moved out of the benchmark's way first: it gets an empty standard input,
 and what it prints goes where standard error goes.
 
-    {"do": "load", …}                      import, set up, call once   → {"value": "…"}
+    {"do": "load", "file": "…", …}         import, set up, call once   → {"value": "…"}
     {"do": "slice", "calls": n}            time n calls                → {"ns": …, "cpu": …, "children": …}
     {"do": "turns", "calls": n, "order": "bhhb…", …}    take turns with the other arm   → {"ns": […]}
     {"do": "window", "start": …, "end": …, "calls": n}  call from start to end, in lots of n
@@ -27,14 +29,33 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from _functools import partial  # type: ignore[import-not-found]  # functools itself takes 3 ms: collections
 from itertools import repeat
-from time import perf_counter_ns, process_time_ns, sleep
+from time import process_time_ns
 
 TYPE_CHECKING = False  # type checkers take this name for typing's; importing typing costs 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
+
+    class Loaded(Protocol):
+        """A benchmark as the `load` of a kind of suite gives it: imported, and not set up yet."""
+
+        number: int
+        """Calls between two set-ups, where the benchmark insists on it; 0: it is set up once."""
+        call: Callable[[], Any]
+        """One call; what it returns is its value."""
+
+        def setup(self) -> None: ...
+
+        def teardown(self) -> None: ...
+
+        def slice(self, calls: int) -> int:
+            """Wall nanoseconds of so many calls; set up anew before each lot of `number`, outside of the time."""
+
+        def window(self, start: int, end: int, lot: int) -> list[list[float]]:
+            """Call from `start` to `end` on perf_counter's clock, in lots: [start, end, CPU time per call], all ns."""
+
+
 
 HELLO = b'{"hello": "lockstep"}\n'
 CLOSED = 70
@@ -43,97 +64,14 @@ SHORT = 200
 """Characters of a returned value that are compared and shown as they are; a longer one by checksum."""
 
 
-class Benchmark:
-    """The loaded benchmark: its bound function, and how to set it up again."""
+def _module(file: str) -> Any:
+    """A Python file as a module that nobody else can import; its bytecode is cached."""
+    from importlib.machinery import SourceFileLoader
 
-    def __init__(self, request: dict[str, Any]) -> None:
-        self.number = request["number"]
-        package = _package(request["folder"])
-        module = __import__(package + "." + request["module"], fromlist=["_"])
-        names = request["attribute"].split(".")
-        owner: Any = None
-        function = getattr(module, names[0])
-        if len(names) > 1:
-            owner = function()
-            function = getattr(owner, names[1])
-        elif isinstance(function, type):
-            raise TypeError("%s is a class; a benchmark is a function or a method" % request["attribute"])
-        params = _first(function, owner, module, name="params") or []
-        if params and not isinstance(params[0], (list, tuple)):
-            params = [params]
-        arguments: list[Any] = [values[i] for values, i in zip(params, request["index"])]  # noqa: B905 — strict came with 3.10
-        cache = _first(owner, module, name="setup_cache")
-        if cache is not None:
-            arguments.insert(0, cache())
-        self.function: Callable[[], Any] = partial(function, *arguments) if arguments else function
-        # asv runs the module's setup, then the class's; a function may carry its own.
-        owners = (module, owner if owner is not None else function)
-        self.setups = [partial(o.setup, *arguments) for o in owners if hasattr(o, "setup")]
-        self.teardowns = [partial(o.teardown, *arguments) for o in reversed(owners) if hasattr(o, "teardown")]
-
-    def setup(self) -> None:
-        for step in self.setups:
-            step()
-
-    def teardown(self) -> None:
-        for step in self.teardowns:
-            step()
-
-    def slice(self, calls: int) -> int:
-        """Wall nanoseconds of so many calls; where the benchmark states a number, set up anew before each lot."""
-        if not self.number:
-            return _timed(self.function, calls)
-        total = 0
-        for _ in range(calls // self.number):
-            self.teardown()
-            self.setup()
-            total += _timed(self.function, self.number)
-        return total
-
-    def window(self, start: int, end: int, lot: int) -> list[list[float]]:
-        """Call from `start` to `end` on perf_counter's clock, in lots: [start, end, CPU time per call] of each, ns."""
-        sleep(max(0, start - perf_counter_ns()) / 1e9)
-        lots: list[list[float]] = []
-        now = perf_counter_ns()
-        while now < end:
-            if self.number:
-                self.teardown()
-                self.setup()
-            begun, cpu = perf_counter_ns(), process_time_ns()
-            for _ in repeat(None, lot):
-                self.function()
-            cpu = process_time_ns() - cpu
-            now = perf_counter_ns()
-            lots.append([begun, now, cpu / lot])
-        return lots
-
-
-def _first(*owners: Any, name: str) -> Any:
-    return next((getattr(owner, name) for owner in owners if hasattr(owner, name)), None)
-
-
-def _timed(function: Callable[[], Any], calls: int) -> int:
-    times = repeat(None, calls)
-    start = perf_counter_ns()
-    for _ in times:
-        function()
-    return perf_counter_ns() - start
-
-
-def _package(folder: str) -> str:
-    """Make the suite's folder importable under its own name, as asv does, without opening its parent to imports."""
-    from importlib.machinery import ModuleSpec, SourceFileLoader
-
-    name = os.path.basename(os.path.abspath(folder))
-    start = os.path.join(folder, "__init__.py")
+    name = "lockstep_" + os.path.basename(file).rpartition(".")[0]
     module = type(sys)(name)
-    module.__spec__ = ModuleSpec(name, None, is_package=True)
-    module.__path__ = [folder]
-    sys.modules[name] = module
-    if os.path.exists(start):
-        module.__file__ = start
-        SourceFileLoader(name, start).exec_module(module)
-    return name
+    SourceFileLoader(name, file).exec_module(module)
+    return module
 
 
 def _limit_memory(size: int) -> None:
@@ -254,7 +192,7 @@ class Server:
         os.dup2(null, 0)
         os.close(null)
         os.dup2(2, 1)
-        self.benchmark: Any = None
+        self.benchmark: Loaded = None  # type: ignore[assignment]  # until it is loaded
         self.where = "start"
         self.ballast = Ballast(int(os.environ.get("PYTHONHASHSEED", "0")))  # the same in both arms
 
@@ -287,15 +225,14 @@ class Server:
 
     def do_load(self, request: dict[str, Any]) -> bytes:
         _limit_memory(request["memory"])
-        sys.path += request["path"]
         self.where = "import"
-        self.benchmark = Benchmark(request)
+        self.benchmark = _module(request["file"]).load(request)
         self.where = "setup"
         self.benchmark.setup()
         if not request["call"]:
             return b'{"value": null}\n'
         self.where = "call"
-        value = describe(self.benchmark.function())
+        value = describe(self.benchmark.call())
         gc.collect()
         if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
             return b'{"value": "%s"}\n' % value.encode()
@@ -344,14 +281,14 @@ class Server:
 
     def do_value(self, request: dict[str, Any]) -> bytes:
         self.where = "call"
-        value = self.benchmark.function()
+        value = self.benchmark.call()
         if isinstance(value, bool) or not isinstance(value, (int, float)) or float(value) - float(value) != 0:
             raise TypeError("a tracked value must be a finite number, not %r" % (value,))
         return b'{"value": %s}\n' % repr(value).encode()
 
     def do_peak(self, request: dict[str, Any]) -> bytes:
         self.where = "call"
-        self.benchmark.function()
+        self.benchmark.call()
         return b'{"value": %d}\n' % _peak_memory()
 
     def do_count(self, request: dict[str, Any]) -> bytes:
@@ -362,14 +299,14 @@ class Server:
         self.where = "call"
         benchmark = self.benchmark
         for _ in repeat(None, request["warmup"]):
-            benchmark.function()
+            benchmark.call()
         for calls in request["calls"]:
             if benchmark.number:
                 benchmark.teardown()
                 benchmark.setup()
             gc.collect()
             times = repeat(None, calls)
-            function = benchmark.function
+            function = benchmark.call
             os.getppid()
             for _ in times:
                 function()
@@ -383,7 +320,7 @@ class Server:
             self.benchmark.teardown()
             self.benchmark.setup()
         self.where = "call"
-        function = self.benchmark.function
+        function = self.benchmark.call
         gc.collect()
         _tracemalloc.start(1)
         try:

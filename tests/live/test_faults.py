@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from bench import Bench, Twins
 
-from runner.suites import asv
+from runner import suites
 
 SUITE = Path(__file__).parent / "faults"
 FAULTS = {
@@ -104,7 +104,7 @@ def test_a_fault_costs_one_block(rows: dict[str, dict[str, Any]], bench: Bench) 
 
 
 def test_a_module_that_cannot_be_imported_is_told_and_the_rest_is_found() -> None:
-    found = asv.discover(Path(sys.executable), SUITE)
+    found = suites.open(str(SUITE)).discover(Path(sys.executable))
     assert len(found.benchmarks) > 20
     assert found.problems == (
         "faults/raising_on_import.py:1: faults.raising_on_import could not be imported: "

@@ -20,9 +20,10 @@ import pyperf
 import pytest
 from bench import Bench, Twins, wait_until
 
+from runner import suites
 from runner.measuring.plan import Plan
 from runner.measuring.process import Launch, Worker, command
-from runner.model import Interpreter
+from runner.model import Arm, Benchmark, Interpreter, Metric
 from runner.storage import store
 
 SUITE = Path(__file__).parent / "faults"
@@ -284,16 +285,13 @@ def worker(tmp_path: Path) -> Iterator[Callable[[str], Worker]]:
     started: list[Worker] = []
 
     def start(name: str) -> Worker:
-        from runner.model import Arm
-
         me = Interpreter(spec="me", executable=Path(sys.executable), version="3.11.0", implementation="cpython",
                          sha256="", facts={})
         launch = Launch(arm=Arm.BASE, command=command(me), env={"PYTHONHASHSEED": "1", "PATH": os.environ["PATH"]},
                         cwd=tmp_path, cpus=())
         started.append(Worker(launch))
-        module, _, attribute = name.partition(".")
-        load = {"do": "load", "folder": str(SUITE), "module": module, "attribute": attribute, "path": [], "index": [],
-                "number": 0, "memory": 1 << 30, "call": True}
+        benchmark = Benchmark(name=name, params={}, index=(), metric=Metric.TIME, unit="s", version="1", timeout=60.0)
+        load = {**suites.open(str(SUITE)).loader(tmp_path)(benchmark), "do": "load", "memory": 1 << 30, "call": True}
         started[-1].greet()
         # Its alarm is set 10 s after the limit: a limit of -9 s makes that one second.
         started[-1].send(load, -9)
