@@ -19,7 +19,7 @@ from typing import Any
 from runner.errors import MachineError
 from runner.measuring import callgrind
 from runner.measuring.callgrind import Function, Profile
-from runner.measuring.process import Launch, Worker, WorkerFailed, command, padded, receive_all
+from runner.measuring.process import Launch, Worker, WorkerFailed, bytecode, command, padded, receive_all
 from runner.model import Arm, Benchmark, Interpreter
 from runner.suites import Suite
 
@@ -110,7 +110,8 @@ class Counter:
         self._loading = setting.suite.loader(setting.scratch)
         arms = {Arm.BASE: setting.base, Arm.HEAD: setting.head}
         self._executables = {arm: interpreter.executable for arm, interpreter in arms.items()}
-        self._commands = {arm: command(interpreter) for arm, interpreter in arms.items()}
+        self._bytecode = bytecode(setting.base, setting.head, setting.scratch)
+        self._commands = {arm: command(interpreter, self._bytecode[arm]) for arm, interpreter in arms.items()}
 
     def count(self, benchmark: Benchmark, tell: Callable[[str], None]) -> Counts:
         """Bytes first, then instructions; a problem with one of them does not keep the other away.
@@ -179,7 +180,11 @@ class Counter:
             out.parent.mkdir()
         words = {arm: (*callgrind.prefix(valgrind, outs[arm]), *self._commands[arm]) if valgrind else
                  self._commands[arm] for arm in Arm}
-        launches = {arm: Launch(arm=arm, command=words[arm], env=env[arm], cwd=cwd, cpus=()) for arm in Arm}
+        launches = {
+            arm: Launch(
+                arm=arm, command=words[arm], env={**env[arm], **self._bytecode[arm].environment}, cwd=cwd, cpus=(),
+            ) for arm in Arm
+        }
         memory = -1 if valgrind else setting.memory_limit
         request = {**self._loading(benchmark), "do": "load", "memory": memory, "call": True}
         limit = benchmark.timeout * (SLOWER if valgrind else 1)

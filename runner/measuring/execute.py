@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +14,16 @@ from runner.errors import UsageError
 from runner.measuring import modes, settings
 from runner.measuring.arms import Arms
 from runner.measuring.modes import Outcome
-from runner.measuring.process import Launch, Worker, WorkerFailed, command, padded
-from runner.model import Arm, Block, BlockSpec, Failure, Interpreter, Metric, Settings
+from runner.measuring.process import Launch, Worker, WorkerFailed, bytecode, command, padded
+from runner.model import Arm, Benchmark, Block, BlockSpec, Failure, Interpreter, Metric, Settings
 from runner.suites import Suite
 
 VERSION = 2
 """Raised when the way of measuring changes: what was found out about an older way need not be true of this one."""
 ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 """What a worker gets of the environment, if set; with the hash seed and the padding that is all."""
+COMPILING = 60.0
+"""Seconds that loading a benchmark may take at least, where its modules have to be compiled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,8 @@ class Executor:
             copies=context.copies,
         )
         self._loading = context.suite.loader(context.scratch)
+        self._bytecode = bytecode(context.base, context.head, context.scratch)
+        self._compiled: set[str] = set()
 
     def run(self, spec: BlockSpec) -> Block:
         """Measure one block, or calibrate when the spec has no settings."""
@@ -78,7 +82,8 @@ class Executor:
             cwd.mkdir()
             with ExitStack() as stack:
                 handles = stack.enter_context(modes.pipes())
-                launches = self._launches(spec, {arm: command(found) for arm, found in arms.items()}, cwd, handles)
+                launches = self._launches(spec, arms, cwd, handles)
+                self._compile(launches, spec)
                 for arm in (spec.first, spec.first.other):
                     workers[arm] = stack.enter_context(Worker(launches[arm]))
                 self._load(workers, spec)
@@ -118,29 +123,49 @@ class Executor:
         return tuple(sorted({name for names in replies for name in names}))
 
     def _launches(
-        self, spec: BlockSpec, commands: Mapping[Arm, tuple[str, ...]], cwd: Path,
-        handles: Mapping[Arm, tuple[int, int]],
+        self, spec: BlockSpec, arms: Mapping[Arm, Interpreter], cwd: Path, handles: Mapping[Arm, tuple[int, int]]
     ) -> dict[Arm, Launch]:
         context = self._context
+        code = {arm: self._bytecode[Arm.BASE if spec.canary else arm] for arm in Arm}
+        commands = {arm: command(arms[arm], code[arm]) for arm in Arm}
         env = padded(commands, {**context.environment, "PYTHONHASHSEED": str(spec.hash_seed)}, spec.padding)
         # The two load at the same time on two CPUs, which halves a block's overhead; they are measured on one.
         here = () if context.worker_cpu is None else (context.worker_cpu,)
         there = context.parent_cpus if here else ()
         return {
             arm: Launch(
-                arm=arm, command=commands[arm], env=env[arm], cwd=cwd, cpus=here if arm is spec.first else there,
-                inherited=handles[arm],
+                arm=arm, command=commands[arm], env={**env[arm], **code[arm].environment}, cwd=cwd,
+                cpus=here if arm is spec.first else there, inherited=handles[arm],
             )
             for arm in Arm
+        }
+
+    def _compile(self, launches: Mapping[Arm, Launch], spec: BlockSpec) -> None:
+        """Load a benchmark once before the first block of it in this session, so that no block compiles its modules.
+
+        A calibration needs none: it is not scored. But a library that has to be compiled too is not its time limit's.
+        """
+        first = spec.benchmark.name not in self._compiled
+        self._compiled.add(spec.benchmark.name)
+        calibrates = spec.settings is None and spec.benchmark.metric is Metric.TIME
+        if not first or (calibrates and not self._bytecode[Arm.BASE].library):
+            return
+        limit = max(spec.benchmark.timeout, COMPILING)
+        for launch in launches.values():
+            with suppress(WorkerFailed), Worker(launch) as worker:  # the block itself tells of what fails
+                worker.greet()
+                worker.ask({**self._request(spec.benchmark), "call": False}, limit)
+
+    def _request(self, benchmark: Benchmark) -> dict[str, object]:
+        return {
+            **self._loading(benchmark), "do": "load", "memory": self._context.memory_limit,
+            "call": benchmark.metric is Metric.TIME,
         }
 
     def _load(self, workers: Mapping[Arm, Worker], spec: BlockSpec) -> None:
         """Import, set up, first call in both arms; the values that the first calls return must agree."""
         benchmark = spec.benchmark
-        request = {
-            **self._loading(benchmark), "do": "load", "memory": self._context.memory_limit,
-            "call": benchmark.metric is Metric.TIME,
-        }
+        request = self._request(benchmark)
         for worker in workers.values():
             worker.send(request, benchmark.timeout)
         replies = {}

@@ -17,13 +17,18 @@ from typing import Any
 
 import psutil
 
+from runner import shell
 from runner.model import Arm, Failure, Interpreter
 
 WORKER = Path(__file__).with_name("worker.py")
 # Loaded by path through the import system, so that its bytecode is cached; a script's never is.
 START = (
-    "import sys; from importlib.machinery import SourceFileLoader; "
+    "import sys; from importlib.machinery import SourceFileLoader; sys.pycache_prefix = sys.argv[2]; "
     "w = type(sys)('lockstep_worker'); SourceFileLoader('lockstep_worker', sys.argv[1]).exec_module(w); w.main()"
+)
+ASK_LIBRARIES = (
+    "import os, sysconfig; paths = sysconfig.get_paths(); "
+    "[print('lockstep', os.path.realpath(paths[name])) for name in ('stdlib', 'purelib')]"
 )
 PADDING = "LOCKSTEP_PADDING"
 HELLO = b'{"hello": "lockstep"}'
@@ -42,6 +47,24 @@ class WorkerFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bytecode:
+    """Where a worker keeps what its interpreter compiles.
+
+    An arm never runs what the other arm's compiler has made, and nothing is written beside the sources.
+    """
+
+    folder: Path
+    """The arm's own; of equal length in both arms."""
+    library: bool
+    """It is for the interpreter's library and packages too: where the arms share these, and are different programs."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the worker's environment gets more."""
+        return {"PYTHONPYCACHEPREFIX": str(self.folder)} if self.library else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """All that a worker's start depends on."""
 
@@ -55,10 +78,24 @@ class Launch:
     """File descriptors that it keeps, under the same numbers."""
 
 
-def command(interpreter: Interpreter) -> tuple[str, ...]:
+def bytecode(base: Interpreter, head: Interpreter, scratch: Path) -> dict[Arm, Bytecode]:
+    """A folder for each arm, in `scratch`."""
+    ours = base.build is not None and head.build is not None  # each has a library of its own, compiled with the build
+    shared = not ours and base.sha256 != head.sha256 and bool(_libraries(base) & _libraries(head))
+    return {arm: Bytecode(folder=scratch / f"bytecode-{arm.value}", library=shared) for arm in Arm}
+
+
+def _libraries(interpreter: Interpreter) -> set[str]:
+    """Folders of its library and its packages, symbolic links followed; empty where it does not tell."""
+    told = shell.run([interpreter.executable, "-s", "-c", ASK_LIBRARIES], timeout=START_LIMIT)
+    return {line.partition(" ")[2] for line in told.output.splitlines() if line.startswith("lockstep ")}
+
+
+def command(interpreter: Interpreter, code: Bytecode) -> tuple[str, ...]:
     """The worker's argv. Never -I or -E: they would make PYTHONHASHSEED ignored."""
     safe = ("-P",) if _version(interpreter) >= (3, 11) else ()
-    return (str(interpreter.executable), "-s", *safe, "-c", START, str(WORKER))
+    which = "all" if code.library else "own"
+    return (str(interpreter.executable), "-s", *safe, "-c", START, str(WORKER), str(code.folder), which)
 
 
 def padded(arms: Mapping[Arm, Sequence[str]], env: Mapping[str, str], padding: int) -> dict[Arm, dict[str, str]]:

@@ -29,6 +29,8 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from importlib import machinery
+from importlib.machinery import SourceFileLoader
 from itertools import repeat
 from time import process_time_ns
 
@@ -66,11 +68,9 @@ SHORT = 200
 
 def _module(file: str) -> Any:
     """A Python file as a module that nobody else can import; its bytecode is cached."""
-    from importlib.machinery import SourceFileLoader
-
     name = "lockstep_" + os.path.basename(file).rpartition(".")[0]
     module = type(sys)(name)
-    SourceFileLoader(name, file).exec_module(module)
+    Loader(name, file).exec_module(module)
     return module
 
 
@@ -226,7 +226,7 @@ class Server:
     def do_load(self, request: dict[str, Any]) -> bytes:
         _limit_memory(request["memory"])
         self.where = "import"
-        self.benchmark = _module(request["file"]).load(request)
+        self.benchmark = _module(request["file"]).load(request, Loader)
         self.where = "setup"
         self.benchmark.setup()
         if not request["call"]:
@@ -339,5 +339,45 @@ class Server:
         return json.dumps({"error": text[:500], "where": self.where, "traceback": told[-4000:]}).encode() + b"\n"
 
 
+class Loader(SourceFileLoader):
+    """Keeps the bytecode of what it loads in the arm's own folder, whatever is done with that of other modules."""
+
+    folder = ""
+
+    def get_code(self, fullname: str) -> Any:
+        before, sys.pycache_prefix = sys.pycache_prefix, self.folder
+        try:
+            return super().get_code(fullname)
+        finally:
+            sys.pycache_prefix = before
+
+
+def _keep_apart() -> None:
+    """Have all imports done by `Loader` but those of the interpreter's own library and packages.
+
+    Their bytecode was made with the interpreter, or by its installer. `sys.pycache_prefix` is for all or nothing, and a
+    library is at another path in every layout and copy: each would compile it once more.
+    """
+    packages = [place for place in sys.path if "site-packages" in place or "dist-packages" in place]
+    library = tuple(os.path.join(place, "") for place in [os.path.dirname(os.__file__), *packages])
+    finder = machinery.FileFinder.path_hook(
+        (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES), (Loader, machinery.SOURCE_SUFFIXES),
+        (machinery.SourcelessFileLoader, machinery.BYTECODE_SUFFIXES),
+    )
+
+    def hook(path: str) -> Any:
+        if os.path.join(path, "").startswith(library):
+            raise ImportError(path)  # the next hook's
+        return finder(path)
+
+    sys.pycache_prefix = None
+    sys.path_hooks.insert(0, hook)
+    sys.path_importer_cache.clear()
+
+
 def main() -> None:
+    Loader.folder, which = sys.argv[2:]
+    del sys.argv[1:]  # a benchmark may parse them
+    if which == "own":
+        _keep_apart()
     Server().serve()

@@ -18,22 +18,21 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def load(request: dict[str, Any]) -> Benchmark:
-    """Import a benchmark.
+def load(request: dict[str, Any], loader: Any) -> Benchmark:
+    """Import a benchmark; `loader` is the class that loads a source file by its path.
 
     ``folder`` of the suite, ``module`` and ``attribute`` in it, ``index`` of each parameter's value, ``number`` of
     calls between two set-ups (0: one set-up), ``path``: what `sys.path` gets more.
     """
     sys.path += request["path"]
-    return Benchmark(request)
+    return Benchmark(request, _package(request["folder"], loader))
 
 
 class Benchmark:
     """A `worker.Loaded`: the bound function, and how to set it up again."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
+    def __init__(self, request: dict[str, Any], package: str) -> None:
         self.number = request["number"]
-        package = _package(request["folder"])
         module = __import__(package + "." + request["module"], fromlist=["_"])
         names = request["attribute"].split(".")
         owner: Any = None
@@ -105,9 +104,9 @@ def _timed(function: Callable[[], Any], calls: int) -> int:
     return perf_counter_ns() - start
 
 
-def _package(folder: str) -> str:
+def _package(folder: str, loader: Any) -> str:
     """Make the suite's folder importable under its own name, as asv does, without opening its parent to imports."""
-    from importlib.machinery import ModuleSpec, SourceFileLoader
+    from importlib.machinery import ModuleSpec
 
     name = os.path.basename(os.path.abspath(folder))
     start = os.path.join(folder, "__init__.py")
@@ -117,5 +116,5 @@ def _package(folder: str) -> str:
     sys.modules[name] = module
     if os.path.exists(start):
         module.__file__ = start
-        SourceFileLoader(name, start).exec_module(module)
+        loader(name, start).exec_module(module)
     return name

@@ -14,7 +14,8 @@ from runner.model import Arm, Benchmark
 
 Loader = Callable[[Benchmark], Mapping[str, object]]
 """What a worker is told, so that it loads a benchmark: ``file``, the Python file whose function `load` takes all of
-this and returns what `worker.Loaded` describes, and whatever else that function needs. All of it literals."""
+this, and the class that loads a source file by its path, and returns what `worker.Loaded` describes; and whatever else
+that function needs. All of it literals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from bench import Bench, Twins, wait_until
 
 from runner import suites
 from runner.measuring.plan import Plan
-from runner.measuring.process import Launch, Worker, command
+from runner.measuring.process import Bytecode, Launch, Worker, command
 from runner.model import Arm, Benchmark, Interpreter, Metric
 from runner.storage import store
 
@@ -277,6 +277,38 @@ def test_the_tables_have_every_slice(finished: Bench, tmp_path: Path) -> None:
     assert parquet.stat().st_size > 0
 
 
+# --- Bytecode
+
+STALE = (
+    "import importlib.util, py_compile, sys; "
+    "py_compile.compile(sys.argv[1], cfile=importlib.util.cache_from_source(sys.argv[2]))"
+)
+
+
+def test_no_arm_runs_what_another_has_compiled_and_nothing_is_written_beside_the_suite(
+    bench: Bench, twins: Twins, tmp_path: Path
+) -> None:
+    """Beside the suite lies bytecode of the same version, made from other text of the same size and time."""
+    suite = written(tmp_path / "planted", __init__="", helper="VALUE = 1\n", work=(
+        "from planted.helper import VALUE\nassert VALUE == 1\ndef time_it():\n    return 1\n"
+        "def track_it():\n    return VALUE\n"
+    ))
+    other = written(tmp_path / "other", __init__="", helper="VALUE = 2\n", work=(suite / "work.py").read_text())
+    for name in ("helper", "work"):
+        os.utime(suite / f"{name}.py", (1e9, 1e9))
+        os.utime(other / f"{name}.py", (1e9, 1e9))
+        subprocess.run([twins.pythons[0], "-c", STALE, other / f"{name}.py", suite / f"{name}.py"], check=True)
+    said = subprocess.run([twins.pythons[0], "-c", "import planted.helper; print(planted.helper.VALUE)"], check=True,
+                          cwd=tmp_path, capture_output=True, text=True)
+    assert said.stdout == "2\n", "an ordinary import takes it for its own"
+    before = {path: path.read_bytes() for path in suite.rglob("*") if path.is_file()}
+    done = bench.run("ab", *twins.pythons, "--suite", suite, "--margin", "30%", "--budget", "3s")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {name: row["reason"] for name, row in rows(bench).items()} == {"work.time_it": None, "work.track_it": None}
+    assert rows(bench)["work.track_it"]["base_value"] == 1
+    assert {path: path.read_bytes() for path in suite.rglob("*") if path.is_file()} == before
+
+
 # --- Workers
 
 @pytest.fixture
@@ -287,7 +319,8 @@ def worker(tmp_path: Path) -> Iterator[Callable[[str], Worker]]:
     def start(name: str) -> Worker:
         me = Interpreter(spec="me", executable=Path(sys.executable), version="3.11.0", implementation="cpython",
                          sha256="", facts={})
-        launch = Launch(arm=Arm.BASE, command=command(me), env={"PYTHONHASHSEED": "1", "PATH": os.environ["PATH"]},
+        launch = Launch(arm=Arm.BASE, command=command(me, Bytecode(folder=tmp_path / "bytecode", library=False)),
+                        env={"PYTHONHASHSEED": "1", "PATH": os.environ["PATH"]},
                         cwd=tmp_path, cpus=())
         started.append(Worker(launch))
         benchmark = Benchmark(name=name, params={}, index=(), metric=Metric.TIME, unit="s", version="1", timeout=60.0)
