@@ -251,7 +251,7 @@ def _context(
 ) -> Context:
     return Context(
         base=manifest.base, head=manifest.head, suite=suites.open(manifest.suite),
-        environment=config.environment(ENVIRONMENT), worker_cpu=pinning.worker, parent_cpus=pinning.parent,
+        environment=config.environment(ENVIRONMENT), worker_cpu=pinning.worker, other_cpu=pinning.other,
         memory_limit=manifest.memory_limit, forced=manifest.settings, scratch=place, layouts=layouts,
         copies=manifest.copies, memory=copies,
     )

@@ -36,7 +36,8 @@ class Context:
     environment: Mapping[str, str]
     """The allowed part of the environment (`ENVIRONMENT`)."""
     worker_cpu: int | None
-    parent_cpus: tuple[int, ...]
+    other_cpu: int | None
+    """Where one of the arms loads meanwhile: see `machine.Pinning`."""
     memory_limit: int
     forced: Mapping[str, str]
     """Settings set by hand, ``{"mode": "shared"}``."""
@@ -130,8 +131,7 @@ class Executor:
         commands = {arm: command(arms[arm], code[arm]) for arm in Arm}
         env = padded(commands, {**context.environment, "PYTHONHASHSEED": str(spec.hash_seed)}, spec.padding)
         # The two load at the same time on two CPUs, which halves a block's overhead; they are measured on one.
-        here = () if context.worker_cpu is None else (context.worker_cpu,)
-        there = context.parent_cpus if here else ()
+        here, there = (() if cpu is None else (cpu,) for cpu in (context.worker_cpu, context.other_cpu))
         return {
             arm: Launch(
                 arm=arm, command=commands[arm], env={**env[arm], **code[arm].environment}, cwd=cwd,
