@@ -48,7 +48,7 @@ def ab(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Repeat a schedule exactly.", min=0)] = None,
     memory_limit: Annotated[
-        Any, typer.Option(parser=size_of, metavar="SIZE", help="Memory that a benchmark may take, such as 4GiB.")
+        Any, typer.Option(parser=size_of, metavar="SIZE", help="Memory that a benchmark may use, such as 4GiB.")
     ] = None,
     out: Out = None,
     json: Json = None,

@@ -12,8 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-import psutil
-
 from runner import builds, config, machine, suites
 from runner.errors import BuildError, UsageError
 from runner.judging import calibration, compare
@@ -23,6 +21,9 @@ from runner.measuring.plan import Plan, Progress
 from runner.model import Block, Interpreter, Notice
 from runner.report import words
 from runner.storage import store
+
+FALLBACK = 8 << 30
+"""Bytes of memory that a machine is taken to have where that is not known."""
 
 
 class View(Protocol):
@@ -52,7 +53,7 @@ class AbRequest:
     seed: int | None = None
     mode: str | None = None
     memory_limit: int | None = None
-    """Bytes; None: a third of the machine's memory."""
+    """Bytes; None: a third of what the machine, or the control group, has."""
     repeats: int = 1
     """Blocks of a benchmark that share one layout; scope ``source`` only."""
     blocks: int | None = None
@@ -114,7 +115,7 @@ def compare_arms(
         differences=differences, suite=suite.place, benchmarks=selection.benchmarks,
         missing=tuple(store.Missing(benchmark=b, present=arm) for b, arm in selection.missing),
         scope="binary" if layouts is None else "source", margin=request.margin, budget=request.budget, seed=seed,
-        memory_limit=request.memory_limit or psutil.virtual_memory().total // 3,
+        memory_limit=request.memory_limit or (machine.usable_memory() or FALLBACK) // 3,
         settings={} if request.mode is None else {"mode": request.mode},
         worker_cpu=pinning.worker, machine=facts, versions=_versions(suite), calibration=calibration.known(here),
         copies=layouts is None and uncopied is None, labels=labels or {},

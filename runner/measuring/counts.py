@@ -46,7 +46,7 @@ class Setting:
     environment: Mapping[str, str]
     """The part of the environment that workers get (`execute.ENVIRONMENT`)."""
     memory_limit: int
-    """Bytes; not under valgrind, which needs address space of its own."""
+    """Bytes in memory that a worker may use; not under valgrind, which uses memory of its own."""
     scratch: Path
 
 
@@ -183,10 +183,10 @@ class Counter:
         launches = {
             arm: Launch(
                 arm=arm, command=words[arm], env={**env[arm], **self._bytecode[arm].environment}, cwd=cwd, cpus=(),
+                memory=None if valgrind else setting.memory_limit,
             ) for arm in Arm
         }
-        memory = -1 if valgrind else setting.memory_limit
-        request = {**self._loading(benchmark), "do": "load", "memory": memory, "call": True}
+        request = {**self._loading(benchmark), "do": "load", "call": True}
         limit = benchmark.timeout * (SLOWER if valgrind else 1)
         return _Pair(launches, request, limit, outs, self._executables)
 
@@ -221,8 +221,7 @@ class _Pair:
                 worker.send(self._load, self._limit)
             for worker in self._workers.values():
                 worker.greet()
-                # Not by receive_all: the reply may have come with the greeting, and waits to be read no more.
-                worker.receive(self._limit)
+            receive_all(self._workers, self._limit)
             self._stack = stack.pop_all()
         return self
 

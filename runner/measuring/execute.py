@@ -14,7 +14,7 @@ from runner.errors import UsageError
 from runner.measuring import modes, settings
 from runner.measuring.arms import Arms
 from runner.measuring.modes import Outcome
-from runner.measuring.process import Launch, Worker, WorkerFailed, bytecode, command, padded
+from runner.measuring.process import Launch, Worker, WorkerFailed, bytecode, command, padded, receive_all
 from runner.model import Arm, Benchmark, Block, BlockSpec, Failure, Interpreter, Metric, Settings
 from runner.suites import Suite
 
@@ -22,6 +22,8 @@ VERSION = 2
 """Raised when the way of measuring changes: what was found out about an older way need not be true of this one."""
 ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 """What a worker gets of the environment, if set; with the hash seed and the padding that is all."""
+LOADING = 0.1
+"""Seconds between looks at what workers use of memory while nothing is timed."""
 COMPILING = 60.0
 """Seconds that loading a benchmark may take at least, where its modules have to be compiled."""
 
@@ -39,6 +41,7 @@ class Context:
     other_cpu: int | None
     """Where one of the arms loads meanwhile: see `machine.Pinning`."""
     memory_limit: int
+    """Bytes in memory that a worker may use."""
     forced: Mapping[str, str]
     """Settings set by hand, ``{"mode": "shared"}``."""
     scratch: Path
@@ -135,7 +138,7 @@ class Executor:
         return {
             arm: Launch(
                 arm=arm, command=commands[arm], env={**env[arm], **code[arm].environment}, cwd=cwd,
-                cpus=here if arm is spec.first else there, inherited=handles[arm],
+                cpus=here if arm is spec.first else there, inherited=handles[arm], memory=context.memory_limit,
             )
             for arm in Arm
         }
@@ -157,10 +160,7 @@ class Executor:
                 worker.ask({**self._request(spec.benchmark), "call": False}, limit)
 
     def _request(self, benchmark: Benchmark) -> dict[str, object]:
-        return {
-            **self._loading(benchmark), "do": "load", "memory": self._context.memory_limit,
-            "call": benchmark.metric is Metric.TIME,
-        }
+        return {**self._loading(benchmark), "do": "load", "call": benchmark.metric is Metric.TIME}
 
     def _load(self, workers: Mapping[Arm, Worker], spec: BlockSpec) -> None:
         """Import, set up, first call in both arms; the values that the first calls return must agree."""
@@ -168,10 +168,9 @@ class Executor:
         request = self._request(benchmark)
         for worker in workers.values():
             worker.send(request, benchmark.timeout)
-        replies = {}
-        for arm, worker in workers.items():
+        for worker in workers.values():
             worker.greet()
-            replies[arm] = worker.receive(benchmark.timeout)
+        replies = receive_all(workers, benchmark.timeout, look=LOADING)
         base, head = replies[Arm.BASE]["value"], replies[Arm.HEAD]["value"]
         if base != head:
             raise WorkerFailed(Failure(reason=f"the arms disagree: base returned {base}, head {head}", arm=None))

@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,6 +77,8 @@ class Launch:
     """Where it may run while it loads; empty: anywhere."""
     inherited: tuple[int, ...] = ()
     """File descriptors that it keeps, under the same numbers."""
+    memory: int | None = None
+    """Bytes in memory that it may use; None: as many as there are."""
 
 
 def bytecode(base: Interpreter, head: Interpreter, scratch: Path) -> dict[Arm, Bytecode]:
@@ -114,6 +117,7 @@ class Worker:
 
     def __init__(self, launch: Launch) -> None:
         self.arm = launch.arm
+        self._memory = launch.memory
         self._output = os.memfd_create("output") if hasattr(os, "memfd_create") else _unnamed_file()
         self._unread = b""
         with _affinity(launch.cpus):
@@ -129,6 +133,9 @@ class Worker:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._requests, self._replies = self._process.stdin, self._process.stdout
         self.pid = self._process.pid
+        # If memory runs out all the same, the kernel is to end what is measured, and not what measures.
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{self.pid}/oom_score_adj").write_text("1000")
         self.usage: Any = None
         """What wait4 said, once the process has ended: `ru_nvcsw`, `ru_nivcsw`, …"""
 
@@ -180,6 +187,19 @@ class Worker:
         """The descriptor that becomes readable when a reply comes."""
         return self._replies.fileno()
 
+    @property
+    def answered(self) -> bool:
+        """Whether a reply has been read already."""
+        return b"\n" in self._unread
+
+    def look(self) -> None:
+        """See that it lives, and uses no more memory than it may; raises WorkerFailed, after ending it."""
+        if _exited(self.pid):
+            raise self._ended()
+        if self._memory is not None and _in_memory(self.pid) > self._memory:
+            self.end()
+            raise self._failed(f"used more than {_size(self._memory)} of memory (the limit: see --memory-limit)")
+
     def end(self) -> None:
         """Kill it and all that it started in its session; free the pipes. Does nothing the second time."""
         if self.usage is not None:
@@ -194,7 +214,7 @@ class Worker:
 
     def _line(self, limit: float, what: str) -> bytes:
         end = time.monotonic() + limit
-        while b"\n" not in self._unread:
+        while not self.answered:
             # A second at most, then a look whether it lives: a forked child may keep the pipe of a dead worker open.
             ready, _, _ = select.select([self._replies], [], [], max(0.0, min(1.0, end - time.monotonic())))
             if ready:
@@ -202,11 +222,10 @@ class Worker:
                 if not data:
                     raise self._ended()
                 self._unread += data
-            elif _exited(self.pid):
-                raise self._ended()
-            elif time.monotonic() >= end:
-                raise self._failed(f"hangs: no answer within {what} of {limit:g} s", self._printed())
             else:
+                self.look()
+                if time.monotonic() >= end:
+                    raise self._failed(f"hangs: no answer within {what} of {limit:g} s", self._printed())
                 self._forget()
         line, _, self._unread = self._unread.partition(b"\n")
         return line
@@ -221,7 +240,9 @@ class Worker:
             return self._failed("closed the worker's private pipe and went on", self._printed())
         printed = self._printed()
         self.end()
-        return self._failed(_exit_words(self._process.returncode), printed)
+        peak = self.usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        much = self._memory is not None and peak > self._memory // 2
+        return self._failed(_exit_words(self._process.returncode, peak if much else None), printed)
 
     def _printed(self) -> str:
         size = os.lseek(self._output, 0, os.SEEK_END)
@@ -239,19 +260,24 @@ class Worker:
         return WorkerFailed(Failure(reason=reason, arm=self.arm, detail=detail))
 
 
-def receive_all(workers: Mapping[Arm, Worker], limit: float) -> dict[Arm, dict[str, Any]]:
+def receive_all(workers: Mapping[Arm, Worker], limit: float, look: float = 1.0) -> dict[Arm, dict[str, Any]]:
     """The reply of each, in whatever order they come; the first failure is raised as WorkerFailed.
 
-    The arms wait for each other, so a hang within `limit` seconds is not held against one of them.
+    The arms may wait for each other, so a hang within `limit` seconds is held against one of them only where the other
+    has answered. Every `look` seconds, this process wakes to see what they use.
     """
     replies: dict[Arm, dict[str, Any]] = {}
     end = time.monotonic() + limit
     while waiting := [worker for arm, worker in workers.items() if arm not in replies]:
-        ready, _, _ = select.select(waiting, [], [], max(0.0, min(1.0, end - time.monotonic())))
+        ready = [worker for worker in waiting if worker.answered]
         if not ready:
-            ready = [worker for worker in waiting if _exited(worker.pid)]
-        if not ready and time.monotonic() >= end:
-            raise WorkerFailed(Failure(reason=f"hangs: no answer within its time limit of {limit:g} s", arm=None))
+            ready, _, _ = select.select(waiting, [], [], max(0.0, min(look, end - time.monotonic())))
+        if not ready:
+            for worker in waiting:
+                worker.look()
+            if time.monotonic() >= end:
+                arm = waiting[0].arm if len(waiting) == 1 else None
+                raise WorkerFailed(Failure(reason=f"hangs: no answer within its time limit of {limit:g} s", arm=arm))
         for worker in ready:
             replies[worker.arm] = worker.receive(max(1.0, end - time.monotonic()))
     return replies
@@ -267,13 +293,28 @@ def _raised(where: str, error: str) -> str:
     return f"raised {error}"
 
 
-def _exit_words(code: int) -> str:
+def _exit_words(code: int, much: int | None) -> str:
+    """`much`: bytes of memory that it had used, where that was near its limit."""
     if code == 70:
         return "closed the worker's private pipe (does it close file descriptors that it did not open?)"
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        if code == -signal.SIGKILL and much is not None:
+            return f"was killed by {name} after it had used {_size(much)} of memory: probably there was no more"
         return f"was killed by {name}"
     return f"ended the process with exit code {code}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"
+
+
+def _in_memory(pid: int) -> int:
+    """Bytes of a process that are in memory; 0 where it has ended. Not what it has reserved."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
 
 
 def _exited(pid: int) -> bool:

@@ -74,15 +74,6 @@ def _module(file: str) -> Any:
     return module
 
 
-def _limit_memory(size: int) -> None:
-    try:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (size, size))
-    except (ImportError, ValueError, OSError):
-        pass  # macOS refuses some sizes; the benchmark then runs without a limit
-
-
 def _alarm(seconds: float | None) -> None:
     # Should the parent be killed, nobody is left to end a hanging benchmark: the kernel does, by SIGALRM.
     try:
@@ -224,7 +215,6 @@ class Server:
             os._exit(CLOSED)
 
     def do_load(self, request: dict[str, Any]) -> bytes:
-        _limit_memory(request["memory"])
         self.where = "import"
         self.benchmark = _module(request["file"]).load(request, Loader)
         self.where = "setup"

@@ -65,7 +65,7 @@ class Manifest:
     """Seconds of measuring, None: until every benchmark is settled."""
     seed: int
     memory_limit: int
-    """Bytes of address space that a worker may take."""
+    """Bytes in memory that a worker may use."""
     settings: Mapping[str, str]
     """Settings forced by hand: ``{"mode": "turns"}``; empty for what calibration chooses."""
     worker_cpu: int | None

@@ -35,11 +35,12 @@ FAULTS = {
     "hanging.time_sleeping": r"hangs: no answer within its time limit of 2 s",
     "misusing.time_closes_all_files": r"closed the worker's private pipe",
     "misusing.time_forks_and_the_child_returns": r"forked, and the call returned in a forked child",
-    "misusing.time_eats_memory": r"raised MemoryError",
+    "misusing.time_eats_memory": r"used more than 512 MiB of memory \(the limit: see --memory-limit\)",
 }
 WELL = {
     "healthy.time_sum", "healthy.time_sort", "harmless.time_prints_a_megabyte",
     "harmless.time_forks_and_the_child_exits", "harmless.LeavesAChild.time_nothing",
+    "reserving.time_reads_a_byte",
 }
 
 

@@ -324,7 +324,7 @@ def worker(tmp_path: Path) -> Iterator[Callable[[str], Worker]]:
                         cwd=tmp_path, cpus=())
         started.append(Worker(launch))
         benchmark = Benchmark(name=name, params={}, index=(), metric=Metric.TIME, unit="s", version="1", timeout=60.0)
-        load = {**suites.open(str(SUITE)).loader(tmp_path)(benchmark), "do": "load", "memory": 1 << 30, "call": True}
+        load = {**suites.open(str(SUITE)).loader(tmp_path)(benchmark), "do": "load", "call": True}
         started[-1].greet()
         # Its alarm is set 10 s after the limit: a limit of -9 s makes that one second.
         started[-1].send(load, -9)
