@@ -54,6 +54,8 @@ class AbRequest:
     mode: str | None = None
     memory_limit: int | None = None
     """Bytes; None: a third of what the machine, or the control group, has."""
+    values: str = "compare"
+    """``compare`` or ``ignore`` what calls return in the two arms."""
     repeats: int = 1
     """Blocks of a benchmark that share one layout; scope ``source`` only."""
     blocks: int | None = None
@@ -119,8 +121,9 @@ def compare_arms(
         settings={} if request.mode is None else {"mode": request.mode},
         worker_cpu=pinning.worker, machine=facts, versions=_versions(suite), calibration=calibration.known(here),
         copies=layouts is None and uncopied is None, labels=labels or {},
-        repeats=request.repeats, blocks=request.blocks,
-        notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head), *calibration.notices(here),
+        repeats=request.repeats, blocks=request.blocks, values=request.values,
+        notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head), *_ignored(request),
+                 *calibration.notices(here),
                  *(Notice(kind="suite-problem", numbers={"text": problem}) for problem in problems)),
     )
     folder = store.create(config.runs_folder(request.out), manifest)
@@ -254,7 +257,7 @@ def _context(
         base=manifest.base, head=manifest.head, suite=suites.open(manifest.suite),
         environment=config.environment(ENVIRONMENT), worker_cpu=pinning.worker, other_cpu=pinning.other,
         memory_limit=manifest.memory_limit, forced=manifest.settings, scratch=place, layouts=layouts,
-        copies=manifest.copies, memory=copies,
+        copies=manifest.copies, values=manifest.values, memory=copies,
     )
 
 
@@ -264,12 +267,17 @@ def _notices(base: Interpreter, head: Interpreter) -> tuple[Notice, ...]:
     return (Notice(kind="same-content"),) if base.sha256 == head.sha256 else ()
 
 
+def _ignored(request: AbRequest) -> tuple[Notice, ...]:
+    return (Notice(kind="values-ignored"),) if request.values == "ignore" else ()
+
+
 def _command(request: AbRequest, seed: int) -> str:
     """A command line that repeats the run."""
     options: Mapping[str, object] = {
         "--suite": request.suite, "-b": request.pattern, "--margin": f"{request.margin * 100:g}%",
         "--budget": None if request.budget is None else f"{request.budget:g}s", "--mode": request.mode,
         "--memory-limit": request.memory_limit, "--seed": seed,
+        "--values": None if request.values == "compare" else request.values,
         "--scope": None if request.scope == "auto" else request.scope,
     }
     words = ["lockstep", "ab", request.base, request.head]

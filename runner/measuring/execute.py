@@ -49,6 +49,8 @@ class Context:
     """What links both arms anew, scope ``source`` only."""
     copies: bool = False
     """Run byte copies, new ones for every round; scope ``binary`` only."""
+    values: str = "compare"
+    """``compare`` what calls return in the two arms, or ``ignore`` it."""
     memory: Path | None = None
     """Where the copies go, on a file system in memory where there is one; None: `scratch`."""
 
@@ -65,6 +67,7 @@ class Executor:
         self._loading = context.suite.loader(context.scratch)
         self._bytecode = bytecode(context.base, context.head, context.scratch)
         self._compiled: set[str] = set()
+        self._unsteady: dict[str, str] = {}
 
     def run(self, spec: BlockSpec) -> Block:
         """Measure one block, or calibrate when the spec has no settings."""
@@ -90,7 +93,7 @@ class Executor:
                 self._compile(launches, spec)
                 for arm in (spec.first, spec.first.other):
                     workers[arm] = stack.enter_context(Worker(launches[arm]))
-                self._load(workers, spec)
+                self._load(workers, spec, launches)
                 if spec.settings is None and spec.benchmark.metric is Metric.TIME:
                     extensions = self._extensions(workers, spec)
                     chosen = settings.calibrate(workers, spec.benchmark, self._context.forced.get("mode"))
@@ -110,7 +113,7 @@ class Executor:
             seconds=time.perf_counter() - clock, base=tuple(outcome.base), head=tuple(outcome.head),
             first=spec.first, order=outcome.order, readings=readings, failure=failure,
             layout=spec.layout, canary=spec.canary, extensions=extensions,
-            uncovered=self._arms.uncovered(extensions),
+            unsteady=self._unsteady.get(spec.benchmark.key, ""), uncovered=self._arms.uncovered(extensions),
         )
 
     def _without_canary(self, spec: BlockSpec, chosen: Settings, started: float, reason: str) -> Block:
@@ -162,7 +165,7 @@ class Executor:
     def _request(self, benchmark: Benchmark) -> dict[str, object]:
         return {**self._loading(benchmark), "do": "load", "call": benchmark.metric is Metric.TIME}
 
-    def _load(self, workers: Mapping[Arm, Worker], spec: BlockSpec) -> None:
+    def _load(self, workers: Mapping[Arm, Worker], spec: BlockSpec, launches: Mapping[Arm, Launch]) -> None:
         """Import, set up, first call in both arms; the values that the first calls return must agree."""
         benchmark = spec.benchmark
         request = self._request(benchmark)
@@ -171,8 +174,31 @@ class Executor:
         for worker in workers.values():
             worker.greet()
         replies = receive_all(workers, benchmark.timeout, look=LOADING)
-        base, head = replies[Arm.BASE]["value"], replies[Arm.HEAD]["value"]
-        if base != head:
-            raise WorkerFailed(Failure(reason=f"the arms disagree: base returned {base}, head {head}", arm=None))
+        values = {arm: str(reply["value"]) for arm, reply in replies.items()}
+        if values[Arm.BASE] != values[Arm.HEAD] and self._context.values == "compare":
+            self._disagree(values, workers, spec, launches)
         for worker in workers.values():
             worker.pin(self._context.worker_cpu)
+
+    def _disagree(
+        self, values: Mapping[Arm, str], workers: Mapping[Arm, Worker], spec: BlockSpec, launches: Mapping[Arm, Launch]
+    ) -> None:
+        """See whether an arm agrees with itself, once for each benchmark. Raises WorkerFailed where both do."""
+        benchmark = spec.benchmark
+        if benchmark.key in self._unsteady:
+            return
+        if any(worker.ask({"do": "again"}, benchmark.timeout)["value"] != values[arm]
+               for arm, worker in workers.items()):
+            self._unsteady[benchmark.key] = "calls"
+            return
+        for arm, launch in launches.items():
+            with Worker(launch) as worker:
+                worker.greet()
+                if worker.ask(self._request(benchmark), benchmark.timeout)["value"] != values[arm]:
+                    self._unsteady[benchmark.key] = "processes"
+                    return
+        base, head = values[Arm.BASE], values[Arm.HEAD]
+        raise WorkerFailed(Failure(
+            reason=f"the arms disagree: base returned {base}, head {head} (--values ignore measures it all the same)",
+            arm=None,
+        ))

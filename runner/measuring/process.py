@@ -284,6 +284,8 @@ def receive_all(workers: Mapping[Arm, Worker], limit: float, look: float = 1.0) 
 
 
 def _raised(where: str, error: str) -> str:
+    if where == "value":
+        return error
     if where == "child":
         return f"forked, and the call {error}"
     if where in ("import", "setup"):

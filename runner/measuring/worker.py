@@ -11,6 +11,7 @@ what was standard output. Both are moved out of the benchmark's way first: it ge
 and what it prints goes where standard error goes.
 
     {"do": "load", "file": "…", …}         import, set up, call once   → {"value": "…"}
+    {"do": "again"}                        call once more             → {"value": "…"}
     {"do": "slice", "calls": n}            time n calls                → {"ns": …, "cpu": …, "children": …}
     {"do": "turns", "calls": n, "order": "bhhb…", …}    take turns with the other arm   → {"ns": […]}
     {"do": "window", "start": …, "end": …, "calls": n}  call from start to end, in lots of n
@@ -64,6 +65,9 @@ CLOSED = 70
 """Exit code when the pipe to the parent is gone: the benchmark has closed it."""
 SHORT = 200
 """Characters of a returned value that are compared and shown as they are; a longer one by checksum."""
+LEAVES = 1000
+"""Values inside a returned one that are looked at."""
+CHUNK = 1 << 16
 
 
 def _module(file: str) -> Any:
@@ -87,38 +91,73 @@ def _alarm(seconds: float | None) -> None:
 def describe(value: object) -> str:
     """A short text that is equal in both arms if the values are; for objects, only their type.
 
-    The text of an object may hold its address, which differs without meaning anything.
+    The text of an object may hold its address, which differs without meaning anything. Of what holds many values, the
+    first `LEAVES` count, and how many there are: a benchmark is free to return what is dear to look at.
     """
-    if isinstance(value, (bytes, str)) and len(value) > SHORT:
-        data = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
-        return "%s… (length %d, crc %08x)" % (ascii(value[:60])[:61], len(value), _checksum(data))
-    text = _text(value, 3)
-    if len(text) > SHORT:
-        return "%s… (length %d, crc %08x)" % (text[:60], len(text), _checksum(text.encode()))
-    return text
+    text = _text(value, 3, [LEAVES])
+    return text if len(text) <= SHORT else _cut(text, text[:60])
 
 
-def _text(value: Any, depth: int) -> str:
+def _text(value: Any, depth: int, left: list[int]) -> str:
     # The exact type: the text of a subclass is its author's, and differs between versions of Python for enums.
     kind = type(value)
+    left[0] -= 1
+    if kind in (str, bytes) and len(value) > SHORT:
+        return _cut(value, ascii(value[:60])[:61])
     if kind is int and value.bit_length() > 1024:
-        return hex(value)  # some versions refuse to write so many decimal digits
+        # Some versions refuse to write so many decimal digits; the hash of an int is the same in all of them.
+        size = value.bit_length()
+        return "%s… (%d bits, hash %x)" % (hex(value >> (size - 160)), size, hash(value))
     if value is None or kind in (bool, int, float, complex, str, bytes):
         return ascii(value)  # which characters repr escapes depends on the version's Unicode tables
     if depth == 0 or kind not in (tuple, list, dict, set, frozenset):
         return "<%s>" % kind.__name__
+    if kind not in (tuple, list) and len(value) > left[0]:
+        return "{… (length %d)}" % len(value)  # which ones are first depends on how it was filled
+    inside: list[str] = []
     if kind is dict:
-        inside = sorted("%s: %s" % (_text(k, depth - 1), _text(v, depth - 1)) for k, v in value.items())
+        inside = sorted("%s: %s" % (_text(k, depth - 1, left), _text(v, depth - 1, left)) for k, v in value.items())
     else:
-        inside = [_text(v, depth - 1) for v in value]
+        for inner in value:
+            if left[0] <= 0:
+                inside.append("… (length %d)" % len(value))
+                break
+            inside.append(_text(inner, depth - 1, left))
     start, end = "()" if kind is tuple else "[]" if kind is list else "{}"
-    return start + ", ".join(inside if kind in (tuple, list) else sorted(inside)) + end
+    return start + ", ".join(inside if kind in (tuple, list, dict) else sorted(inside)) + end
 
 
-def _checksum(data: bytes) -> int:
+def _cut(value: Any, beginning: str) -> str:
+    """What stands for a long str or bytes: its beginning, length and checksum. It is never copied as a whole."""
     from binascii import crc32
 
-    return crc32(data) & 0xFFFFFFFF
+    checksum = 0
+    for start in range(0, len(value), CHUNK):
+        part = value[start : start + CHUNK]
+        checksum = crc32(part if type(part) is bytes else part.encode("utf-8", "surrogatepass"), checksum)
+    return "%s… (length %d, crc %08x)" % (beginning, len(value), checksum & 0xFFFFFFFF)
+
+
+class Refused(Exception):
+    """What a benchmark returned is not what it is for; says so in words."""
+
+
+def _number(value: Any) -> int | float:
+    """A tracked value as a plain finite number, whatever type of number it is; True is 1. Raises Refused."""
+    kind = type(value)
+    number: int | float | None = None
+    try:
+        if hasattr(kind, "__index__"):
+            number = int(value.__index__())
+        elif hasattr(kind, "__float__"):
+            number = float(value)
+        if number is not None and float(number) - float(number) != 0:
+            number = None
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None:
+        raise Refused("returned %s: a tracked value must be a finite number" % describe(value))
+    return number
 
 
 def _peak_memory() -> int:
@@ -222,13 +261,22 @@ class Server:
         if not request["call"]:
             return b'{"value": null}\n'
         self.where = "call"
-        value = describe(self.benchmark.call())
-        gc.collect()
-        if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
-            return b'{"value": "%s"}\n' % value.encode()
+        return self.told(describe(self.benchmark.call()))
+
+    def do_again(self, request: dict[str, Any]) -> bytes:
+        if self.benchmark.number:
+            self.benchmark.teardown()
+            self.benchmark.setup()
+        self.where = "call"
+        return self.told(describe(self.benchmark.call()))
+
+    def told(self, text: str) -> bytes:
+        gc.collect()  # what the call has returned is gone, and whatever refers to itself in it
+        if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+            return b'{"value": "%s"}\n' % text.encode()
         import json
 
-        return json.dumps({"value": value}).encode() + b"\n"
+        return json.dumps({"value": text}).encode() + b"\n"
 
     def do_slice(self, request: dict[str, Any]) -> bytes:
         children = _children()
@@ -271,10 +319,7 @@ class Server:
 
     def do_value(self, request: dict[str, Any]) -> bytes:
         self.where = "call"
-        value = self.benchmark.call()
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or float(value) - float(value) != 0:
-            raise TypeError("a tracked value must be a finite number, not %r" % (value,))
-        return b'{"value": %s}\n' % repr(value).encode()
+        return b'{"value": %s}\n' % repr(_number(self.benchmark.call())).encode()
 
     def do_peak(self, request: dict[str, Any]) -> bytes:
         self.where = "call"
@@ -324,6 +369,8 @@ class Server:
         import json
         import traceback
 
+        if isinstance(error, Refused):
+            return json.dumps({"error": str(error), "where": "value", "traceback": ""}).encode() + b"\n"
         told = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         text = "%s: %s" % (type(error).__name__, error) if str(error) else type(error).__name__
         return json.dumps({"error": text[:500], "where": self.where, "traceback": told[-4000:]}).encode() + b"\n"

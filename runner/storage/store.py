@@ -79,6 +79,8 @@ class Manifest:
     """Blocks of every benchmark, where that was asked for; None: as many as it takes to settle it."""
     copies: bool = False
     """Byte copies of both interpreters were run, new ones in every round; scope ``binary`` only."""
+    values: str = "compare"
+    """``compare``: a benchmark fails where what its calls return differs between the arms; ``ignore``."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """What a run that is part of a larger measurement is there for; empty for one that a user asked for."""
     calibration: Mapping[str, int | float | str] | None = None

@@ -40,7 +40,8 @@ FAULTS = {
 WELL = {
     "healthy.time_sum", "healthy.time_sort", "harmless.time_prints_a_megabyte",
     "harmless.time_forks_and_the_child_exits", "harmless.LeavesAChild.time_nothing",
-    "reserving.time_reads_a_byte",
+    "reserving.time_reads_a_byte", "unsteady.time_another_value_in_every_call",
+    "unsteady.time_another_value_in_every_process",
 }
 
 
@@ -88,6 +89,27 @@ def test_the_healthy_are_measured_in_the_same_run(rows: dict[str, dict[str, Any]
 def test_what_waits_for_children_is_measured_one_after_the_other(rows: dict[str, dict[str, Any]]) -> None:
     assert rows["harmless.time_forks_and_the_child_exits"]["mode"] == "adjacent"
     assert rows["healthy.time_sum"]["mode"] == rows["healthy.time_sort"]["mode"] == "turns"
+
+
+@pytest.mark.parametrize("unit", ["call", "process"])
+def test_an_arm_that_disagrees_with_itself_is_measured_and_said(rows: dict[str, dict[str, Any]], unit: str) -> None:
+    said = f"returns another value in every {unit}, so the arms' values were not compared"
+    assert [one["text"] for one in rows[f"unsteady.time_another_value_in_every_{unit}"]["warnings"]].count(said) == 1
+    assert not any("another value" in one["text"] for one in rows["healthy.time_sum"]["warnings"])
+
+
+def test_values_are_not_compared_where_that_is_asked_for(tmp_path: Path, twins: Twins) -> None:
+    bench = Bench(folder=tmp_path)
+    report = tmp_path / "report.json"
+    done = bench.run("ab", *twins.pythons, "--suite", SUITE, "-b", "disagreeing.time_short", "--values", "ignore",
+                     "--margin", "30%", "--json", report)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    assert "What calls return was not compared between the arms" in " ".join(done.stdout.split())
+    (row,) = json.loads(report.read_text())["benchmarks"]
+    assert row["verdict"] != "failed"
+    (manifest,) = bench.out.glob("*/manifest.json")
+    assert json.loads(manifest.read_text())["values"] == "ignore"
+    assert "--values ignore" in json.loads(manifest.read_text())["command"]
 
 
 def test_no_process_and_no_file_is_left(rows: dict[str, dict[str, Any]], bench: Bench) -> None:
