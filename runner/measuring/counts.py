@@ -7,7 +7,6 @@ runs. They are shown beside times and never decide anything.
 from __future__ import annotations
 
 import math
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from typing import Any
 from runner.errors import MachineError
 from runner.measuring import callgrind
 from runner.measuring.callgrind import Function, Profile
+from runner.measuring.copies import fresh
 from runner.measuring.process import Launch, Worker, WorkerFailed, bytecode, command, padded, receive_all
 from runner.model import Arm, Benchmark, Interpreter
 from runner.suites import Suite
@@ -170,14 +170,11 @@ class Counter:
 
     def _pair(self, benchmark: Benchmark, seed: int, valgrind: str | None) -> _Pair:
         setting = self._setting
-        cwd = setting.scratch / "counting"
-        shutil.rmtree(cwd, ignore_errors=True)
-        cwd.mkdir()
+        cwd = fresh(setting.scratch / "counting")
         env = padded(self._commands, {**setting.environment, "PYTHONHASHSEED": str(seed)}, 0)
         outs = {arm: setting.scratch / f"callgrind-{arm.value}" / "out" for arm in Arm}
         for out in outs.values():
-            shutil.rmtree(out.parent, ignore_errors=True)
-            out.parent.mkdir()
+            fresh(out.parent)
         words = {arm: (*callgrind.prefix(valgrind, outs[arm]), *self._commands[arm]) if valgrind else
                  self._commands[arm] for arm in Arm}
         launches = {

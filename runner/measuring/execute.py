@@ -13,6 +13,7 @@ from runner import builds, machine
 from runner.errors import UsageError
 from runner.measuring import modes, settings
 from runner.measuring.arms import Arms
+from runner.measuring.copies import fresh
 from runner.measuring.modes import Outcome
 from runner.measuring.process import Launch, Worker, WorkerFailed, bytecode, command, padded, receive_all
 from runner.model import Arm, Benchmark, Block, BlockSpec, Failure, Interpreter, Metric, Settings
@@ -84,10 +85,10 @@ class Executor:
             return self._without_canary(spec, chosen, started, str(error))
         before = machine.read(self._context.worker_cpu)
         workers: dict[Arm, Worker] = {}
-        cwd = self._context.scratch / spec.directory
         try:
-            cwd.mkdir()
             with ExitStack() as stack:
+                cwd = fresh(self._context.scratch / spec.directory)
+                stack.callback(shutil.rmtree, cwd, ignore_errors=True)
                 handles = stack.enter_context(modes.pipes())
                 launches = self._launches(spec, arms, cwd, handles)
                 self._compile(launches, spec)
@@ -102,8 +103,6 @@ class Executor:
         except WorkerFailed as error:
             failure = error.failure
             outcome = Outcome()
-        finally:
-            shutil.rmtree(cwd, ignore_errors=True)
         readings = machine.between(before, machine.read(self._context.worker_cpu))
         for arm, worker in workers.items():
             if worker.usage is not None:

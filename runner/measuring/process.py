@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 
 from runner import shell
+from runner.machine import sched
 from runner.model import Arm, Failure, Interpreter
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -120,7 +121,7 @@ class Worker:
         self._memory = launch.memory
         self._output = os.memfd_create("output") if hasattr(os, "memfd_create") else _unnamed_file()
         self._unread = b""
-        with _affinity(launch.cpus):
+        with sched.lent(launch.cpus):  # a process starts where its parent may run
             try:
                 self._process = subprocess.Popen(
                     launch.command, env=dict(launch.env), cwd=launch.cwd, stdin=subprocess.PIPE,
@@ -173,15 +174,11 @@ class Worker:
         return reply
 
     def pin(self, cpu: int | None) -> None:
-        """Move it to one CPU; None leaves it where it is."""
+        """Move it to one CPU; None leaves it where it is. Raises MachineError when the kernel refuses."""
         if cpu is not None:
-            try:
+            with contextlib.suppress(ProcessLookupError):  # it has ended; the next request says so
                 # Every thread: a library may have started some while the benchmark's module was imported.
-                for thread in Path(f"/proc/{self.pid}/task").iterdir():
-                    with contextlib.suppress(ProcessLookupError):
-                        os.sched_setaffinity(int(thread.name), {cpu})
-            except FileNotFoundError:
-                pass  # it has ended; the next request says so
+                sched.pin(self.pid, cpu)
 
     def fileno(self) -> int:
         """The descriptor that becomes readable when a reply comes."""
@@ -325,20 +322,6 @@ def _exited(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-@contextlib.contextmanager
-def _affinity(cpus: tuple[int, ...]) -> Any:
-    """A process starts where its parent may run: the parent lends its affinity for the moment of the start."""
-    if not cpus or not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cpus)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def _unnamed_file() -> int:

@@ -21,6 +21,8 @@ import pytest
 from bench import Bench, Twins, wait_until
 
 from runner import suites
+from runner.errors import MachineError
+from runner.measuring.copies import fresh
 from runner.measuring.plan import Plan
 from runner.measuring.process import Bytecode, Launch, Worker, command
 from runner.model import Arm, Benchmark, Interpreter, Metric
@@ -342,6 +344,42 @@ def test_an_idle_worker_waits_for_as_long_as_its_parent_lives(worker: Callable[[
     with pytest.raises(psutil.TimeoutExpired):
         psutil.Process(idle.pid).wait(1.5)
     assert idle.ask({"do": "slice", "calls": 1}, 30)["ns"] > 0
+
+
+def test_a_cpu_that_is_gone_is_told_in_words(worker: Callable[[str], Worker], tmp_path: Path) -> None:
+    """As when it goes offline or the cpuset shrinks while a run is measured."""
+    there = worker("healthy.time_sum")
+    with pytest.raises(MachineError, match=r"cannot move process \d+ to CPU 1023: .*lockstep resume"):
+        there.pin(1023)
+    before = os.sched_getaffinity(0)
+    with pytest.raises(MachineError, match=r"cannot move process \d+ to CPU 1023: .*lockstep resume"):
+        Worker(Launch(arm=Arm.BASE, command=(sys.executable,), env={}, cwd=tmp_path, cpus=(1023,)))
+    assert os.sched_getaffinity(0) == before
+
+
+@pytest.fixture
+def stubborn(tmp_path: Path) -> Iterator[Path]:
+    """A folder that cannot be removed: a file system is mounted inside."""
+    inside = tmp_path / "wwww" / "inside"
+    inside.mkdir(parents=True)
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "tmpfs", inside], check=False).returncode != 0:
+        pytest.skip("a file system can be mounted by root only")
+    yield inside.parent
+    for mounted in tmp_path.rglob("inside"):
+        subprocess.run(["umount", mounted], check=True)
+
+
+def test_a_folder_that_was_left_behind_is_put_aside(stubborn: Path) -> None:
+    shutil.rmtree(stubborn, ignore_errors=True)
+    assert (stubborn / "inside").is_dir()
+    assert list(fresh(stubborn).iterdir()) == []
+    assert fresh(stubborn).parent == stubborn.parent, "and what can be removed, is"
+    assert len(list(stubborn.parent.glob("left-*"))) == 1
+
+
+def test_a_scratch_folder_that_is_gone_is_told_in_words(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match=r"cannot make the working directory .*lockstep resume"):
+        fresh(tmp_path / "gone" / "w")
 
 
 def test_what_children_use_is_told_to_the_microsecond(worker: Callable[[str], Worker]) -> None:
