@@ -262,3 +262,5 @@ class Block:
     """Calibrations in scope ``source`` only: file names of the library's extension modules that it has loaded."""
     uncovered: tuple[str, ...] = ()
     """Those of them that cannot be linked anew."""
+    unsteady: str = ""
+    """``calls`` or ``processes``, where returned values were seen to differ between those of one arm; else empty."""

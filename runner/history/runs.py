@@ -173,7 +173,7 @@ def entry_of(report: Report, manifest: store.Manifest, stamp: str) -> Entry:
 
 
 def rows_of(report: Report, versions: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What a report says of each benchmark; `versions` are asv's, by key."""
+    """What a report says of each benchmark; `versions` are the benchmarks', by key."""
     return [_row(one, report, versions.get(one.key, "")) for one in report.comparisons]
 
 

@@ -12,9 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-import psutil
-
-from runner import builds, config, machine
+from runner import builds, config, machine, suites
 from runner.errors import BuildError, UsageError
 from runner.judging import calibration, compare
 from runner.machine import addresses
@@ -26,7 +24,9 @@ from runner.measuring.progress import Progress
 from runner.model import Block, Interpreter, Notice
 from runner.report import words
 from runner.storage import store
-from runner.suites import asv
+
+FALLBACK = 8 << 30
+"""Bytes of memory that a machine is taken to have where that is not known."""
 
 
 class View(Protocol):
@@ -56,7 +56,9 @@ class AbRequest:
     seed: int | None = None
     mode: str | None = None
     memory_limit: int | None = None
-    """Bytes; None: a third of the machine's memory."""
+    """Bytes; None: a third of what the machine, or the control group, has."""
+    values: str = "compare"
+    """``compare`` or ``ignore`` what calls return in the two arms."""
     repeats: int = 1
     """Blocks of a benchmark that share one layout; scope ``source`` only."""
     blocks: int | None = None
@@ -81,7 +83,7 @@ def ab(request: AbRequest, view: View) -> Finished:
     the measuring and is told in what comes back, one before it is passed on.
     """
     machine.supported()  # these two before minutes are spent on building
-    asv.suite_folder(request.suite)
+    suites.open(request.suite)
     with machine.alone(wait=request.wait, told=view.say):
         base = builds.resolve(request.base, progress=view.phase)
         head = builds.resolve(request.head, progress=view.phase)
@@ -95,10 +97,10 @@ def compare_arms(
 
     `labels` goes into the manifest. Raises as `ab` does.
     """
-    suite = asv.suite_folder(request.suite)
+    suite = suites.open(request.suite)
     view.phase("finding the benchmarks")
-    found = asv.discover(base.executable, suite), asv.discover(head.executable, suite)
-    selection = asv.select(*found, request.pattern)
+    found = suite.discover(base.executable), suite.discover(head.executable)
+    selection = suites.select(*found, request.pattern)
     problems = dict.fromkeys(problem for one in found for problem in one.problems)
     view.phase("looking at the machine")
     pinning = machine.choose(machine.topology(), machine.activity())
@@ -117,15 +119,16 @@ def compare_arms(
     now = time.time()
     manifest = store.Manifest(
         id=store.new_id(now), created=now, command=_command(request, seed), base=base, head=head,
-        differences=differences, suite=str(suite), benchmarks=selection.benchmarks,
+        differences=differences, suite=suite.place, benchmarks=selection.benchmarks,
         missing=tuple(store.Missing(benchmark=b, present=arm) for b, arm in selection.missing),
         scope="binary" if layouts is None else "source", margin=request.margin, budget=request.budget, seed=seed,
-        memory_limit=request.memory_limit or psutil.virtual_memory().total // 3,
+        memory_limit=request.memory_limit or (machine.usable_memory() or FALLBACK) // 3,
         settings={} if request.mode is None else {"mode": request.mode},
-        worker_cpu=pinning.worker, machine=facts, versions=_versions(), calibration=calibration.known(here),
+        worker_cpu=pinning.worker, machine=facts, versions=_versions(suite), calibration=calibration.known(here),
         copies=layouts is None and uncopied is None, addresses=refusal is None, labels=labels or {},
-        repeats=request.repeats, blocks=request.blocks,
-        notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head), *calibration.notices(here),
+        repeats=request.repeats, blocks=request.blocks, values=request.values,
+        notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head), *_ignored(request),
+                 *calibration.notices(here),
                  *(Notice(kind="suite-problem", numbers={"text": problem}) for problem in problems)),
     )
     folder = store.create(config.runs_folder(request.out), manifest)
@@ -255,11 +258,11 @@ def _context(
     manifest: store.Manifest, pinning: machine.Pinning, place: Path, copies: Path, layouts: builds.Layouts | None
 ) -> Context:
     return Context(
-        base=manifest.base, head=manifest.head, suite=Path(manifest.suite),
-        environment=config.environment(ENVIRONMENT), worker_cpu=pinning.worker, parent_cpus=pinning.parent,
+        base=manifest.base, head=manifest.head, suite=suites.open(manifest.suite),
+        environment=config.environment(ENVIRONMENT), worker_cpu=pinning.worker, other_cpu=pinning.other,
         memory_limit=manifest.memory_limit, forced=manifest.settings, scratch=place, layouts=layouts,
-        copies=manifest.copies, addresses=manifest.addresses, memory=copies, host=platform.node(),
-        session=secrets.token_hex(3),
+        copies=manifest.copies, addresses=manifest.addresses, values=manifest.values, memory=copies,
+        host=platform.node(), session=secrets.token_hex(3),
     )
 
 
@@ -269,12 +272,17 @@ def _notices(base: Interpreter, head: Interpreter) -> tuple[Notice, ...]:
     return (Notice(kind="same-content"),) if base.sha256 == head.sha256 else ()
 
 
+def _ignored(request: AbRequest) -> tuple[Notice, ...]:
+    return (Notice(kind="values-ignored"),) if request.values == "ignore" else ()
+
+
 def _command(request: AbRequest, seed: int) -> str:
     """A command line that repeats the run."""
     options: Mapping[str, object] = {
         "--suite": request.suite, "-b": request.pattern, "--margin": f"{request.margin * 100:g}%",
         "--budget": None if request.budget is None else f"{request.budget:g}s", "--mode": request.mode,
         "--memory-limit": request.memory_limit, "--seed": seed,
+        "--values": None if request.values == "compare" else request.values,
         "--scope": None if request.scope == "auto" else request.scope,
     }
     words = ["lockstep", "ab", request.base, request.head]
@@ -284,6 +292,6 @@ def _command(request: AbRequest, seed: int) -> str:
     return shlex.join(words)
 
 
-def _versions() -> Mapping[str, str]:
-    names = ("lockstep", "numpy", "scipy", "asv_runner")
+def _versions(suite: suites.Suite) -> Mapping[str, str]:
+    names = ("lockstep", "numpy", "scipy", *suite.packages)
     return {"python": platform.python_version(), **{name: version(name) for name in names}}

@@ -317,6 +317,8 @@ def _notices(case: Case, run: Run) -> Iterator[Notice]:
     calls = counted[0].settings.calls
     if calls[Arm.BASE] != calls[Arm.HEAD]:
         yield Notice(kind="unequal-calls", numbers={"base": calls[Arm.BASE], "head": calls[Arm.HEAD]})
+    if unsteady := next((block.unsteady for block in case.blocks if block.unsteady), ""):
+        yield Notice(kind="unsteady-values", numbers={"between": unsteady})
     if uncovered := sorted({name for block in case.blocks for name in block.uncovered}):
         yield Notice(kind="extensions", numbers={"names": ", ".join(uncovered)})
     if case.failure is None:

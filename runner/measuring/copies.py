@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from runner import builds
+from runner.errors import MachineError
 from runner.model import Arm, Interpreter
 
 MEMORY = 1 << 30
@@ -25,9 +26,32 @@ def scratch() -> Iterator[Path]:
         yield folder
 
 
+def fresh(folder: Path) -> Path:
+    """Make a new and empty folder, and return it. What is there already is removed, or put aside.
+
+    A benchmark, or a process that it left behind, may have made what cannot be removed. Raises MachineError.
+    """
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            folder.rename(tempfile.mkdtemp(prefix="left-", dir=folder.parent))
+        folder.mkdir()
+    except OSError as error:
+        raise MachineError(
+            f"cannot make the working directory {folder}: {error.strerror}. Is the temporary folder full, or was it "
+            "removed? What was measured is safe: `lockstep resume` goes on."
+        ) from error
+    return folder
+
+
 @contextmanager
 def _folder(place: Path | None) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix=f"lockstep-{os.getpid()}-", dir=place))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f"lockstep-{os.getpid()}-", dir=place))
+    except OSError as error:
+        raise MachineError(
+            f"cannot make a temporary folder: {error.strerror or error}; free some space, or set TMPDIR to another disk"
+        ) from error
     # What a killed run has left is memory or disk that nobody would ever free.
     for left in folder.parent.glob("lockstep-*-*"):
         owner = left.name.split("-")[1]

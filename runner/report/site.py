@@ -225,7 +225,7 @@ def benchmark_page(
 ) -> tuple[BenchmarkPage, dict[str, pd.DataFrame]]:
     """One benchmark through all runs, and its tables by file name.
 
-    `rows` are the history's of this benchmark, oldest first; `record` is what asv_runner says of it, None where the
+    `rows` are the history's of this benchmark, oldest first; `record` is what its suite says of it, None where the
     suite is not at hand; `last` is its line in the newest run, with its blocks.
     """
     name, series, files = slug(key), [], dict[str, pd.DataFrame]()

@@ -311,6 +311,11 @@ _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
     "one-profile": lambda n: (
         "The builds are trained (PGO). Each arm keeps the one profile of its own training, which differs from training "
         "to training: that is one draw, and no number of layouts averages it out."),
+    "unsteady-values": lambda n: (
+        f"returns another value in every {'call' if n['between'] == 'calls' else 'process'}, so the arms' values were "
+        "not compared"),
+    "values-ignored": lambda n: (
+        "What calls return was not compared between the arms (--values ignore): they may not have done the same work."),
     "extensions": lambda n: (
         f"loads extension modules that are not linked anew, so that their own layout is not randomised: {n['names']}"),
     "same-file": lambda n: (

@@ -68,7 +68,7 @@ class Manifest:
     """Seconds of measuring, None: until every benchmark is settled."""
     seed: int
     memory_limit: int
-    """Bytes of address space that a worker may take."""
+    """Bytes in memory that a worker may use."""
     settings: Mapping[str, str]
     """Settings forced by hand: ``{"mode": "turns"}``; empty for what calibration chooses."""
     worker_cpu: int | None
@@ -84,6 +84,8 @@ class Manifest:
     """Addresses of stack, heap and libraries were drawn for each block, the same for both arms."""
     copies: bool = False
     """Byte copies of both interpreters were run, new ones in every round; scope ``binary`` only."""
+    values: str = "compare"
+    """``compare``: a benchmark fails where what its calls return differs between the arms; ``ignore``."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """What a run that is part of a larger measurement is there for; empty for one that a user asked for."""
     calibration: Mapping[str, int | float | str] | None = None

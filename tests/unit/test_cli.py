@@ -92,6 +92,7 @@ def lockstep(
     (("ab", "a", "b", "--memory-limit", "big"), "'big' is not a size; write for example 4GiB"),
     (("ab", "a", "b", "--scope", "both"), "lockstep: --scope both: it is auto, binary or source."),
     (("ab", "a", "b", "--mode", "fast"), "lockstep: --mode fast: it is turns, shared or adjacent."),
+    (("ab", "a", "b", "--values", "drop"), "lockstep: --values drop: it is compare or ignore."),
     (("ab", "a", "b", "--seed", "-3"), "Invalid value for '--seed'"),
     (("ab", "a", "b", "--suite", "/nowhere/at/all"), "There is no suite /nowhere/at/all"),
     (("ab", "a"), "Missing argument 'head'"),
