@@ -18,27 +18,15 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control
 
 from runner.model import Verdict
-from runner.stats.paired import (
-    Array,
-    Estimate,
-    degrees,
-    interval,
-    p_outside,
-    p_value,
-    quantile,
-    trimmed,
-    unit_se,
-)
+from runner.stats.claims import TOTAL, Differences, Place, Reading, Sameness, family, read
+from runner.stats.paired import Array, Estimate, degrees, interval, quantile, trimmed, unit_se
 
 LOOKS = (8, 14, 24, 40, 80, 160)
 """Numbers of blocks at which a benchmark is judged."""
 ALPHAS = (0.005, 0.005, 0.0075, 0.0125, 0.010, 0.010)
 """Error that each look may make."""
-TOTAL = 0.05
-"""Error of all looks together: the sum of ALPHAS."""
 WEIGHTS = (0.1, 0.1, 0.15, 0.25, 0.2, 0.2)
 """ALPHAS as shares of TOTAL."""
 LAYOUTS = 40
@@ -93,26 +81,6 @@ class SuiteJudgement:
     """Benjamini-Hochberg adjusted `p`: the smallest false discovery rate at which a difference is reported."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """A row of the decision table."""
-
-    verdict: Verdict
-    clear: bool
-    tiny: bool
-
-
-def read(low: float, high: float, margin: float) -> Reading:
-    """The decision table: what an interval on the log scale says, given a margin on the same scale."""
-    apart = low > 0 or high < 0
-    if -margin < low and high < margin:
-        return Reading(verdict=Verdict.SAME, clear=False, tiny=apart)
-    if not apart:
-        return Reading(verdict=Verdict.UNDECIDED, clear=False, tiny=False)
-    verdict = Verdict.SLOWER if low > 0 else Verdict.FASTER
-    return Reading(verdict=verdict, clear=low >= margin or high <= -margin, tiny=False)
-
-
 def judge(d: Array, margin: float, tests: int = 1) -> Judgement:
     """Judge one benchmark by its log ratios, in measured order, at the planned looks.
 
@@ -138,14 +106,14 @@ def judge(d: Array, margin: float, tests: int = 1) -> Judgement:
     if d.size < LOOKS[0]:
         return _early(d, margin)
     p = p_same = 1.0
+    differences, sameness = Differences(margin), Sameness(margin)
     for look, alpha, weight in zip(LOOKS, ALPHAS, WEIGHTS, strict=True):
         estimate = at_look(d, look)
-        low, high = interval(estimate, alpha)
+        low, high = differences.interval(estimate, alpha)
         reading = read(low, high, margin)
-        p = min(p, p_value(estimate) / weight)
-        p_same = min(p_same, p_outside(estimate, margin) / weight)
-        strict = read(*interval(estimate, alpha / tests), margin)
-        differs = strict.clear or (look >= ANY and strict.verdict in (Verdict.FASTER, Verdict.SLOWER))
+        p = min(p, differences.p(estimate) / weight)
+        p_same = min(p_same, sameness.p(estimate) / weight)
+        differs = differences.settles(estimate, alpha / tests, late=look >= ANY)
         settled = differs or reading.verdict is Verdict.SAME or look == LOOKS[-1]
         if settled or d.size < LOOKS[LOOKS.index(look) + 1]:
             break
@@ -235,7 +203,8 @@ def judge_estimate(estimate: Estimate, margin: float) -> Judgement:
     reading = read(low, high, margin)
     return Judgement(
         verdict=reading.verdict, clear=reading.clear, tiny=reading.tiny, estimate=estimate, low=low, high=high,
-        look=estimate.n, p=p_value(estimate), p_same=p_outside(estimate, margin), needed=None, settled=True,
+        look=estimate.n, p=Differences(margin).p(estimate), p_same=Sameness(margin).p(estimate), needed=None,
+        settled=True,
     )
 
 
@@ -246,19 +215,9 @@ def together(
 
     `once` says that they are of `judge_estimate` and not of `judge`.
     """
-    changes = _family([judgement.p for judgement in alone], q, sides=1)
-    sames = _family([_p_of_sameness(judgement) for judgement in alone], q, sides=2)
+    changes = family([judgement.p for judgement in alone], q)
+    sames = family([_p_of_sameness(judgement) for judgement in alone], q)
     return [_among(*each, margin, once=once) for each in zip(alone, changes, sames, strict=True)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """A benchmark's place in one family."""
-
-    q: float | None
-    selected: bool
-    share: float
-    """Part of each look's error that a claim of this benchmark may use."""
 
 
 def _p_of_sameness(alone: Judgement) -> float | None:
@@ -268,31 +227,18 @@ def _p_of_sameness(alone: Judgement) -> float | None:
     return alone.p_same if alone.verdict is Verdict.SAME or alone.p_same is None else 1.0
 
 
-def _family(ps: Sequence[float | None], q: float, sides: int) -> list[_Place]:
-    """Benjamini-Hochberg over those that have a p-value; the others are not in the family.
-
-    `sides` is the two-sided error of an interval over the error at which p is compared.
-    """
-    tested = [p for p in ps if p is not None]
-    adjusted = iter(false_discovery_control(tested).tolist() if tested else ())
-    qs = [None if p is None else float(next(adjusted)) for p in ps]
-    rejected = sum(1 for value in qs if value is not None and value <= q)
-    scale = sides * q / TOTAL / max(1, len(tested))
-    places = []
-    for value in qs:
-        selected = value is not None and value <= q
-        share = 1.0 if value is None else min(1.0, scale * (rejected if selected else rejected + 1))
-        places.append(_Place(q=value, selected=selected, share=share))
-    return places
-
-
-def _among(alone: Judgement, change: _Place, same: _Place, margin: float, *, once: bool) -> SuiteJudgement:
+def _among(alone: Judgement, change: Place, same: Place, margin: float, *, once: bool) -> SuiteJudgement:
     """What is left of one benchmark's judgement, given its places in the two families."""
     if alone.look is None or alone.estimate is None:
         return SuiteJudgement(judgement=alone, q=None)
-    place = same if alone.verdict is Verdict.SAME else change
-    share = 1.0 if alone.verdict is Verdict.UNDECIDED and not place.selected else place.share
-    low, high = interval(alone.estimate, share * (TOTAL if once else ALPHAS[LOOKS.index(alone.look)]))
+    error = TOTAL if once else ALPHAS[LOOKS.index(alone.look)]
+    if alone.verdict is Verdict.SAME:
+        place = same
+        low, high = Sameness(margin).interval(alone.estimate, error * min(0.5, place.share))
+    else:
+        place = change
+        share = 1.0 if alone.verdict is Verdict.UNDECIDED and not place.selected else place.share
+        low, high = Differences(margin).interval(alone.estimate, error * share)
     reading = read(low, high, margin)
     if not place.selected:
         # Whatever the table says: an interval inside the margin may stick out on one side when it is
@@ -301,7 +247,7 @@ def _among(alone: Judgement, change: _Place, same: _Place, margin: float, *, onc
     undecided = reading.verdict is Verdict.UNDECIDED and not once
     judgement = replace(
         alone, verdict=reading.verdict, clear=reading.clear, tiny=reading.tiny and change.selected, low=low, high=high,
-        needed=_needed(alone.estimate, margin, change.share, same.share) if undecided else None,
+        needed=_needed(alone.estimate, margin, change.share, min(1.0, 2 * same.share)) if undecided else None,
     )
     return SuiteJudgement(judgement=judgement, q=change.q)
 
