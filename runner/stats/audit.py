@@ -18,7 +18,8 @@ from scipy.stats import binomtest
 from runner.model import Block, Metric, Mode, Verdict
 from runner.stats.blocks import judge_blocks, log_ratios
 from runner.stats.broken import BROKEN
-from runner.stats.decide import LOOKS, TOTAL, judge
+from runner.stats.claims import TOTAL
+from runner.stats.decide import LOOKS, judge
 from runner.stats.paired import Array, p_value, trimmed
 
 BINS = 10

@@ -3,7 +3,7 @@
 A claim stands at an error exactly where its interval at that error supports it: outside 0, or inside the margin.
 
 Sources: Benjamini & Hochberg 1995; Benjamini & Yekutieli 2005 (intervals after selection); Schuirmann 1987 (two
-one-sided tests).
+one-sided tests); Hsu, Hwang, Liu & Ruberg 1994 (their interval).
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ from runner.stats.paired import Estimate, interval, p_outside, p_value
 
 TOTAL = 0.05
 """Error of one benchmark's claims of a kind, over all looks together."""
+PRECISE = 0.5
+"""Half an interval's width, as a share of the margin or of the difference itself, at which a difference is known well
+enough to stop."""
+FEWEST_SAME = 8
+"""Sampling stops for sameness at the error at which it stands if one in so many of its suite is the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +59,26 @@ class Differences:
         """Without 0 exactly where `p` is below the error."""
         return interval(estimate, error)
 
-    def settles(self, estimate: Estimate, error: float, *, late: bool) -> bool:
-        """Whether sampling may stop for a difference at this error: a clear one, or late any."""
-        reading = read(*self.interval(estimate, error), self.margin)
-        return reading.clear or (late and reading.verdict in (Verdict.FASTER, Verdict.SLOWER))
+    def settles(self, estimate: Estimate, error: float, tests: int) -> bool:
+        """Whether sampling may stop for a difference.
+
+        It has to be there at error / tests, which is what it will be shown at if it is the only one of its suite, so
+        that the suite never takes it back. And it has to be clear, or known to `PRECISE` of the margin or of itself.
+        """
+        low, high = self.interval(estimate, error / tests)
+        if not (low > 0 or high < 0):
+            return False
+        half = estimate.mean - self.interval(estimate, error)[0]
+        precise = half <= PRECISE * max(self.margin, abs(estimate.mean))
+        return precise or low >= self.margin or high <= -self.margin
 
 
 @dataclass(frozen=True, slots=True)
 class Sameness:
-    """The claim that the truth is inside the margin: the larger of two one-sided tests' p-values."""
+    """The claim that the truth is inside the margin: one-sided tests against either end, the larger of their p-values.
+
+    As the truth cannot be beyond both ends, each of them has the whole error.
+    """
 
     margin: float
 
@@ -71,8 +87,42 @@ class Sameness:
         return p_outside(estimate, self.margin)
 
     def interval(self, estimate: Estimate, error: float) -> tuple[float, float]:
-        """Inside the margin exactly where `p` is below the error."""
-        return interval(estimate, 2 * error)
+        """Inside the margin exactly where `p` is below the error; 0 is in it, always.
+
+        The two one-sided bounds, stretched to 0. It holds the truth with probability 1 - error: a truth above 0 can
+        only be above the upper bound, one below 0 only below the lower one (Hsu et al. 1994).
+        """
+        low, high = interval(estimate, 2 * error)
+        return min(low, 0.0), max(high, 0.0)
+
+    def settles(self, estimate: Estimate, error: float, tests: int) -> bool:
+        """Whether sampling may stop for sameness: at a part of the error.
+
+        So a suite takes it back only where it finds less than one in `FEWEST_SAME` to be the same.
+        """
+        return self.p(estimate) <= error / min(tests, FEWEST_SAME)
+
+
+def decide(
+    estimate: Estimate, margin: float, change: float, same: float | None
+) -> tuple[Reading, float, float]:
+    """What an estimate says where a difference may err with probability `change` and sameness with `same`; None: it is
+    not to be claimed. Comes with the interval to show, and is what `read` says of that interval.
+
+    Where the estimate supports both claims, the end towards 0 is that of the difference, and the other one that of
+    sameness. Where it does not support the sameness that is asked about, the end that sticks out is shown.
+    """
+    low, high = Differences(margin).interval(estimate, change)
+    if same is not None:
+        least, most = Sameness(margin).interval(estimate, same)
+        inside = -margin < least and most < margin
+        if low > 0:
+            high = most if inside else max(high, most)
+        elif high < 0:
+            low = least if inside else min(low, least)
+        else:
+            low, high = (least, most) if inside else (min(low, least), max(high, most))
+    return read(low, high, margin), low, high
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,8 @@ from scipy.stats import chi2
 
 from runner.model import Mode, Verdict
 from runner.stats.audit import Kind, Rate, Sample, rate
-from runner.stats.decide import LOOKS, TOTAL
+from runner.stats.claims import TOTAL
+from runner.stats.decide import LOOKS
 from runner.stats.paired import Array, Estimate, interval, trimmed
 
 ENOUGH = 1e-3
