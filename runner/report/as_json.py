@@ -79,7 +79,7 @@ def _benchmark(c: Comparison) -> dict[str, Any]:
         "q": c.q,
         "mode": None if c.mode is None else c.mode.value,
         "machine_seconds": c.machine_seconds,
-        "reason": None if c.failure is None else c.failure.reason,
+        "reason": words.TOO_FEW if c.too_few else None if c.failure is None else c.failure.reason,
         "failed_arm": None if c.failure is None or c.failure.arm is None else c.failure.arm.value,
         "detail": None if c.failure is None else c.failure.detail,
         "warnings": [_warning(notice) for notice in c.notices],

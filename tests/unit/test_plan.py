@@ -179,7 +179,7 @@ def test_what_settles_early_is_not_measured_further_and_what_is_noisy_gets_all_b
     world = World(seed=3, spread=(0.0005, 0.2, 0.0005), costs=(0.1, 0.1, 0.1))
     plan = world.plan()
     world.run(plan)
-    assert [len(one.blocks) for one in plan.progress.values()] == [8, LOOKS[-1], 8]
+    assert [len(one.blocks) for one in plan.progress.values()] == [LOOKS[0], LOOKS[-1], LOOKS[0]]
 
 
 def test_a_benchmark_is_spread_over_the_whole_session() -> None:
@@ -259,16 +259,16 @@ def test_the_cheap_ones_come_first_when_the_budget_is_short() -> None:
     assert 30.0 <= plan.spent < 36.1
 
 
-@pytest.mark.parametrize("seed", [1, 7, 10, 12])
+@pytest.mark.parametrize("seed", [1, 10, 12])
 def test_the_hopeless_get_what_the_others_leave(seed: int) -> None:
-    """Once 8 blocks have shown that the last look will not settle it, even a cheap benchmark waits for the others."""
+    """Once the first look has shown that the last will not settle it, even a cheap benchmark waits for the others."""
     world = World(seed=seed, budget=18.5, spread=(1.0, 0.007, 0.007), costs=(0.1, 0.6, 0.6))
     plan = world.plan()
     blocks = world.run(plan)
     first = [block for block in blocks if block.benchmark == "work.bench_0" and block.index >= 0][: LOOKS[0]]
     needed = judge_blocks(Metric.TIME, first, 0.01, 1).needed
     assert needed is None or needed > LOOKS[-1], "what these seeds were chosen for"
-    later = [block.benchmark for block in blocks if block.index >= 8]
+    later = [block.benchmark for block in blocks if block.index >= LOOKS[0]]
     assert set(later[:6]) <= {"work.bench_1", "work.bench_2"}
     assert any(one.settled for one in plan.progress.values())
 
