@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,30 +26,32 @@ TRUTH = replace(QUIET, kind=Kind.TRUTH)
 CYCLES = 10
 
 
-def blocks(rng: np.random.Generator, truth: float, mode: Mode, spread: float, drift: float) -> list[Block]:
-    """As many as there can be: each has its own luck (`spread`), its slices have 2 % more, and the machine drifts."""
+def blocks(
+    rng: np.random.Generator, truth: float, mode: Mode, spread: float, drift: float
+) -> Callable[[int], Block]:
+    """Any of a benchmark's: each has its own luck (`spread`), its slices have 2 % more, and the machine drifts."""
     settings = Settings(mode=mode, calls=dict.fromkeys(Arm, 10), cycles=CYCLES, window=0.0, warmup=0)
     count = LOOKS[-1]
     moment = 14.5 + np.linspace(0, drift, count)
     luck = rng.normal(0, spread / math.sqrt(2), (2, count))
     noise = rng.normal(0, 0.02, (2, CYCLES, count))
-    base, head = np.exp(np.array([[[0.0]], [[truth]]]) + noise + luck[:, None, :] + moment).transpose(0, 2, 1).tolist()
-    return [
-        Block(
-            benchmark="b", index=index, settings=settings, started=float(index), seconds=0.13,
-            base=tuple(base[index]), head=tuple(head[index]), first=Arm.BASE, order="b" * CYCLES,
-        )
-        for index in range(count)
-    ]
+    base, head = np.exp(np.array([[[0.0]], [[truth]]]) + noise + luck[:, None, :] + moment).transpose(0, 2, 1)
+    return lambda index: Block(
+        benchmark="b", index=index, settings=settings, started=float(index), seconds=0.13,
+        base=tuple(base[index].tolist()), head=tuple(head[index].tolist()), first=Arm.BASE, order="b" * CYCLES,
+    )
 
 
 def sampled(rng: np.random.Generator, truth: float, *, stratum: Stratum = QUIET, size: float | None = None,
             run: str = "run", name: str = "b", spread: float = 0.03, drift: float = 0.0) -> Sample:
     """One benchmark of a run of ten, sampled until the rule is content."""
-    there = blocks(rng, truth, stratum.mode, spread, drift)
-    judgement = judge_blocks(Metric.TIME, there, MARGIN, 10)
-    assert judgement.low is not None and judgement.high is not None and judgement.look is not None
-    there = there[: judgement.look]
+    block, there = blocks(rng, truth, stratum.mode, spread, drift), list[Block]()
+    for look in LOOKS:
+        there += map(block, range(len(there), look))
+        judgement = judge_blocks(Metric.TIME, there, MARGIN, 10)
+        if judgement.settled:
+            break
+    assert judgement.low is not None and judgement.high is not None
     return Sample(
         run=run, stratum=stratum, benchmark=name, size=size, blocks=tuple(there), verdict=judgement.verdict,
         low=judgement.low, high=judgement.high, seconds=sum(block.seconds for block in there),
