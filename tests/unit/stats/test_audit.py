@@ -63,7 +63,7 @@ def runs_of_ten(rng: np.random.Generator, count: int) -> list[Sample]:
     found = []
     for number in range(count):
         drift = 0.08 if number % 2 else 0.0
-        ten = [sampled(rng, 0.0, run=f"r{number}", name=f"b{i}", drift=drift, spread=0.018) for i in range(10)]
+        ten = [sampled(rng, 0.0, run=f"r{number}", name=f"b{i}", drift=drift, spread=0.012) for i in range(10)]
         among = suite([s.d for s in ten], MARGIN)
         found += [replace(s, verdict=one.judgement.verdict) for s, one in zip(ten, among, strict=True)]
     return found
