@@ -24,7 +24,7 @@ def render(report: Report) -> str:
     """The report as JSON, benchmarks in suite order.
 
     Times are in seconds, sizes in bytes, ratios head ÷ base. What is not known, or is not finite, is null:
-    the text is strict JSON.
+    the text is strict JSON. ``reason`` says why a benchmark failed, or has too few blocks for a ratio.
     """
     mean = report.mean
     content = {

@@ -85,7 +85,7 @@ def tolerated(level: float, count: int) -> float:
 
 
 @pytest.mark.parametrize(("count", "kind", "together", "runs"), [
-    (40, "normal", 0.0, 40), (40, "t3", 0.02, 40), (8, "outliers", 0.0, 100), (3, "outliers", 0.0, 150),
+    (40, "normal", 0.0, 30), (40, "t3", 0.02, 30), (8, "outliers", 0.0, 100), (3, "outliers", 0.0, 150),
     (1, "normal", 0.0, 200),
 ])
 def test_clean_runs_raise_no_alarm(count: int, kind: str, together: float, runs: int) -> None:
