@@ -102,10 +102,10 @@ def measuring(plan: Plan, progress: Progress) -> str:
     judgement = progress.judgement
     if progress.failed:
         state = "failed"
-    elif judgement is None or judgement.low is None or judgement.high is None:
+    elif judgement is None or judgement.look is None or judgement.low is None or judgement.high is None:
         state = "calibrating" if not progress.blocks else f"{len(progress.blocks)} blocks"
     else:
-        # Two blocks that are far apart have an interval wider than the numbers that a computer has.
+        # A few blocks that are far apart can have an interval wider than the numbers that a computer has.
         low, high = math.exp(max(judgement.low, -LARGEST)), math.exp(min(judgement.high, LARGEST))
         state = f"{len(progress.blocks)} blocks, head/base {low:.3g}-{high:.3g}" if high > 1.5 or low < 0.67 else (
             f"{len(progress.blocks)} blocks, {(low - 1) * 100:+.2f} % to {(high - 1) * 100:+.2f} %")

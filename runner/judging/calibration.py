@@ -8,6 +8,7 @@ Format history
 --------------
 lockstep.calibration/1  summary.json is `Summary`; a line of canary.jsonl has ``run``, ``benchmark``, ``mode``, ``d``
                         (log ratio of one block of base against a copy of base), in measured order.
+lockstep.calibration/2  In summary.json each demand has how many comparisons decide it, and how many are there.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from runner.stats.paired import Array
 from runner.stats.power import Agreement, Planted, Truth, agreements, audit_planted, truths
 from runner.storage import store
 
-SCHEMA = "lockstep.calibration/1"
+SCHEMA = "lockstep.calibration/2"
 RUNS, COPIES, CANARY, SUMMARY = "runs", "copies", "canary.jsonl", "summary.json"
 MARGIN = 0.01
 """The margin at which the rule is audited: the one that comparisons have unless the user says otherwise."""
@@ -167,7 +168,7 @@ def audit(folder: Path) -> Summary:
         first=min(begun, default=0.0), last=max(begun, default=0.0), runs=len(done), unfinished=len(stored) - len(done),
         failed=sum(len(one.run.manifest.benchmarks) for one in done) - len(found),
         seconds=sum(one.seconds for one in done), margin=MARGIN, aa=aa, truths=known, planted=planted,
-        agreements=agreeing, criteria=criteria(aa, planted, agreeing, binary_only),
+        agreements=agreeing, criteria=criteria(aa, found, margin, binary_only),
     )
     if stored:
         store.write_whole(folder / SUMMARY, _adapter().dump_json(summary, indent=1).decode() + "\n")

@@ -27,7 +27,8 @@ from runner.model import (
 )
 from runner.stats.blocks import evidence, frozen, scored, slice_seconds, values
 from runner.stats.decide import Judgement, suite
-from runner.stats.paired import Array, Estimate, interval
+from runner.stats.mean import mean_interval, mean_of
+from runner.stats.paired import Array, Estimate
 from runner.stats.variance import Noise, noise
 from runner.storage.store import Run
 
@@ -59,7 +60,7 @@ class Comparison:
     ratio: float | None
     low: float | None
     high: float | None
-    """Estimate and interval of the ratio; None where there is none (failed, or a base of zero)."""
+    """Estimate and interval of the ratio; None where there is none (failed, `too_few`, or a base of zero)."""
     base_value: float | None
     head_value: float | None
     """Median over blocks of the value per call, in `unit`."""
@@ -87,6 +88,11 @@ class Comparison:
     """Where the noise of a timed benchmark comes from; None where its blocks cannot tell."""
 
     @property
+    def too_few(self) -> bool:
+        """Undecided because there are fewer blocks than a first look needs: nothing is said of the ratio."""
+        return self.verdict is Verdict.UNDECIDED and self.ratio is None
+
+    @property
     def key(self) -> str:
         inside = ", ".join(f"{name}={value}" for name, value in self.params.items())
         return f"{self.name}({inside})" if inside else self.name
@@ -94,7 +100,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mean:
-    """Geometric mean of the ratios over the timed benchmarks that have one, with its interval."""
+    """Geometric mean over the timed benchmarks that reached a look, from the blocks that all of them have."""
 
     ratio: float
     low: float
@@ -269,16 +275,16 @@ def line(case: Case, begun: float, notices: tuple[Notice, ...], *, with_noise: b
 def _ratios(
     judgement: Judgement, base: Array, head: Array, *, exact: bool
 ) -> tuple[float | None, float | None, float | None]:
-    """Ratio with its interval. A count that fell to 0 has a ratio, 0, although it has no logarithm."""
+    """Ratio with its interval, from the first look on. A count that fell to 0 has a ratio, 0, though it has no log."""
     estimate = judgement.estimate
-    if estimate is None or judgement.low is None or judgement.high is None:
+    if judgement.look is None or estimate is None or judgement.low is None or judgement.high is None:
         fell = exact and base[0] > 0 and head[0] == 0
         return (0.0, 0.0, 0.0) if fell else (None, None, None)
     return _exp(estimate.mean), _exp(judgement.low), _exp(judgement.high)
 
 
 def _exp(log_ratio: float) -> float:
-    # The interval of two blocks that are far apart can be wider than the numbers that a computer has.
+    # The interval of a few blocks that are far apart can be wider than the numbers that a computer has.
     return math.exp(min(log_ratio, 700.0))
 
 
@@ -352,43 +358,23 @@ def _run_notices(
 
 
 def _mean(cases: Sequence[Case]) -> Mean | None:
-    whole = mean_of(timings(cases))
-    if whole is None:
-        return None
-    return mean_in_ratios(whole)
+    timed = timings(cases)
+    whole = mean_of(timed)
+    return None if whole is None else mean_in_ratios(whole, mean_interval(whole), len(timed))
 
 
-def mean_in_ratios(whole: Estimate) -> Mean:
-    """A mean as it is shown, with its interval of 95 %; `n` counts the benchmarks."""
-    low, high = interval(whole, 0.05)
-    return Mean(ratio=_exp(whole.mean), low=_exp(low), high=_exp(high), count=whole.n)
+def mean_in_ratios(whole: Estimate, limits: tuple[float, float], count: int) -> Mean:
+    """A mean over so many benchmarks, with the limits of its interval, as it is shown."""
+    low, high = limits
+    return Mean(ratio=_exp(whole.mean), low=_exp(low), high=_exp(high), count=count)
 
 
-def timings(cases: Sequence[Case]) -> list[Estimate]:
-    """Estimates of the timed benchmarks that did not fail and have one."""
+def timings(cases: Sequence[Case]) -> list[Array]:
+    """Log ratios of the timed benchmarks that reached a look and did not fail, up to that look."""
     return [
-        case.judgement.estimate for case in cases
-        if case.benchmark.metric is Metric.TIME and case.failure is None and case.judgement.estimate is not None
+        case.ratios[: case.judgement.look] for case in cases
+        if case.benchmark.metric is Metric.TIME and case.failure is None and case.judgement.look is not None
     ]
-
-
-def mean_of(timed: Sequence[Estimate]) -> Estimate | None:
-    """Geometric mean over benchmarks, as a log; `n` is their number. None without any.
-
-    The suite is fixed: it is not a sample of all programs, and its benchmarks differ in truth. So the
-    interval is that of the mean of these benchmarks' true ratios, and comes from the estimates'
-    own standard errors, SE² = Σ se² / B², with Satterthwaite's degrees of freedom, (Σ se²)² / Σ (se⁴ / df).
-    The spread between benchmarks is no error and does not enter. Binary scope: layout does not either.
-    """
-    if not timed:
-        return None
-    # A share of 1 / count each, in the sums that follow.
-    variance = math.fsum((estimate.se / len(timed)) ** 2 for estimate in timed)
-    fourth = math.fsum((estimate.se / len(timed)) ** 4 / estimate.df for estimate in timed)
-    mean = math.fsum(estimate.mean for estimate in timed) / len(timed)
-    # No spread anywhere (or one too small to be squared): the interval is one point, whatever df says.
-    df = variance**2 / fourth if fourth > 0 else 1.0
-    return Estimate(mean=mean, se=math.sqrt(variance), df=df, n=len(timed))
 
 
 def wall_seconds(blocks: Sequence[Block]) -> float:

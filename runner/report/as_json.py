@@ -24,7 +24,7 @@ def render(report: Report) -> str:
     """The report as JSON, benchmarks in suite order.
 
     Times are in seconds, sizes in bytes, ratios head ÷ base. What is not known, or is not finite, is null:
-    the text is strict JSON.
+    the text is strict JSON. ``reason`` says why a benchmark failed, or has too few blocks for a ratio.
     """
     mean = report.mean
     content = {
@@ -83,7 +83,7 @@ def _benchmark(c: Comparison) -> dict[str, Any]:
         "q": c.q,
         "mode": None if c.mode is None else c.mode.value,
         "machine_seconds": c.machine_seconds,
-        "reason": None if c.failure is None else c.failure.reason,
+        "reason": words.TOO_FEW if c.too_few else None if c.failure is None else c.failure.reason,
         "failed_arm": None if c.failure is None or c.failure.arm is None else c.failure.arm.value,
         "detail": None if c.failure is None else c.failure.detail,
         "warnings": [_warning(notice) for notice in c.notices],

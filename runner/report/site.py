@@ -191,8 +191,9 @@ def _row_line(row: Any, entry: Entry, *, label: str, root: str) -> Line:
     """A row of the history's table; `root` leads from the page to the site's first folder."""
     ratio, low, high = (None if math.isnan(row[name]) else float(row[name]) for name in ("ratio", "low", "high"))
     exact = bool(row["exact"])
-    shown = "–" if ratio is None else quantities.ratio(ratio, *((None, None) if exact else (low, high)))
     verdict = Verdict(row["verdict"])
+    missing = words.TOO_FEW if verdict is Verdict.UNDECIDED else "–"
+    shown = missing if ratio is None else quantities.ratio(ratio, *((None, None) if exact else (low, high)))
     return Line(
         label=label,
         link=f"{root}benchmarks/{slug(row['key'])}.html" if label == row["key"] else f"{root}runs/{entry.id}.html",

@@ -16,6 +16,8 @@ from runner.stats.variance import PAIR
 Numbers = Mapping[str, Any]
 
 _PLAIN = {verdict: str(verdict.value) for verdict in Verdict}
+TOO_FEW = "too few blocks"
+"""What stands for a ratio before the first look."""
 NOT_CLEAR = "not clear: a difference, but its interval reaches inside the margin"
 
 
@@ -66,7 +68,7 @@ def _short_tally(comparisons: list[Comparison]) -> str:
 def _mean(report: Report) -> str:
     mean = report.mean
     if mean is None:
-        return "no timing has a ratio, so there is no mean"
+        return "no timing has enough blocks for a ratio, so there is no mean"
     over = f"over {mean.count} timing{'s' * (mean.count != 1)}"
     if mean.low <= 1 <= mean.high:
         return f"geometric mean {quantities.ratio(mean.ratio, mean.low, mean.high)} {over}: no difference shown"
@@ -111,8 +113,10 @@ def values(comparison: Comparison) -> tuple[str, str]:
 
 
 def ratio(comparison: Comparison) -> str:
-    """Head ÷ base with its interval; ``–`` where there is none."""
+    """Head ÷ base with its interval; ``–`` where there is none, and words where there are too few blocks for one."""
     c = comparison
+    if c.too_few:
+        return TOO_FEW
     return "–" if c.ratio is None else quantities.ratio(c.ratio, *((None, None) if c.exact else (c.low, c.high)))
 
 

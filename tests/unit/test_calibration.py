@@ -64,8 +64,8 @@ def kind_of(index: int, blocks: int) -> BlockKind:
 
 def test_a_run_is_counted_when_all_of_it_is_settled(tmp_path: Path) -> None:
     stored_run(tmp_path, COPIES, 0.0)
-    stored_run(tmp_path, COPIES, 0.0, blocks=7)  # the first look is at 8
-    stored_run(tmp_path, COPIES, 0.0, blocks=8, spread=0.05)  # undecided at the first look
+    stored_run(tmp_path, COPIES, 0.0, blocks=5)  # the first look is at 6
+    stored_run(tmp_path, COPIES, 0.0, blocks=6, spread=0.05)  # undecided at the first look
     assert [one.finished for one in calibration.read(tmp_path)] == [True, False, False]
     summary = calibration.audit(tmp_path)
     assert (summary.runs, summary.unfinished, summary.aa.strata[0].rule.of) == (1, 2, 2)
@@ -108,7 +108,7 @@ def test_the_summary_is_read_as_it_was_written(tmp_path: Path) -> None:
     summary = calibration.audit(tmp_path)
     assert calibration.read_summary(tmp_path) == summary
     path = tmp_path / calibration.SUMMARY
-    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": "lockstep.calibration/2"}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": "lockstep.calibration/1"}))
     assert calibration.read_summary(tmp_path) is None
     path.write_text("{")
     assert calibration.read_summary(tmp_path) is None
@@ -258,7 +258,7 @@ def test_the_section_is_put_between_its_markers(tmp_path: Path) -> None:
 def test_nothing_stored_is_said_in_words(tmp_path: Path) -> None:
     text = report.render(calibration.audit(tmp_path), folder="/data/x", width=80)
     assert text.startswith("Nothing is stored of this machine yet: `lockstep calibrate` measures.")
-    assert "none yet; at least 400 are needed" in text and "95 % at every look" not in text.split("What it must")[0]
+    assert "0 of 400 so far" in text and "95 % at every look" not in text.split("What it must")[0]
 
 
 def test_samples_are_as_the_report_says(tmp_path: Path) -> None:

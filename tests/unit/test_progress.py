@@ -26,7 +26,7 @@ def line(made: Plan) -> str:
 
 def test_blocks_interval_and_what_is_settled_are_told() -> None:
     assert line(plan(0.5)).startswith("0 of 1 settled, about 0:00 left · work.track_a: 1 blocks")
-    assert "2 blocks, head/base" in line(plan(0.5, 0.51))
+    assert "6 blocks, head/base" in line(plan(*[0.5, 0.9] * 3))
     assert "-9.52 % to -9.52 %" in line(plan(-0.1, -0.1, -0.1))
     assert line(plan(-0.1, -0.1, -0.1)).startswith("1 of 1 settled")
     assert line(plan(0.0, fails=True)) == "1 of 1 settled, about 0:00 left · work.track_a: failed"
@@ -51,8 +51,9 @@ def test_a_calibration_has_no_blocks_yet() -> None:
 
 
 def test_an_interval_wider_than_any_number_is_still_shown() -> None:
-    """Two blocks a million times apart."""
-    assert "head/base" in line(plan(-8.0, 8.0))
+    """Blocks a million times apart. Fewer than a first look's say nothing yet."""
+    assert "head/base" in line(plan(*[-8.0, 8.0] * 3))
+    assert line(plan(-8.0, 8.0)).endswith("work.track_a: 2 blocks")
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [

@@ -22,7 +22,7 @@ def test_the_headline_of_no_benchmarks_and_of_counts_alone() -> None:
     nothing = samples.report([], mean=None)
     assert words.headline(nothing) == (
         "head uses less in 0 of 0, more in 0, same within ±1 % in 0, undecided in 0",
-        "no timing has a ratio, so there is no mean")
+        "no timing has enough blocks for a ratio, so there is no mean")
     counts = samples.report([samples.exact("a.track", Verdict.FASTER, 2, 1)], mean=None)
     assert words.headline(counts)[0].startswith("head uses less in 1 of 1")
 
