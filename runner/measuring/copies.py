@@ -50,7 +50,7 @@ def _folder(place: Path | None) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=f"lockstep-{os.getpid()}-", dir=place))
     except OSError as error:
         raise MachineError(
-            f"cannot make a temporary folder: {error.strerror or error}; free some space, or set TMPDIR to another place"
+            f"cannot make a temporary folder: {error.strerror or error}; free some space, or set TMPDIR to another one"
         ) from error
     # What a killed run has left is memory or disk that nobody would ever free.
     for left in folder.parent.glob("lockstep-*-*"):
