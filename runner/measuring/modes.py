@@ -14,6 +14,8 @@ from runner.model import Arm, BlockSpec, Failure, Metric, Mode, Settings
 
 Handles = Mapping[Arm, tuple[int, int]]
 """For each arm the descriptors through which the turn comes in and goes out."""
+PLACES = 24
+"""Times that an arm's objects are moved in a block of `turns`, evenly among its slices (docs/decisions/0002)."""
 SHARED_SLICE = 3e-4
 """Scheduler slice asked for in `shared`, seconds: so that a burst of stolen time hits both arms."""
 
@@ -57,7 +59,8 @@ def turns(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, ha
     letters = _letters(spec, settings)
     order = "".join("bh" if letter == "b" else "hb" for letter in letters)
     calls = {arm: (settings.calls[arm],) for arm in Arm}
-    times = alternate(workers, order, calls, handles, spec.benchmark.timeout)
+    shift = max(1, settings.cycles // PLACES)
+    times = alternate(workers, order, calls, handles, spec.benchmark.timeout, shift)
     outcome = Outcome()
     outcome.base, outcome.head = (times[arm][settings.warmup :] for arm in Arm)
     outcome.order = "".join(letters[settings.warmup :])
@@ -65,13 +68,19 @@ def turns(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, ha
 
 
 def alternate(
-    workers: Mapping[Arm, Worker], order: str, calls: Mapping[Arm, Sequence[int]], handles: Handles, limit: float
+    workers: Mapping[Arm, Worker], order: str, calls: Mapping[Arm, Sequence[int]], handles: Handles, limit: float,
+    shift: int = 1,
 ) -> dict[Arm, list[int | float]]:
-    """Wall nanoseconds of the slices of each arm, ``b`` or ``h`` in `order`; `calls` are those of its slices, read
-    cyclically. Raises WorkerFailed, also when that takes longer than `limit` seconds."""
+    """Wall nanoseconds of the slices of each arm, ``b`` or ``h`` in `order`.
+
+    `calls` are those of an arm's slices, read cyclically; its objects are moved before every `shift`-th slice. Raises
+    WorkerFailed, also when all of it takes longer than `limit` seconds.
+    """
     for arm, worker in workers.items():
-        request = {"do": "turns", "arm": arm.value[0], "order": order, "calls": calls[arm], "pipes": handles[arm]}
-        worker.send(request, limit)
+        worker.send({
+            "do": "turns", "arm": arm.value[0], "order": order, "calls": calls[arm], "pipes": handles[arm],
+            "shift": shift,
+        }, limit)
     return {arm: reply["ns"] for arm, reply in receive_all(workers, limit).items()}
 
 

@@ -18,8 +18,8 @@ ones, and in trials and in `adjacent`."""
 DEARER = 1.1
 """Calls that take more than this many times as long in short slices are measured in long ones: a benchmark that lives
 in the caches finds them emptied by the other arm, and that is no part of what the arms differ in."""
-COMPARED = 24
-"""Cycles by which that is decided, half of each length."""
+COMPARED, AGREEING = 24, 3
+"""Cycles of a comparison by which that is decided, half of each length; and how many comparisons must all say so."""
 STRETCH = 0.1
 """Seconds of kept slices, both arms together, that a block of `turns` should hold."""
 LEAST_CYCLES, MOST_CYCLES = 12, 200
@@ -69,7 +69,9 @@ def calibrate(
     if settings.mode is not Mode.TURNS:
         return settings
     longer = choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, forced, LONG_SLICE)
-    return longer if _dearer(workers, settings, longer, benchmark, handles) > DEARER else settings
+    # One comparison may be off by the machine's noise, and long slices cost many times as many blocks.
+    dearer = all(_dearer(workers, settings, longer, benchmark, handles) > DEARER for _ in range(AGREEING))
+    return longer if dearer else settings
 
 
 def _dearer(

@@ -13,7 +13,7 @@ and what it prints goes where standard error goes.
     {"do": "load", "file": "…", …}         import, set up, call once   → {"value": "…"}
     {"do": "again"}                        call once more             → {"value": "…"}
     {"do": "slice", "calls": n}            time n calls                → {"ns": …, "cpu": …, "children": …}
-    {"do": "turns", "calls": (n, …), "order": "bhhb…", …}   take turns with the other arm   → {"ns": […]}
+    {"do": "turns", "calls": (n, …), "order": "bhhb…", "shift": n, …}   take turns with the other arm   → {"ns": […]}
     {"do": "window", "start": …, "end": …, "calls": n}  call from start to end, in lots of n
                                                                → {"lots": [[start, end, cpu per call], …]}
     {"do": "extensions"}                   file names of its library's loaded extension modules → {"names": […]}
@@ -289,17 +289,19 @@ class Server:
         """Slices in the given order of the arms; the turn goes from hand to hand as a byte in a pipe.
 
         Not by way of the parent: on its other CPU it would have to be woken for every slice, which took longer
-        than a tenth of the slice, and left the measured CPU idle meanwhile.
+        than a tenth of the slice, and left the measured CPU idle meanwhile. Before every `shift`-th slice, objects
+        are moved.
         """
         mine, order, calls = request["arm"], request["order"], cycle(request["calls"])
         incoming, outgoing = request["pipes"]
-        times = []
+        times: list[int] = []
         before = mine
         for arm, after in zip(order, order[1:] + mine):  # noqa: B905
             if arm == mine:
                 if before != mine and not os.read(incoming, 1):
                     os._exit(CLOSED)  # the parent has this end of the pipe too: both it and the other arm are gone
-                self.ballast.shift()
+                if len(times) % request["shift"] == 0:
+                    self.ballast.shift()
                 times.append(self.benchmark.slice(next(calls)))
                 if after != mine:
                     os.write(outgoing, b".")

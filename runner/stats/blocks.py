@@ -71,7 +71,7 @@ def slice_seconds(block: Block) -> float:
 def log_ratios(metric: Metric, blocks: Sequence[Block]) -> Array:
     """One natural log of head ÷ base per scored block, in measured order; read-only.
 
-    `turns`: mean of the middle half of the cycles' logs of the cycle's ratio, per call. `shared`: log of the ratio
+    `turns`: median over the cycles of the log of the cycle's ratio, per call. `shared`: log of the ratio
     of mean CPU time per counted call. `adjacent`: log of the ratio of median times, per call. Memory and
     tracked values: log of the ratio of the one value. Raises ValueError when there is a `defect`.
     """
@@ -85,11 +85,9 @@ def _log_ratio(metric: Metric, block: Block) -> float:
     if metric is Metric.TIME and block.settings.mode is Mode.TURNS:
         # Of the cycles' ratios, not of the arms: a cycle's slices share their moment.
         # Not with arrays: for as few as a block has, those take longer.
-        logs = sorted([math.log(head) - math.log(base) for base, head in zip(block.base, block.head, strict=True)])
-        outer = len(logs) // 4
-        middle = logs[outer : len(logs) - outer]
+        middle = median([math.log(head) - math.log(base) for base, head in zip(block.base, block.head, strict=True)])
         calls = block.settings.calls
-        return math.fsum(middle) / len(middle) - (math.log(calls[Arm.HEAD]) - math.log(calls[Arm.BASE]))
+        return middle - (math.log(calls[Arm.HEAD]) - math.log(calls[Arm.BASE]))
     return math.log(_value(metric, block, Arm.HEAD)) - math.log(_value(metric, block, Arm.BASE))
 
 

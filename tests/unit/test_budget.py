@@ -114,7 +114,7 @@ def test_a_block_is_expected_to_last_as_long_as_its_calibration_and_its_window()
 
 @pytest.mark.parametrize("seed", [1, 5, 12, 14])
 def test_the_hopeless_get_what_the_others_leave(seed: int) -> None:
-    """Once the first look has shown that the last look will not settle it, even a cheap benchmark waits for the others."""
+    """Once the first look has shown that the last will not settle it, even a cheap benchmark waits for the others."""
     world = World(seed=seed, budget=18.5, spread=(1.0, 0.007, 0.007), costs=(0.1, 0.6, 0.6))
     plan = world.plan()
     blocks = world.run(plan)

@@ -31,26 +31,20 @@ def single(base: list[float], head: list[float]) -> list[Block]:
     return [block((b,), (h,), Mode.ADJACENT, index=i) for i, (b, h) in enumerate(pairs)]
 
 
-def test_turns_take_the_mean_of_the_middle_half_of_the_cycles_ratios() -> None:
-    # The ratios are 2, 4, 0.5 and 3; the arms' middle values would give 350 / 250.
-    one = block((100, 200, 600, 300), (200, 800, 300, 900))
-    assert log_ratios(Metric.TIME, [one]).tolist() == pytest.approx([math.log(2 * 3) / 2])
-    # Fewer than four cycles: all of them.
-    assert log_ratios(Metric.TIME, [block((100, 200), (200, 1600))]).tolist() == pytest.approx([math.log(4)])
+def test_turns_take_the_median_of_the_cycles_ratios() -> None:
+    # The ratios are 2, 3 and 0.5; the medians of the arms would give 300 / 200.
+    one = block((100, 200, 600), (200, 600, 300))
+    assert log_ratios(Metric.TIME, [one]).tolist() == pytest.approx([math.log(2)])
 
 
-def value_of_cycles(rng: np.random.Generator, kind: str, count: int = 400) -> tuple[float, float]:
-    """Variance of a block's value, and of the median in its place; slices have 1 % of noise and prefer to be second."""
-    noise = {"normal": rng.normal(size=(count, 24)), "t3": rng.standard_t(3, (count, 24))}[kind]
-    ratios = 0.01 * noise + np.where(np.arange(24) % 2 == 0, 0.005, -0.005)
-    blocks = [block((1.0,) * 24, tuple(np.exp(row).tolist())) for row in ratios]
-    return float(np.var(log_ratios(Metric.TIME, blocks))), float(np.var(np.median(ratios, axis=1)))
-
-
-@pytest.mark.parametrize("kind", ["normal", "t3"])
-def test_the_middle_half_knows_more_than_the_median(kind: str) -> None:
-    own, median = value_of_cycles(np.random.default_rng(31), kind)
-    assert own < 0.9 * median
+def test_the_median_stands_what_a_machine_does_that_changes_its_speed_within_a_slice() -> None:
+    """Short slices on a virtual machine: half of them are up to a quarter slower, in one arm or the other."""
+    rng = np.random.default_rng(31)
+    slower = rng.random((2, 300, 200)) * (rng.random((2, 300, 200)) < 0.5)
+    logs = 0.002 * rng.normal(size=(2, 300, 200)) + 0.22 * slower
+    blocks = [block(*(tuple(np.exp(arm).tolist()) for arm in pair)) for pair in zip(*logs, strict=True)]
+    inner = np.sort(logs[1] - logs[0], axis=1)[:, 50:150].mean(axis=1)
+    assert np.var(log_ratios(Metric.TIME, blocks)) < 0.7 * np.var(inner), "the mean of the middle half takes part in it"
 
 
 def test_turns_and_adjacent_compare_calls_not_slices() -> None:
