@@ -29,7 +29,7 @@ class Arms:
         elif self._copied:
             arms = self._copies.of_round(spec.round, spec.first)
         if spec.kind is BlockKind.CANARY:
-            arms[Arm.HEAD] = self._copies.of_canary(arms[Arm.BASE])
+            arms = self._copies.of_canary(arms[Arm.BASE])
         return arms
 
     @property

@@ -95,7 +95,7 @@ class Copies:
         self._copiers: dict[Arm, builds.Copier] = {}
         self._round: int | None = None
         self._pairs: list[dict[Arm, Interpreter]] = []
-        self._canaries: dict[Path, Interpreter] = {}
+        self._canaries: dict[Path, dict[Arm, Interpreter]] = {}
         self._made = 0
 
     def of_round(self, round: int, first: Arm) -> dict[Arm, Interpreter]:
@@ -108,14 +108,15 @@ class Copies:
             self._pairs.append({arm: pair[arm] for arm in Arm})
         return dict(self._pairs[-1])
 
-    def of_canary(self, base: Interpreter) -> Interpreter:
-        """A copy of what runs as base, in the place of head."""
+    def of_canary(self, base: Interpreter) -> dict[Arm, Interpreter]:
+        """Two copies of what runs as base, by equally long paths: a longer one moves what is allocated after it."""
         if base.executable not in self._canaries:
             if len(self._canaries) >= self.KEPT:
                 oldest = next(iter(self._canaries))
-                self._drop(self._canaries.pop(oldest))
-            self._canaries[base.executable] = builds.Copier(base).copy(self._new("copy"))
-        return self._canaries[base.executable]
+                self._drop(*self._canaries.pop(oldest).values())
+            copier = builds.Copier(base)
+            self._canaries[base.executable] = {arm: copier.copy(self._new("copy")) for arm in Arm}
+        return dict(self._canaries[base.executable])
 
     def _copier(self, arm: Arm) -> builds.Copier:
         if not self._copiers:

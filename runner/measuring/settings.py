@@ -20,9 +20,10 @@ DEARER = 1.1
 in the caches finds them emptied by the other arm, and that is no part of what the arms differ in."""
 COMPARED, AGREEING = 24, 3
 """Cycles of a comparison by which that is decided, half of each length; and how many comparisons must all say so."""
-STRETCH = 0.1
-"""Seconds of kept slices, both arms together, that a block of `turns` should hold."""
-LEAST_CYCLES, MOST_CYCLES = 12, 200
+STRETCH, LONG_STRETCH = 0.06, 0.1
+"""Seconds of kept slices, both arms together, that a block of `turns` should hold: of short slices, and of long ones,
+which tell less each."""
+LEAST_CYCLES, MOST_CYCLES = 12, 120
 WARM = 5e-3
 """Seconds of slices that each arm does before any is kept."""
 LONGEST_TURN = 5e-3
@@ -122,7 +123,8 @@ def choose(
         window = max(SHARED_STRETCH, 2 * longest * (SHARED_CALLS + 2))
         return Settings(mode=mode, calls=calls, cycles=SHARED_CALLS, window=window, warmup=1)
     most = MOST_CYCLES if mode is Mode.TURNS else LEAST_CYCLES
-    cycles = int(min(max(STRETCH / cycle, LEAST_CYCLES), most)) if slow < 1.0 else 4
+    stretch = STRETCH if seconds == SLICE else LONG_STRETCH
+    cycles = int(min(max(stretch / cycle, LEAST_CYCLES), most)) if slow < 1.0 else 4
     # A multiple of four: each order of the arms equally often (`Plan` balances it within every four cycles).
     warmup = max(2, math.ceil(2 * WARM / cycle)) if slow < 0.1 else 0
     return Settings(mode=mode, calls=calls, cycles=cycles - cycles % 4, window=0.0, warmup=warmup)
