@@ -20,10 +20,10 @@ DEARER = 1.1
 in the caches finds them emptied by the other arm, and that is no part of what the arms differ in."""
 COMPARED, AGREEING = 24, 3
 """Cycles of a comparison by which that is decided, half of each length; and how many comparisons must all say so."""
-STRETCH, LONG_STRETCH = 0.06, 0.1
+STRETCH, LONG_STRETCH = 0.08, 0.1
 """Seconds of kept slices, both arms together, that a block of `turns` should hold: of short slices, and of long ones,
 which tell less each."""
-LEAST_CYCLES, MOST_CYCLES = 12, 120
+LEAST_CYCLES, MOST_CYCLES = 12, 160
 WARM = 5e-3
 """Seconds of slices that each arm does before any is kept."""
 LONGEST_TURN = 5e-3
