@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -241,7 +242,7 @@ def _load(cache: Path) -> tuple[dict[str, Entry], pd.DataFrame]:
 
 def _save(cache: Path, runs: Sequence[Entry], rows: pd.DataFrame) -> None:
     cache.mkdir(parents=True, exist_ok=True)
-    beside = cache / f".rows.{os.getpid()}"
+    beside = cache / f".rows.{secrets.token_hex(4)}"
     try:
         # The table first: its rows without an entry are ignored, an entry without rows would be a run without results.
         rows.to_parquet(beside, index=False)

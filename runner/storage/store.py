@@ -221,7 +221,7 @@ def write_whole(path: Path, text: str) -> None:
 
     Raises MachineError when the disk is full or the folder cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # a pid is not one's own in every container
     with _disk(path):
         try:
             with beside.open("w", encoding="utf-8") as stream:
