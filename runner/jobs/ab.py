@@ -16,6 +16,7 @@ import psutil
 
 from runner import builds, config, machine
 from runner.errors import BuildError, UsageError
+from runner.jobs import continuing
 from runner.judging import calibration, compare
 from runner.measuring.copies import memory, scratch
 from runner.measuring.execute import ENVIRONMENT, Context, Executor
@@ -23,7 +24,8 @@ from runner.measuring.plan import Plan, Progress
 from runner.model import Block, Interpreter, Notice
 from runner.report import words
 from runner.storage import store
-from runner.suites import asv
+from runner.suites import asv, fingerprint
+from runner.suites.fingerprint import Watched
 
 
 class View(Protocol):
@@ -93,6 +95,7 @@ def compare_arms(
     `labels` goes into the manifest. Raises as `ab` does.
     """
     suite = asv.suite_folder(request.suite)
+    watched = Watched(suite)
     view.phase("finding the benchmarks")
     found = asv.discover(base.executable, suite), asv.discover(head.executable, suite)
     selection = asv.select(*found, request.pattern)
@@ -119,12 +122,12 @@ def compare_arms(
         settings={} if request.mode is None else {"mode": request.mode},
         worker_cpu=pinning.worker, machine=facts, versions=_versions(), calibration=calibration.known(here),
         copies=layouts is None and uncopied is None, labels=labels or {},
-        repeats=request.repeats, blocks=request.blocks,
+        repeats=request.repeats, blocks=request.blocks, suite_files=watched.files,
         notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head), *calibration.notices(here),
                  *(Notice(kind="suite-problem", numbers={"text": problem}) for problem in problems)),
     )
     folder = store.create(config.runs_folder(request.out), manifest)
-    return _measure(folder, pinning, layouts, view)
+    return _measure(folder, pinning, layouts, watched, view)
 
 
 def _layouts(
@@ -168,7 +171,7 @@ def _uncopied(base: Interpreter, head: Interpreter) -> str | None:
 def resume(folder: Path, view: View, *, wait: bool = True) -> Finished:
     """Go on with a run that was interrupted, as if it had not been.
 
-    Raises UsageError when an interpreter is not the one that was measured before.
+    Raises UsageError when an interpreter, the suite or the machine is not the one that was measured before.
     """
     with machine.alone(wait=wait, told=view.say):
         return go_on(folder, view)
@@ -177,11 +180,10 @@ def resume(folder: Path, view: View, *, wait: bool = True) -> Finished:
 def go_on(folder: Path, view: View) -> Finished:
     """Go on with a run; the caller has the machine for itself (`machine.alone`). Raises as `resume` does."""
     manifest = store.read(folder).manifest
-    for arm in (manifest.base, manifest.head):
-        builds.check(arm, progress=view.phase)
+    watched = continuing.check(manifest, view.phase)
     pinning = machine.choose(machine.topology(), machine.activity())
     layouts = builds.Layouts(manifest.base, manifest.head) if manifest.scope == "source" else None
-    return _measure(folder, pinning, layouts, view)
+    return _measure(folder, pinning, layouts, watched, view)
 
 
 def report_of(folder: Path) -> compare.Report:
@@ -199,7 +201,9 @@ def save(finished: Finished) -> Path:
     return page
 
 
-def _measure(folder: Path, pinning: machine.Pinning, layouts: builds.Layouts | None, view: View) -> Finished:
+def _measure(
+    folder: Path, pinning: machine.Pinning, layouts: builds.Layouts | None, suite: Watched, view: View
+) -> Finished:
     run = store.read(folder)
     plan = _plan(run)
     interrupted = False
@@ -208,6 +212,9 @@ def _measure(folder: Path, pinning: machine.Pinning, layouts: builds.Layouts | N
         linked = {block.layout for block in run.blocks}
 
         def keep(block: Block) -> None:
+            # First: a block that may have seen an edit is not one of this run's.
+            if edited := suite.edited():
+                raise _EditedError(fingerprint.in_words(edited))
             append(block)
             if layouts is not None and block.layout is not None and block.layout not in linked:
                 linked.add(block.layout)
@@ -217,11 +224,19 @@ def _measure(folder: Path, pinning: machine.Pinning, layouts: builds.Layouts | N
             _loop(plan, Executor(context), keep, view)
         except KeyboardInterrupt:
             interrupted = True
+        except _EditedError as edit:
+            interrupted = True
+            view.say(f"the suite was edited while it was measured: {edit}. Measuring has ended, and the last block is "
+                     "not kept. Undo the edit to go on, or start a new run.")
     # A run elsewhere (a test's, a calibration's) is none of the machine's usual ones.
     if not interrupted and folder.parent == config.runs_folder(None):
         here = config.calibration_folder(None, str(run.manifest.machine.get("fingerprint")))
         calibration.add_canary(here, store.read(folder))
     return Finished(folder=folder, report=report_of(folder), interrupted=interrupted)
+
+
+class _EditedError(Exception):
+    """The suite is not what the run began with; what has changed, in words."""
 
 
 def _loop(plan: Plan, executor: Executor, append: Callable[[Block], None], view: View) -> None:

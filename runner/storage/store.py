@@ -83,6 +83,8 @@ class Manifest:
     """What a run that is part of a larger measurement is there for; empty for one that a user asked for."""
     calibration: Mapping[str, int | float | str] | None = None
     """What `lockstep calibrate` had found on this machine when the run began."""
+    suite_files: Mapping[str, str] = field(default_factory=dict)
+    """Hash of the content of each of the suite's files, by its path below `suite`; empty: not recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
