@@ -186,9 +186,9 @@ def go_on(folder: Path, view: View) -> Finished:
     return _measure(folder, pinning, layouts, watched, view)
 
 
-def report_of(folder: Path) -> compare.Report:
-    """The report of a run, made from its folder alone."""
-    return compare.report(store.read(folder))
+def report_of(folder: Path, *, with_noise: bool = True) -> compare.Report:
+    """The report of a run, made from its folder alone; `with_noise` as in `compare.report`."""
+    return compare.report(store.read(folder, lazily=True), with_noise=with_noise)
 
 
 def save(finished: Finished) -> Path:

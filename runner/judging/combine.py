@@ -231,6 +231,7 @@ def _together(repeated: Sequence[_Repeated], results: Mapping[str, Combined], ma
         own = next(iter(one.cases.values()))
         case = replace(
             own, blocks=[block for case in one.cases.values() for block in case.blocks],
+            scored=sum(case.scored for case in one.cases.values()),
             ratios=np.concatenate([case.ratios for case in one.cases.values()]), failure=one.failure,
         )
         if key in among:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean, median
 
 import numpy as np
@@ -54,8 +55,10 @@ def calls_of(block: Block, arm: Arm) -> int:
 
 def slice_seconds(block: Block) -> float:
     """Seconds of the timed block's slices, both arms together."""
+    if block.settings.mode is not Mode.SHARED:
+        return (sum(block.base) + sum(block.head)) * NANOSECONDS
     # In `shared` a value is one call of a lot of calls that were timed together.
-    lot = {arm: block.settings.calls[arm] if block.settings.mode is Mode.SHARED else 1 for arm in Arm}
+    lot = block.settings.calls
     return (sum(block.base) * lot[Arm.BASE] + sum(block.head) * lot[Arm.HEAD]) * NANOSECONDS
 
 
@@ -66,10 +69,43 @@ def log_ratios(metric: Metric, blocks: Sequence[Block]) -> Array:
     of mean CPU time per counted call. `adjacent`: log of the ratio of median times, per call. Memory and
     tracked values: log of the ratio of the one value. Raises ValueError when there is a `defect`.
     """
-    problem = defect(metric, blocks)
+    found = reduced(metric, blocks)
+    if found.problem is not None:
+        raise ValueError(found.problem)
+    return found.ratios
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reduced:
+    """What the scored blocks of one benchmark come to."""
+
+    problem: str | None
+    """Their `defect`."""
+    ratios: Array
+    """Their `log_ratios`; empty where there is a problem."""
+
+
+def reduced(metric: Metric, blocks: Sequence[Block]) -> Reduced:
+    """Find out once what both `defect` and `log_ratios` say."""
+    usable = scored(blocks)
+    problem = defect(metric, usable)
     if problem is not None:
-        raise ValueError(problem)
-    return frozen([_log_ratio(metric, block) for block in scored(blocks)])
+        return Reduced(problem=problem, ratios=frozen([]))
+    stacked = _stacked(metric, usable)
+    return Reduced(
+        problem=None, ratios=frozen([_log_ratio(metric, block) for block in usable]) if stacked is None else stacked)
+
+
+def _stacked(metric: Metric, blocks: Sequence[Block]) -> Array | None:
+    """The log ratios of blocks in `turns` that have equally many cycles, all at once; None where they do not."""
+    if metric is not Metric.TIME or not blocks:
+        return None
+    if any(block.settings.mode is not Mode.TURNS or len(block.base) != len(blocks[0].base) for block in blocks):
+        return None
+    base, head = (np.log(np.array(numbers, dtype=np.float64)) for numbers in zip(
+        *((block.base, block.head) for block in blocks), strict=True))
+    calls = [math.log(block.settings.calls[Arm.HEAD]) - math.log(block.settings.calls[Arm.BASE]) for block in blocks]
+    return frozen(np.median(head - base, axis=1) - np.array(calls))
 
 
 def _log_ratio(metric: Metric, block: Block) -> float:
@@ -103,12 +139,14 @@ def _value(metric: Metric, block: Block, arm: Arm) -> float:
     return value * NANOSECONDS / calls_of(block, arm)
 
 
-def judge_blocks(metric: Metric, blocks: Sequence[Block], margin: float, tests: int = 1) -> Judgement:
+def judge_blocks(
+    metric: Metric, blocks: Sequence[Block], margin: float, tests: int = 1, known: Reduced | None = None
+) -> Judgement:
     """Judge one benchmark by its blocks, in measured order: the rule that stops and the rule that decides.
 
     `margin` (a log) and `tests` are as in `judge`. Calibrations are not scored. A tracked value is compared as a number
     where it is exact. Where no verdict can ever come (a failed block, a `defect`), the judgement is
-    UNDECIDED and settled; the report says why.
+    UNDECIDED and settled; the report says why. `known` is what `reduced` has found of these blocks already.
     """
     usable = scored(blocks)
     if not any(block.failure for block in blocks):
@@ -116,15 +154,16 @@ def judge_blocks(metric: Metric, blocks: Sequence[Block], margin: float, tests: 
             exact = judge_exact(values(metric, usable, Arm.BASE), values(metric, usable, Arm.HEAD), margin)
             if exact is not None:
                 return exact
-        if defect(metric, usable) is None:
-            return judge(log_ratios(metric, usable), margin, tests)
+        found = reduced(metric, usable) if known is None else known
+        if found.problem is None:
+            return judge(found.ratios, margin, tests)
     return Judgement(
         verdict=Verdict.UNDECIDED, clear=False, tiny=False, estimate=None, low=None, high=None, look=None,
         p=None, p_same=None, needed=None, settled=True,
     )
 
 
-def frozen(numbers: list[float]) -> Array:
+def frozen(numbers: list[float] | Array) -> Array:
     """A read-only array of these numbers."""
     array = np.array(numbers, dtype=np.float64)
     array.flags.writeable = False

@@ -110,9 +110,9 @@ def spread(d: Array, reading: Array) -> Finding | None:
     readings, divided by that in blocks with the lower ones: median over the benchmarks. What goes on after a look had
     scattered more, by far less than anyone would call a disturbance: nothing is taken off for stopping.
     """
-    distances = np.abs(d - _medians(d)[:, None])
+    distances = np.abs(d - medians(d)[:, None])
     p = _trend(distances, reading, stopping=0.0)
-    high, low = (_medians(half) for half in _halves(distances, reading))
+    high, low = (medians(half) for half in _halves(distances, reading))
     known = np.isfinite(high) & (low > 0)
     return Finding(p=p, size=float(np.median(high[known] / low[known]))) if p is not None and known.any() else None
 
@@ -185,7 +185,7 @@ def _means(panel: Array) -> Array:
     return means
 
 
-def _medians(panel: Array) -> Array:
+def medians(panel: Array) -> Array:
     """Median of each row's values; NaN where there are none."""
     n = np.isfinite(panel).sum(axis=1)
     rows, ordered = np.arange(len(panel)), np.sort(panel, axis=1)  # NaN comes last

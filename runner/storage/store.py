@@ -13,13 +13,18 @@ lockstep.run/2  Blocks have `layout`, `canary` and `extensions`, the manifest ha
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import re
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+import weakref
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import overload
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -93,10 +98,20 @@ class Run:
 
     folder: Path
     manifest: Manifest
-    blocks: tuple[Block, ...]
-    """Measured order, calibrations (index -1) and failed blocks included."""
+    blocks: Sequence[Block]
+    """Measured order, calibrations (index -1) and failed blocks included. A tuple, or `Lines` where it was read lazily:
+    then a line that is not a block raises UsageError when it is asked for."""
     torn: bool
     """The last line was torn off in mid-write and is not among the blocks."""
+
+    def places(self) -> dict[str, Sequence[int]]:
+        """Where the blocks of each benchmark are in `blocks`, by key, ascending; the canary's under its benchmark."""
+        if isinstance(self.blocks, Lines):
+            return self.blocks.places
+        found: dict[str, list[int]] = {}
+        for place, block in enumerate(self.blocks):
+            found.setdefault(block.benchmark, []).append(place)
+        return dict(found)
 
     def by_benchmark(self) -> dict[str, list[Block]]:
         """All blocks of each of the run's benchmarks, by key, in measured order; the canary's are nobody's."""
@@ -105,6 +120,61 @@ class Run:
             if not block.canary:
                 found.setdefault(block.benchmark, []).append(block)
         return found
+
+
+class Lines(Sequence[Block]):
+    """The blocks of a file, each read and checked when it is asked for, every time: they are many, and large.
+
+    Raises UsageError, here or later, for a line that is not a block, and OSError. A torn last line is left out.
+    """
+
+    _KEY = re.compile(rb'\{"benchmark":("(?:[^"\\]|\\.)*")')
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._ends = array("q", [0])
+        self.torn = False
+        by_key: dict[bytes, array[int]] = {}
+        with path.open("rb", buffering=1 << 20) as file:
+            for place, line in enumerate(file):
+                if not line.endswith(b"\n"):
+                    self.torn = True
+                    break
+                # As we write it; whoever has rewritten the lines may have put another field first.
+                found = self._KEY.match(line)
+                key = found[1] if found else _dumped(self._block(place, line).benchmark)
+                by_key.setdefault(key, array("q")).append(place)
+                self._ends.append(self._ends[-1] + len(line))
+            self._descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
+        self.places: dict[str, Sequence[int]] = {json.loads(key): places for key, places in by_key.items()}
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, place: int) -> Block: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Block, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> Block | tuple[Block, ...]:
+        if isinstance(place, slice):
+            return tuple(self[one] for one in range(*place.indices(len(self))))
+        place = range(len(self))[place]
+        begin, end = self._ends[place], self._ends[place + 1]
+        return self._block(place, os.pread(self._descriptor, end - begin, begin))
+
+    def _block(self, place: int, line: bytes) -> Block:
+        try:
+            return _block.validate_json(line)
+        except ValidationError as error:
+            raise UsageError(f"{self._path}:{place + 1} is not a block: {_first(error)}. "
+                             "Remove the line to read the others.") from error
+
+
+def _dumped(text: str) -> bytes:
+    return json.dumps(text, ensure_ascii=False).encode()
 
 
 _manifest = TypeAdapter(Manifest)
@@ -165,22 +235,20 @@ def appending(folder: Path) -> Iterator[Callable[[Block], None]]:
 
 def add_layout(folder: Path, seed: int, addresses: Mapping[Arm, Mapping[str, int]]) -> None:
     """Put on record where the hot functions of both arms were in a layout: the proof that it was another one."""
-    import json
-
     line = {"layout": seed, **{arm.value: dict(places) for arm, places in addresses.items()}}
     with _disk(folder / LAYOUTS), (folder / LAYOUTS).open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")
 
 
-def read(folder: Path) -> Run:
-    """Read a run folder.
+def read(folder: Path, *, lazily: bool = False) -> Run:
+    """Read a run folder; `lazily`: its blocks when they are asked for, since all at once may not fit into memory.
 
     Raises UsageError when it is not one, is of a newer version, or holds a line that is not a block; a
     torn last line is not an error.
     """
     try:
         text = (folder / MANIFEST).read_bytes()
-        lines = (folder / BLOCKS).read_bytes().split(b"\n")
+        lines = Lines(folder / BLOCKS)
     except OSError as error:
         raise UsageError(f"{folder} is not a run folder: {error.strerror}: {error.filename}") from error
     schema = _schema(text)
@@ -191,15 +259,7 @@ def read(folder: Path) -> Run:
         manifest = _manifest.validate_json(text)
     except ValidationError as error:
         raise UsageError(f"{folder / MANIFEST} cannot be read: {_first(error)}") from error
-    torn = lines.pop() != b""
-    blocks = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            blocks.append(_block.validate_json(line))
-        except ValidationError as error:
-            raise UsageError(f"{folder / BLOCKS}:{number} is not a block: {_first(error)}. "
-                             "Remove the line to read the others.") from error
-    return Run(folder=folder, manifest=manifest, blocks=tuple(blocks), torn=torn)
+    return Run(folder=folder, manifest=manifest, blocks=lines if lazily else tuple(lines), torn=lines.torn)
 
 
 def find(root: Path, name: str) -> Path:
@@ -249,8 +309,6 @@ def _whole_lines_end(path: Path) -> int:
 
 
 def _schema(text: bytes) -> str:
-    import json
-
     try:
         found = json.loads(text)
         return str(found.get("schema")) if isinstance(found, dict) else "none"
