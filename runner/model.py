@@ -39,6 +39,17 @@ class Mode(Enum):
     ADJACENT = "adjacent"
 
 
+class BlockKind(Enum):
+    """What a block is for."""
+
+    CALIBRATION = "calibration"
+    """Chooses the settings of one benchmark's blocks; is not scored."""
+    SCORED = "scored"
+    """Base against head."""
+    CANARY = "canary"
+    """Base against a byte copy of base: it tells of the machine, and belongs to no benchmark's comparison."""
+
+
 class Verdict(Enum):
     """What a report says of one benchmark."""
 
@@ -164,8 +175,11 @@ class BlockSpec:
     """What is drawn anew for every block, the same for both arms. One seed determines all of it."""
 
     benchmark: Benchmark
+    kind: BlockKind
     index: int
-    """0, 1, 2 …; -1 for the calibration."""
+    """0, 1, 2 … among the benchmark's blocks of one kind."""
+    round: int
+    """Blocks of one round share byte copies of the arms, where those are run."""
     settings: Settings | None
     """None for the calibration, which finds them."""
     first: Arm
@@ -177,12 +191,26 @@ class BlockSpec:
     """Bytes, 0-4095."""
     directory: str
     """Name of the working directory, of random length."""
+    address: int
+    """0-65535: where the arms' memory begins, as far as that can be chosen."""
     layout: int | None = None
-    """Seed of the link order, scope ``source`` only; the same for every benchmark's block of one index."""
+    """Seed of the link order, scope ``source`` only; the same for every benchmark's block of one index, and for the
+    canary that of the block before it."""
     extensions: tuple[str, ...] = ()
     """Extension modules that are to be linked anew too."""
-    canary: bool = False
-    """Not base against head: base against a byte copy of base."""
+
+
+class Cause(Enum):
+    """What kind of failure it was, as far as it matters for trying again."""
+
+    KILLED = "killed"
+    """By SIGKILL, as by a kernel that has run out of memory."""
+    REFUSED = "refused"
+    """The system had no room for another process."""
+    HUNG = "hung"
+    """A time limit passed."""
+    OTHER = "other"
+    """It would fail again: it raised, the arms disagree, …"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +221,7 @@ class Failure:
     """In words for the user, starting with what happened: ``raised ValueError: …``."""
     arm: Arm | None
     """The arm in which it happened; None when both or neither is to blame."""
+    cause: Cause = Cause.OTHER
     detail: str = ""
     """Traceback or the last lines of the worker's output, cut short."""
 
@@ -203,8 +232,9 @@ class Block:
 
     benchmark: str
     """`Benchmark.key`."""
+    kind: BlockKind = BlockKind.SCORED
     index: int
-    """0, 1, 2 … within the benchmark; -1 for its calibration, which is not scored."""
+    """0, 1, 2 … among the benchmark's blocks of one kind; one that was tried again has the index of the first try."""
     settings: Settings
     started: float
     """Seconds since the epoch."""
@@ -220,13 +250,20 @@ class Block:
     order: str = ""
     """A letter a cycle: ``b`` where base went first, ``h`` where head did; empty in `shared`."""
     readings: Mapping[str, float] = field(default_factory=dict)
-    """The machine meanwhile: ``steal`` (share of the CPU's time), ``load``, ``switches_base`` and so on."""
+    """The machine meanwhile: ``steal`` (share of the CPU's time), ``load``, ``switches_base`` and so on.
+    ``start``: seconds from the workers' start until both had loaded and called the benchmark once."""
     failure: Failure | None = None
     layout: int | None = None
     """Seed of the link order of both arms; None in scope ``binary``."""
-    canary: bool = False
-    """Base against a byte copy of base: it tells of the machine, and belongs to no benchmark's comparison."""
+    host: str = ""
+    """Name of the machine; empty in runs of before version 3."""
+    cpu: int | None = None
+    """The workers' CPU; None where they were not pinned, and in runs of before version 3."""
+    session: str = ""
+    """Which process measured it: a run that was resumed has several. Empty in runs of before version 3."""
     extensions: tuple[str, ...] = ()
     """Calibrations in scope ``source`` only: file names of the library's extension modules that it has loaded."""
     uncovered: tuple[str, ...] = ()
     """Those of them that cannot be linked anew."""
+    unsteady: str = ""
+    """``calls`` or ``processes``, where returned values were seen to differ between those of one arm; else empty."""

@@ -60,8 +60,22 @@ class Copier:
         self._verified = interpreter.build is not None
         self._settings = ""
         self._prefix: Path | None = None
+        self._level = False
         if interpreter.build is None:
             self._settings, self._prefix = _environment(interpreter)
+
+    @property
+    def home(self) -> str:
+        """Where the library is looked for; empty for a build of Lockstep's."""
+        return next((line.partition("=")[2].strip() for line in self._settings.splitlines() if _is_home(line)), "")
+
+    def level(self) -> None:
+        """From now on find the library by way of a link in the copy's own folder.
+
+        The paths that a process keeps are then as long as those of any other such copy, wherever the libraries are:
+        what is allocated after them lies alike.
+        """
+        self._level = bool(self.home)
 
     def copy(self, folder: Path) -> Interpreter:
         """A byte copy in the new `folder`, which runs with the same library and packages.
@@ -87,7 +101,14 @@ class Copier:
         else:
             executable = folder / "bin" / original.name
             executable.parent.mkdir(parents=True)
-            (folder / "pyvenv.cfg").write_text(self._settings, encoding="utf-8")
+            settings = self._settings
+            if self._level:
+                home = Path(self.home)
+                (folder / "home").symlink_to(home.parent)
+                line = f"home = {folder / 'home' / home.name}"
+                settings = "".join(f"{line if _is_home(one) else one}\n" for one in settings.splitlines())
+                executable = executable.with_name("python")
+            (folder / "pyvenv.cfg").write_text(settings, encoding="utf-8")
             if self._prefix is not None:
                 _link((path for path in self._prefix.iterdir() if path.name not in ("bin", "pyvenv.cfg")), folder)
                 inside = (path for path in original.parent.iterdir() if not path.name.startswith(("python", "pypy")))
@@ -108,6 +129,10 @@ def copy_of(interpreter: Interpreter, folder: Path) -> Interpreter:
     """One byte copy of the interpreter's executable in the new `folder`; see `Copier`. Raises UsageError."""
     made = Copier(interpreter).copy(folder)
     return replace(made, sha256=sha256_of(made.executable))
+
+
+def _is_home(line: str) -> bool:
+    return line.partition("=")[0].strip().lower() == "home"
 
 
 def _environment(interpreter: Interpreter) -> tuple[str, Path | None]:

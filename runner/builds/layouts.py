@@ -16,13 +16,14 @@ import os
 import shlex
 import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner import shell
-from runner.builds import cache, compiling, farm
+from runner.builds import cache, compiling, farm, slots
 from runner.builds.releases import sha256_of
 from runner.errors import BuildError
 from runner.model import Arm, Build, Interpreter
@@ -53,10 +54,18 @@ class Command:
     end: tuple[str, ...]
     """Libraries and archives."""
 
-    def words(self, output: Path, pad: Path | None, seed: int | None) -> list[str]:
-        """The command for another output; `seed` None keeps make's order."""
+    def words(
+        self, output: Path, pad: Path | None, seed: int | None, slots: Mapping[str, Sequence[str]] | None = None
+    ) -> list[str]:
+        """The command for another output; `seed` None keeps make's order.
+
+        `slots` has what stands in the place of object files, by name, also of those that the command lacks.
+        """
+        slots = slots or {}
         pads = [] if pad is None else [str(pad)]
-        return [*self.start, "-Wl,-S", "-o", str(output), *pads, *shuffled(self.objects, seed), *self.end]
+        ordered = shuffled(list(dict.fromkeys([*self.objects, *slots])), seed)
+        objects = [word for name in ordered for word in slots.get(name, (name,))]
+        return [*self.start, "-Wl,-S", "-o", str(output), *pads, *objects, *self.end]
 
 
 def shuffled(objects: Sequence[str], seed: int | None) -> list[str]:
@@ -101,8 +110,11 @@ def parse(line: str, output: str) -> Command | None:
 class Linker:
     """Links one build anew. Its link commands are asked of make once."""
 
-    def __init__(self, interpreter: Interpreter) -> None:
-        """Raises BuildError, which says why, for an interpreter that cannot be linked anew."""
+    def __init__(self, interpreter: Interpreter, partner: Interpreter | None = None) -> None:
+        """`partner` is another build whose object files are to have the same places, see `give_slots`.
+
+        Raises BuildError, which says why, for an interpreter that cannot be linked anew.
+        """
         if interpreter.build is None:
             raise BuildError(f"{interpreter.spec} is not a build of Lockstep's, so its object files are not there")
         self._interpreter, self._build = interpreter, interpreter.build
@@ -115,6 +127,23 @@ class Linker:
         if self._command is None or len(self._command.objects) < 50:
             raise BuildError(f"{interpreter.spec} is not linked from object files but from a library")
         self._extensions: dict[str, Command | None] = {}
+        self._slots: dict[str, Mapping[str, Sequence[str]]] = {}
+        self._pair = "" if partner is None or partner.build is None else _pair(self._build, partner.build)
+
+    def objects(self, target: str | None = None) -> dict[str, Path] | None:
+        """Object files of the executable or of an extension module, by their names in the link; None: not known."""
+        command = self._command if target is None else self._of_extension(target)
+        return None if command is None else {name: self._tree / name for name in command.objects}
+
+    @property
+    def compiler(self) -> str:
+        """The compiler that links, and assembles what is linked beside the build's own files."""
+        assert self._command is not None
+        return self._command.start[0]
+
+    def give_slots(self, words: Mapping[str, Sequence[str]], target: str | None = None) -> None:
+        """Files that stand in the place of object files from now on, in the executable or in an extension module."""
+        self._slots[target or self._name] = words
 
     def link(self, seed: int, extensions: Sequence[str] = ()) -> Interpreter:
         """The interpreter in the layout of a seed, with these extension modules (file names) in it too.
@@ -146,7 +175,8 @@ class Linker:
         self._run(self._command.words(output, None, None))
 
     def _folder(self, seed: int) -> Path:
-        return cache.root() / "layouts" / self._build.key / f"{seed:08x}"
+        # The slots follow from the two builds of a pair, so that a layout of another pair is another layout.
+        return cache.root() / "layouts" / self._build.key / f"{seed:08x}{self._pair}"
 
     def _make(self, folder: Path, seed: int) -> None:
         assert self._command is not None
@@ -154,7 +184,9 @@ class Linker:
             scratch = Path(place)
             new = scratch / "new"
             farm.plant(self._tree, new, self._name)
-            self._run(self._command.words(new / self._name, self._pad(scratch, seed), seed))
+            self._run(self._command.words(
+                new / self._name, self._pad(scratch, seed), seed, self._slots.get(self._name)
+            ))
             symbols = hot_symbols(new / self._name)
             (new / "symbols.json").write_text(json.dumps(symbols), encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
@@ -165,14 +197,15 @@ class Linker:
         assert command is not None
         with _beside(place) as beside:
             scratch = Path(beside)
-            self._run(command.words(scratch / place.name, self._pad(scratch, seed), seed))
+            self._run(command.words(
+                scratch / place.name, self._pad(scratch, seed), seed, self._slots.get(place.name)
+            ))
             (scratch / place.name).replace(place)
 
     def _pad(self, scratch: Path, seed: int) -> Path:
-        assert self._command is not None
         source, pad = scratch / "pad.s", scratch / "pad.o"
         source.write_text(pad_source(seed), encoding="utf-8")
-        self._run([self._command.start[0], "-c", "-o", str(pad), str(source)])
+        self._run([self.compiler, "-c", "-o", str(pad), str(source)])
         return pad
 
     def _of_extension(self, name: str) -> Command | None:
@@ -193,6 +226,10 @@ class Linker:
         result = shell.run(command, cwd=self._tree, env=compiling.environment())
         if result.code:
             raise BuildError(f"linking {self._interpreter.spec} anew failed:\n{result.output.strip()[-2000:]}")
+
+
+def _pair(one: Build, other: Build) -> str:
+    return "-" + hashlib.blake2b(" ".join(sorted((one.key, other.key))).encode(), digest_size=4).hexdigest()
 
 
 def _unfit(build: Build) -> str | None:
@@ -243,17 +280,35 @@ class Layouts:
 
     def __init__(self, base: Interpreter, head: Interpreter) -> None:
         """Raises BuildError, which says why, where one of them cannot be linked anew."""
-        linker = Linker(base)
         one = base.build is not None and head.build is not None and base.build.key == head.build.key
-        self._linkers = {Arm.BASE: linker, Arm.HEAD: linker if one else Linker(head)}
+        linker = Linker(base, None if one else head)
+        self._linkers = {Arm.BASE: linker, Arm.HEAD: linker if one else Linker(head, base)}
+        self._one = one
+        self._slotted: set[str | None] = set()
+        self._files = Path(tempfile.mkdtemp(prefix="lockstep-slots-"))
+        weakref.finalize(self, shutil.rmtree, self._files, ignore_errors=True)
         trim()
 
     def arms(self, seed: int, extensions: Sequence[str] = ()) -> dict[Arm, Interpreter]:
         """Both interpreters in the layout of a seed, made if need be. Raises BuildError."""
+        for target in (None, *extensions):
+            self._give_slots(target)
         different = list(dict.fromkeys(self._linkers.values()))
         with ThreadPoolExecutor(len(different)) as pool:
             done = dict(zip(different, pool.map(lambda linker: linker.link(seed, extensions), different), strict=True))
         return {arm: done[linker] for arm, linker in self._linkers.items()}
+
+    def _give_slots(self, target: str | None) -> None:
+        """See that what differs between the arms has one place in both, in the executable or an extension module."""
+        if self._one or target in self._slotted:
+            return
+        objects = {arm: found for arm, linker in self._linkers.items() if (found := linker.objects(target)) is not None}
+        if len(objects) == len(Arm):
+            folders = {arm: self._files / arm.value / (target or "executable") for arm in Arm}
+            made = slots.make(objects, folders, [self._linkers[Arm.BASE].compiler])
+            for arm, linker in self._linkers.items():
+                linker.give_slots(made[arm], target)
+        self._slotted.add(target)
 
     def addresses(self, seed: int) -> dict[Arm, Mapping[str, int]]:
         """Where the hot functions are in both arms in a layout that was made."""

@@ -48,8 +48,11 @@ def ab(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Repeat a schedule exactly.", min=0)] = None,
     memory_limit: Annotated[
-        Any, typer.Option(parser=size_of, metavar="SIZE", help="Memory that a benchmark may take, such as 4GiB.")
+        Any, typer.Option(parser=size_of, metavar="SIZE", help="Memory that a benchmark may use, such as 4GiB.")
     ] = None,
+    values: Annotated[
+        str, typer.Option(metavar="compare|ignore", help="What calls return in the two arms must be equal, or not.")
+    ] = "compare",
     out: Out = None,
     json: Json = None,
     markdown: Markdown = None,
@@ -70,9 +73,11 @@ def ab(
     check_scope(scope)
     if mode not in (None, "turns", "shared", "adjacent"):
         raise UsageError(f"--mode {mode}: it is turns, shared or adjacent.")
+    if values not in ("compare", "ignore"):
+        raise UsageError(f"--values {values}: it is compare or ignore.")
     request = jobs.AbRequest(
         base=base, head=head, suite=suite, pattern=pattern, margin=margin, budget=budget, scope=scope, out=out,
-        seed=seed, mode=mode, memory_limit=memory_limit, wait=not no_wait,
+        seed=seed, mode=mode, memory_limit=memory_limit, values=values, wait=not no_wait,
     )
     with Terminal() as view:
         finished = jobs.ab(request, view)

@@ -11,7 +11,8 @@ from rich.live import Live
 from rich.status import Status
 from rich.text import Text
 
-from runner.measuring.plan import Plan, Progress
+from runner.measuring.plan import Plan
+from runner.measuring.progress import Progress
 
 EVERY = 15.0
 """Seconds between two lines where the output is no terminal."""
@@ -95,20 +96,24 @@ class _Elapsed:
 
 
 def measuring(plan: Plan, progress: Progress) -> str:
-    """Benchmarks settled of all, time left, and the interval of the one just measured."""
+    """Benchmarks settled of all, time left, what the budget is good for, and the interval of the one just measured."""
     total = len(plan.progress)
     settled = sum(one.settled for one in plan.progress.values())
     judgement = progress.judgement
     if progress.failed:
         state = "failed"
-    elif judgement is None or judgement.low is None or judgement.high is None:
+    elif judgement is None or judgement.look is None or judgement.low is None or judgement.high is None:
         state = "calibrating" if not progress.blocks else f"{len(progress.blocks)} blocks"
     else:
-        # Two blocks that are far apart have an interval wider than the numbers that a computer has.
+        # A few blocks that are far apart can have an interval wider than the numbers that a computer has.
         low, high = math.exp(max(judgement.low, -LARGEST)), math.exp(min(judgement.high, LARGEST))
         state = f"{len(progress.blocks)} blocks, head/base {low:.3g}-{high:.3g}" if high > 1.5 or low < 0.67 else (
             f"{len(progress.blocks)} blocks, {(low - 1) * 100:+.2f} % to {(high - 1) * 100:+.2f} %")
-    return f"{settled} of {total} settled, about {_clock(plan.seconds_left())} left · {progress.benchmark.key}: {state}"
+    outlook = plan.outlook()
+    short = "" if outlook is None or outlook.within == total else (
+        f", enough for about {outlook.within}; all would take about {_clock(outlook.whole)}")
+    left = f"{settled} of {total} settled, about {_clock(plan.seconds_left())} left{short}"
+    return f"{left} · {progress.benchmark.key}: {state}"
 
 
 def _clock(seconds: float) -> str:

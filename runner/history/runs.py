@@ -3,7 +3,7 @@
 A run is read and judged once; what was found is kept in `CACHE`, a row a benchmark, and made anew when the run's files
 or the rule have changed.
 
-Format of the cache, version 1: `runs.json` is `_Cached`, `rows.parquet` has the columns of `ROW` and a row for each
+Format of the cache, version 2: `runs.json` is `_Cached`, `rows.parquet` has the columns of `ROW` and a row for each
 benchmark of each run.
 """
 
@@ -29,7 +29,7 @@ from runner.judging.compare import Comparison, Report
 from runner.model import Interpreter, Notice, Verdict
 from runner.storage import store
 
-VERSION = 1
+VERSION = 2
 ALONE = 8
 """Runs that are read by this process alone: starting others costs more."""
 TEXTS = ("run", "key", "name", "version", "metric", "unit", "verdict", "reason")
@@ -74,7 +74,7 @@ class Entry:
     seconds: float
     complete: bool
     counts: Mapping[str, int]
-    """Benchmarks by verdict."""
+    """Benchmarks by verdict; of the undecided ones those that were not reached apart, as ``not reached``."""
     mean: tuple[float, float, float, int] | None
     """Geometric mean of the timings' ratios, its interval, and their number."""
     notices: tuple[Notice, ...]
@@ -169,13 +169,17 @@ def entry_of(report: Report, manifest: store.Manifest, stamp: str) -> Entry:
         id=report.run, stamp=stamp, created=report.started, suite=manifest.suite, base=_side(manifest.base),
         head=_side(manifest.head), machine=report.machine, scope=report.scope, margin=report.margin,
         seconds=report.seconds, complete=report.complete,
-        counts={verdict.value: report.count(verdict) for verdict in Verdict},
+        counts={
+            **{verdict.value: report.count(verdict) for verdict in Verdict},
+            Verdict.UNDECIDED.value: report.count(Verdict.UNDECIDED) - report.not_reached,
+            compare.NOT_REACHED: report.not_reached,
+        },
         mean=None if mean is None else (mean.ratio, mean.low, mean.high, mean.count), notices=tuple(report.notices),
     )
 
 
 def rows_of(report: Report, versions: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What a report says of each benchmark; `versions` are asv's, by key."""
+    """What a report says of each benchmark; `versions` are the benchmarks', by key."""
     return [_row(one, report, versions.get(one.key, "")) for one in report.comparisons]
 
 

@@ -7,25 +7,29 @@ import secrets
 import shlex
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-import psutil
-
-from runner import builds, config, machine
+from runner import builds, config, machine, suites
 from runner.errors import BuildError, UsageError
 from runner.jobs import continuing
 from runner.judging import calibration, compare
+from runner.machine import addresses
+from runner.measuring import draws
 from runner.measuring.copies import memory, scratch
 from runner.measuring.execute import ENVIRONMENT, Context, Executor
-from runner.measuring.plan import Plan, Progress
+from runner.measuring.plan import Plan
+from runner.measuring.progress import Progress
 from runner.model import Block, Interpreter, Notice
 from runner.report import words
 from runner.storage import store
-from runner.suites import asv, fingerprint
+from runner.suites import fingerprint
 from runner.suites.fingerprint import Watched
+
+FALLBACK = 8 << 30
+"""Bytes of memory that a machine is taken to have where that is not known."""
 
 
 class View(Protocol):
@@ -55,7 +59,9 @@ class AbRequest:
     seed: int | None = None
     mode: str | None = None
     memory_limit: int | None = None
-    """Bytes; None: a third of the machine's memory."""
+    """Bytes; None: a third of what the machine, or the control group, has."""
+    values: str = "compare"
+    """``compare`` or ``ignore`` what calls return in the two arms."""
     repeats: int = 1
     """Blocks of a benchmark that share one layout; scope ``source`` only."""
     blocks: int | None = None
@@ -80,7 +86,7 @@ def ab(request: AbRequest, view: View) -> Finished:
     the measuring and is told in what comes back, one before it is passed on.
     """
     machine.supported()  # these two before minutes are spent on building
-    asv.suite_folder(request.suite)
+    suites.open(request.suite)
     with machine.alone(wait=request.wait, told=view.say):
         base = builds.resolve(request.base, progress=view.phase)
         head = builds.resolve(request.head, progress=view.phase)
@@ -94,11 +100,11 @@ def compare_arms(
 
     `labels` goes into the manifest. Raises as `ab` does.
     """
-    suite = asv.suite_folder(request.suite)
-    watched = Watched(suite)
+    suite = suites.open(request.suite)
+    watched = suite.watch()
     view.phase("finding the benchmarks")
-    found = asv.discover(base.executable, suite), asv.discover(head.executable, suite)
-    selection = asv.select(*found, request.pattern)
+    found = suite.discover(base.executable), suite.discover(head.executable)
+    selection = suites.select(*found, request.pattern)
     problems = dict.fromkeys(problem for one in found for problem in one.problems)
     view.phase("looking at the machine")
     pinning = machine.choose(machine.topology(), machine.activity())
@@ -110,20 +116,23 @@ def compare_arms(
     layouts, of_scope = _layouts(request, base, head, seed, view)
     uncopied = _uncopied(base, head) if layouts is None else None
     of_scope += [] if uncopied is None else [Notice(kind="uncopied", numbers={"reason": uncopied})]
+    refusal = addresses.refusal()
+    of_scope += [] if refusal is None else [Notice(kind="addresses", numbers={"reason": refusal})]
     facts = machine.describe()
     here = config.calibration_folder(None, str(facts["fingerprint"]))
     now = time.time()
     manifest = store.Manifest(
         id=store.new_id(now), created=now, command=_command(request, seed), base=base, head=head,
-        differences=differences, suite=str(suite), benchmarks=selection.benchmarks,
+        differences=differences, suite=suite.place, benchmarks=selection.benchmarks,
         missing=tuple(store.Missing(benchmark=b, present=arm) for b, arm in selection.missing),
         scope="binary" if layouts is None else "source", margin=request.margin, budget=request.budget, seed=seed,
-        memory_limit=request.memory_limit or psutil.virtual_memory().total // 3,
+        memory_limit=request.memory_limit or (machine.usable_memory() or FALLBACK) // 3,
         settings={} if request.mode is None else {"mode": request.mode},
-        worker_cpu=pinning.worker, machine=facts, versions=_versions(), calibration=calibration.known(here),
-        copies=layouts is None and uncopied is None, labels=labels or {},
-        repeats=request.repeats, blocks=request.blocks, suite_files=watched.files,
-        notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head), *calibration.notices(here),
+        worker_cpu=pinning.worker, machine=facts, versions=_versions(suite), calibration=calibration.known(here),
+        copies=layouts is None and uncopied is None, addresses=refusal is None, labels=labels or {},
+        repeats=request.repeats, blocks=request.blocks, values=request.values, suite_files=watched.files,
+        notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head), *_ignored(request),
+                 *calibration.notices(here),
                  *(Notice(kind="suite-problem", numbers={"text": problem}) for problem in problems)),
     )
     folder = store.create(config.runs_folder(request.out), manifest)
@@ -139,13 +148,10 @@ def _layouts(
     """
     if request.scope == "binary":
         return None, []
-    plan = Plan((), seed=seed, margin=request.margin, budget=None, repeats=1)
-    first, second = plan.layout(0), plan.layout(1)
-    assert first is not None and second is not None
     view.phase("linking both arms anew")
     try:
         layouts = builds.Layouts(base, head)
-        layouts.check(first, second)
+        layouts.check(draws.layout(seed, 0), draws.layout(seed, 1))
     except BuildError as error:
         if request.scope == "source":
             raise UsageError(f"scope source is not possible: {error}. Use --scope binary, and take its verdicts as "
@@ -179,7 +185,7 @@ def resume(folder: Path, view: View, *, wait: bool = True) -> Finished:
 
 def go_on(folder: Path, view: View) -> Finished:
     """Go on with a run; the caller has the machine for itself (`machine.alone`). Raises as `resume` does."""
-    manifest = store.read(folder).manifest
+    manifest = store.read_manifest(folder)
     watched = continuing.check(manifest, view.phase)
     pinning = machine.choose(machine.topology(), machine.activity())
     layouts = builds.Layouts(manifest.base, manifest.head) if manifest.scope == "source" else None
@@ -204,22 +210,24 @@ def save(finished: Finished) -> Path:
 def _measure(
     folder: Path, pinning: machine.Pinning, layouts: builds.Layouts | None, suite: Watched, view: View
 ) -> Finished:
-    run = store.read(folder)
-    plan = _plan(run)
     interrupted = False
     with store.appending(folder) as append, machine.quiet(pinning), scratch() as place, memory() as copies:
-        context = _context(run.manifest, pinning, place, copies, layouts)
-        linked = {block.layout for block in run.blocks}
+        plan = _plan(append.run)
+        linked: set[int] = set()
+
+        def record(layout: int) -> None:
+            if layouts is not None and layout not in linked:
+                store.add_layout(folder, layout, layouts.addresses(layout))
+                linked.add(layout)
 
         def keep(block: Block) -> None:
             # First: a block that may have seen an edit is not one of this run's.
             if edited := suite.edited():
                 raise _EditedError(fingerprint.in_words(edited))
             append(block)
-            if layouts is not None and block.layout is not None and block.layout not in linked:
-                linked.add(block.layout)
-                store.add_layout(folder, block.layout, layouts.addresses(block.layout))
 
+        context = replace(_context(append.run.manifest, pinning, place, copies, layouts), linked=record)
+        plan.begin(context.session)
         try:
             _loop(plan, Executor(context), keep, view)
         except KeyboardInterrupt:
@@ -228,11 +236,12 @@ def _measure(
             interrupted = True
             view.say(f"the suite was edited while it was measured: {edit}. Measuring has ended, and the last block is "
                      "not kept. Undo the edit to go on, or start a new run.")
+    run = append.run
     # A run elsewhere (a test's, a calibration's) is none of the machine's usual ones.
     if not interrupted and folder.parent == config.runs_folder(None):
         here = config.calibration_folder(None, str(run.manifest.machine.get("fingerprint")))
-        calibration.add_canary(here, store.read(folder))
-    return Finished(folder=folder, report=report_of(folder), interrupted=interrupted)
+        calibration.add_canary(here, run)
+    return Finished(folder=folder, report=compare.report(run), interrupted=interrupted)
 
 
 class _EditedError(Exception):
@@ -251,8 +260,7 @@ def _plan(run: store.Run) -> Plan:
     manifest = run.manifest
     plan = Plan(
         manifest.benchmarks, seed=manifest.seed, margin=manifest.margin, budget=manifest.budget,
-        repeats=manifest.repeats if manifest.scope == "source" else None, canary=manifest.schema == store.SCHEMA,
-        blocks=manifest.blocks,
+        repeats=manifest.repeats if manifest.scope == "source" else None, blocks=manifest.blocks,
     )
     try:
         plan.replay(run.blocks)
@@ -266,10 +274,11 @@ def _context(
     manifest: store.Manifest, pinning: machine.Pinning, place: Path, copies: Path, layouts: builds.Layouts | None
 ) -> Context:
     return Context(
-        base=manifest.base, head=manifest.head, suite=Path(manifest.suite),
-        environment=config.environment(ENVIRONMENT), worker_cpu=pinning.worker, parent_cpus=pinning.parent,
+        base=manifest.base, head=manifest.head, suite=suites.open(manifest.suite),
+        environment=config.environment(ENVIRONMENT), worker_cpu=pinning.worker, other_cpu=pinning.other,
         memory_limit=manifest.memory_limit, forced=manifest.settings, scratch=place, layouts=layouts,
-        copies=manifest.copies, memory=copies,
+        copies=manifest.copies, addresses=manifest.addresses, values=manifest.values, memory=copies,
+        host=platform.node(), session=secrets.token_hex(3),
     )
 
 
@@ -279,12 +288,17 @@ def _notices(base: Interpreter, head: Interpreter) -> tuple[Notice, ...]:
     return (Notice(kind="same-content"),) if base.sha256 == head.sha256 else ()
 
 
+def _ignored(request: AbRequest) -> tuple[Notice, ...]:
+    return (Notice(kind="values-ignored"),) if request.values == "ignore" else ()
+
+
 def _command(request: AbRequest, seed: int) -> str:
     """A command line that repeats the run."""
     options: Mapping[str, object] = {
         "--suite": request.suite, "-b": request.pattern, "--margin": f"{request.margin * 100:g}%",
         "--budget": None if request.budget is None else f"{request.budget:g}s", "--mode": request.mode,
         "--memory-limit": request.memory_limit, "--seed": seed,
+        "--values": None if request.values == "compare" else request.values,
         "--scope": None if request.scope == "auto" else request.scope,
     }
     words = ["lockstep", "ab", request.base, request.head]
@@ -294,6 +308,6 @@ def _command(request: AbRequest, seed: int) -> str:
     return shlex.join(words)
 
 
-def _versions() -> Mapping[str, str]:
-    names = ("lockstep", "numpy", "scipy", "asv_runner")
+def _versions(suite: suites.Suite) -> Mapping[str, str]:
+    names = ("lockstep", "numpy", "scipy", *suite.packages)
     return {"python": platform.python_version(), **{name: version(name) for name in names}}

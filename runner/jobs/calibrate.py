@@ -19,7 +19,8 @@ from runner.jobs.ab import AbRequest, Finished, View, compare_arms, go_on
 from runner.judging import calibration
 from runner.judging.calibration import Stored, Summary
 from runner.machine.neighbour import neighbour
-from runner.measuring.plan import Plan, Progress
+from runner.measuring.plan import Plan
+from runner.measuring.progress import Progress
 from runner.model import Interpreter, Mode
 from runner.stats.audit import Kind, Pair, Stratum
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.jobs.ab import report_of
 from runner.judging import combine, compare
 from runner.storage import store
 
@@ -17,4 +16,4 @@ def combined(folders: Sequence[Path]) -> compare.Report:
     """
     runs = [store.read(folder) for folder in folders]
     combine.check(runs)  # before the work of the runs' own reports
-    return combine.combined([combine.Source(run=run, report=report_of(run.folder)) for run in runs])
+    return combine.combined([combine.Source(run=run, report=compare.report(run)) for run in runs])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from runner import builds, machine
+from runner import builds, machine, suites
 from runner.builds import Progress
 from runner.errors import UsageError
-from runner.storage.store import Manifest
+from runner.storage.store import SCHEMA, Manifest
 from runner.suites import fingerprint
 from runner.suites.fingerprint import Watched
 
@@ -21,6 +19,11 @@ def check(manifest: Manifest, progress: Progress) -> Watched:
     What a run of an older version did not record is not compared. Raises UsageError, which names what differs and says
     what can be done, and what `builds.check` raises.
     """
+    if manifest.schema != SCHEMA:
+        raise UsageError(
+            f"run {manifest.id} was begun by an older Lockstep, whose schedule was another: `lockstep show` shows what "
+            f"was measured. To measure it anew: {manifest.command}"
+        )
     _check_machine(manifest)
     suite = check_suite(manifest)
     for arm in (manifest.base, manifest.head):
@@ -30,15 +33,16 @@ def check(manifest: Manifest, progress: Progress) -> Watched:
 
 def check_suite(manifest: Manifest) -> Watched:
     """See that the suite holds what it held when the run began. Raises UsageError."""
-    folder = Path(manifest.suite)
-    if not folder.is_dir():
-        raise UsageError(f"the suite {folder} is gone; put it back, or start a new run: {manifest.command}")
-    suite = Watched(folder)
+    try:
+        suite = suites.open(manifest.suite).watch()
+    except UsageError as error:
+        raise UsageError(f"{error} Run {manifest.id} has measured it; put it back as it was, or start a new run: "
+                         f"{manifest.command}") from error
     found = fingerprint.differences(manifest.suite_files, suite.files) if manifest.suite_files else []
     if found:
         raise UsageError(
-            f"the suite {folder} is not what run {manifest.id} has measured: {fingerprint.in_words(found)}. Undo that, "
-            f"or start a new run: {manifest.command}"
+            f"the suite {manifest.suite} is not what run {manifest.id} has measured: {fingerprint.in_words(found)}. "
+            f"Undo that, or start a new run: {manifest.command}"
         )
     return suite
 

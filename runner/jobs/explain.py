@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import builds, config, machine
+from runner import builds, config, machine, suites
 from runner.errors import LockstepError, UsageError
 from runner.jobs import continuing
-from runner.jobs.ab import AbRequest, Finished, View, compare_arms, report_of
+from runner.jobs.ab import AbRequest, Finished, View, compare_arms
 from runner.judging import compare
 from runner.judging.explanation import Explanation, Spread, explained
 from runner.machine.tools import valgrind
@@ -20,7 +20,6 @@ from runner.measuring.execute import ENVIRONMENT
 from runner.model import Benchmark, Verdict
 from runner.stats.variance import noise
 from runner.storage import store
-from runner.suites import asv
 
 LAYOUTS, REPEATS = 6, 6
 """Layouts, and blocks of each, where layouts can be told apart."""
@@ -74,7 +73,7 @@ def explain(request: ExplainRequest, view: View) -> ExplainFinished:
         raise UsageError("a new run for an explanation needs -b with the benchmarks to explain: each of them takes "
                          "about a minute. Name a finished run to explain all of its noise.")
     machine.supported()
-    asv.suite_folder(request.suite)
+    suites.open(request.suite)
     with machine.alone(wait=request.wait, told=view.say):
         base = builds.resolve(request.base, progress=view.phase)
         head = builds.resolve(request.head, progress=view.phase)
@@ -93,7 +92,7 @@ def _explanation(
 ) -> tuple[Explanation, bool]:
     """What is known of a run that was measured, and whether counting was interrupted."""
     run = store.read(folder)
-    report = report_of(folder)
+    report = compare.report(run)
     chosen = _chosen(run, request.pattern)
     problems: list[str] = []
     counts: dict[str, Counts] = {}
@@ -113,8 +112,8 @@ def _explanation(
 
 def _chosen(run: store.Run, pattern: str | None) -> dict[str, Benchmark]:
     """The run's benchmarks that match, by key. Raises UsageError when none does."""
-    found = asv.Found(benchmarks=run.manifest.benchmarks, problems=())
-    return {benchmark.key: benchmark for benchmark in asv.select(found, found, pattern).benchmarks}
+    found = suites.Found(benchmarks=run.manifest.benchmarks, problems=())
+    return {benchmark.key: benchmark for benchmark in suites.select(found, found, pattern).benchmarks}
 
 
 def _counted(
@@ -140,6 +139,7 @@ def _count(
         continuing.check_suite(manifest)
         for arm in (manifest.base, manifest.head):
             builds.check(arm, progress=view.phase)
+        suite = suites.open(manifest.suite)
     except LockstepError as error:
         problems.append(f"Work was not counted: {error}")
         return False
@@ -150,7 +150,7 @@ def _count(
         problems.append(f"Instructions were not counted: valgrind was not found. {get}")
     with scratch() as place:
         counter = Counter(Setting(
-            base=manifest.base, head=manifest.head, suite=Path(manifest.suite),
+            base=manifest.base, head=manifest.head, suite=suite,
             environment=config.environment(ENVIRONMENT), memory_limit=manifest.memory_limit, scratch=place,
         ), program)
         try:

@@ -24,7 +24,7 @@ import pyarrow
 from pyarrow import csv
 
 from dashboards import pages
-from runner import config, shell, vendor
+from runner import config, shell, suites, vendor
 from runner.errors import BuildError, LockstepError, MachineError
 from runner.history import runs as history
 from runner.history.runs import Entry, History
@@ -36,7 +36,6 @@ from runner.report import site
 from runner.stats import steps
 from runner.storage import asv_results, store
 from runner.storage.owned import owned
-from runner.suites import asv
 
 STATE = "site.json"
 """What the site was made of, so that the next time only what is new has to be made."""
@@ -251,13 +250,13 @@ def _last_reports(
     return {id: compare.report(store.read(runs / id)) for id in sorted(ids)}
 
 
-def _described(suites: set[str]) -> dict[str, Mapping[str, Any]]:
+def _described(places: set[str]) -> dict[str, Mapping[str, Any]]:
     """What each benchmark of the suites that are still there says of itself."""
     found: dict[str, Mapping[str, Any]] = {}
-    for suite in sorted(suites):
-        if Path(suite).is_dir():
+    for place in sorted(places):
+        if Path(place).is_dir():
             try:
-                seen = asv.discover(Path(sys.executable), Path(suite))
+                seen = suites.open(place).discover(Path(sys.executable))
             except LockstepError:
                 continue
             found.update({name: {**record, **seen.places.get(name, {})} for name, record in seen.records.items()})

@@ -16,13 +16,12 @@ from asv.plugin_manager import plugin_manager
 from asv.repo import get_repo
 from asv.util import UserError
 
-from runner import builds, config, machine
+from runner import builds, config, machine, suites
 from runner.errors import UsageError
 from runner.model import Arm, Benchmark, Block, Interpreter, Metric
 from runner.stats.blocks import calls_of, scored, values
 from runner.storage import asv_results, store
 from runner.storage.asv_results import OPTIONS, VARIANT, Measured, Record, Series, Value
-from runner.suites import asv
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +138,7 @@ def _records(run: store.Run) -> tuple[dict[str, Record], list[str]]:
                        if path.exists()), None)
     if executable is None:
         raise UsageError(f"no interpreter of {run.folder.name} is there any more, and one must describe the suite.")
-    found = asv.discover(executable, asv.suite_folder(run.manifest.suite))
+    found = suites.open(run.manifest.suite).discover(executable)
     records, left = {}, []
     for name, there in _by_name(run.manifest.benchmarks):
         now = found.records.get(name)

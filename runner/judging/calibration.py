@@ -8,6 +8,7 @@ Format history
 --------------
 lockstep.calibration/1  summary.json is `Summary`; a line of canary.jsonl has ``run``, ``benchmark``, ``mode``, ``d``
                         (log ratio of one block of base against a copy of base), in measured order.
+lockstep.calibration/2  In summary.json each demand has how many comparisons decide it, and how many are there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,14 +30,14 @@ from runner.judging import compare
 from runner.measuring.execute import VERSION
 from runner.model import Metric, Mode, Notice, Verdict
 from runner.stats.audit import AaAudit, Kind, Pair, Sample, Stratum, audit_aa
-from runner.stats.blocks import log_ratios, scored
+from runner.stats.blocks import log_ratios, of_canary, scored
 from runner.stats.criteria import Criterion, criteria
 from runner.stats.decide import LOOKS
 from runner.stats.paired import Array
 from runner.stats.power import Agreement, Planted, Truth, agreements, audit_planted, truths
 from runner.storage import store
 
-SCHEMA = "lockstep.calibration/1"
+SCHEMA = "lockstep.calibration/2"
 RUNS, COPIES, CANARY, SUMMARY = "runs", "copies", "canary.jsonl", "summary.json"
 MARGIN = 0.01
 """The margin at which the rule is audited: the one that comparisons have unless the user says otherwise."""
@@ -167,7 +168,7 @@ def audit(folder: Path) -> Summary:
         first=min(begun, default=0.0), last=max(begun, default=0.0), runs=len(done), unfinished=len(stored) - len(done),
         failed=sum(len(one.run.manifest.benchmarks) for one in done) - len(found),
         seconds=sum(one.seconds for one in done), margin=MARGIN, aa=aa, truths=known, planted=planted,
-        agreements=agreeing, criteria=criteria(aa, planted, agreeing, binary_only),
+        agreements=agreeing, criteria=criteria(aa, found, margin, binary_only),
     )
     if stored:
         store.write_whole(folder / SUMMARY, _adapter().dump_json(summary, indent=1).decode() + "\n")
@@ -224,8 +225,7 @@ def add_canary(folder: Path, run: store.Run) -> int:
 
     A run that is there already adds nothing. Raises MachineError when the disk is full.
     """
-    # Among themselves they are blocks like any other; among a benchmark's, they would not be scored.
-    blocks = [replace(block, canary=False) for block in run.blocks if block.canary and block.failure is None]
+    blocks = scored(of_canary(run.blocks))
     if not blocks or any(line["run"] == run.manifest.id for line in _canary_lines(folder)):
         return 0
     ratios = log_ratios(Metric.TIME, blocks).tolist()

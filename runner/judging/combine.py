@@ -17,9 +17,11 @@ from runner.judging import compare
 from runner.judging.compare import Case, Mean, Report
 from runner.model import Benchmark, Failure, Interpreter, Metric, Notice, Verdict
 from runner.stats.blocks import judge_blocks
+from runner.stats.claims import TOTAL
 from runner.stats.combine import LEAST_SUITE, Combined, combine, contradiction
 from runner.stats.decide import Judgement, judge_estimate, together
-from runner.stats.paired import Estimate
+from runner.stats.mean import mean_of
+from runner.stats.paired import Estimate, interval
 from runner.storage.store import Run
 from runner.suites import fingerprint
 
@@ -335,10 +337,10 @@ def _mean(repeated: Sequence[_Repeated]) -> Mean | None:
     So its interval allows for what all benchmarks have in common in a run.
     """
     timed = [one for one in repeated if one.benchmark.metric is Metric.TIME and one.failure is None]
-    rows = [list(one.estimates.values()) for one in timed if len(one.estimates) == len(one.cases)]
-    means = [compare.mean_of(run) for run in zip(*rows, strict=True)]
+    rows = [compare.timings(list(one.cases.values())) for one in timed if len(one.estimates) == len(one.cases)]
+    means = [mean_of(run) for run in zip(*rows, strict=True)]
     estimates = [mean for mean in means if mean is not None]
     if len(estimates) < 2:
         return None
     whole = combine([estimates])[0].estimate
-    return compare.mean_in_ratios(replace(whole, n=len(rows)))
+    return compare.mean_in_ratios(whole, interval(whole, TOTAL), len(rows))

@@ -15,6 +15,7 @@ from runner.model import (
     Arm,
     Benchmark,
     Block,
+    BlockKind,
     Difference,
     Failure,
     Interpreter,
@@ -24,14 +25,17 @@ from runner.model import (
     Settings,
     Verdict,
 )
-from runner.stats.blocks import frozen, judge_blocks, reduced, scored, slice_seconds, values
+from runner.stats.blocks import counts, evidence, frozen, scored, slice_seconds, values
 from runner.stats.decide import Judgement, suite
-from runner.stats.paired import Array, Estimate, interval
+from runner.stats.mean import mean_interval, mean_of
+from runner.stats.paired import Array, Estimate
 from runner.stats.variance import Noise, noise
 from runner.storage.store import Manifest, Run
 
 HIGH_STEAL = 0.05
 """Mean share of the CPU's time lost to other guests above which a benchmark gets a notice."""
+NOT_REACHED = "not reached"
+"""What is said of a benchmark that is undecided because measuring ended before its first look."""
 FEW_CYCLES = 4
 """Cycles (calls in `shared`) below which a block's value is hardly better than a single measurement."""
 PAUSE = 60.0
@@ -56,12 +60,14 @@ class Comparison:
     ratio: float | None
     low: float | None
     high: float | None
-    """Estimate and interval of the ratio; None where there is none (failed, or a base of zero)."""
+    """Estimate and interval of the ratio; None where there is none (failed, `too_few`, or a base of zero)."""
     base_value: float | None
     head_value: float | None
     """Median over blocks of the value per call, in `unit`."""
     blocks: int
     """Blocks that the verdict rests on."""
+    reached: bool
+    """False for what is undecided because it was not measured up to its first look, or at all."""
     needed: int | None
     """For undecided: blocks in all that would probably settle it, None where that cannot be said."""
     p: float | None
@@ -82,6 +88,11 @@ class Comparison:
     """Where the noise of a timed benchmark comes from; None where its blocks cannot tell."""
 
     @property
+    def too_few(self) -> bool:
+        """Undecided because there are fewer blocks than a first look needs: nothing is said of the ratio."""
+        return self.verdict is Verdict.UNDECIDED and self.ratio is None
+
+    @property
     def key(self) -> str:
         inside = ", ".join(f"{name}={value}" for name, value in self.params.items())
         return f"{self.name}({inside})" if inside else self.name
@@ -89,7 +100,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mean:
-    """Geometric mean of the ratios over the timed benchmarks that have one, with its interval."""
+    """Geometric mean over the timed benchmarks that reached a look, from the blocks that all of them have."""
 
     ratio: float
     low: float
@@ -112,6 +123,8 @@ class Report:
     """As in the manifest: cpu, kernel, cores, pinned (CPU number or None), isolated, …"""
     scope: str
     """``binary`` or ``source``."""
+    addresses: bool
+    """Addresses were drawn for each block, the same for both arms."""
     margin: float
     """As a fraction: 0.01 is 1 %."""
     seed: int
@@ -136,6 +149,11 @@ class Report:
         """Number of benchmarks with this verdict."""
         return sum(1 for comparison in self.comparisons if comparison.verdict is verdict)
 
+    @property
+    def not_reached(self) -> int:
+        """Number of the undecided benchmarks that were not measured up to their first look."""
+        return sum(1 for comparison in self.comparisons if not comparison.reached)
+
 
 def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -> Report:
     """Judge a run's blocks and gather all that a rendering needs, from the run folder alone.
@@ -159,7 +177,7 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
         for place in places.pop(benchmark.key, ()):
             block = run.blocks[place]
             started[place], lengths[place] = block.started, block.seconds
-            (canary if block.canary else own)[place] = block
+            (canary if block.kind is BlockKind.CANARY else own)[place] = block
         drafts.append(_draft(benchmark, own, begun, manifest, with_noise=with_noise))
     for place in (place for strange in places.values() for place in strange):
         started[place], lengths[place] = run.blocks[place].started, run.blocks[place].seconds
@@ -179,7 +197,7 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
         run=manifest.id, folder=str(run.folder),
         base=arms.dump_python(manifest.base, mode="json"), head=arms.dump_python(manifest.head, mode="json"),
         differences=manifest.differences, machine={**manifest.machine, "pinned": manifest.worker_cpu},
-        scope=manifest.scope, margin=manifest.margin,
+        scope=manifest.scope, addresses=manifest.addresses, margin=manifest.margin,
         seed=manifest.seed, command=manifest.command, started=manifest.created, seconds=seconds,
         measured_share=measured / seconds if seconds > 0 else 0.0, complete=done,
         comparisons=comparisons, mean=_mean(cases), calibration=manifest.calibration,
@@ -208,7 +226,7 @@ def _draft(
     counted = scored(blocks)
     timed = benchmark.metric is Metric.TIME
     guarded = timed and case.failure is None and case.ratios.size > 0
-    where = [place for place, block in own.items() if block.index >= 0 and block.failure is None]
+    where = [place for place, block in own.items() if counts(block)]
     return _Draft(
         case=replace(case, blocks=()), line=line(case, begun, tuple(_notices(case, manifest)), with_noise=with_noise),
         measured=sum(map(slice_seconds, counted)) if timed else 0.0,
@@ -252,14 +270,13 @@ def judged(run: Run) -> list[Case]:
 
 
 def _case(benchmark: Benchmark, blocks: Sequence[Block], margin: float, tests: int) -> Case:
-    found = reduced(benchmark.metric, blocks)
-    judgement = judge_blocks(benchmark.metric, blocks, margin, tests, found)
-    failure = next((block.failure for block in blocks if block.failure is not None), None)
-    if failure is None and found.problem is not None and not judgement.exact:
-        failure = Failure(reason=found.problem, arm=None)
+    said = evidence(benchmark.metric, blocks)
+    judgement, failure = said.judge(margin, tests), said.failure
+    if failure is None and said.defect is not None and not judgement.exact:
+        failure = Failure(reason=said.defect, arm=None)
     return Case(
         benchmark=benchmark, blocks=blocks, failure=failure, judgement=judgement, scored=len(scored(blocks)),
-        ratios=found.ratios,
+        ratios=said.ratios,
         settled=failure is not None or judgement.settled,
     )
 
@@ -308,8 +325,8 @@ def _claims(case: Case, base: Array, head: Array) -> dict[str, Any]:
     return {
         "verdict": Verdict.FAILED if failed else judgement.verdict, "clear": judgement.clear and not failed,
         "tiny": judgement.tiny and not failed, "exact": exact, "ratio": ratio, "low": low, "high": high,
-        "blocks": judgement.look or case.scored, "needed": None if failed else judgement.needed,
-        "p": judgement.p, "q": case.q,
+        "blocks": judgement.look or case.scored, "reached": failed or judgement.look is not None,
+        "needed": None if failed else judgement.needed, "p": judgement.p, "q": case.q,
     }
 
 
@@ -321,16 +338,16 @@ def _claimed(draft: Comparison, case: Case) -> Comparison:
 def _ratios(
     judgement: Judgement, base: Array, head: Array, *, exact: bool
 ) -> tuple[float | None, float | None, float | None]:
-    """Ratio with its interval. A count that fell to 0 has a ratio, 0, although it has no logarithm."""
+    """Ratio with its interval, from the first look on. A count that fell to 0 has a ratio, 0, though it has no log."""
     estimate = judgement.estimate
-    if estimate is None or judgement.low is None or judgement.high is None:
+    if judgement.look is None or estimate is None or judgement.low is None or judgement.high is None:
         fell = exact and base[0] > 0 and head[0] == 0
         return (0.0, 0.0, 0.0) if fell else (None, None, None)
     return _exp(estimate.mean), _exp(judgement.low), _exp(judgement.high)
 
 
 def _exp(log_ratio: float) -> float:
-    # The interval of two blocks that are far apart can be wider than the numbers that a computer has.
+    # The interval of a few blocks that are far apart can be wider than the numbers that a computer has.
     return math.exp(min(log_ratio, 700.0))
 
 
@@ -340,7 +357,7 @@ def absent(benchmark: Benchmark, reason: str) -> Comparison:
     return Comparison(
         name=benchmark.name, params=benchmark.params, metric=benchmark.metric, unit=benchmark.unit,
         verdict=Verdict.FAILED, clear=False, tiny=False, exact=False, ratio=None, low=None, high=None,
-        base_value=None, head_value=None, blocks=0, needed=None, p=None, q=None, mode=None, settings=None,
+        base_value=None, head_value=None, blocks=0, reached=True, needed=None, p=None, q=None, mode=None, settings=None,
         machine_seconds=0.0, failure=Failure(reason=reason, arm=None), notices=(),
         log_ratios=none, base_values=none, head_values=none, started=none,
     )
@@ -349,6 +366,11 @@ def absent(benchmark: Benchmark, reason: str) -> Comparison:
 def _notices(case: Case, manifest: Manifest) -> Iterator[Notice]:
     """What a reader should know of one benchmark's blocks."""
     counted = scored(case.blocks)
+    failures = [block.failure for block in case.blocks if block.failure is not None]
+    passed = [failure for failure in failures if failure is not case.failure]
+    if passed:
+        where = f"{passed[-1].arm.value}: " if passed[-1].arm is not None else ""
+        yield Notice(kind="tried-again", numbers={"times": len(passed), "reason": where + passed[-1].reason})
     steal = [block.readings["steal"] for block in counted if "steal" in block.readings]
     if steal and np.mean(steal) > HIGH_STEAL:
         yield Notice(kind="steal", numbers={"share": float(np.mean(steal))})
@@ -364,6 +386,8 @@ def _notices(case: Case, manifest: Manifest) -> Iterator[Notice]:
     calls = counted[0].settings.calls
     if calls[Arm.BASE] != calls[Arm.HEAD]:
         yield Notice(kind="unequal-calls", numbers={"base": calls[Arm.BASE], "head": calls[Arm.HEAD]})
+    if unsteady := next((block.unsteady for block in case.blocks if block.unsteady), ""):
+        yield Notice(kind="unsteady-values", numbers={"between": unsteady})
     if uncovered := sorted({name for block in case.blocks for name in block.uncovered}):
         yield Notice(kind="extensions", numbers={"names": ", ".join(uncovered)})
     if case.failure is None:
@@ -388,47 +412,28 @@ def _run_notices(
     elif unsettled and run.manifest.budget is not None:
         undecided = sum(comparison.verdict is Verdict.UNDECIDED for comparison in comparisons)
         if undecided:
-            yield Notice(kind="budget", numbers={"undecided": undecided})
+            away = sum(not comparison.reached for comparison in comparisons)
+            yield Notice(kind="budget", numbers={"undecided": undecided - away, "not_reached": away})
 
 
 def _mean(cases: Sequence[Case]) -> Mean | None:
-    whole = mean_of(timings(cases))
-    if whole is None:
-        return None
-    return mean_in_ratios(whole)
+    timed = timings(cases)
+    whole = mean_of(timed)
+    return None if whole is None else mean_in_ratios(whole, mean_interval(whole), len(timed))
 
 
-def mean_in_ratios(whole: Estimate) -> Mean:
-    """A mean as it is shown, with its interval of 95 %; `n` counts the benchmarks."""
-    low, high = interval(whole, 0.05)
-    return Mean(ratio=_exp(whole.mean), low=_exp(low), high=_exp(high), count=whole.n)
+def mean_in_ratios(whole: Estimate, limits: tuple[float, float], count: int) -> Mean:
+    """A mean over so many benchmarks, with the limits of its interval, as it is shown."""
+    low, high = limits
+    return Mean(ratio=_exp(whole.mean), low=_exp(low), high=_exp(high), count=count)
 
 
-def timings(cases: Sequence[Case]) -> list[Estimate]:
-    """Estimates of the timed benchmarks that did not fail and have one."""
+def timings(cases: Sequence[Case]) -> list[Array]:
+    """Log ratios of the timed benchmarks that reached a look and did not fail, up to that look."""
     return [
-        case.judgement.estimate for case in cases
-        if case.benchmark.metric is Metric.TIME and case.failure is None and case.judgement.estimate is not None
+        case.ratios[: case.judgement.look] for case in cases
+        if case.benchmark.metric is Metric.TIME and case.failure is None and case.judgement.look is not None
     ]
-
-
-def mean_of(timed: Sequence[Estimate]) -> Estimate | None:
-    """Geometric mean over benchmarks, as a log; `n` is their number. None without any.
-
-    The suite is fixed: it is not a sample of all programs, and its benchmarks differ in truth. So the
-    interval is that of the mean of these benchmarks' true ratios, and comes from the estimates'
-    own standard errors, SE² = Σ se² / B², with Satterthwaite's degrees of freedom, (Σ se²)² / Σ (se⁴ / df).
-    The spread between benchmarks is no error and does not enter. Binary scope: layout does not either.
-    """
-    if not timed:
-        return None
-    # A share of 1 / count each, in the sums that follow.
-    variance = math.fsum((estimate.se / len(timed)) ** 2 for estimate in timed)
-    fourth = math.fsum((estimate.se / len(timed)) ** 4 / estimate.df for estimate in timed)
-    mean = math.fsum(estimate.mean for estimate in timed) / len(timed)
-    # No spread anywhere (or one too small to be squared): the interval is one point, whatever df says.
-    df = variance**2 / fourth if fourth > 0 else 1.0
-    return Estimate(mean=mean, se=math.sqrt(variance), df=df, n=len(timed))
 
 
 def wall_seconds(started: Array, seconds: Array) -> float:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from runner.model import Arm, Block, Metric, Mode, Notice, Verdict
 from runner.stats import guards
-from runner.stats.blocks import calls_of, frozen, judge_blocks
+from runner.stats.blocks import calls_of, frozen, judge_blocks, of_canary
 from runner.stats.guards import ALARM, Finding
 from runner.stats.paired import Array
 
@@ -106,7 +106,7 @@ def _canary(own: Sequence[Block], margin: float) -> Iterator[Notice]:
     if failed is not None:
         yield Notice(kind="canary-failed", numbers={"reason": failed.reason})
         return
-    found = judge_blocks(Metric.TIME, own, margin)
+    found = judge_blocks(Metric.TIME, of_canary(own), margin)
     if found.verdict in (Verdict.FASTER, Verdict.SLOWER):
         assert found.estimate is not None and found.low is not None and found.high is not None
         yield Notice(kind="canary", numbers={

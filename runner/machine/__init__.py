@@ -1,7 +1,7 @@
 """The machine: which CPUs there are and which to use, what disturbs them, and one measurement at a time."""
 
 from runner.machine.choice import Pinning, choose
-from runner.machine.identity import describe, supported
+from runner.machine.identity import describe, supported, usable_memory
 from runner.machine.lock import alone
 from runner.machine.readings import Activity, Reading, activity, between, read
 from runner.machine.sched import quiet
@@ -9,5 +9,5 @@ from runner.machine.topology import Topology, topology
 
 __all__ = [
     "Activity", "Pinning", "Reading", "Topology", "activity", "alone", "between", "choose", "describe", "quiet", "read",
-    "supported", "topology",
+    "supported", "topology", "usable_memory",
 ]

@@ -22,6 +22,10 @@ class Pinning:
     """The CPU of both arms; None where the system cannot pin processes (macOS)."""
     parent: tuple[int, ...]
     """The CPUs of the program itself, ascending; without `worker` unless there is only one; () if None."""
+    other: int | None = None
+    """The CPU on which one arm starts and loads while the other does on `worker`: one of `parent`, of the same NUMA
+    node where there is one. One CPU, as the other arm has: what a library sees at its import may stay with it, such as
+    the number of threads that it makes. None where `worker` is None."""
     notices: tuple[Notice, ...]
     """``unpinned``; ``one-cpu`` {cpu}; ``sibling`` {worker, parent}: the program can only be on the other
     hardware thread of the measured core; ``quota`` {cpus}: the control group is throttled below one CPU."""
@@ -40,15 +44,19 @@ def choose(topology: Topology, activity: Mapping[int, Activity]) -> Pinning:
     isolated = set(topology.isolated)
     idle = Activity(interrupts=0.0, steal=0.0)
 
-    def weight(cpu: int) -> tuple[bool, bool, int, float, int]:
+    def lost(cpu: int) -> int:
         core = set(topology.siblings.get(cpu, (cpu,)))
         own = activity.get(cpu, idle)
-        lost = own.steal + own.interrupts * _INTERRUPT + sum(activity.get(one, idle).busy for one in core)
+        return round(100 * (
+            own.steal + own.interrupts * _INTERRUPT + sum(activity.get(one, idle).busy for one in core)))
+
+    def weight(cpu: int) -> tuple[bool, bool, int, float, int]:
+        core = set(topology.siblings.get(cpu, (cpu,)))
         return (
             cpu not in isolated,
             cpu in isolated and not core <= isolated,
-            round(lost * 100),
-            round(own.usual, 1),
+            lost(cpu),
+            round(activity.get(cpu, idle).usual, 1),
             -cpu,
         )
 
@@ -57,12 +65,14 @@ def choose(topology: Topology, activity: Mapping[int, Activity]) -> Pinning:
     others = set(topology.cpus) - {worker}
     # The scheduler does not spread work over isolated CPUs, so the parent goes there only when it must.
     parent = (others - core - isolated) or (others - core) or others or {worker}
+    node = topology.nodes.get(worker)
+    other = min(parent, key=lambda cpu: (topology.nodes.get(cpu) != node, lost(cpu), -cpu))
     notices = _throttled(topology)
     if parent == {worker}:
         notices = (Notice(kind="one-cpu", numbers={"cpu": worker}), *notices)
     elif parent <= core:
         notices = (Notice(kind="sibling", numbers={"worker": worker, "parent": min(parent)}), *notices)
-    return Pinning(worker=worker, parent=tuple(sorted(parent)), notices=notices)
+    return Pinning(worker=worker, parent=tuple(sorted(parent)), other=other, notices=notices)
 
 
 def _throttled(topology: Topology) -> tuple[Notice, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from runner.errors import UsageError
-from runner.machine import files
+from runner.machine import cgroup, files
 from runner.machine.topology import cores, isolated_cpus, topology
 from runner.model import Notice
 
@@ -120,6 +120,12 @@ def total_memory(root: Path) -> int | None:
     """Return the memory of the machine in bytes."""
     total = files.kibibytes(files.fields(root, "proc/meminfo").get("MemTotal"))
     return psutil.virtual_memory().total if total is None and root == Path("/") else total
+
+
+def usable_memory(root: Path = Path("/")) -> int | None:
+    """Return the memory in bytes that processes like this one may use: the machine's, or the control group's limit."""
+    known = [size for size in (total_memory(root), cgroup.memory(root)) if size is not None]
+    return min(known, default=None)
 
 
 def _system(root: Path) -> str:

@@ -78,20 +78,26 @@ def move(pid: int, cpus: Iterable[int]) -> None:
     if sys.platform != "linux":
         raise MachineError("this system cannot pin processes to CPUs; run unpinned")
     wanted = set(cpus)
+    for thread in threads(pid):
+        try:
+            move_thread(thread, wanted)
+        except ProcessLookupError:
+            if thread == pid:
+                raise
+
+
+def move_thread(thread: int, wanted: set[int]) -> None:
+    """Move one thread (0: this one). Raises MachineError when the kernel refuses, ProcessLookupError where it ended."""
     try:
-        for thread in threads(pid):
-            try:
-                os.sched_setaffinity(thread, wanted)
-            except ProcessLookupError:
-                if thread == pid:
-                    raise
+        os.sched_setaffinity(thread, wanted)
     except ProcessLookupError:
         raise
     except OSError as error:
         raise MachineError(
-            f"cannot move process {pid or os.getpid()} to CPU {', '.join(map(str, sorted(wanted)))}: "
-            f"{error.strerror}. The CPU may be offline or outside of the control group's cpuset; "
-            "`lockstep doctor` lists the CPUs that can be used."
+            f"cannot move process {thread or os.getpid()} to CPU {', '.join(map(str, sorted(wanted)))}: "
+            f"{error.strerror}. The CPU may be offline or outside of the control group's cpuset, or a security policy "
+            "forbids it; `lockstep doctor` lists the CPUs that can be used. What a run has measured is safe: "
+            "`lockstep resume` goes on with a CPU that is chosen anew."
         ) from error
 
 
@@ -105,7 +111,10 @@ def quiet(pinning: Pinning) -> Iterator[None]:
     if not pinning.parent or sys.platform != "linux":
         yield
         return
-    before = {thread: os.sched_getaffinity(thread) for thread in threads(0)}
+    before = {}
+    for thread in threads(0):
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            before[thread] = os.sched_getaffinity(thread)
     move(0, pinning.parent)
     try:
         yield
@@ -115,6 +124,26 @@ def quiet(pinning: Pinning) -> Iterator[None]:
             # A thread that ended meanwhile needs nothing; a CPU that went offline must not hide the real error.
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(thread, before.get(thread, own))
+
+
+@contextmanager
+def lent(cpus: Iterable[int]) -> Iterator[None]:
+    """Put this thread on a set of CPUs for a moment, so that what it starts begins there; () changes nothing.
+
+    Raises MachineError when the kernel refuses.
+    """
+    wanted = set(cpus)
+    if not wanted or sys.platform != "linux":
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    move_thread(0, wanted)
+    try:
+        yield
+    finally:
+        # Where it was may have gone offline, which must not hide the real error: the next attempt to pin says it.
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, before)
 
 
 def threads(pid: int) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.machine import cgroup, files
@@ -24,6 +24,8 @@ class Topology:
     """The processor's name; empty where it is not known."""
     quota: float | None = None
     """CPU time that the control group may use, in CPUs' worth; None: no limit."""
+    nodes: Mapping[int, int] = field(default_factory=dict)
+    """For each of `cpus` the node whose memory is near; empty where the kernel does not tell."""
 
 
 def topology(root: Path = Path("/")) -> Topology:
@@ -49,6 +51,7 @@ def topology(root: Path = Path("/")) -> Topology:
         isolated=tuple(cpu for cpu in cpus if cpu in isolated),
         model=_model(root),
         quota=cgroup.quota(root),
+        nodes={cpu: node for cpu, node in _nodes(root).items() if cpu in cpus},
     )
 
 
@@ -65,6 +68,15 @@ def isolated_cpus(root: Path) -> set[int]:
         cpu
         for path in ("sys/devices/system/cpu/isolated", "sys/fs/cgroup/cpuset.cpus.isolated")
         for cpu in files.parse_cpus(files.text(root, path))
+    }
+
+
+def _nodes(root: Path) -> dict[int, int]:
+    """The NUMA node of each CPU. Source: Documentation/ABI/stable/sysfs-devices-node."""
+    return {
+        cpu: int(folder.name.removeprefix("node"))
+        for folder in (root / "sys/devices/system/node").glob("node[0-9]*")
+        for cpu in files.parse_cpus(files.text(folder, "cpulist"))
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runner import builds
 from runner.measuring.copies import Copies
-from runner.model import Arm, BlockSpec, Interpreter
+from runner.model import Arm, BlockKind, BlockSpec, Interpreter
 
 
 class Arms:
@@ -27,8 +27,8 @@ class Arms:
         if self._layouts is not None and spec.layout is not None:
             arms = self._layouts.arms(spec.layout, spec.extensions)
         elif self._copied:
-            arms = self._copies.of_round(spec.index, spec.first)
-        if spec.canary:
+            arms = self._copies.of_round(spec.round, spec.first)
+        if spec.kind is BlockKind.CANARY:
             arms[Arm.HEAD] = self._copies.of_canary(arms[Arm.BASE])
         return arms
 

@@ -26,6 +26,24 @@ def scratch() -> Iterator[Path]:
         yield folder
 
 
+def fresh(folder: Path) -> Path:
+    """Make a new and empty folder, and return it. What is there already is removed, or put aside.
+
+    A benchmark, or a process that it left behind, may have made what cannot be removed. Raises MachineError.
+    """
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            folder.rename(tempfile.mkdtemp(prefix="left-", dir=folder.parent))
+        folder.mkdir()
+    except OSError as error:
+        raise MachineError(
+            f"cannot make the working directory {folder}: {error.strerror}. Is the temporary folder full, or was it "
+            "removed? What was measured is safe: `lockstep resume` goes on."
+        ) from error
+    return folder
+
+
 @contextmanager
 def _folder(place: Path | None) -> Iterator[Path]:
     # What a killed run has left is memory or disk that nobody would ever free: `owned` removes it.
@@ -74,10 +92,10 @@ class Copies:
         self._canaries: dict[Path, Interpreter] = {}
         self._made = 0
 
-    def of_round(self, index: int, first: Arm) -> dict[Arm, Interpreter]:
-        """The pair for blocks of an index, ready to be changed; `first` is copied first."""
-        if self._round != max(0, index):
-            self._round = max(0, index)
+    def of_round(self, round: int, first: Arm) -> dict[Arm, Interpreter]:
+        """The pair for the blocks of a round, ready to be changed; `first` is copied first."""
+        if self._round != round:
+            self._round = round
             if len(self._pairs) >= self.KEPT:
                 self._drop(*self._pairs.pop(self._made % (self.KEPT - 1)).values())
             pair = {arm: self._copier(arm).copy(self._new(arm.value)) for arm in (first, first.other)}
@@ -94,8 +112,12 @@ class Copies:
         return self._canaries[base.executable]
 
     def _copier(self, arm: Arm) -> builds.Copier:
-        if arm not in self._copiers:
-            self._copiers[arm] = builds.Copier(self._arms[arm])
+        if not self._copiers:
+            self._copiers = {arm: builds.Copier(interpreter) for arm, interpreter in self._arms.items()}
+            homes = {(len(copier.home), len(self._arms[arm].executable.name)) for arm, copier in self._copiers.items()}
+            if len(homes) > 1:
+                for copier in self._copiers.values():
+                    copier.level()
         return self._copiers[arm]
 
     def _new(self, name: str) -> Path:

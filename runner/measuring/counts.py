@@ -7,7 +7,6 @@ runs. They are shown beside times and never decide anything.
 from __future__ import annotations
 
 import math
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -19,9 +18,10 @@ from typing import Any
 from runner.errors import MachineError
 from runner.measuring import callgrind
 from runner.measuring.callgrind import Function, Profile
-from runner.measuring.process import Launch, Worker, WorkerFailed, command, padded, receive_all
+from runner.measuring.copies import fresh
+from runner.measuring.process import Launch, Worker, WorkerFailed, bytecode, command, padded, receive_all
 from runner.model import Arm, Benchmark, Interpreter
-from runner.suites.asv import link_asv_runner, loading
+from runner.suites import Suite
 
 SEEDS = (1, 2, 3, 4, 5)
 """Values of PYTHONHASHSEED, the same for both arms."""
@@ -42,11 +42,11 @@ class Setting:
 
     base: Interpreter
     head: Interpreter
-    suite: Path
+    suite: Suite
     environment: Mapping[str, str]
     """The part of the environment that workers get (`execute.ENVIRONMENT`)."""
     memory_limit: int
-    """Bytes; not under valgrind, which needs address space of its own."""
+    """Bytes in memory that a worker may use; not under valgrind, which uses memory of its own."""
     scratch: Path
 
 
@@ -107,10 +107,11 @@ class Counter:
     def __init__(self, setting: Setting, valgrind: str | None) -> None:
         self._setting = setting
         self._valgrind = valgrind
-        self._library = link_asv_runner(setting.scratch)
+        self._loading = setting.suite.loader(setting.scratch)
         arms = {Arm.BASE: setting.base, Arm.HEAD: setting.head}
         self._executables = {arm: interpreter.executable for arm, interpreter in arms.items()}
-        self._commands = {arm: command(interpreter) for arm, interpreter in arms.items()}
+        self._bytecode = bytecode(setting.base, setting.head, setting.scratch)
+        self._commands = {arm: command(interpreter, self._bytecode[arm]) for arm, interpreter in arms.items()}
 
     def count(self, benchmark: Benchmark, tell: Callable[[str], None]) -> Counts:
         """Bytes first, then instructions; a problem with one of them does not keep the other away.
@@ -169,19 +170,20 @@ class Counter:
 
     def _pair(self, benchmark: Benchmark, seed: int, valgrind: str | None) -> _Pair:
         setting = self._setting
-        cwd = setting.scratch / "counting"
-        shutil.rmtree(cwd, ignore_errors=True)
-        cwd.mkdir()
+        cwd = fresh(setting.scratch / "counting")
         env = padded(self._commands, {**setting.environment, "PYTHONHASHSEED": str(seed)}, 0)
         outs = {arm: setting.scratch / f"callgrind-{arm.value}" / "out" for arm in Arm}
         for out in outs.values():
-            shutil.rmtree(out.parent, ignore_errors=True)
-            out.parent.mkdir()
+            fresh(out.parent)
         words = {arm: (*callgrind.prefix(valgrind, outs[arm]), *self._commands[arm]) if valgrind else
                  self._commands[arm] for arm in Arm}
-        launches = {arm: Launch(arm=arm, command=words[arm], env=env[arm], cwd=cwd, cpus=()) for arm in Arm}
-        memory = -1 if valgrind else setting.memory_limit
-        request = {**loading(benchmark, setting.suite, self._library, memory), "call": True}
+        launches = {
+            arm: Launch(
+                arm=arm, command=words[arm], env={**env[arm], **self._bytecode[arm].environment}, cwd=cwd, cpus=(),
+                memory=None if valgrind else setting.memory_limit,
+            ) for arm in Arm
+        }
+        request = {**self._loading(benchmark), "do": "load", "call": True}
         limit = benchmark.timeout * (SLOWER if valgrind else 1)
         return _Pair(launches, request, limit, outs, self._executables)
 
@@ -216,8 +218,7 @@ class _Pair:
                 worker.send(self._load, self._limit)
             for worker in self._workers.values():
                 worker.greet()
-                # Not by receive_all: the reply may have come with the greeting, and waits to be read no more.
-                worker.receive(self._limit)
+            receive_all(self._workers, self._limit)
             self._stack = stack.pop_all()
         return self
 

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runner import builds, machine
 from runner.errors import UsageError
 from runner.measuring import modes, settings
 from runner.measuring.arms import Arms
+from runner.measuring.copies import fresh
 from runner.measuring.modes import Outcome
-from runner.measuring.process import Launch, Worker, WorkerFailed, command, padded
-from runner.model import Arm, Block, BlockSpec, Failure, Interpreter, Metric, Settings
-from runner.suites.asv import link_asv_runner, loading
+from runner.measuring.process import Launch, Worker, WorkerFailed, bytecode, command, padded, receive_all
+from runner.model import Arm, Benchmark, Block, BlockKind, BlockSpec, Failure, Interpreter, Metric, Settings
+from runner.suites import Suite
 
-VERSION = 2
+VERSION = 3
 """Raised when the way of measuring changes: what was found out about an older way need not be true of this one."""
 ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 """What a worker gets of the environment, if set; with the hash seed and the padding that is all."""
+LOADING = 0.1
+"""Seconds between looks at what workers use of memory while nothing is timed."""
+COMPILING = 60.0
+"""Seconds that loading a benchmark may take at least, where its modules have to be compiled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,19 +36,31 @@ class Context:
 
     base: Interpreter
     head: Interpreter
-    suite: Path
+    suite: Suite
     environment: Mapping[str, str]
     """The allowed part of the environment (`ENVIRONMENT`)."""
     worker_cpu: int | None
-    parent_cpus: tuple[int, ...]
+    other_cpu: int | None
+    """Where one of the arms loads meanwhile: see `machine.Pinning`."""
     memory_limit: int
+    """Bytes in memory that a worker may use."""
     forced: Mapping[str, str]
     """Settings set by hand, ``{"mode": "shared"}``."""
     scratch: Path
+    host: str = ""
+    """Name of the machine."""
+    session: str = ""
+    """Of this process, in its run."""
+    linked: Callable[[int], None] = lambda seed: None
+    """Called with the seed of a layout when both arms are linked in it, before anything runs in it."""
     layouts: builds.Layouts | None = None
     """What links both arms anew, scope ``source`` only."""
     copies: bool = False
     """Run byte copies, new ones for every round; scope ``binary`` only."""
+    addresses: bool = False
+    """Draw the addresses of stack, heap and libraries for each block, the same for both arms (`machine.addresses`)."""
+    values: str = "compare"
+    """``compare`` what calls return in the two arms, or ``ignore`` it."""
     memory: Path | None = None
     """Where the copies go, on a file system in memory where there is one; None: `scratch`."""
 
@@ -56,8 +74,10 @@ class Executor:
             context.base, context.head, context.memory or context.scratch, layouts=context.layouts,
             copies=context.copies,
         )
-        # asv_runner alone, for suites that use its marks.
-        self._library = link_asv_runner(context.scratch)
+        self._loading = context.suite.loader(context.scratch)
+        self._bytecode = bytecode(context.base, context.head, context.scratch)
+        self._compiled: set[str] = set()
+        self._unsteady: dict[str, str] = {}
 
     def run(self, spec: BlockSpec) -> Block:
         """Measure one block, or calibrate when the spec has no settings."""
@@ -69,47 +89,56 @@ class Executor:
         try:
             arms = self._arms.of_block(spec)
         except UsageError as error:  # a copy does not run
-            if not spec.canary:
+            if spec.kind is not BlockKind.CANARY:
                 raise
             return self._without_canary(spec, chosen, started, str(error))
-        before = machine.read(self._context.worker_cpu)
+        if spec.layout is not None:
+            self._context.linked(spec.layout)
+        before, launched = machine.read(self._context.worker_cpu), time.perf_counter()
         workers: dict[Arm, Worker] = {}
-        cwd = self._context.scratch / spec.directory
+        taken: dict[str, float] = {}
         try:
-            cwd.mkdir()
             with ExitStack() as stack:
+                cwd = fresh(self._context.scratch / spec.directory)
+                stack.callback(shutil.rmtree, cwd, ignore_errors=True)
                 handles = stack.enter_context(modes.pipes())
-                launches = self._launches(spec, {arm: command(found) for arm, found in arms.items()}, cwd, handles)
+                launches = self._launches(spec, arms, cwd, handles)
+                self._compile(launches, spec)
                 for arm in (spec.first, spec.first.other):
                     workers[arm] = stack.enter_context(Worker(launches[arm]))
-                self._load(workers, spec)
+                self._load(workers, spec, launches)
+                taken["start"] = time.perf_counter() - launched
                 if spec.settings is None and spec.benchmark.metric is Metric.TIME:
                     extensions = self._extensions(workers, spec)
-                    chosen = settings.calibrate(workers, spec.benchmark, self._context.forced.get("mode"))
+                    chosen = settings.calibrate(workers, spec.benchmark, self._context.forced.get("mode"), handles)
                 else:
                     outcome = modes.measure(workers, spec, chosen, handles)
         except WorkerFailed as error:
             failure = error.failure
             outcome = Outcome()
-        finally:
-            shutil.rmtree(cwd, ignore_errors=True)
-        readings = machine.between(before, machine.read(self._context.worker_cpu))
+        readings = {**machine.between(before, machine.read(self._context.worker_cpu)), **taken}
         for arm, worker in workers.items():
             if worker.usage is not None:
                 readings[f"switches_{arm.value}"] = worker.usage.ru_nivcsw
         return Block(
-            benchmark=spec.benchmark.key, index=spec.index, settings=chosen, started=started,
+            benchmark=spec.benchmark.key, kind=spec.kind, index=spec.index, settings=chosen, started=started,
             seconds=time.perf_counter() - clock, base=tuple(outcome.base), head=tuple(outcome.head),
             first=spec.first, order=outcome.order, readings=readings, failure=failure,
-            layout=spec.layout, canary=spec.canary, extensions=extensions,
-            uncovered=self._arms.uncovered(extensions),
+            layout=spec.layout, extensions=extensions, uncovered=self._arms.uncovered(extensions),
+            unsteady=self._unsteady.get(spec.benchmark.key, ""), **self._where(),
         )
 
     def _without_canary(self, spec: BlockSpec, chosen: Settings, started: float, reason: str) -> Block:
         return Block(
-            benchmark=spec.benchmark.key, index=spec.index, settings=chosen, started=started, seconds=0.0, base=(),
-            head=(), first=spec.first, layout=spec.layout, canary=True, failure=Failure(reason=reason, arm=None),
+            benchmark=spec.benchmark.key, kind=spec.kind, index=spec.index, settings=chosen, started=started,
+            seconds=0.0, base=(), head=(), first=spec.first, layout=spec.layout,
+            failure=Failure(reason=reason, arm=None), **self._where(),
         )
+
+    def _where(self) -> dict[str, Any]:
+        """Where a block was measured, and by which process."""
+        context = self._context
+        return {"host": context.host, "cpu": context.worker_cpu, "session": context.session}
 
     def _extensions(self, workers: Mapping[Arm, Worker], spec: BlockSpec) -> tuple[str, ...]:
         """The extension modules that either arm has loaded; asked where they can be linked anew only."""
@@ -119,34 +148,76 @@ class Executor:
         return tuple(sorted({name for names in replies for name in names}))
 
     def _launches(
-        self, spec: BlockSpec, commands: Mapping[Arm, tuple[str, ...]], cwd: Path,
-        handles: Mapping[Arm, tuple[int, int]],
+        self, spec: BlockSpec, arms: Mapping[Arm, Interpreter], cwd: Path, handles: modes.Handles
     ) -> dict[Arm, Launch]:
         context = self._context
+        code = {arm: self._bytecode[Arm.BASE if spec.kind is BlockKind.CANARY else arm] for arm in Arm}
+        commands = {arm: command(arms[arm], code[arm]) for arm in Arm}
         env = padded(commands, {**context.environment, "PYTHONHASHSEED": str(spec.hash_seed)}, spec.padding)
         # The two load at the same time on two CPUs, which halves a block's overhead; they are measured on one.
-        here = () if context.worker_cpu is None else (context.worker_cpu,)
-        there = context.parent_cpus if here else ()
+        here, there = (() if cpu is None else (cpu,) for cpu in (context.worker_cpu, context.other_cpu))
         return {
             arm: Launch(
-                arm=arm, command=commands[arm], env=env[arm], cwd=cwd, cpus=here if arm is spec.first else there,
-                inherited=handles[arm],
+                arm=arm, command=commands[arm], env={**env[arm], **code[arm].environment}, cwd=cwd,
+                cpus=here if arm is spec.first else there, inherited=handles[arm], memory=context.memory_limit,
+                address=spec.address if context.addresses else None,
             )
             for arm in Arm
         }
 
-    def _load(self, workers: Mapping[Arm, Worker], spec: BlockSpec) -> None:
+    def _compile(self, launches: Mapping[Arm, Launch], spec: BlockSpec) -> None:
+        """Load a benchmark once before the first block of it in this session, so that no block compiles its modules.
+
+        A calibration needs none: it is not scored. But a library that has to be compiled too is not its time limit's.
+        """
+        first = spec.benchmark.name not in self._compiled
+        self._compiled.add(spec.benchmark.name)
+        calibrates = spec.settings is None and spec.benchmark.metric is Metric.TIME
+        if not first or (calibrates and not self._bytecode[Arm.BASE].library):
+            return
+        limit = max(spec.benchmark.timeout, COMPILING)
+        for launch in launches.values():
+            with suppress(WorkerFailed), Worker(launch) as worker:  # the block itself tells of what fails
+                worker.greet()
+                worker.ask({**self._request(spec.benchmark), "call": False}, limit)
+
+    def _request(self, benchmark: Benchmark) -> dict[str, object]:
+        return {**self._loading(benchmark), "do": "load", "call": benchmark.metric is Metric.TIME}
+
+    def _load(self, workers: Mapping[Arm, Worker], spec: BlockSpec, launches: Mapping[Arm, Launch]) -> None:
         """Import, set up, first call in both arms; the values that the first calls return must agree."""
         benchmark = spec.benchmark
-        request = loading(benchmark, self._context.suite, self._library, self._context.memory_limit)
+        request = self._request(benchmark)
         for worker in workers.values():
             worker.send(request, benchmark.timeout)
-        replies = {}
-        for arm, worker in workers.items():
+        for worker in workers.values():
             worker.greet()
-            replies[arm] = worker.receive(benchmark.timeout)
-        base, head = replies[Arm.BASE]["value"], replies[Arm.HEAD]["value"]
-        if base != head:
-            raise WorkerFailed(Failure(reason=f"the arms disagree: base returned {base}, head {head}", arm=None))
+        replies = receive_all(workers, benchmark.timeout, look=LOADING)
+        values = {arm: str(reply["value"]) for arm, reply in replies.items()}
+        if values[Arm.BASE] != values[Arm.HEAD] and self._context.values == "compare":
+            self._disagree(values, workers, spec, launches)
         for worker in workers.values():
             worker.pin(self._context.worker_cpu)
+
+    def _disagree(
+        self, values: Mapping[Arm, str], workers: Mapping[Arm, Worker], spec: BlockSpec, launches: Mapping[Arm, Launch]
+    ) -> None:
+        """See whether an arm agrees with itself, once for each benchmark. Raises WorkerFailed where both do."""
+        benchmark = spec.benchmark
+        if benchmark.key in self._unsteady:
+            return
+        if any(worker.ask({"do": "again"}, benchmark.timeout)["value"] != values[arm]
+               for arm, worker in workers.items()):
+            self._unsteady[benchmark.key] = "calls"
+            return
+        for arm, launch in launches.items():
+            with Worker(launch) as worker:
+                worker.greet()
+                if worker.ask(self._request(benchmark), benchmark.timeout)["value"] != values[arm]:
+                    self._unsteady[benchmark.key] = "processes"
+                    return
+        base, head = values[Arm.BASE], values[Arm.HEAD]
+        raise WorkerFailed(Failure(
+            reason=f"the arms disagree: base returned {base}, head {head} (--values ignore measures it all the same)",
+            arm=None,
+        ))

@@ -12,13 +12,13 @@ from runner.machine.sched import set_slice
 from runner.measuring.process import Worker, WorkerFailed, receive_all
 from runner.model import Arm, BlockSpec, Failure, Metric, Mode, Settings
 
+Handles = Mapping[Arm, tuple[int, int]]
+"""For each arm the descriptors through which the turn comes in and goes out."""
 SHARED_SLICE = 3e-4
 """Scheduler slice asked for in `shared`, seconds: so that a burst of stolen time hits both arms."""
 
 
-def measure(
-    workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, handles: Mapping[Arm, tuple[int, int]]
-) -> Outcome:
+def measure(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, handles: Handles) -> Outcome:
     """Measure a block of a benchmark that both arms have loaded, in the mode of its settings.
 
     `handles` are those of `pipes`. Raises WorkerFailed.
@@ -52,21 +52,27 @@ def single_values(workers: Mapping[Arm, Worker], spec: BlockSpec) -> Outcome:
     return outcome
 
 
-def turns(
-    workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, handles: Mapping[Arm, tuple[int, int]]
-) -> Outcome:
+def turns(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, handles: Handles) -> Outcome:
     """Slices in turn; the arms hand the turn to each other, and this process sleeps until both are done."""
     letters = _letters(spec, settings)
     order = "".join("bh" if letter == "b" else "hb" for letter in letters)
-    for arm, worker in workers.items():
-        calls = settings.calls[arm]
-        request = {"do": "turns", "arm": arm.value[0], "order": order, "calls": calls, "pipes": handles[arm]}
-        worker.send(request, spec.benchmark.timeout)
-    replies = receive_all(workers, spec.benchmark.timeout)
+    calls = {arm: (settings.calls[arm],) for arm in Arm}
+    times = alternate(workers, order, calls, handles, spec.benchmark.timeout)
     outcome = Outcome()
-    outcome.base, outcome.head = (replies[arm]["ns"][settings.warmup :] for arm in Arm)
+    outcome.base, outcome.head = (times[arm][settings.warmup :] for arm in Arm)
     outcome.order = "".join(letters[settings.warmup :])
     return outcome
+
+
+def alternate(
+    workers: Mapping[Arm, Worker], order: str, calls: Mapping[Arm, Sequence[int]], handles: Handles, limit: float
+) -> dict[Arm, list[int | float]]:
+    """Wall nanoseconds of the slices of each arm, ``b`` or ``h`` in `order`; `calls` are those of its slices, read
+    cyclically. Raises WorkerFailed, also when that takes longer than `limit` seconds."""
+    for arm, worker in workers.items():
+        request = {"do": "turns", "arm": arm.value[0], "order": order, "calls": calls[arm], "pipes": handles[arm]}
+        worker.send(request, limit)
+    return {arm: reply["ns"] for arm, reply in receive_all(workers, limit).items()}
 
 
 def adjacent(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings) -> Outcome:
@@ -89,7 +95,7 @@ def _letters(spec: BlockSpec, settings: Settings) -> list[str]:
 
 
 @contextmanager
-def pipes() -> Iterator[dict[Arm, tuple[int, int]]]:
+def pipes() -> Iterator[Handles]:
     """For each arm the descriptors through which the turn comes in and goes out; closed at the end."""
     base_reads, head_writes = os.pipe()
     head_reads, base_writes = os.pipe()

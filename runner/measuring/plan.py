@@ -1,120 +1,51 @@
-"""What to measure next. Pure: no clock, no files; one seed and the blocks so far determine every answer.
+"""What to measure next: the policy. Pure: no clock, no files; one seed and the blocks so far determine every answer.
 
-So a run that was killed goes on as if it had not been: the plan is told the stored blocks again.
+So a run that was killed goes on as if it had not been: the plan is told the stored blocks again. What is drawn at
+random is in `draws`, where the run stands in `progress`.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from statistics import median
+from dataclasses import dataclass, replace
 
-import numpy as np
+from runner.measuring import draws
+from runner.measuring.progress import Canary, Progress
+from runner.model import Arm, Benchmark, Block, BlockKind, BlockSpec, Metric
+from runner.stats.decide import LAYOUTS, LOOKS
 
-from runner.model import Arm, Benchmark, Block, BlockSpec, Metric
-from runner.stats.blocks import judge_blocks
-from runner.stats.decide import LAYOUTS, LOOKS, Judgement
-
-CALIBRATION = -1
 UNKNOWN_COST = 0.2
 """Seconds a block is taken to cost before any was measured."""
-CANARY_EVERY = 10
-"""Scored blocks of benchmarks for each block of the canary."""
-ORDER_LENGTH = 40
-"""Cycles for which an order is drawn; longer blocks read it again from the start."""
+FAR = 2.0
+"""Times what is left of a budget from which on a benchmark of known cost has to wait for those of unknown cost."""
+CANARY_SHARE = 0.03
+"""Share of the time that the canary may take."""
+
+Wanted = tuple[Progress, BlockKind, int]
+"""A block that is to be measured: whose it is, its kind, its index."""
 
 
-class Progress:
-    """Where one benchmark stands."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What a budget is good for, as far as costs are known."""
 
-    def __init__(self, benchmark: Benchmark, fixed: int | None = None) -> None:
-        self.benchmark = benchmark
-        self.fixed = fixed
-        """Blocks to measure, whatever they say; None: until it is settled."""
-        self.calibration: Block | None = None
-        self.blocks: list[Block] = []
-        self.failed = False
-        self.judgement: Judgement | None = None
-
-    @property
-    def settled(self) -> bool:
-        if self.fixed is not None:
-            return self.failed or len(self.blocks) >= self.fixed
-        return self.failed or (self.judgement is not None and self.judgement.settled)
-
-    @property
-    def calibrated(self) -> bool:
-        return self.calibration is not None or self.benchmark.metric is not Metric.TIME
-
-    def observe(self, block: Block, margin: float, tests: int) -> None:
-        if block.failure is not None:
-            self.failed = True
-        elif block.index == CALIBRATION:
-            self.calibration = block
-        else:
-            self.blocks.append(block)
-            self.judgement = judge_blocks(self.benchmark.metric, self.blocks, margin, tests)
-
-    def blocks_to_go(self) -> int:
-        """Blocks until the first look that will probably settle it; to the last look when none will."""
-        done = len(self.blocks)
-        if self.fixed is not None:
-            return self.fixed - done
-        if self.benchmark.metric is Metric.TRACK and done < 3:
-            return 3 - done
-        needed = self.judgement.needed if self.judgement is not None else None
-        target = max(needed or LOOKS[0], done + 1)
-        return next((look for look in LOOKS if look >= target), LOOKS[-1]) - done
-
-    def hopeless(self) -> bool:
-        """Whether even the last look will probably leave it undecided."""
-        needed = self.judgement.needed if self.judgement is not None else None
-        return len(self.blocks) >= LOOKS[0] and (needed is None or needed > LOOKS[-1])
-
-    def cost(self, unknown: float) -> float:
-        """Seconds that a block costs."""
-        return median(block.seconds for block in self.blocks) if self.blocks else unknown
-
-
-class Canary:
-    """Where the canary stands: hidden blocks of base against a byte copy of base."""
-
-    def __init__(self) -> None:
-        self.progress: Progress | None = None
-        """Of the benchmark that it measures, once it is chosen."""
-        self.blocks = 0
-        self._waited = 0
-        self._failed = False
-
-    @property
-    def due(self) -> bool:
-        return self.progress is not None and self._waited >= CANARY_EVERY and not self._failed
-
-    def wait(self, progress: Progress, block: Block) -> None:
-        """A block of a benchmark was measured."""
-        if block.index == CALIBRATION or block.failure is not None:
-            return
-        self._waited += 1
-        chosen = self.progress is None and self._waited >= CANARY_EVERY
-        if chosen and progress.benchmark.metric is Metric.TIME:
-            self.progress = progress
-
-    def observe(self, block: Block) -> None:
-        """A block of its own was measured; one that failed is its last."""
-        self.blocks += 1
-        self._waited = 0
-        self._failed = block.failure is not None
+    within: int
+    """Benchmarks that will probably be settled when it ends, those included that are."""
+    whole: float
+    """Seconds that all would take, those included that were spent."""
 
 
 class Plan:
     """The schedule: rounds in fresh random order, one block of each benchmark a round, until all are settled.
 
-    With a budget, each round takes only the benchmarks that fit into what is left of it, those first that
-    are cheapest to settle; so time goes where it decides most.
+    With a budget, a round takes only benchmarks that can be settled together with what is left of it, those first that
+    are cheapest to settle. One without blocks is begun only if there is room for all of it beside those that were
+    begun, by what blocks were seen to cost so far: a budget that is too short for all settles some, and not none.
 
-    After every `CANARY_EVERY` blocks comes one of the canary: the timed benchmark that was measured when it first was
-    due, base against a copy of base. It takes a tenth of the time, and a run of one benchmark has one too.
+    Among them are blocks of the canary: a timed benchmark, base against a copy of base. They take `CANARY_SHARE` of the
+    time at most, and end when the canary is settled.
     """
 
     def __init__(
@@ -123,52 +54,76 @@ class Plan:
     ) -> None:
         """`margin` is a fraction, `budget` in seconds; `repeats`: how many blocks of a benchmark share a layout, None
         in scope ``binary``; `blocks`: how many every benchmark gets, None: as many as it takes to settle it."""
-        self._seed, self._margin, self._budget, self._repeats = seed, math.log1p(margin), budget, repeats
+        self._seed, self._budget, self._repeats = seed, budget, repeats
         self._blocks = blocks
-        self._canary = Canary() if canary else None
+        self._canary = Canary(math.log1p(margin)) if canary else None
         self.spent = 0.0
         """Seconds of machine time so far."""
-        self.progress = {benchmark.key: Progress(benchmark, blocks) for benchmark in benchmarks}
+        self.progress = {
+            benchmark.key: Progress(benchmark, margin=math.log1p(margin), tests=len(benchmarks), fixed=blocks)
+            for benchmark in benchmarks
+        }
         self._numbers = {key: number for number, key in enumerate(self.progress)}
+        self._session: str | None = None
         self._round = -1
-        self._queue: list[str] = []
+        self._latest = 0
+        """Index of the benchmarks' last block."""
+        self._queue: deque[Progress] = deque()
+        self._promises: dict[Progress, float] = {}
+        self._promised = 0.0
+        """Seconds of the budget that are set aside for those that a round has begun, and their sum."""
+        self._anyway: Progress | None = None
+        """What is measured although nothing can be settled with what is left of the budget."""
+        self._costs, self._known = 0.0, 0
+        """Sum of what a block of each benchmark costs, and the number of those of which that is known."""
+        self._taken = self._settled = 0
+        """Blocks of the benchmarks that are settled, and their number; without those that failed."""
+
+    def begin(self, session: str) -> None:
+        """A process goes on with the run, or begins it. What has failed in those before it is tried once more."""
+        if self._session is not None and self._session != session:
+            for progress in self.progress.values():
+                if progress.failed:
+                    progress.try_again()
+        self._session = session
 
     def next(self) -> BlockSpec | None:
         """The next block to measure, or None when nothing is left to do or the budget is used up.
 
         Asked again before a block was observed, it gives the same answer.
         """
-        canary = self._canary
-        if canary is not None and canary.due and not self._out_of_budget():
-            assert canary.progress is not None
-            return self._spec(canary.progress, canary=canary)
-        while True:
-            while self._queue and self.progress[self._queue[0]].settled:
-                self._queue.pop(0)
-            if self._out_of_budget():
-                return None
-            if self._queue:
-                return self._spec(self.progress[self._queue[0]])
-            if not self._new_round():
-                return None
+        wanted = self._wanted()
+        return None if wanted is None else self._spec(*wanted)
 
     def observe(self, block: Block) -> None:
         """Take in a block: the one `next` asked for, or a stored one of the same run."""
-        spec = self.next()
-        wanted = None if spec is None else (spec.benchmark.key, spec.index, spec.canary)
-        if wanted != (block.benchmark, block.index, block.canary):
+        self.begin(block.session)
+        found = self._wanted()
+        wanted = None if found is None else (found[0].benchmark.key, *found[1:])
+        if wanted != (block.benchmark, block.kind, block.index):
             raise ValueError(f"the plan asked for {_told(*wanted) if wanted else 'nothing more'}, "
-                             f"not for {_told(block.benchmark, block.index, block.canary)}")
+                             f"not for {_told(block.benchmark, block.kind, block.index)}")
         self.spent += block.seconds
-        if block.canary:
+        if block.kind is BlockKind.CANARY:
             assert self._canary is not None
             self._canary.observe(block)
             return
-        if self._canary is not None:
-            self._canary.wait(self.progress[block.benchmark], block)
-        self.progress[block.benchmark].observe(block, self._margin, len(self.progress))
-        if block.index != CALIBRATION or block.failure is not None:
-            self._queue.pop(0)
+        self._latest = block.index
+        progress = self.progress[block.benchmark]
+        before, was_settled = progress.cost, progress.settled
+        progress.observe(block)
+        if progress.cost is not None:
+            self._costs += progress.cost - (before or 0.0)
+            self._known += before is None
+        if progress.settled and not progress.failed and not was_settled:
+            self._taken += len(progress.blocks)
+            self._settled += 1
+        if progress in self._promises:
+            self._promise(progress)
+        if block.kind is BlockKind.SCORED and block.failure is None:
+            self._choose_canary(progress)
+        if block.kind is not BlockKind.CALIBRATION or block.failure is not None:
+            self._queue.popleft()
 
     def replay(self, blocks: Iterable[Block]) -> None:
         """Take in the stored blocks of a run that is to be continued."""
@@ -177,82 +132,131 @@ class Plan:
 
     def seconds_left(self) -> float:
         """Machine time that the rest will probably take."""
-        unknown = self._typical_cost()
-        rest = sum(p.blocks_to_go() * p.cost(unknown) for p in self.progress.values() if not p.settled)
-        return rest if self._budget is None else min(rest, max(0.0, self._budget - self.spent))
+        rest = sum(self._price(one) for one in self.progress.values() if not one.settled)
+        return rest if self._budget is None else min(rest, self._left())
 
-    def _out_of_budget(self) -> bool:
-        return self._budget is not None and self.spent >= self._budget
+    def outlook(self) -> Outlook | None:
+        """How much of the suite the budget will probably settle; None without one, and before a block was measured."""
+        if self._budget is None or not self._known:
+            return None
+        unsettled = [one for one in self.progress.values() if not one.settled]
+        return Outlook(
+            within=len(self.progress) - len(unsettled) + len(self._affordable(unsettled)),
+            whole=self.spent + sum(map(self._price, unsettled)),
+        )
 
-    def _typical_cost(self) -> float:
-        known = [p.cost(0.0) for p in self.progress.values() if p.blocks]
-        return median(known) if known else UNKNOWN_COST
+    def _wanted(self) -> Wanted | None:
+        wanted = self._wanted_of_benchmarks() if self._left() > 0 else None
+        canary = self._canary
+        if wanted is None or canary is None or canary.progress is None or canary.ended:
+            return wanted
+        cost = canary.cost()
+        due = canary.seconds + cost <= CANARY_SHARE * (self.spent + cost)
+        return (canary.progress, BlockKind.CANARY, canary.blocks) if due else wanted
+
+    def _wanted_of_benchmarks(self) -> Wanted | None:
+        while True:
+            while self._queue and not self._goes_on(self._queue[0]):
+                self._queue.popleft()
+            if self._queue:
+                progress = self._queue[0]
+                if not progress.calibrated:
+                    return progress, BlockKind.CALIBRATION, 0
+                return progress, BlockKind.SCORED, len(progress.blocks)
+            if not self._new_round():
+                return None
+
+    def _choose_canary(self, progress: Progress) -> None:
+        """A block of a benchmark was measured: the first timed one of which the canary can pay a block is its own."""
+        canary = self._canary
+        if canary is None or canary.progress is not None or progress.benchmark.metric is not Metric.TIME:
+            return
+        if progress.cost is not None and progress.cost <= CANARY_SHARE * self.spent:
+            canary.progress = progress
+
+    def _left(self) -> float:
+        """Seconds that are left of the budget."""
+        return math.inf if self._budget is None else max(0.0, self._budget - self.spent)
+
+    def _price(self, progress: Progress) -> float:
+        """Seconds until a benchmark is settled, by its own costs, or by those of the others."""
+        usual = max(LOOKS[0], round(self._taken / self._settled)) if self._settled else LOOKS[0]
+        cost = progress.cost
+        if cost is None:
+            cost = self._costs / self._known if self._known else UNKNOWN_COST
+        return (progress.blocks_to_go(usual) + (not progress.calibrated)) * cost
 
     def _new_round(self) -> bool:
         self._round += 1
-        keys = list(self.progress)
-        order = np.random.default_rng([self._seed, 0, self._round]).permutation(len(keys))
-        active = [keys[i] for i in order if not self.progress[keys[i]].settled]
-        chosen = active if self._budget is None else self._affordable(active, self._budget - self.spent)
-        self._queue = [key for key in active if key in chosen]
+        everything = list(self.progress.values())
+        order = draws.order(self._seed, self._round, len(everything))
+        active = [everything[i] for i in order if not everything[i].settled]
+        if self._budget is not None:
+            chosen = self._affordable(active)
+            self._anyway = None if chosen or not active else self._least_far(active)
+            active = [one for one in active if one in chosen or one is self._anyway]
+            self._promises = {one: self._price(one) for one in active if one.blocks}
+            self._promised = sum(self._promises.values())
+        self._queue = deque(active)
         return bool(self._queue)
 
-    def _affordable(self, active: list[str], left: float) -> set[str]:
-        """Those that can be brought to their next useful look with what is left; the cheapest first."""
-        unknown = self._typical_cost()
-
-        def price(key: str) -> tuple[bool, float]:
-            progress = self.progress[key]
-            return progress.hopeless(), progress.blocks_to_go() * progress.cost(unknown)
-
-        chosen: set[str] = set()
-        for key in sorted(active, key=price):
-            left -= price(key)[1]
-            if left < 0 and chosen:
+    def _affordable(self, active: Iterable[Progress]) -> set[Progress]:
+        """Those that can be settled together with what is left of the budget: the cheapest."""
+        left, chosen = self._left(), set[Progress]()
+        for progress in sorted(active, key=lambda one: (one.hopeless(), self._price(one))):
+            left -= self._price(progress)
+            if left < 0:
                 break
-            chosen.add(key)
+            chosen.add(progress)
         return chosen
+
+    def _least_far(self, active: Iterable[Progress]) -> Progress:
+        """The one to measure where none can be settled, by what is known: costs may turn out lower."""
+        def far(one: Progress) -> tuple[bool, bool, float]:
+            price = self._price(one)
+            return one.cost is not None and price > FAR * self._left(), one.hopeless(), price
+
+        return min(active, key=far)
+
+    def _goes_on(self, progress: Progress) -> bool:
+        """Whether the next of a round is to be measured. One without blocks must fit beside what was promised."""
+        if progress.settled:
+            return False
+        if self._budget is None or progress.blocks or progress is self._anyway:
+            return True
+        self._promise(progress)
+        if self._promised <= self._left():
+            return True
+        self._promised -= self._promises.pop(progress)
+        return False
+
+    def _promise(self, progress: Progress) -> None:
+        """Set aside what it takes to settle a benchmark, in place of what was set aside for it."""
+        price = 0.0 if progress.settled else self._price(progress)
+        self._promised += price - self._promises.get(progress, 0.0)
+        self._promises[progress] = price
 
     def layout(self, index: int) -> int | None:
         """Seed of the link order of blocks with this index, the same for every benchmark; None in scope ``binary``."""
         if self._repeats is None:
             return None
-        index = max(0, index)
         # A known number of blocks goes through its layouts in turn, so that drift is not taken for their effect.
         number = index // self._repeats if self._blocks is None else index % max(1, self._blocks // self._repeats)
-        return int(np.random.default_rng([self._seed, 3, number % LAYOUTS]).integers(2**32))
+        return draws.layout(self._seed, number % LAYOUTS)
 
-    def _spec(self, progress: Progress, canary: Canary | None = None) -> BlockSpec:
-        benchmark = progress.benchmark
-        index = len(progress.blocks) if progress.calibrated else CALIBRATION
-        index = index if canary is None else canary.blocks
-        calibration = progress.calibration
+    def _spec(self, progress: Progress, kind: BlockKind, index: int) -> BlockSpec:
+        benchmark, calibration = progress.benchmark, progress.calibration
         settings = calibration.settings if calibration is not None else None
-        if canary is not None and settings is not None:
+        if kind is BlockKind.CANARY and settings is not None:
             settings = replace(settings, calls=dict.fromkeys(Arm, settings.calls[Arm.BASE]))
-        # Depends on the seed, the benchmark and the block's index alone: not on what else was measured when.
-        stream = 1 if canary is None else 4
-        rng = np.random.default_rng([self._seed, stream, self._numbers[benchmark.key], index + 1])
-        letters = np.array(["b", "h"] * (ORDER_LENGTH // 2))
-        # Who starts first is balanced within the pairs 0-1, 2-3, … (looks are even); which of the two it is, is random.
-        coin = int(np.random.default_rng([self._seed, 2, self._numbers[benchmark.key], (index + 2) // 2]).integers(2))
         return BlockSpec(
-            benchmark=benchmark, index=index,
-            settings=settings,
+            benchmark=benchmark, kind=kind, index=index, round=self._round, settings=settings,
             extensions=calibration.extensions if calibration is not None else (),
-            layout=self.layout(index), canary=canary is not None,
-            first=Arm.BASE if (index + coin) % 2 == 0 else Arm.HEAD,
-            order="".join(_balanced(rng, letters)),
-            hash_seed=int(rng.integers(1, 2**32)), padding=int(rng.integers(4096)),
-            directory="w" * int(rng.integers(1, 64)),
+            # The canary links nothing of its own: it runs in the layout that was measured last.
+            layout=self.layout(self._latest if kind is BlockKind.CANARY else index),
+            **draws.of_block(self._seed, self._numbers[benchmark.key], kind, index),
         )
 
 
-def _told(benchmark: str, index: int, canary: bool) -> str:
-    return f"{benchmark} block {index}{' of the canary' * canary}"
-
-
-def _balanced(rng: np.random.Generator, letters: np.ndarray) -> list[str]:
-    """Random order, balanced within every four cycles, so that any even number of them is nearly balanced."""
-    quads = [rng.permutation(letters[:4]) for _ in range(len(letters) // 4)]
-    return [str(letter) for letter in np.concatenate(quads)]
+def _told(benchmark: str, kind: BlockKind, index: int) -> str:
+    return f"{benchmark} {kind.value} block {index}"

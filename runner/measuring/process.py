@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +19,19 @@ from typing import Any
 
 import psutil
 
-from runner.model import Arm, Failure, Interpreter
+from runner import shell
+from runner.machine import addresses, sched
+from runner.model import Arm, Cause, Failure, Interpreter
 
 WORKER = Path(__file__).with_name("worker.py")
 # Loaded by path through the import system, so that its bytecode is cached; a script's never is.
 START = (
-    "import sys; from importlib.machinery import SourceFileLoader; "
+    "import sys; from importlib.machinery import SourceFileLoader; sys.pycache_prefix = sys.argv[2]; "
     "w = type(sys)('lockstep_worker'); SourceFileLoader('lockstep_worker', sys.argv[1]).exec_module(w); w.main()"
+)
+ASK_LIBRARIES = (
+    "import os, sysconfig; paths = sysconfig.get_paths(); "
+    "[print('lockstep', os.path.realpath(paths[name])) for name in ('stdlib', 'purelib')]"
 )
 PADDING = "LOCKSTEP_PADDING"
 HELLO = b'{"hello": "lockstep"}'
@@ -42,6 +50,24 @@ class WorkerFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bytecode:
+    """Where a worker keeps what its interpreter compiles.
+
+    An arm never runs what the other arm's compiler has made, and nothing is written beside the sources.
+    """
+
+    folder: Path
+    """The arm's own; of equal length in both arms."""
+    library: bool
+    """It is for the interpreter's library and packages too: where the arms share these, and are different programs."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the worker's environment gets more."""
+        return {"PYTHONPYCACHEPREFIX": str(self.folder)} if self.library else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """All that a worker's start depends on."""
 
@@ -51,14 +77,32 @@ class Launch:
     cwd: Path
     cpus: tuple[int, ...]
     """Where it may run while it loads; empty: anywhere."""
+    address: int | None = None
+    """Number of the addresses that it gets (`machine.addresses`); None: the kernel draws them."""
     inherited: tuple[int, ...] = ()
     """File descriptors that it keeps, under the same numbers."""
+    memory: int | None = None
+    """Bytes in memory that it may use; None: as many as there are."""
 
 
-def command(interpreter: Interpreter) -> tuple[str, ...]:
+def bytecode(base: Interpreter, head: Interpreter, scratch: Path) -> dict[Arm, Bytecode]:
+    """A folder for each arm, in `scratch`."""
+    ours = base.build is not None and head.build is not None  # each has a library of its own, compiled with the build
+    shared = not ours and base.sha256 != head.sha256 and bool(_libraries(base) & _libraries(head))
+    return {arm: Bytecode(folder=scratch / f"bytecode-{arm.value}", library=shared) for arm in Arm}
+
+
+def _libraries(interpreter: Interpreter) -> set[str]:
+    """Folders of its library and its packages, symbolic links followed; empty where it does not tell."""
+    told = shell.run([interpreter.executable, "-s", "-c", ASK_LIBRARIES], timeout=START_LIMIT)
+    return {line.partition(" ")[2] for line in told.output.splitlines() if line.startswith("lockstep ")}
+
+
+def command(interpreter: Interpreter, code: Bytecode) -> tuple[str, ...]:
     """The worker's argv. Never -I or -E: they would make PYTHONHASHSEED ignored."""
     safe = ("-P",) if _version(interpreter) >= (3, 11) else ()
-    return (str(interpreter.executable), "-s", *safe, "-c", START, str(WORKER))
+    which = "all" if code.library else "own"
+    return (str(interpreter.executable), "-s", *safe, "-c", START, str(WORKER), str(code.folder), which)
 
 
 def padded(arms: Mapping[Arm, Sequence[str]], env: Mapping[str, str], padding: int) -> dict[Arm, dict[str, str]]:
@@ -77,9 +121,11 @@ class Worker:
 
     def __init__(self, launch: Launch) -> None:
         self.arm = launch.arm
+        self._memory = launch.memory
         self._output = os.memfd_create("output") if hasattr(os, "memfd_create") else _unnamed_file()
         self._unread = b""
-        with _affinity(launch.cpus):
+        # A process starts where its parent may run, and with the parent's choice of addresses.
+        with sched.lent(launch.cpus), addresses.drawn(launch.address):
             try:
                 self._process = subprocess.Popen(
                     launch.command, env=dict(launch.env), cwd=launch.cwd, stdin=subprocess.PIPE,
@@ -88,10 +134,15 @@ class Worker:
                 )
             except OSError as error:
                 os.close(self._output)
-                raise WorkerFailed(Failure(reason=f"could not be started: {error.strerror}", arm=self.arm)) from error
+                cause = Cause.REFUSED if error.errno in (errno.EAGAIN, errno.ENOMEM) else Cause.OTHER
+                failure = Failure(reason=f"could not be started: {error.strerror}", arm=self.arm, cause=cause)
+                raise WorkerFailed(failure) from error
         assert self._process.stdin is not None and self._process.stdout is not None
         self._requests, self._replies = self._process.stdin, self._process.stdout
         self.pid = self._process.pid
+        # If memory runs out all the same, the kernel is to end what is measured, and not what measures.
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{self.pid}/oom_score_adj").write_text("1000")
         self.usage: Any = None
         """What wait4 said, once the process has ended: `ru_nvcsw`, `ru_nivcsw`, …"""
 
@@ -129,19 +180,28 @@ class Worker:
         return reply
 
     def pin(self, cpu: int | None) -> None:
-        """Move it to one CPU; None leaves it where it is."""
+        """Move it to one CPU; None leaves it where it is. Raises MachineError when the kernel refuses."""
         if cpu is not None:
-            try:
+            with contextlib.suppress(ProcessLookupError):  # it has ended; the next request says so
                 # Every thread: a library may have started some while the benchmark's module was imported.
-                for thread in Path(f"/proc/{self.pid}/task").iterdir():
-                    with contextlib.suppress(ProcessLookupError):
-                        os.sched_setaffinity(int(thread.name), {cpu})
-            except FileNotFoundError:
-                pass  # it has ended; the next request says so
+                sched.pin(self.pid, cpu)
 
     def fileno(self) -> int:
         """The descriptor that becomes readable when a reply comes."""
         return self._replies.fileno()
+
+    @property
+    def answered(self) -> bool:
+        """Whether a reply has been read already."""
+        return b"\n" in self._unread
+
+    def look(self) -> None:
+        """See that it lives, and uses no more memory than it may; raises WorkerFailed, after ending it."""
+        if _exited(self.pid):
+            raise self._ended()
+        if self._memory is not None and _in_memory(self.pid) > self._memory:
+            self.end()
+            raise self._failed(f"used more than {_size(self._memory)} of memory (the limit: see --memory-limit)")
 
     def end(self) -> None:
         """Kill it and all that it started in its session; free the pipes. Does nothing the second time."""
@@ -157,7 +217,7 @@ class Worker:
 
     def _line(self, limit: float, what: str) -> bytes:
         end = time.monotonic() + limit
-        while b"\n" not in self._unread:
+        while not self.answered:
             # A second at most, then a look whether it lives: a forked child may keep the pipe of a dead worker open.
             ready, _, _ = select.select([self._replies], [], [], max(0.0, min(1.0, end - time.monotonic())))
             if ready:
@@ -165,11 +225,10 @@ class Worker:
                 if not data:
                     raise self._ended()
                 self._unread += data
-            elif _exited(self.pid):
-                raise self._ended()
-            elif time.monotonic() >= end:
-                raise self._failed(f"hangs: no answer within {what} of {limit:g} s", self._printed())
             else:
+                self.look()
+                if time.monotonic() >= end:
+                    raise self._failed(f"hangs: no answer within {what} of {limit:g} s", self._printed(), Cause.HUNG)
                 self._forget()
         line, _, self._unread = self._unread.partition(b"\n")
         return line
@@ -184,7 +243,11 @@ class Worker:
             return self._failed("closed the worker's private pipe and went on", self._printed())
         printed = self._printed()
         self.end()
-        return self._failed(_exit_words(self._process.returncode), printed)
+        peak = self.usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        much = self._memory is not None and peak > self._memory // 2
+        code = self._process.returncode
+        cause = Cause.KILLED if code == -signal.SIGKILL else Cause.OTHER
+        return self._failed(_exit_words(code, peak if much else None), printed, cause)
 
     def _printed(self) -> str:
         size = os.lseek(self._output, 0, os.SEEK_END)
@@ -196,31 +259,39 @@ class Worker:
             os.ftruncate(self._output, 0)
             os.lseek(self._output, 0, os.SEEK_SET)  # the position is shared with the worker
 
-    def _failed(self, reason: str, detail: str = "") -> WorkerFailed:
+    def _failed(self, reason: str, detail: str = "", cause: Cause = Cause.OTHER) -> WorkerFailed:
         # An exception's text may hold lone surrogates, which no file takes.
         reason, detail = (text.encode("utf-8", "backslashreplace").decode() for text in (reason, detail.strip()))
-        return WorkerFailed(Failure(reason=reason, arm=self.arm, detail=detail))
+        return WorkerFailed(Failure(reason=reason, arm=self.arm, cause=cause, detail=detail))
 
 
-def receive_all(workers: Mapping[Arm, Worker], limit: float) -> dict[Arm, dict[str, Any]]:
+def receive_all(workers: Mapping[Arm, Worker], limit: float, look: float = 1.0) -> dict[Arm, dict[str, Any]]:
     """The reply of each, in whatever order they come; the first failure is raised as WorkerFailed.
 
-    The arms wait for each other, so a hang within `limit` seconds is not held against one of them.
+    The arms may wait for each other, so a hang within `limit` seconds is held against one of them only where the other
+    has answered. Every `look` seconds, this process wakes to see what they use.
     """
     replies: dict[Arm, dict[str, Any]] = {}
     end = time.monotonic() + limit
     while waiting := [worker for arm, worker in workers.items() if arm not in replies]:
-        ready, _, _ = select.select(waiting, [], [], max(0.0, min(1.0, end - time.monotonic())))
+        ready = [worker for worker in waiting if worker.answered]
         if not ready:
-            ready = [worker for worker in waiting if _exited(worker.pid)]
-        if not ready and time.monotonic() >= end:
-            raise WorkerFailed(Failure(reason=f"hangs: no answer within its time limit of {limit:g} s", arm=None))
+            ready, _, _ = select.select(waiting, [], [], max(0.0, min(look, end - time.monotonic())))
+        if not ready:
+            for worker in waiting:
+                worker.look()
+            if time.monotonic() >= end:
+                arm = waiting[0].arm if len(waiting) == 1 else None
+                reason = f"hangs: no answer within its time limit of {limit:g} s"
+                raise WorkerFailed(Failure(reason=reason, arm=arm, cause=Cause.HUNG))
         for worker in ready:
             replies[worker.arm] = worker.receive(max(1.0, end - time.monotonic()))
     return replies
 
 
 def _raised(where: str, error: str) -> str:
+    if where == "value":
+        return error
     if where == "child":
         return f"forked, and the call {error}"
     if where in ("import", "setup"):
@@ -230,13 +301,28 @@ def _raised(where: str, error: str) -> str:
     return f"raised {error}"
 
 
-def _exit_words(code: int) -> str:
+def _exit_words(code: int, much: int | None) -> str:
+    """`much`: bytes of memory that it had used, where that was near its limit."""
     if code == 70:
         return "closed the worker's private pipe (does it close file descriptors that it did not open?)"
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        if code == -signal.SIGKILL and much is not None:
+            return f"was killed by {name} after it had used {_size(much)} of memory: probably there was no more"
         return f"was killed by {name}"
     return f"ended the process with exit code {code}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"
+
+
+def _in_memory(pid: int) -> int:
+    """Bytes of a process that are in memory; 0 where it has ended. Not what it has reserved."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
 
 
 def _exited(pid: int) -> bool:
@@ -245,20 +331,6 @@ def _exited(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-@contextlib.contextmanager
-def _affinity(cpus: tuple[int, ...]) -> Any:
-    """A process starts where its parent may run: the parent lends its affinity for the moment of the start."""
-    if not cpus or not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cpus)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def _unnamed_file() -> int:

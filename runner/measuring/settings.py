@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+from runner.measuring import modes
 from runner.measuring.process import Worker
 from runner.model import Arm, Benchmark, Mode, Settings
 
-SLICE = 2e-3
-"""Seconds that a slice should take in `turns`."""
+SLICE, LONG_SLICE = 2.5e-4, 2e-3
+"""Seconds that a slice should take in `turns`; the second where a call takes longer in short slices than in long
+ones, and in trials and in `adjacent`."""
+DEARER = 1.1
+"""Calls that take more than this many times as long in short slices are measured in long ones: a benchmark that lives
+in the caches finds them emptied by the other arm, and that is no part of what the arms differ in."""
+COMPARED = 24
+"""Cycles by which that is decided, half of each length."""
 STRETCH = 0.1
 """Seconds of kept slices, both arms together, that a block of `turns` should hold."""
-LEAST_CYCLES, MOST_CYCLES = 10, 40
+LEAST_CYCLES, MOST_CYCLES = 12, 200
+WARM = 5e-3
+"""Seconds of slices that each arm does before any is kept."""
 LONGEST_TURN = 5e-3
 """Calls that take longer than this (seconds, the slower arm) share the CPU instead of taking turns."""
 SHARED_CALLS = 6
@@ -44,20 +54,46 @@ class Trial:
     """CPU seconds of its child processes."""
 
 
-def calibrate(workers: Mapping[Arm, Worker], benchmark: Benchmark, forced: str | None) -> Settings:
+def calibrate(
+    workers: Mapping[Arm, Worker], benchmark: Benchmark, forced: str | None, handles: modes.Handles
+) -> Settings:
     """Try both arms, which have loaded the benchmark, and choose its settings; `forced` as in `choose`.
 
-    Raises WorkerFailed.
+    `handles` are those of `modes.pipes`. Raises WorkerFailed.
     """
     trials = {arm: _try(worker, benchmark) for arm, worker in workers.items()}
     if apart(trials[Arm.BASE], trials[Arm.HEAD]):
         again = _try_alternating(workers, trials, benchmark)
         trials = trials if apart(again[Arm.BASE], again[Arm.HEAD]) else again
-    return choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, forced)
+    settings = choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, forced)
+    if settings.mode is not Mode.TURNS:
+        return settings
+    longer = choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, forced, LONG_SLICE)
+    return longer if _dearer(workers, settings, longer, benchmark, handles) > DEARER else settings
 
 
-def choose(base: Trial, head: Trial, benchmark: Benchmark, forced: str | None) -> Settings:
-    """The finest mode that is right for what both arms do, and slices to match. Pure.
+def _dearer(
+    workers: Mapping[Arm, Worker], short: Settings, longer: Settings, benchmark: Benchmark, handles: modes.Handles
+) -> float:
+    """How many times as long a call takes in the slices of `short`, in the arm where that is worse."""
+    if short.calls == longer.calls:
+        return 1.0
+    # One length beside the other, so that what disturbs the machine disturbs both.
+    calls = {arm: (short.calls[arm], longer.calls[arm]) for arm in Arm}
+    seen = modes.alternate(workers, "bh" * COMPARED, calls, handles, benchmark.timeout)
+    return max(
+        median(
+            (brief / calls[arm][0]) / (lasting / calls[arm][1])
+            for brief, lasting in zip(times[::2], times[1::2], strict=True)
+        )
+        for arm, times in seen.items()
+    )
+
+
+def choose(
+    base: Trial, head: Trial, benchmark: Benchmark, forced: str | None, seconds: float = SLICE
+) -> Settings:
+    """The finest mode that is right for what both arms do, and slices of `seconds` in `turns`. Pure.
 
     `forced` is a mode's name set by hand, or None.
     """
@@ -69,12 +105,13 @@ def choose(base: Trial, head: Trial, benchmark: Benchmark, forced: str | None) -
     else:
         mode = Mode.TURNS if slow <= LONGEST_TURN else Mode.SHARED
     lot = benchmark.number or 1
+    seconds = seconds if mode is Mode.TURNS else LONG_SLICE
     if mode is Mode.SHARED and benchmark.number:
         calls = dict.fromkeys(Arm, lot)
     elif apart(base, head):
-        calls = {Arm.BASE: _calls(base.call, lot), Arm.HEAD: _calls(head.call, lot)}
+        calls = {Arm.BASE: _calls(base.call, lot, seconds), Arm.HEAD: _calls(head.call, lot, seconds)}
     else:
-        equal = _calls((slow + fast) / 2, lot)
+        equal = _calls((slow + fast) / 2, lot, seconds)
         calls = dict.fromkeys(Arm, equal)
     cycle = base.call * calls[Arm.BASE] + head.call * calls[Arm.HEAD]
     if mode is Mode.SHARED:
@@ -84,7 +121,9 @@ def choose(base: Trial, head: Trial, benchmark: Benchmark, forced: str | None) -
         return Settings(mode=mode, calls=calls, cycles=SHARED_CALLS, window=window, warmup=1)
     most = MOST_CYCLES if mode is Mode.TURNS else LEAST_CYCLES
     cycles = int(min(max(STRETCH / cycle, LEAST_CYCLES), most)) if slow < 1.0 else 4
-    return Settings(mode=mode, calls=calls, cycles=cycles - cycles % 2, window=0.0, warmup=2 if slow < 0.1 else 0)
+    # A multiple of four: each order of the arms equally often (`Plan` balances it within every four cycles).
+    warmup = max(2, math.ceil(2 * WARM / cycle)) if slow < 0.1 else 0
+    return Settings(mode=mode, calls=calls, cycles=cycles - cycles % 4, window=0.0, warmup=warmup)
 
 
 def apart(base: Trial, head: Trial) -> bool:
@@ -108,8 +147,8 @@ def _try_alternating(
     return {arm: replace(trials[arm], call=max(median(seen[arm]), 1e-9), calls=calls) for arm in Arm}
 
 
-def _calls(call: float, lot: int) -> int:
-    return max(1, round(SLICE / (call * lot))) * lot
+def _calls(call: float, lot: int, seconds: float) -> int:
+    return max(1, round(seconds / (call * lot))) * lot
 
 
 def _elsewhere(trial: Trial) -> bool:
@@ -125,9 +164,9 @@ def _try(worker: Worker, benchmark: Benchmark) -> Trial:
         reply = worker.ask({"do": "slice", "calls": calls}, benchmark.timeout)
         # Waiting for the parent's request is one voluntary switch of the worker's own.
         waits = max(0, _voluntary_switches(worker.pid) - waits - 1)
-        if reply["ns"] >= SLICE * 1e9 / 2 or calls >= 1 << 26:
+        if reply["ns"] >= LONG_SLICE * 1e9 / 2 or calls >= 1 << 26:
             break
-        calls = max(calls * 2, int(calls * 0.7 * SLICE * 1e9 / max(reply["ns"], 100)) // lot * lot)
+        calls = max(calls * 2, int(calls * 0.7 * LONG_SLICE * 1e9 / max(reply["ns"], 100)) // lot * lot)
     again = [worker.ask({"do": "slice", "calls": calls}, benchmark.timeout) for _ in range(2)] if calls > lot else []
     replies = [reply, *again]
     return Trial(

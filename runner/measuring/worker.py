@@ -1,5 +1,7 @@
 """What runs inside the measured interpreter: loads one benchmark, then runs slices of it when told to.
 
+How a benchmark is loaded, its suite's kind knows: the request names the file that does it (`runner.suites`).
+
 Standard library only, Python 3.8 and later, PyPy too, and as few imports as possible: this file is loaded
 by every measured process, tens of times a benchmark. So there is no `json` here unless something failed
 (it costs 5 ms), and no `signal` but `_signal`.
@@ -8,9 +10,10 @@ The parent writes one request a line to standard input, a Python literal; the re
 what was standard output. Both are moved out of the benchmark's way first: it gets an empty standard input,
 and what it prints goes where standard error goes.
 
-    {"do": "load", …}                      import, set up, call once   → {"value": "…"}
+    {"do": "load", "file": "…", …}         import, set up, call once   → {"value": "…"}
+    {"do": "again"}                        call once more             → {"value": "…"}
     {"do": "slice", "calls": n}            time n calls                → {"ns": …, "cpu": …, "children": …}
-    {"do": "turns", "calls": n, "order": "bhhb…", …}    take turns with the other arm   → {"ns": […]}
+    {"do": "turns", "calls": (n, …), "order": "bhhb…", …}   take turns with the other arm   → {"ns": […]}
     {"do": "window", "start": …, "end": …, "calls": n}  call from start to end, in lots of n
                                                                → {"lots": [[start, end, cpu per call], …]}
     {"do": "extensions"}                   file names of its library's loaded extension modules → {"names": […]}
@@ -27,122 +30,52 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from _functools import partial  # type: ignore[import-not-found]  # functools itself takes 3 ms: collections
-from itertools import repeat
-from time import perf_counter_ns, process_time_ns, sleep
+from importlib import machinery
+from importlib.machinery import SourceFileLoader
+from itertools import cycle, repeat
+from time import process_time_ns
 
 TYPE_CHECKING = False  # type checkers take this name for typing's; importing typing costs 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
+
+    class Loaded(Protocol):
+        """A benchmark as the `load` of a kind of suite gives it: imported, and not set up yet."""
+
+        number: int
+        """Calls between two set-ups, where the benchmark insists on it; 0: it is set up once."""
+        call: Callable[[], Any]
+        """One call; what it returns is its value."""
+
+        def setup(self) -> None: ...
+
+        def teardown(self) -> None: ...
+
+        def slice(self, calls: int) -> int:
+            """Wall nanoseconds of so many calls; set up anew before each lot of `number`, outside of the time."""
+
+        def window(self, start: int, end: int, lot: int) -> list[list[float]]:
+            """Call from `start` to `end` on perf_counter's clock, in lots: [start, end, CPU time per call], all ns."""
+
+
 
 HELLO = b'{"hello": "lockstep"}\n'
 CLOSED = 70
 """Exit code when the pipe to the parent is gone: the benchmark has closed it."""
 SHORT = 200
 """Characters of a returned value that are compared and shown as they are; a longer one by checksum."""
+LEAVES = 1000
+"""Values inside a returned one that are looked at."""
+CHUNK = 1 << 16
 
 
-class Benchmark:
-    """The loaded benchmark: its bound function, and how to set it up again."""
-
-    def __init__(self, request: dict[str, Any]) -> None:
-        self.number = request["number"]
-        package = _package(request["folder"])
-        module = __import__(package + "." + request["module"], fromlist=["_"])
-        names = request["attribute"].split(".")
-        owner: Any = None
-        function = getattr(module, names[0])
-        if len(names) > 1:
-            owner = function()
-            function = getattr(owner, names[1])
-        elif isinstance(function, type):
-            raise TypeError("%s is a class; a benchmark is a function or a method" % request["attribute"])
-        params = _first(function, owner, module, name="params") or []
-        if params and not isinstance(params[0], (list, tuple)):
-            params = [params]
-        arguments: list[Any] = [values[i] for values, i in zip(params, request["index"])]  # noqa: B905 — strict came with 3.10
-        cache = _first(owner, module, name="setup_cache")
-        if cache is not None:
-            arguments.insert(0, cache())
-        self.function: Callable[[], Any] = partial(function, *arguments) if arguments else function
-        # asv runs the module's setup, then the class's; a function may carry its own.
-        owners = (module, owner if owner is not None else function)
-        self.setups = [partial(o.setup, *arguments) for o in owners if hasattr(o, "setup")]
-        self.teardowns = [partial(o.teardown, *arguments) for o in reversed(owners) if hasattr(o, "teardown")]
-
-    def setup(self) -> None:
-        for step in self.setups:
-            step()
-
-    def teardown(self) -> None:
-        for step in self.teardowns:
-            step()
-
-    def slice(self, calls: int) -> int:
-        """Wall nanoseconds of so many calls; where the benchmark states a number, set up anew before each lot."""
-        if not self.number:
-            return _timed(self.function, calls)
-        total = 0
-        for _ in range(calls // self.number):
-            self.teardown()
-            self.setup()
-            total += _timed(self.function, self.number)
-        return total
-
-    def window(self, start: int, end: int, lot: int) -> list[list[float]]:
-        """Call from `start` to `end` on perf_counter's clock, in lots: [start, end, CPU time per call] of each, ns."""
-        sleep(max(0, start - perf_counter_ns()) / 1e9)
-        lots: list[list[float]] = []
-        now = perf_counter_ns()
-        while now < end:
-            if self.number:
-                self.teardown()
-                self.setup()
-            begun, cpu = perf_counter_ns(), process_time_ns()
-            for _ in repeat(None, lot):
-                self.function()
-            cpu = process_time_ns() - cpu
-            now = perf_counter_ns()
-            lots.append([begun, now, cpu / lot])
-        return lots
-
-
-def _first(*owners: Any, name: str) -> Any:
-    return next((getattr(owner, name) for owner in owners if hasattr(owner, name)), None)
-
-
-def _timed(function: Callable[[], Any], calls: int) -> int:
-    times = repeat(None, calls)
-    start = perf_counter_ns()
-    for _ in times:
-        function()
-    return perf_counter_ns() - start
-
-
-def _package(folder: str) -> str:
-    """Make the suite's folder importable under its own name, as asv does, without opening its parent to imports."""
-    from importlib.machinery import ModuleSpec, SourceFileLoader
-
-    name = os.path.basename(os.path.abspath(folder))
-    start = os.path.join(folder, "__init__.py")
+def _module(file: str) -> Any:
+    """A Python file as a module that nobody else can import; its bytecode is cached."""
+    name = "lockstep_" + os.path.basename(file).rpartition(".")[0]
     module = type(sys)(name)
-    module.__spec__ = ModuleSpec(name, None, is_package=True)
-    module.__path__ = [folder]
-    sys.modules[name] = module
-    if os.path.exists(start):
-        module.__file__ = start
-        SourceFileLoader(name, start).exec_module(module)
-    return name
-
-
-def _limit_memory(size: int) -> None:
-    try:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (size, size))
-    except (ImportError, ValueError, OSError):
-        pass  # macOS refuses some sizes; the benchmark then runs without a limit
+    Loader(name, file).exec_module(module)
+    return module
 
 
 def _alarm(seconds: float | None) -> None:
@@ -158,38 +91,73 @@ def _alarm(seconds: float | None) -> None:
 def describe(value: object) -> str:
     """A short text that is equal in both arms if the values are; for objects, only their type.
 
-    The text of an object may hold its address, which differs without meaning anything.
+    The text of an object may hold its address, which differs without meaning anything. Of what holds many values, the
+    first `LEAVES` count, and how many there are: a benchmark is free to return what is dear to look at.
     """
-    if isinstance(value, (bytes, str)) and len(value) > SHORT:
-        data = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
-        return "%s… (length %d, crc %08x)" % (ascii(value[:60])[:61], len(value), _checksum(data))
-    text = _text(value, 3)
-    if len(text) > SHORT:
-        return "%s… (length %d, crc %08x)" % (text[:60], len(text), _checksum(text.encode()))
-    return text
+    text = _text(value, 3, [LEAVES])
+    return text if len(text) <= SHORT else _cut(text, text[:60])
 
 
-def _text(value: Any, depth: int) -> str:
+def _text(value: Any, depth: int, left: list[int]) -> str:
     # The exact type: the text of a subclass is its author's, and differs between versions of Python for enums.
     kind = type(value)
+    left[0] -= 1
+    if kind in (str, bytes) and len(value) > SHORT:
+        return _cut(value, ascii(value[:60])[:61])
     if kind is int and value.bit_length() > 1024:
-        return hex(value)  # some versions refuse to write so many decimal digits
+        # Some versions refuse to write so many decimal digits; the hash of an int is the same in all of them.
+        size = value.bit_length()
+        return "%s… (%d bits, hash %x)" % (hex(value >> (size - 160)), size, hash(value))
     if value is None or kind in (bool, int, float, complex, str, bytes):
         return ascii(value)  # which characters repr escapes depends on the version's Unicode tables
     if depth == 0 or kind not in (tuple, list, dict, set, frozenset):
         return "<%s>" % kind.__name__
+    if kind not in (tuple, list) and len(value) > left[0]:
+        return "{… (length %d)}" % len(value)  # which ones are first depends on how it was filled
+    inside: list[str] = []
     if kind is dict:
-        inside = sorted("%s: %s" % (_text(k, depth - 1), _text(v, depth - 1)) for k, v in value.items())
+        inside = sorted("%s: %s" % (_text(k, depth - 1, left), _text(v, depth - 1, left)) for k, v in value.items())
     else:
-        inside = [_text(v, depth - 1) for v in value]
+        for inner in value:
+            if left[0] <= 0:
+                inside.append("… (length %d)" % len(value))
+                break
+            inside.append(_text(inner, depth - 1, left))
     start, end = "()" if kind is tuple else "[]" if kind is list else "{}"
-    return start + ", ".join(inside if kind in (tuple, list) else sorted(inside)) + end
+    return start + ", ".join(inside if kind in (tuple, list, dict) else sorted(inside)) + end
 
 
-def _checksum(data: bytes) -> int:
+def _cut(value: Any, beginning: str) -> str:
+    """What stands for a long str or bytes: its beginning, length and checksum. It is never copied as a whole."""
     from binascii import crc32
 
-    return crc32(data) & 0xFFFFFFFF
+    checksum = 0
+    for start in range(0, len(value), CHUNK):
+        part = value[start : start + CHUNK]
+        checksum = crc32(part if type(part) is bytes else part.encode("utf-8", "surrogatepass"), checksum)
+    return "%s… (length %d, crc %08x)" % (beginning, len(value), checksum & 0xFFFFFFFF)
+
+
+class Refused(Exception):
+    """What a benchmark returned is not what it is for; says so in words."""
+
+
+def _number(value: Any) -> int | float:
+    """A tracked value as a plain finite number, whatever type of number it is; True is 1. Raises Refused."""
+    kind = type(value)
+    number: int | float | None = None
+    try:
+        if hasattr(kind, "__index__"):
+            number = int(value.__index__())
+        elif hasattr(kind, "__float__"):
+            number = float(value)
+        if number is not None and float(number) - float(number) != 0:
+            number = None
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None:
+        raise Refused("returned %s: a tracked value must be a finite number" % describe(value))
+    return number
 
 
 def _peak_memory() -> int:
@@ -254,7 +222,7 @@ class Server:
         os.dup2(null, 0)
         os.close(null)
         os.dup2(2, 1)
-        self.benchmark: Any = None
+        self.benchmark: Loaded = None  # type: ignore[assignment]  # until it is loaded
         self.where = "start"
         self.ballast = Ballast(int(os.environ.get("PYTHONHASHSEED", "0")))  # the same in both arms
 
@@ -286,22 +254,29 @@ class Server:
             os._exit(CLOSED)
 
     def do_load(self, request: dict[str, Any]) -> bytes:
-        _limit_memory(request["memory"])
-        sys.path += request["path"]
         self.where = "import"
-        self.benchmark = Benchmark(request)
+        self.benchmark = _module(request["file"]).load(request, Loader)
         self.where = "setup"
         self.benchmark.setup()
         if not request["call"]:
             return b'{"value": null}\n'
         self.where = "call"
-        value = describe(self.benchmark.function())
-        gc.collect()
-        if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
-            return b'{"value": "%s"}\n' % value.encode()
+        return self.told(describe(self.benchmark.call()))
+
+    def do_again(self, request: dict[str, Any]) -> bytes:
+        if self.benchmark.number:
+            self.benchmark.teardown()
+            self.benchmark.setup()
+        self.where = "call"
+        return self.told(describe(self.benchmark.call()))
+
+    def told(self, text: str) -> bytes:
+        gc.collect()  # what the call has returned is gone, and whatever refers to itself in it
+        if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+            return b'{"value": "%s"}\n' % text.encode()
         import json
 
-        return json.dumps({"value": value}).encode() + b"\n"
+        return json.dumps({"value": text}).encode() + b"\n"
 
     def do_slice(self, request: dict[str, Any]) -> bytes:
         children = _children()
@@ -316,7 +291,7 @@ class Server:
         Not by way of the parent: on its other CPU it would have to be woken for every slice, which took longer
         than a tenth of the slice, and left the measured CPU idle meanwhile.
         """
-        mine, order, calls = request["arm"], request["order"], request["calls"]
+        mine, order, calls = request["arm"], request["order"], cycle(request["calls"])
         incoming, outgoing = request["pipes"]
         times = []
         before = mine
@@ -325,7 +300,7 @@ class Server:
                 if before != mine and not os.read(incoming, 1):
                     os._exit(CLOSED)  # the parent has this end of the pipe too: both it and the other arm are gone
                 self.ballast.shift()
-                times.append(self.benchmark.slice(calls))
+                times.append(self.benchmark.slice(next(calls)))
                 if after != mine:
                     os.write(outgoing, b".")
             before = arm
@@ -344,14 +319,11 @@ class Server:
 
     def do_value(self, request: dict[str, Any]) -> bytes:
         self.where = "call"
-        value = self.benchmark.function()
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or float(value) - float(value) != 0:
-            raise TypeError("a tracked value must be a finite number, not %r" % (value,))
-        return b'{"value": %s}\n' % repr(value).encode()
+        return b'{"value": %s}\n' % repr(_number(self.benchmark.call())).encode()
 
     def do_peak(self, request: dict[str, Any]) -> bytes:
         self.where = "call"
-        self.benchmark.function()
+        self.benchmark.call()
         return b'{"value": %d}\n' % _peak_memory()
 
     def do_count(self, request: dict[str, Any]) -> bytes:
@@ -362,14 +334,14 @@ class Server:
         self.where = "call"
         benchmark = self.benchmark
         for _ in repeat(None, request["warmup"]):
-            benchmark.function()
+            benchmark.call()
         for calls in request["calls"]:
             if benchmark.number:
                 benchmark.teardown()
                 benchmark.setup()
             gc.collect()
             times = repeat(None, calls)
-            function = benchmark.function
+            function = benchmark.call
             os.getppid()
             for _ in times:
                 function()
@@ -383,7 +355,7 @@ class Server:
             self.benchmark.teardown()
             self.benchmark.setup()
         self.where = "call"
-        function = self.benchmark.function
+        function = self.benchmark.call
         gc.collect()
         _tracemalloc.start(1)
         try:
@@ -397,10 +369,52 @@ class Server:
         import json
         import traceback
 
+        if isinstance(error, Refused):
+            return json.dumps({"error": str(error), "where": "value", "traceback": ""}).encode() + b"\n"
         told = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         text = "%s: %s" % (type(error).__name__, error) if str(error) else type(error).__name__
         return json.dumps({"error": text[:500], "where": self.where, "traceback": told[-4000:]}).encode() + b"\n"
 
 
+class Loader(SourceFileLoader):
+    """Keeps the bytecode of what it loads in the arm's own folder, whatever is done with that of other modules."""
+
+    folder = ""
+
+    def get_code(self, fullname: str) -> Any:
+        before, sys.pycache_prefix = sys.pycache_prefix, self.folder
+        try:
+            return super().get_code(fullname)
+        finally:
+            sys.pycache_prefix = before
+
+
+def _keep_apart() -> None:
+    """Have all imports done by `Loader` but those of the interpreter's own library and packages.
+
+    Their bytecode was made with the interpreter, or by its installer. `sys.pycache_prefix` is for all or nothing, and a
+    library is at another path in every layout and copy: each would compile it once more.
+    """
+    packages = [place for place in sys.path if "site-packages" in place or "dist-packages" in place]
+    library = tuple(os.path.join(place, "") for place in [os.path.dirname(os.__file__), *packages])
+    finder = machinery.FileFinder.path_hook(
+        (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES), (Loader, machinery.SOURCE_SUFFIXES),
+        (machinery.SourcelessFileLoader, machinery.BYTECODE_SUFFIXES),
+    )
+
+    def hook(path: str) -> Any:
+        if os.path.join(path, "").startswith(library):
+            raise ImportError(path)  # the next hook's
+        return finder(path)
+
+    sys.pycache_prefix = None
+    sys.path_hooks.insert(0, hook)
+    sys.path_importer_cache.clear()
+
+
 def main() -> None:
+    Loader.folder, which = sys.argv[2:]
+    del sys.argv[1:]  # a benchmark may parse them
+    if which == "own":
+        _keep_apart()
     Server().serve()

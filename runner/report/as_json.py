@@ -24,7 +24,7 @@ def render(report: Report) -> str:
     """The report as JSON, benchmarks in suite order.
 
     Times are in seconds, sizes in bytes, ratios head ÷ base. What is not known, or is not finite, is null:
-    the text is strict JSON.
+    the text is strict JSON. ``reason`` says why a benchmark failed, or has too few blocks for a ratio.
     """
     mean = report.mean
     content = {
@@ -45,10 +45,13 @@ def render(report: Report) -> str:
         "machine": report.machine,
         **({} if report.calibration is None else {"calibration": report.calibration}),
         "scope": report.scope,
+        "addresses": "drawn for both arms" if report.addresses else "drawn by the system for each process",
         "margin": report.margin,
         "benchmarks": [_benchmark(c) for c in report.comparisons],
         "summary": {
             **{verdict.value: report.count(verdict) for verdict in Verdict},
+            # Of the undecided ones.
+            "not_reached": report.not_reached,
             "geometric_mean": None if mean is None else {
                 "ratio": mean.ratio, "low": mean.low, "high": mean.high, "count": mean.count},
             "text": list(words.headline(report)),
@@ -74,12 +77,13 @@ def _benchmark(c: Comparison) -> dict[str, Any]:
         "base_value": c.base_value,
         "head_value": c.head_value,
         "blocks": c.blocks,
+        "reached": c.reached,
         "needed": c.needed,
         "p": c.p,
         "q": c.q,
         "mode": None if c.mode is None else c.mode.value,
         "machine_seconds": c.machine_seconds,
-        "reason": None if c.failure is None else c.failure.reason,
+        "reason": words.TOO_FEW if c.too_few else None if c.failure is None else c.failure.reason,
         "failed_arm": None if c.failure is None or c.failure.arm is None else c.failure.arm.value,
         "detail": None if c.failure is None else c.failure.detail,
         "warnings": [_warning(notice) for notice in c.notices],

@@ -20,6 +20,9 @@ from runner.stats.power import ENOUGH
 
 BEGIN, END = "<!-- calibration:begin -->", "<!-- calibration:end -->"
 """Between these in a page the section is replaced."""
+DECIDED = (
+    "Each demand is decided once, by its first comparisons in measured order, as many as was fixed beforehand; what "
+    "came afterwards is in the tables alone.")
 _MARKS = {State.PASS: ("ok", "green"), State.FAIL: ("!!", "bold red"), State.NOT_ENOUGH: ("?", "yellow")}
 _STRATA = {
     "all": "all", "copies": "byte copies", "layouts": "layouts, scope source", "quiet": "quiet",
@@ -53,7 +56,7 @@ def render(summary: Summary, *, folder: str, width: int = 100, color: bool = Fal
             shown.add_row(*map(Text, row))
         parts += [Text(table.title, style="bold"), shown]
         parts += [Text(table.note, style="dim"), Text()] if table.note else [Text()]
-    parts.append(Text("What it must show", style="bold"))
+    parts += [Text("What it must show", style="bold"), Text(DECIDED, style="dim")]
     verdicts = plain_table()
     for name in ("", "demand", "seen"):
         verdicts.add_column(name, overflow="fold")
@@ -70,7 +73,7 @@ def section(summary: Summary) -> str:
     for table in tables(summary):
         parts += [f"**{table.title}**", _markdown(table), *([table.note] if table.note else [])]
     rows = [(demand(one), one.state.value, seen(one)) for one in summary.criteria]
-    parts += ["**What it must show**", _markdown(Table(title="", columns=("demand", "", "seen"), rows=rows))]
+    parts += ["**What it must show**", DECIDED, _markdown(Table(title="", columns=("demand", "", "seen"), rows=rows))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -213,11 +216,12 @@ def demand(one: Criterion) -> str:
 
 def seen(one: Criterion) -> str:
     """What was seen of it."""
+    if one.state is State.NOT_ENOUGH:
+        return f"{one.there} of {one.needed} so far"
     if one.rate is None:
-        return {State.PASS: "yes", State.FAIL: "no", State.NOT_ENOUGH: "not enough data"}[one.state]
-    counted = f"{_rate(one.rate)}, {one.rate.count} of {one.rate.of}" if one.rate.of else "none yet"
-    counted += f" ({_STRATA[one.where]})" if one.where else ""
-    return f"{counted}; at least {one.needed} are needed" if one.state is State.NOT_ENOUGH else counted
+        return "yes" if one.state is State.PASS else "no"
+    where = f" ({_STRATA[one.where]})" if one.where else ""
+    return f"{_rate(one.rate)}, {one.rate.count} of {one.rate.of}{where}"
 
 
 def _rate(rate: Rate) -> str:

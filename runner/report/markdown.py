@@ -34,6 +34,8 @@ def render(report: Report) -> str:
     if found.same:
         title = f"Same within ±{quantities.percent(report.margin)}: {len(found.same)}"
         parts.append(_details(title, _comparisons(found.same)))
+    if found.not_reached:
+        parts.append(_details(f"Not reached: {len(found.not_reached)}", _undecided(found.not_reached)))
     parts.append(_details("How it was measured", _settings(report)))
     return "\n\n".join(parts) + "\n"
 

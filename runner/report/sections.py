@@ -16,15 +16,17 @@ class Sections:
     changed: tuple[Comparison, ...]
     """Faster or slower, largest change first."""
     undecided: tuple[Comparison, ...]
-    """Largest estimated change first."""
+    """Largest estimated change first; without those that were not reached."""
     failed: tuple[Comparison, ...]
     """In suite order, like `same`."""
     same: tuple[Comparison, ...]
+    not_reached: tuple[Comparison, ...]
+    """In suite order."""
 
     @property
     def all(self) -> tuple[Comparison, ...]:
         """Every benchmark, in the order of the sections."""
-        return self.changed + self.undecided + self.failed + self.same
+        return self.changed + self.undecided + self.failed + self.same + self.not_reached
 
 
 def sections(report: Report) -> Sections:
@@ -32,9 +34,9 @@ def sections(report: Report) -> Sections:
     of = {verdict: [c for c in report.comparisons if c.verdict is verdict] for verdict in Verdict}
     return Sections(
         changed=tuple(sorted(of[Verdict.FASTER] + of[Verdict.SLOWER], key=_size, reverse=True)),
-        undecided=tuple(sorted(of[Verdict.UNDECIDED], key=_size, reverse=True)),
+        undecided=tuple(sorted((c for c in of[Verdict.UNDECIDED] if c.reached), key=_size, reverse=True)),
         failed=tuple(of[Verdict.FAILED]),
-        same=tuple(of[Verdict.SAME]),
+        same=tuple(of[Verdict.SAME]), not_reached=tuple(c for c in report.comparisons if not c.reached),
     )
 
 

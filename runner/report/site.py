@@ -19,11 +19,12 @@ from markupsafe import Markup
 from dashboards import strips
 from dashboards.records import Bar, BenchmarkPage, Line, MachineCard, Overview, RunLine, RunPage, Series, Trust
 from runner.history.runs import Entry, History
-from runner.judging.compare import Comparison, Report
+from runner.judging.compare import NOT_REACHED, Comparison, Report
 from runner.model import Metric, Verdict
 from runner.report import explain, quantities, words
 from runner.report.sections import sections
 from runner.stats import steps
+from runner.stats.decide import LOOKS
 
 REACH = 5
 """Margins from the middle of a bar's axis to its edge."""
@@ -121,7 +122,7 @@ def _run_line(entry: Entry) -> RunLine:
     return RunLine(
         id=entry.id, when=day(entry.created), sort=str(entry.created), base=entry.base.spec, head=entry.head.spec,
         suite=Path(entry.suite).name, machine=_machine_name(entry.machine), mean=mean,
-        counts=[(verdict.value, entry.counts.get(verdict.value, 0)) for verdict in Verdict],
+        counts=list(entry.counts.items()),
         state="" if entry.complete else "interrupted",
     )
 
@@ -190,8 +191,9 @@ def _row_line(row: Any, entry: Entry, *, label: str, root: str) -> Line:
     """A row of the history's table; `root` leads from the page to the site's first folder."""
     ratio, low, high = (None if math.isnan(row[name]) else float(row[name]) for name in ("ratio", "low", "high"))
     exact = bool(row["exact"])
-    shown = "–" if ratio is None else quantities.ratio(ratio, *((None, None) if exact else (low, high)))
     verdict = Verdict(row["verdict"])
+    missing = words.TOO_FEW if verdict is Verdict.UNDECIDED else "–"
+    shown = missing if ratio is None else quantities.ratio(ratio, *((None, None) if exact else (low, high)))
     return Line(
         label=label,
         link=f"{root}benchmarks/{slug(row['key'])}.html" if label == row["key"] else f"{root}runs/{entry.id}.html",
@@ -208,6 +210,8 @@ def _row_line(row: Any, entry: Entry, *, label: str, root: str) -> Line:
 
 
 def _verdict(verdict: Verdict, ratio: float | None, row: Any) -> str:
+    if verdict is Verdict.UNDECIDED and row["blocks"] < LOOKS[0]:
+        return NOT_REACHED
     if verdict not in (Verdict.FASTER, Verdict.SLOWER) or ratio is None or ratio <= 0:
         return verdict.value
     timed = row["metric"] == Metric.TIME.value
@@ -222,7 +226,7 @@ def benchmark_page(
 ) -> tuple[BenchmarkPage, dict[str, pd.DataFrame]]:
     """One benchmark through all runs, and its tables by file name.
 
-    `rows` are the history's of this benchmark, oldest first; `record` is what asv_runner says of it, None where the
+    `rows` are the history's of this benchmark, oldest first; `record` is what its suite says of it, None where the
     suite is not at hand; `last` is its line in the newest run, with its blocks.
     """
     name, series, files = slug(key), [], dict[str, pd.DataFrame]()

@@ -67,6 +67,8 @@ def _parts(report: Report, verbose: bool, width: int) -> list[RenderableType]:
         parts += _section(f"Failed ({len(found.failed)})", _failed(found.failed, width, verbose))
     if found.same:
         parts += _same(report, found.same, width, verbose)
+    if found.not_reached:
+        parts += _not_reached(found.not_reached, width, verbose)
     parts += [Text(), *_after(report, verbose)]
     return parts
 
@@ -166,13 +168,27 @@ def _same(report: Report, same: Sequence[Comparison], width: int, verbose: bool)
     return [Text(), Text.assemble((title, "bold"), f": {real}-v lists them")]
 
 
+def _not_reached(comparisons: Sequence[Comparison], width: int, verbose: bool) -> list[RenderableType]:
+    title = f"Not reached ({len(comparisons)})"
+    if verbose:
+        return _section(title, _undecided(comparisons, width))
+    names = clean(_named(comparisons))
+    return [Text(), Text.assemble((title, "bold"), ": measuring ended before the first look of ", names)]
+
+
+def _named(comparisons: Sequence[Comparison]) -> str:
+    """The first few by name, and how many more there are."""
+    more = len(comparisons) - _NAMES_SHOWN
+    names = ", ".join(c.key for c in comparisons[:_NAMES_SHOWN])
+    return f"{names} and {more} more" if more > 0 else names
+
+
 def _after(report: Report, verbose: bool) -> list[RenderableType]:
     parts: list[RenderableType] = [Text(words.scope(report), style="dim")]
     parts += [_warning(words.notice_text(n)) for n in words.warnings(report) if n.kind != "unasked-difference"]
     for sentence, about in words.grouped(report.comparisons, by_kind=not verbose):
-        shown = about if verbose else about[:_NAMES_SHOWN]
-        more = f" and {len(about) - len(shown)} more" if len(about) > len(shown) else ""
-        parts.append(_warning(f"{', '.join(c.key for c in shown)}{more}: {sentence}"))
+        names = ", ".join(c.key for c in about) if verbose else _named(about)
+        parts.append(_warning(f"{names}: {sentence}"))
     parts.append(clean(f"Run folder: {report.folder}", "dim"))
     return parts
 

@@ -7,14 +7,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from runner.judging.compare import Comparison, Report
+from runner.judging.compare import NOT_REACHED, Comparison, Report
 from runner.model import Arm, Difference, Metric, Mode, Notice, Settings, Verdict
 from runner.report import quantities
+from runner.stats.decide import LOOKS
 from runner.stats.variance import PAIR
 
 Numbers = Mapping[str, Any]
 
 _PLAIN = {verdict: str(verdict.value) for verdict in Verdict}
+TOO_FEW = "too few blocks"
+"""What stands for a ratio before the first look."""
 NOT_CLEAR = "not clear: a difference, but its interval reaches inside the margin"
 
 
@@ -31,30 +34,41 @@ def headline(report: Report) -> tuple[str, str]:
 
 
 def _tally(comparisons: list[Comparison], margin: float, words: tuple[str, str]) -> str:
-    count = {verdict: sum(c.verdict is verdict for c in comparisons) for verdict in Verdict}
+    count = _counts(comparisons)
     parts = [
         f"head {words[0]} {count[Verdict.FASTER]} of {len(comparisons)}",
         f"{words[1]} {count[Verdict.SLOWER]}",
         f"same within ±{quantities.percent(margin)} in {count[Verdict.SAME]}",
         f"undecided in {count[Verdict.UNDECIDED]}",
     ]
+    if away := _not_reached(comparisons):
+        parts.append(f"{NOT_REACHED} in {away}")
     if count[Verdict.FAILED]:
         parts.append(f"failed in {count[Verdict.FAILED]}")
     return ", ".join(parts)
 
 
+def _counts(comparisons: list[Comparison]) -> dict[Verdict, int]:
+    """Benchmarks by verdict; what was not reached is counted apart."""
+    return {verdict: sum(c.verdict is verdict and c.reached for c in comparisons) for verdict in Verdict}
+
+
+def _not_reached(comparisons: list[Comparison]) -> int:
+    return sum(not c.reached for c in comparisons)
+
+
 def _short_tally(comparisons: list[Comparison]) -> str:
-    count = {verdict: sum(c.verdict is verdict for c in comparisons) for verdict in Verdict}
+    count = _counts(comparisons)
     parts = [f"less in {count[Verdict.FASTER]} of {len(comparisons)}", f"more in {count[Verdict.SLOWER]}"]
     rest = ((Verdict.SAME, "same"), (Verdict.UNDECIDED, "undecided"), (Verdict.FAILED, "failed"))
     parts += [f"{word} in {count[verdict]}" for verdict, word in rest if count[verdict]]
-    return ", ".join(parts)
+    return ", ".join([*parts, *([f"{NOT_REACHED} in {away}"] if (away := _not_reached(comparisons)) else [])])
 
 
 def _mean(report: Report) -> str:
     mean = report.mean
     if mean is None:
-        return "no timing has a ratio, so there is no mean"
+        return "no timing has enough blocks for a ratio, so there is no mean"
     over = f"over {mean.count} timing{'s' * (mean.count != 1)}"
     if mean.low <= 1 <= mean.high:
         return f"geometric mean {quantities.ratio(mean.ratio, mean.low, mean.high)} {over}: no difference shown"
@@ -71,7 +85,7 @@ def verdict(comparison: Comparison) -> str:
         return change(c) if c.clear or c.exact else f"{change(c)} (not clear)"
     if c.verdict is Verdict.SAME:
         return "same (tiny but real)" if c.tiny else "same (exact)" if c.exact else "same"
-    return _PLAIN[c.verdict]
+    return _PLAIN[c.verdict] if c.reached else NOT_REACHED
 
 
 def change(comparison: Comparison) -> str:
@@ -99,8 +113,10 @@ def values(comparison: Comparison) -> tuple[str, str]:
 
 
 def ratio(comparison: Comparison) -> str:
-    """Head ÷ base with its interval; ``–`` where there is none."""
+    """Head ÷ base with its interval; ``–`` where there is none, and words where there are too few blocks for one."""
     c = comparison
+    if c.too_few:
+        return TOO_FEW
     return "–" if c.ratio is None else quantities.ratio(c.ratio, *((None, None) if c.exact else (c.low, c.high)))
 
 
@@ -143,11 +159,12 @@ def settings(chosen: Settings) -> str:
 
 
 def scope(report: Report) -> str:
-    """What the verdicts are about."""
+    """What the verdicts are about, and what was drawn once for both arms."""
+    drawn = " Stack, heap and libraries lay at addresses drawn for each block, the same in both arms."
     if report.scope == "binary":
-        return notice_text(Notice(kind="layout")) + _floor(report.calibration)
+        return notice_text(Notice(kind="layout")) + _floor(report.calibration) + drawn * report.addresses
     return ("Scope source: every block linked both arms anew, in an order drawn for both, so the verdicts are about "
-            "the source and not about one layout of its code.")
+            "the source and not about one layout of its code." + drawn * report.addresses)
 
 
 def _floor(calibration: Numbers | None) -> str:
@@ -263,6 +280,11 @@ def notice_text(notice: Notice) -> str:
     return f"{name}: {numbers}" if numbers else name
 
 
+def _away(count: int) -> str:
+    """How many were not reached, where there are any: fewer blocks than the first look."""
+    return f" and {count} {NOT_REACHED} (fewer than {_blocks(LOOKS[0])} each)" if count else ""
+
+
 _READINGS = {
     "steal": "the time that other guests of the host took", "load": "the machine's load",
     "switches": "the number of times that other processes interrupted",
@@ -281,6 +303,8 @@ _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
     "steal": lambda n: (
         f"other guests of the host took {quantities.percent(n['share'])} of this CPU's time meanwhile; "
         "a quieter hour gives narrower intervals"),
+    "addresses": lambda n: (
+        f"Each process got addresses of its own, which makes intervals wider: {n['reason']}."),
     "layout": lambda n: (
         "Scope binary: the verdicts are about these two files. Code layout is not controlled: differences of up "
         "to a few percent may come from layout alone."),
@@ -291,6 +315,11 @@ _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
     "one-profile": lambda n: (
         "The builds are trained (PGO). Each arm keeps the one profile of its own training, which differs from training "
         "to training: that is one draw, and no number of layouts averages it out."),
+    "unsteady-values": lambda n: (
+        f"returns another value in every {'call' if n['between'] == 'calls' else 'process'}, so the arms' values were "
+        "not compared"),
+    "values-ignored": lambda n: (
+        "What calls return was not compared between the arms (--values ignore): they may not have done the same work."),
     "extensions": lambda n: (
         f"loads extension modules that are not linked anew, so that their own layout is not randomised: {n['names']}"),
     "same-file": lambda n: (
@@ -313,12 +342,15 @@ _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
     "quota": lambda n: (
         f"The control group allows {n['cpus']:.3g} CPUs, so the kernel may stop what is measured at any moment. "
         "Raise cpu.max."),
+    "tried-again": lambda n: (
+        f"{_blocks(int(n['times']))} failed and {'was' if n['times'] == 1 else 'were'} tried again ({n['reason']})"),
     "from-zero": lambda n: f"base is {n['base']:g}, so there is no ratio to head's {n['head']:g}",
     "interrupted": lambda n: (
         f"The run was interrupted with {n['done']} of {n['total']} benchmarks settled. To go on: {n['resume']}"),
     "few-cycles": lambda n: f"only {n['cycles']:g} cycles in a block, so a single block says little",
     "budget": lambda n: (
-        f"The budget ended with {n['undecided']} undecided. Give a larger --budget, or none, to settle them."),
+        f"The budget ended with {n['undecided']} undecided{_away(n['not_reached'])}. Give a larger --budget, or none, "
+        "to settle them."),
     "unequal-calls": lambda n: (
         f"the arms did unequal numbers of calls in a slice, {n['base']:,} and {n['head']:,}, because their speeds are "
         "far apart"),

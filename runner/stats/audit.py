@@ -18,12 +18,19 @@ from scipy.stats import binomtest
 from runner.model import Block, Metric, Mode, Verdict
 from runner.stats.blocks import judge_blocks, log_ratios
 from runner.stats.broken import BROKEN
-from runner.stats.decide import LOOKS, TOTAL, judge
+from runner.stats.claims import TOTAL
+from runner.stats.decide import LOOKS, judge
 from runner.stats.paired import Array, p_value, trimmed
 
 BINS = 10
 """Of the histogram of p-values."""
 CHANGES = (Verdict.FASTER, Verdict.SLOWER)
+COMPARISONS = 400
+"""A/A comparisons by which the demands on all of them together are decided."""
+IN_STRATUM = 100
+"""The same for one stratum: at none of so many the true rate is below 3.6 %."""
+SUITES = 40
+"""Runs by which the demand on reports is decided."""
 
 
 class Kind(Enum):
@@ -135,6 +142,9 @@ class AaAudit:
 
     strata: tuple[FalseChanges, ...]
     """The whole first, then its parts; those without a comparison are left out."""
+    decisive: tuple[FalseChanges, ...]
+    """The same of the comparisons by which the demands are decided: the first ones in measured order, as many as was
+    fixed beforehand (`size`), or as many as there are yet."""
     histogram: tuple[int, ...]
     """Of the p-values at the first look, which nothing has selected: flat, if the test is right."""
     canary: Rate
@@ -163,7 +173,7 @@ def rate(hits: Iterable[bool]) -> Rate:
 def audit_aa(
     samples: Sequence[Sample], margin: float, canary: Mapping[str, Array] | None = None
 ) -> AaAudit:
-    """Audit the rule, at a margin given as a log, on the A/A comparisons among the samples.
+    """Audit the rule, at a margin given as a log, on the A/A comparisons among the samples, in measured order.
 
     `canary` is a stream of log ratios by name, in measured order, over many runs. Each is cut into consecutive
     stretches, of which one ends where the rule settles it and the next begins there; a last one that has not
@@ -172,14 +182,21 @@ def audit_aa(
     nothing = [s for s in samples if s.stratum.kind is Kind.AA and s.stratum.pair is not Pair.LAYOUTS_BINARY]
     real = [s for s in samples if s.stratum.kind is Kind.AA and s.stratum.pair is Pair.LAYOUTS_BINARY]
     judged = [_judged(sample, margin) for sample in nothing]
-    strata = [_false_changes(name, [one for one in judged if part(one.stratum)]) for name, part in PARTS.items()]
+    parts = {name: [one for one in judged if part(one.stratum)] for name, part in PARTS.items()}
+    strata = [_false_changes(name, there) for name, there in parts.items()]
+    decisive = [_false_changes(name, there, size(name), SUITES) for name, there in parts.items()]
     ps = [p_value(trimmed(s.d[: LOOKS[0]])) for s in nothing]
     stretches = [judgement for stream in (canary or {}).values() for judgement in _stretches(stream, margin)]
     return AaAudit(
-        strata=tuple(one for one in strata if one.rule.of),
+        strata=tuple(one for one in strata if one.rule.of), decisive=tuple(one for one in decisive if one.rule.of),
         histogram=tuple(int(count) for count in np.histogram(ps, bins=BINS, range=(0.0, 1.0))[0]),
         canary=rate(stretches), floor=_floors(real, margin),
     )
+
+
+def size(stratum: str) -> int:
+    """Comparisons by which the demands on a stratum are decided."""
+    return COMPARISONS if stratum == "all" else IN_STRATUM
 
 
 PARTS: Mapping[str, Callable[[Stratum], bool]] = {
@@ -214,13 +231,18 @@ def _judged(sample: Sample, margin: float) -> _Judged:
     )
 
 
-def _false_changes(name: str, judged: Sequence[_Judged]) -> FalseChanges:
+def _false_changes(
+    name: str, judged: Sequence[_Judged], comparisons: int | None = None, suites: int | None = None
+) -> FalseChanges:
+    """What the first so many comparisons and runs show; None: all."""
     runs: dict[str, bool] = defaultdict(bool)
     for one in judged:
         runs[one.run] |= one.reported
+    first = judged[:comparisons]
     return FalseChanges(
-        name=name, rule=rate(one.rule for one in judged), tested=rate(one.tested for one in judged),
-        suites=rate(runs.values()), broken={called: rate(one.broken[called] for one in judged) for called in BROKEN},
+        name=name, rule=rate(one.rule for one in first), tested=rate(one.tested for one in first),
+        suites=rate(list(runs.values())[:suites]),
+        broken={called: rate(one.broken[called] for one in first) for called in BROKEN},
     )
 
 

@@ -7,13 +7,13 @@ number of slices in it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from statistics import fmean, median
 
 import numpy as np
 
-from runner.model import Arm, Block, Metric, Mode, Verdict
+from runner.model import Arm, Block, BlockKind, Cause, Failure, Metric, Mode, Verdict
 from runner.stats.decide import Judgement, judge, judge_exact
 from runner.stats.paired import Array
 
@@ -21,8 +21,18 @@ NANOSECONDS = 1e-9
 
 
 def scored(blocks: Sequence[Block]) -> list[Block]:
-    """The blocks that count: neither calibrations nor failed ones; same order."""
-    return [block for block in blocks if block.index >= 0 and block.failure is None]
+    """The blocks that count: neither calibrations, nor the canary's, nor failed ones; same order."""
+    return [block for block in blocks if counts(block)]
+
+
+def counts(block: Block) -> bool:
+    """Whether it is one of the `scored`."""
+    return block.kind is BlockKind.SCORED and block.failure is None
+
+
+def of_canary(blocks: Sequence[Block]) -> list[Block]:
+    """The canary's blocks, as scored ones: among themselves they are a benchmark's like any other; same order."""
+    return [replace(block, kind=BlockKind.SCORED) for block in blocks if block.kind is BlockKind.CANARY]
 
 
 def defect(metric: Metric, blocks: Sequence[Block]) -> str | None:
@@ -30,21 +40,24 @@ def defect(metric: Metric, blocks: Sequence[Block]) -> str | None:
 
     Counts that are exact are compared as numbers, and need no log ratio: ask `judge_blocks` for those.
     """
-    for block in scored(blocks):
-        for arm, numbers in (("base", block.base), ("head", block.head)):
-            if not numbers:
-                return f"block {block.index} has no counted value in {arm}"
-            # One that is not finite makes the sum so: only then is it worth asking which.
-            if math.isfinite(sum(numbers)) and min(numbers) > 0:
-                continue
-            for number in numbers:
-                if not math.isfinite(number):
-                    return f"block {block.index} has a value in {arm} that is not a finite number"
-                if number <= 0:
-                    return f"block {block.index} has the value {number:g} in {arm}: only values above 0 have a ratio"
-        paired = metric is not Metric.TIME or block.settings.mode is Mode.TURNS
-        if paired and len(block.base) != len(block.head):
-            return f"block {block.index} has {len(block.base)} values in base and {len(block.head)} in head"
+    return next((found for block in scored(blocks) if (found := _defect(metric, block)) is not None), None)
+
+
+def _defect(metric: Metric, block: Block) -> str | None:
+    for arm, numbers in (("base", block.base), ("head", block.head)):
+        if not numbers:
+            return f"block {block.index} has no counted value in {arm}"
+        # One that is not finite makes the sum so: only then is it worth asking which.
+        if math.isfinite(sum(numbers)) and min(numbers) > 0:
+            continue
+        for number in numbers:
+            if not math.isfinite(number):
+                return f"block {block.index} has a value in {arm} that is not a finite number"
+            if number <= 0:
+                return f"block {block.index} has the value {number:g} in {arm}: only values above 0 have a ratio"
+    paired = metric is not Metric.TIME or block.settings.mode is Mode.TURNS
+    if paired and len(block.base) != len(block.head):
+        return f"block {block.index} has {len(block.base)} values in base and {len(block.head)} in head"
     return None
 
 
@@ -55,66 +68,33 @@ def calls_of(block: Block, arm: Arm) -> int:
 
 def slice_seconds(block: Block) -> float:
     """Seconds of the timed block's slices, both arms together."""
-    if block.settings.mode is not Mode.SHARED:
-        return (sum(block.base) + sum(block.head)) * NANOSECONDS
     # In `shared` a value is one call of a lot of calls that were timed together.
-    lot = block.settings.calls
+    lot = {arm: block.settings.calls[arm] if block.settings.mode is Mode.SHARED else 1 for arm in Arm}
     return (sum(block.base) * lot[Arm.BASE] + sum(block.head) * lot[Arm.HEAD]) * NANOSECONDS
 
 
 def log_ratios(metric: Metric, blocks: Sequence[Block]) -> Array:
     """One natural log of head ÷ base per scored block, in measured order; read-only.
 
-    `turns`: median over the cycles of the log of the cycle's ratio, per call. `shared`: log of the ratio
+    `turns`: mean of the middle half of the cycles' logs of the cycle's ratio, per call. `shared`: log of the ratio
     of mean CPU time per counted call. `adjacent`: log of the ratio of median times, per call. Memory and
     tracked values: log of the ratio of the one value. Raises ValueError when there is a `defect`.
     """
-    found = reduced(metric, blocks)
-    if found.problem is not None:
-        raise ValueError(found.problem)
-    return found.ratios
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reduced:
-    """What the scored blocks of one benchmark come to."""
-
-    problem: str | None
-    """Their `defect`."""
-    ratios: Array
-    """Their `log_ratios`; empty where there is a problem."""
-
-
-def reduced(metric: Metric, blocks: Sequence[Block]) -> Reduced:
-    """Find out once what both `defect` and `log_ratios` say."""
-    usable = scored(blocks)
-    problem = defect(metric, usable)
+    problem = defect(metric, blocks)
     if problem is not None:
-        return Reduced(problem=problem, ratios=frozen([]))
-    stacked = _stacked(metric, usable)
-    return Reduced(
-        problem=None, ratios=frozen([_log_ratio(metric, block) for block in usable]) if stacked is None else stacked)
-
-
-def _stacked(metric: Metric, blocks: Sequence[Block]) -> Array | None:
-    """The log ratios of blocks in `turns` that have equally many cycles, all at once; None where they do not."""
-    if metric is not Metric.TIME or not blocks:
-        return None
-    if any(block.settings.mode is not Mode.TURNS or len(block.base) != len(blocks[0].base) for block in blocks):
-        return None
-    base, head = (np.log(np.array(numbers, dtype=np.float64)) for numbers in zip(
-        *((block.base, block.head) for block in blocks), strict=True))
-    calls = [math.log(block.settings.calls[Arm.HEAD]) - math.log(block.settings.calls[Arm.BASE]) for block in blocks]
-    return frozen(np.median(head - base, axis=1) - np.array(calls))
+        raise ValueError(problem)
+    return frozen([_log_ratio(metric, block) for block in scored(blocks)])
 
 
 def _log_ratio(metric: Metric, block: Block) -> float:
     if metric is Metric.TIME and block.settings.mode is Mode.TURNS:
-        # The median of the cycles' ratios, not the ratio of medians: a cycle's slices share their moment.
+        # Of the cycles' ratios, not of the arms: a cycle's slices share their moment.
         # Not with arrays: for as few as a block has, those take longer.
-        slices = median([math.log(head) - math.log(base) for base, head in zip(block.base, block.head, strict=True)])
+        logs = sorted([math.log(head) - math.log(base) for base, head in zip(block.base, block.head, strict=True)])
+        outer = len(logs) // 4
+        middle = logs[outer : len(logs) - outer]
         calls = block.settings.calls
-        return slices - (math.log(calls[Arm.HEAD]) - math.log(calls[Arm.BASE]))
+        return math.fsum(middle) / len(middle) - (math.log(calls[Arm.HEAD]) - math.log(calls[Arm.BASE]))
     return math.log(_value(metric, block, Arm.HEAD)) - math.log(_value(metric, block, Arm.BASE))
 
 
@@ -139,31 +119,88 @@ def _value(metric: Metric, block: Block, arm: Arm) -> float:
     return value * NANOSECONDS / calls_of(block, arm)
 
 
-def judge_blocks(
-    metric: Metric, blocks: Sequence[Block], margin: float, tests: int = 1, known: Reduced | None = None
-) -> Judgement:
+class Evidence:
+    """What one benchmark's blocks say, block by block: each is reduced once, when it comes."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self._ratios: list[float] = []
+        self._counts: dict[Arm, list[float]] = {arm: [] for arm in Arm}
+        """Of a tracked value, one per scored block."""
+        self._counted = metric is Metric.TRACK
+        self.defect: str | None = None
+        """As `defect` of the blocks so far."""
+        self.failure: Failure | None = None
+        """Why it cannot go on. None also after a failure that may pass, while it is to be tried again."""
+        self._failures = self._scored = 0
+
+    def add(self, block: Block) -> None:
+        """Take in the next block in measured order, of whatever kind; those that are not scored say nothing."""
+        if block.failure is not None:
+            self.failure = None if self._may_pass(block.failure) else block.failure
+            self._failures += 1
+            return
+        self.failure = None
+        if block.kind is not BlockKind.SCORED:
+            return
+        self._scored += 1
+        self._counted = self._counted and bool(block.base) and bool(block.head)
+        if self._counted:
+            for arm in Arm:
+                self._counts[arm].append(_value(self._metric, block, arm))
+        if self.defect is None:
+            self.defect = _defect(self._metric, block)
+        if self.defect is None:
+            self._ratios.append(_log_ratio(self._metric, block))
+
+    def _may_pass(self, failure: Failure) -> bool:
+        """Whether it is worth another try: one in all, and only of what need not happen again."""
+        hung = failure.cause is Cause.HUNG and self._scored > 0
+        return not self._failures and (hung or failure.cause in (Cause.KILLED, Cause.REFUSED))
+
+    def try_again(self) -> None:
+        """Forget a failure that ended it. Another one ends it at once."""
+        self.failure = None
+
+    @property
+    def ratios(self) -> Array:
+        """One log ratio per scored block, as `log_ratios` has them; none where there is a `defect`."""
+        return frozen([] if self.defect is not None else self._ratios)
+
+    def judge(self, margin: float, tests: int = 1) -> Judgement:
+        """Judge what was added, as `judge_blocks` does."""
+        if self.failure is None:
+            if self._counted:
+                exact = judge_exact(frozen(self._counts[Arm.BASE]), frozen(self._counts[Arm.HEAD]), margin)
+                if exact is not None:
+                    return exact
+            if self.defect is None:
+                return judge(self.ratios, margin, tests)
+        return Judgement(
+            verdict=Verdict.UNDECIDED, clear=False, tiny=False, estimate=None, low=None, high=None, look=None,
+            p=None, p_same=None, needed=None, settled=True,
+        )
+
+
+def evidence(metric: Metric, blocks: Iterable[Block]) -> Evidence:
+    """What these blocks of one benchmark say, in measured order."""
+    found = Evidence(metric)
+    for block in blocks:
+        found.add(block)
+    return found
+
+
+def judge_blocks(metric: Metric, blocks: Iterable[Block], margin: float, tests: int = 1) -> Judgement:
     """Judge one benchmark by its blocks, in measured order: the rule that stops and the rule that decides.
 
     `margin` (a log) and `tests` are as in `judge`. Calibrations are not scored. A tracked value is compared as a number
     where it is exact. Where no verdict can ever come (a failed block, a `defect`), the judgement is
-    UNDECIDED and settled; the report says why. `known` is what `reduced` has found of these blocks already.
+    UNDECIDED and settled; the report says why.
     """
-    usable = scored(blocks)
-    if not any(block.failure for block in blocks):
-        if metric is Metric.TRACK and all(block.base and block.head for block in usable):
-            exact = judge_exact(values(metric, usable, Arm.BASE), values(metric, usable, Arm.HEAD), margin)
-            if exact is not None:
-                return exact
-        found = reduced(metric, usable) if known is None else known
-        if found.problem is None:
-            return judge(found.ratios, margin, tests)
-    return Judgement(
-        verdict=Verdict.UNDECIDED, clear=False, tiny=False, estimate=None, low=None, high=None, look=None,
-        p=None, p_same=None, needed=None, settled=True,
-    )
+    return evidence(metric, blocks).judge(margin, tests)
 
 
-def frozen(numbers: list[float] | Array) -> Array:
+def frozen(numbers: list[float]) -> Array:
     """A read-only array of these numbers."""
     array = np.array(numbers, dtype=np.float64)
     array.flags.writeable = False

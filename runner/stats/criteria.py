@@ -1,4 +1,10 @@
-"""What a calibration must show before the verdicts on a machine can be trusted, and whether it does."""
+"""What a calibration must show before the verdicts on a machine can be trusted, and whether it does.
+
+How many comparisons decide a demand, which ones, and by what rule, is fixed before any is made: the first so many in
+measured order. Until all of them are there, nothing is said of it but how many there are; what is measured afterwards
+is in the tables and changes no demand. Otherwise a collection that grows, and is looked at whenever it has, would be
+held against each demand until it passes.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +14,17 @@ from enum import Enum
 from functools import partial
 
 from runner.model import Mode
-from runner.stats.audit import PARTS, AaAudit, Rate, rate
-from runner.stats.power import AGREEING_SIZES, Agreement, Planted
+from runner.stats.audit import PARTS, SUITES, AaAudit, Kind, Rate, Sample, rate, size
+from runner.stats.power import AGREEING_SIZES, agreements, found, plain, truths
 
-COMPARISONS = 400
-"""A/A comparisons in all below which nothing is said of the rate over all."""
-IN_STRATUM = 100
-"""The same for one stratum: at none of so many the true rate is below 3.6 %."""
-SUITES = 40
-"""Runs below which nothing is said of the rate after the false discovery rate is held."""
 SLOWDOWNS = 20
-"""Planted slowdowns of one size below which nothing is said of what is found."""
+"""Planted slowdowns of one size by which it is decided what is found."""
 INTERVALS = 100
-"""Intervals of known truth below which nothing is said of their coverage."""
+"""Intervals of known truth by which coverage is decided."""
+TRUTH_RUNS = 24
+"""Runs that tell the truth that they are held against."""
+AGREEING = 20
+"""Comparisons of each size, in each of two modes, by which it is decided whether they agree."""
 ALLOWED = 0.05
 """Share of false changes among comparisons that are judged alone."""
 ALLOWED_SUITES = 1 / 40
@@ -32,7 +36,7 @@ POWER = ((0.02, 0.95, 10), (0.01, 0.90, 30))
 class State(Enum):
     PASS = "pass"
     FAIL = "fail"
-    NOT_ENOUGH = "not enough data"
+    NOT_ENOUGH = "not yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,89 +49,108 @@ class Criterion:
     """Which stratum, size, mode or rule; empty where there is only one."""
     state: State
     rate: Rate | None
-    """What was counted; None for what is not a rate."""
+    """What was counted; None for what is not a rate, and until all of it is there."""
+    there: int
+    """Comparisons (runs, intervals) so far, `needed` at most."""
     needed: int
-    """Comparisons (runs, intervals) below which there is not enough data."""
+    """Those by which it is decided."""
     where: str = ""
     """Broken rules only: the stratum in which it is furthest above what is allowed."""
 
 
 def criteria(
-    aa: AaAudit, planted: Sequence[Planted], agreements: Sequence[Agreement], binary_only: bool
+    aa: AaAudit, samples: Sequence[Sample], margin: float, binary_only: bool
 ) -> tuple[Criterion, ...]:
-    """Hold the audit against every demand. `binary_only` leaves out what needs builds of Lockstep's own.
+    """Hold the audit and the planted samples, in measured order, against every demand, at a margin given as a log.
 
-    What a slowdown costs to find is asked of the mode that short calls get, `turns`, on the quiet machine.
+    `binary_only` leaves out what needs builds of Lockstep's own. What a slowdown costs to find is asked of the mode
+    that short calls get, `turns`, on the quiet machine.
     """
     return (
-        *_false_changes(aa, binary_only), *_broken(aa), _coverage(planted), *_power(planted), *_agreement(agreements),
+        *_false_changes(aa, binary_only), *_broken(aa), _coverage(samples), *_power(samples),
+        *_agreement(samples, margin),
     )
 
 
 def _false_changes(aa: AaAudit, binary_only: bool) -> Iterator[Criterion]:
-    by_name = {one.name: one for one in aa.strata}
-    # Not above 5 %, as far as the numbers can tell: the interval of the true rate reaches down to 5 %.
+    by_name = {one.name: one for one in aa.decisive}
+    # Not above 5 %, as far as the numbers can tell: the exact interval of the true rate reaches down to 5 %.
     for name in PARTS:
         if name == "layouts" and binary_only:
             continue
         counted = by_name[name].rule if name in by_name else rate(())
-        yield _criterion("false changes", name, counted, _needed(name), lambda counted: counted.low <= ALLOWED)
+        yield _criterion("false changes", name, counted, size(name), lambda counted: counted.low <= ALLOWED)
     suites = by_name["all"].suites if "all" in by_name else rate(())
     yield _criterion("wrong suites", "", suites, SUITES, lambda counted: counted.share <= ALLOWED_SUITES)
 
 
 def _broken(aa: AaAudit) -> Iterator[Criterion]:
     # The audit has to be able to fail: held against the same demands, each of these must miss one of them.
-    strata = {one.name: one.broken for one in aa.strata}
+    strata = {one.name: one.broken for one in aa.decisive}
     for name in strata.get("all", {}):
         held = {
             where: _criterion(
-                "broken rule", name, rates[name], _needed(where), lambda counted: counted.low > ALLOWED, where)
+                "broken rule", name, rates[name], size(where), lambda counted: counted.low > ALLOWED, where)
             for where, rates in strata.items()
         }
         missed = [where for where, one in held.items() if one.state is State.PASS]
         yield held[max(missed, key=lambda where: strata[where][name].low, default="all")]
 
 
-def _needed(stratum: str) -> int:
-    return COMPARISONS if stratum == "all" else IN_STRATUM
-
-
-def _coverage(planted: Sequence[Planted]) -> Criterion:
+def _coverage(samples: Sequence[Sample]) -> Criterion:
     """Of the 95 % interval that nothing has selected or widened; it may be as far off as its own interval allows."""
-    of = sum(line.plain.of for line in planted)
-    count = sum(line.plain.count for line in planted)
-    counted = rate([True] * count + [False] * (of - count))
+    telling = [sample for sample in samples if sample.stratum.kind is Kind.TRUTH]
+    runs = list(dict.fromkeys(sample.run for sample in telling))[:TRUTH_RUNS]
+    # A truth that further runs still move would change what was counted.
+    known = truths([s for s in telling if s.run in runs]) if len(runs) == TRUTH_RUNS else ()
+    truth = {one.benchmark: one for one in known if one.enough}
+    held = [plain(s, truth[s.benchmark]) for s in samples if s.stratum.kind is Kind.PLANTED and s.benchmark in truth]
     low, high = COVERAGE
-    return _criterion("coverage", "", counted, INTERVALS, lambda counted: counted.high >= low and counted.low <= high)
+    return _criterion(
+        "coverage", "", rate(held[:INTERVALS]), INTERVALS, lambda counted: counted.high >= low and counted.low <= high)
 
 
-def _power(planted: Sequence[Planted]) -> Iterator[Criterion]:
-    for size, least, seconds in POWER:
-        there = [p for p in planted if p.size == size and p.mode is Mode.TURNS and not p.neighbour]
-        rates = [p.within_10 if seconds == 10 else p.within_30 for p in there]
-        counted = rates[0] if rates else rate(())
-        yield _criterion("found", f"{100 * size:g} % within {seconds} s", counted, SLOWDOWNS, partial(_at_least, least))
+def _power(samples: Sequence[Sample]) -> Iterator[Criterion]:
+    for share, least, seconds in POWER:
+        counted = rate(found(sample, seconds) for sample in _planted(samples, share, Mode.TURNS, SLOWDOWNS))
+        yield _criterion(
+            "found", f"{100 * share:g} % within {seconds} s", counted, SLOWDOWNS, partial(_at_least, least))
+
+
+def _planted(samples: Sequence[Sample], share: float, mode: Mode, count: int) -> list[Sample]:
+    """The first so many planted slowdowns of a size and mode on the quiet machine."""
+    there = [
+        s for s in samples
+        if s.stratum.kind is Kind.PLANTED and s.size == share and s.stratum.mode is mode and not s.stratum.neighbour
+    ]
+    return there[:count]
 
 
 def _at_least(least: float, counted: Rate) -> bool:
     return counted.share >= least
 
 
-def _agreement(agreements: Sequence[Agreement]) -> Iterator[Criterion]:
+def _agreement(samples: Sequence[Sample], margin: float) -> Iterator[Criterion]:
     for mode in (Mode.SHARED, Mode.ADJACENT):
-        there = [one for one in agreements if one.mode is mode]
-        state = State.FAIL if any(one.disagrees for one in there) else State.PASS
-        if len(there) < len(AGREEING_SIZES):
-            state = State.NOT_ENOUGH
-        yield Criterion(kind="agreement", about=mode.value, state=state, rate=None, needed=len(AGREEING_SIZES))
+        compared = [
+            _planted(samples, share, one, AGREEING) for share in AGREEING_SIZES for one in (mode, Mode.TURNS)
+        ]
+        there = min(map(len, compared))
+        state = State.NOT_ENOUGH
+        if there == AGREEING:
+            lines = agreements([sample for part in compared for sample in part], margin)
+            state = State.FAIL if any(line.disagrees for line in lines) else State.PASS
+        yield Criterion(
+            kind="agreement", about=mode.value, state=state, rate=None, there=there, needed=AGREEING)
 
 
 def _criterion(
     kind: str, about: str, counted: Rate, needed: int, holds: Callable[[Rate], bool], where: str = ""
 ) -> Criterion:
-    state = State.PASS if holds(counted) else State.FAIL
+    """Decided where all that it needs is there."""
+    full = counted.of >= needed
+    state = State.NOT_ENOUGH if not full else State.PASS if holds(counted) else State.FAIL
     return Criterion(
-        kind=kind, about=about, state=State.NOT_ENOUGH if counted.of < needed else state, rate=counted, needed=needed,
-        where=where,
+        kind=kind, about=about, state=state, rate=counted if full else None, there=counted.of, needed=needed,
+        where=where if full else "",
     )

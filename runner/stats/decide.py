@@ -1,12 +1,10 @@
 """The rule: log ratios in, verdict out. It says when to stop sampling, and what may be claimed.
 
 One benchmark is judged at planned looks. The error .05 is divided among them, so that whatever makes
-the sampling stop, all intervals of a benchmark hold together with probability .95 (union bound). Over a
-suite, changes are one family and claims of sameness another; in each the false discovery rate is held
-at q, and every claim is shown with the interval at which it was made. docs/method.md has the table.
-
-Sources: Benjamini & Hochberg 1995; Benjamini & Yekutieli 2005 (intervals after selection); Schuirmann
-1987 (two one-sided tests).
+the sampling stop, a claim of a difference and one of sameness are each wrong with probability .05 at most (union
+bound). Over a suite, differences are one family and claims of sameness another (`stats.claims`); in each the false
+discovery rate is held at q, and every claim is shown with the interval at which it was made. docs/method.md has the
+table.
 """
 
 from __future__ import annotations
@@ -18,33 +16,18 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control
 
 from runner.model import Verdict
-from runner.stats.paired import (
-    Array,
-    Estimate,
-    degrees,
-    interval,
-    p_outside,
-    p_value,
-    quantile,
-    trimmed,
-    unit_se,
-)
+from runner.stats.claims import TOTAL, Differences, Place, Sameness, decide, family
+from runner.stats.paired import Array, Estimate, degrees, interval, quantile, trimmed, unit_se
 
-LOOKS = (8, 14, 24, 40, 80, 160)
+LOOKS = (6, 8, 12, 18, 26, 40, 80, 160)
 """Numbers of blocks at which a benchmark is judged."""
-ALPHAS = (0.005, 0.005, 0.0075, 0.0125, 0.010, 0.010)
-"""Error that each look may make."""
-TOTAL = 0.05
-"""Error of all looks together: the sum of ALPHAS."""
-WEIGHTS = (0.1, 0.1, 0.15, 0.25, 0.2, 0.2)
-"""ALPHAS as shares of TOTAL."""
+ALPHAS = (0.005, 0.005, 0.005, 0.005, 0.0075, 0.0075, 0.0075, 0.0075)
+"""Error that each look may make, in each of the two claims; `TOTAL` in all."""
+WEIGHTS = tuple(alpha / TOTAL for alpha in ALPHAS)
 LAYOUTS = 40
 """Layouts of a run at most: blocks i, i + LAYOUTS and so on share one, and are one value where they are judged."""
-ANY = 40
-"""Blocks from which on any difference settles a benchmark: more would only tell how large it is."""
 EXACT_BLOCKS = 3
 """Blocks in which a count must repeat itself to be compared as a number."""
 FARTHEST = 4000
@@ -93,36 +76,15 @@ class SuiteJudgement:
     """Benjamini-Hochberg adjusted `p`: the smallest false discovery rate at which a difference is reported."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """A row of the decision table."""
-
-    verdict: Verdict
-    clear: bool
-    tiny: bool
-
-
-def read(low: float, high: float, margin: float) -> Reading:
-    """The decision table: what an interval on the log scale says, given a margin on the same scale."""
-    apart = low > 0 or high < 0
-    if -margin < low and high < margin:
-        return Reading(verdict=Verdict.SAME, clear=False, tiny=apart)
-    if not apart:
-        return Reading(verdict=Verdict.UNDECIDED, clear=False, tiny=False)
-    verdict = Verdict.SLOWER if low > 0 else Verdict.FASTER
-    return Reading(verdict=verdict, clear=low >= margin or high <= -margin, tiny=False)
-
-
 def judge(d: Array, margin: float, tests: int = 1) -> Judgement:
     """Judge one benchmark by its log ratios, in measured order, at the planned looks.
 
-    The looks are taken in order up to the first that settles the benchmark (SAME, a clear difference, from `ANY`
-    blocks on any difference, or the last look), and later values are ignored: who samples on after that cannot
-    change the verdict.
+    The looks are taken in order up to the first that settles the benchmark, and later values are ignored: who samples
+    on after that cannot change the verdict. What settles is SAME, FASTER or SLOWER where `Sameness` or `Differences`
+    says that sampling may stop for it, and the last look.
     `margin` is the smallest change that matters, as a log: log1p(0.01) for 1 %. `tests` is the number of
-    benchmarks that are judged together. It bears on stopping alone: a difference settles a benchmark only
-    if it would do so as the only one in its suite, at error a_k / tests, so that `suite` never takes
-    back a difference for which sampling has stopped early.
+    benchmarks that are judged together. It bears on stopping alone: what has stopped early is not taken back by
+    `suite`, a difference never and sameness hardly ever.
 
     p is min(1, min over looks of p_k / w_k), which is valid under any stopping rule (union bound).
 
@@ -138,15 +100,14 @@ def judge(d: Array, margin: float, tests: int = 1) -> Judgement:
     if d.size < LOOKS[0]:
         return _early(d, margin)
     p = p_same = 1.0
+    differences, sameness = Differences(margin), Sameness(margin)
     for look, alpha, weight in zip(LOOKS, ALPHAS, WEIGHTS, strict=True):
         estimate = at_look(d, look)
-        low, high = interval(estimate, alpha)
-        reading = read(low, high, margin)
-        p = min(p, p_value(estimate) / weight)
-        p_same = min(p_same, p_outside(estimate, margin) / weight)
-        strict = read(*interval(estimate, alpha / tests), margin)
-        differs = strict.clear or (look >= ANY and strict.verdict in (Verdict.FASTER, Verdict.SLOWER))
-        settled = differs or reading.verdict is Verdict.SAME or look == LOOKS[-1]
+        p = min(p, differences.p(estimate) / weight)
+        p_same = min(p_same, sameness.p(estimate) / weight)
+        reading, low, high = decide(estimate, margin, alpha, alpha)
+        claim = sameness if reading.verdict is Verdict.SAME else differences
+        settled = look == LOOKS[-1] or claim.settles(estimate, alpha, tests)
         if settled or d.size < LOOKS[LOOKS.index(look) + 1]:
             break
     undecided = reading.verdict is Verdict.UNDECIDED
@@ -205,16 +166,16 @@ def suite(
 
     Differences (by p). A selected one is shown with its interval at error a_k·R/m, which holds the false
     coverage rate of selected intervals at q, and stands if the decision table says the same of that
-    wider interval. One that was not selected becomes UNDECIDED, and is shown at a_k·(R + 1)/m, the error
-    at which it would have had to hold: there its interval at every look contains 0.
+    wider interval. One that was not selected is shown at a_k·(R + 1)/m, the error at which it would have had to hold:
+    there its interval at every look contains 0.
 
-    Sameness (by p_same). A benchmark that is clearly different is no candidate and not in this family:
+    Sameness (by p_same) in the same way. A benchmark that is clearly different is no candidate and not in this family:
     otherwise a suite in which much changed could hardly say of anything that it is the same. The price is
-    small: of benchmarks that are off by just the margin, under one in forty is clear, so what remains is
-    as good as the whole. Those that are not judged SAME take part with p = 1. As the test is one-sided and the
-    interval two-sided, the error of the interval is min(a_k, 2·a_k·R/m) for a selected one, which is inside
-    the margin there too, and 2·a_k·(R + 1)/m for one that was not. While half the family are the same, it
-    takes nothing back.
+    small: of benchmarks that are off by just the margin, under one in forty is clear, so what remains is as good as the
+    whole. Those that are not judged SAME take part with p = 1.
+
+    What was SAME and different at once may lose either claim: without sameness it is FASTER or SLOWER, without the
+    difference it is no longer tiny, without both it is UNDECIDED.
 
     What was UNDECIDED alone stays so. Raises ValueError as `judge` does, and for q outside (0, .05]: the
     looks divide .05 among them.
@@ -231,11 +192,11 @@ def judge_estimate(estimate: Estimate, margin: float) -> Judgement:
 
     `look` is the number of blocks; more blocks of the same runs would not help, so that `needed` is None.
     """
-    low, high = interval(estimate, TOTAL)
-    reading = read(low, high, margin)
+    reading, low, high = decide(estimate, margin, TOTAL, TOTAL)
     return Judgement(
         verdict=reading.verdict, clear=reading.clear, tiny=reading.tiny, estimate=estimate, low=low, high=high,
-        look=estimate.n, p=p_value(estimate), p_same=p_outside(estimate, margin), needed=None, settled=True,
+        look=estimate.n, p=Differences(margin).p(estimate), p_same=Sameness(margin).p(estimate), needed=None,
+        settled=True,
     )
 
 
@@ -246,19 +207,9 @@ def together(
 
     `once` says that they are of `judge_estimate` and not of `judge`.
     """
-    changes = _family([judgement.p for judgement in alone], q, sides=1)
-    sames = _family([_p_of_sameness(judgement) for judgement in alone], q, sides=2)
+    changes = family([judgement.p for judgement in alone], q)
+    sames = family([_p_of_sameness(judgement) for judgement in alone], q)
     return [_among(*each, margin, once=once) for each in zip(alone, changes, sames, strict=True)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """A benchmark's place in one family."""
-
-    q: float | None
-    selected: bool
-    share: float
-    """Part of each look's error that a claim of this benchmark may use."""
 
 
 def _p_of_sameness(alone: Judgement) -> float | None:
@@ -268,39 +219,17 @@ def _p_of_sameness(alone: Judgement) -> float | None:
     return alone.p_same if alone.verdict is Verdict.SAME or alone.p_same is None else 1.0
 
 
-def _family(ps: Sequence[float | None], q: float, sides: int) -> list[_Place]:
-    """Benjamini-Hochberg over those that have a p-value; the others are not in the family.
-
-    `sides` is the two-sided error of an interval over the error at which p is compared.
-    """
-    tested = [p for p in ps if p is not None]
-    adjusted = iter(false_discovery_control(tested).tolist() if tested else ())
-    qs = [None if p is None else float(next(adjusted)) for p in ps]
-    rejected = sum(1 for value in qs if value is not None and value <= q)
-    scale = sides * q / TOTAL / max(1, len(tested))
-    places = []
-    for value in qs:
-        selected = value is not None and value <= q
-        share = 1.0 if value is None else min(1.0, scale * (rejected if selected else rejected + 1))
-        places.append(_Place(q=value, selected=selected, share=share))
-    return places
-
-
-def _among(alone: Judgement, change: _Place, same: _Place, margin: float, *, once: bool) -> SuiteJudgement:
+def _among(alone: Judgement, change: Place, same: Place, margin: float, *, once: bool) -> SuiteJudgement:
     """What is left of one benchmark's judgement, given its places in the two families."""
     if alone.look is None or alone.estimate is None:
         return SuiteJudgement(judgement=alone, q=None)
-    place = same if alone.verdict is Verdict.SAME else change
-    share = 1.0 if alone.verdict is Verdict.UNDECIDED and not place.selected else place.share
-    low, high = interval(alone.estimate, share * (TOTAL if once else ALPHAS[LOOKS.index(alone.look)]))
-    reading = read(low, high, margin)
-    if not place.selected:
-        # Whatever the table says: an interval inside the margin may stick out on one side when it is
-        # widened, but a difference is not shown by failing to show sameness.
-        reading = Reading(verdict=Verdict.UNDECIDED, clear=False, tiny=False)
+    error = TOTAL if once else ALPHAS[LOOKS.index(alone.look)]
+    share = 1.0 if alone.verdict is Verdict.UNDECIDED and not change.selected else change.share
+    claimed = error * same.share if alone.verdict is Verdict.SAME else None
+    reading, low, high = decide(alone.estimate, margin, error * share, claimed)
     undecided = reading.verdict is Verdict.UNDECIDED and not once
     judgement = replace(
-        alone, verdict=reading.verdict, clear=reading.clear, tiny=reading.tiny and change.selected, low=low, high=high,
+        alone, verdict=reading.verdict, clear=reading.clear, tiny=reading.tiny, low=low, high=high,
         needed=_needed(alone.estimate, margin, change.share, same.share) if undecided else None,
     )
     return SuiteJudgement(judgement=judgement, q=change.q)
@@ -315,14 +244,15 @@ def _needed(estimate: Estimate, margin: float, change: float = 1.0, same: float 
     deviation = estimate.se / unit_se(estimate.n)
     sizes, widths = _widths(change)
     found = abs(estimate.mean) > deviation * widths
-    found |= abs(estimate.mean) + deviation * _widths(same)[1] < margin
+    # One-sided, each with the whole error.
+    found |= abs(estimate.mean) + deviation * _widths(2 * same)[1] < margin
     found &= sizes > estimate.n
     return int(sizes[np.argmax(found)]) if found.any() else None
 
 
 @lru_cache(maxsize=256)
 def _widths(share: float) -> tuple[NDArray[np.int64], Array]:
-    """Numbers of blocks at which a verdict can fall, and half an interval's width there for a spread of 1."""
+    """Numbers of blocks at which a verdict can fall, and half a two-sided interval's width there for a spread of 1."""
     sizes = np.array([*LOOKS, *range(LOOKS[-1] + 1, FARTHEST + 1)])
     alphas = np.full(sizes.size, ALPHAS[-1])
     alphas[: len(ALPHAS)] = ALPHAS

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import repeat
 
 import numpy as np
@@ -80,8 +81,14 @@ def trimmed(d: Array) -> Estimate:
 
 def interval(estimate: Estimate, alpha: float) -> tuple[float, float]:
     """Two-sided confidence interval at level 1 - alpha, on the log scale; one point where se is 0."""
-    half = float(quantile(np.array([float(estimate.df)]), np.array([alpha]))[0]) * estimate.se
+    half = _exceeded(float(estimate.df), alpha) * estimate.se
     return estimate.mean - half, estimate.mean + half
+
+
+@lru_cache(maxsize=1 << 14)
+def _exceeded(df: float, alpha: float) -> float:
+    """`quantile` of one: a session asks for a few of them over and over."""
+    return float(-stdtrit(df, alpha / 2))
 
 
 def quantile(df: Array, alpha: Array) -> Array:

@@ -13,7 +13,8 @@ from scipy.stats import chi2
 
 from runner.model import Mode, Verdict
 from runner.stats.audit import Kind, Rate, Sample, rate
-from runner.stats.decide import LOOKS, TOTAL
+from runner.stats.claims import TOTAL
+from runner.stats.decide import LOOKS
 from runner.stats.paired import Array, Estimate, interval, trimmed
 
 ENOUGH = 1e-3
@@ -101,10 +102,10 @@ def truths(samples: Sequence[Sample]) -> tuple[Truth, ...]:
     workloads: dict[str, list[tuple[str, float]]] = defaultdict(list)
     for benchmark, size in pooled:
         workloads[benchmark.partition("(")[0]].append((benchmark, size))
-    found: list[Truth] = []
+    known: list[Truth] = []
     for keys in workloads.values():
-        found += _fitted([(benchmark, size, pooled[benchmark, size]) for benchmark, size in keys])
-    return tuple(found)
+        known += _fitted([(benchmark, size, pooled[benchmark, size]) for benchmark, size in keys])
+    return tuple(known)
 
 
 def _fitted(measured: Sequence[tuple[str, float, Estimate]]) -> list[Truth]:
@@ -145,17 +146,23 @@ def _planted(size: float, samples: Sequence[Sample], truth: Mapping[str, Truth])
     seconds = [sample.seconds for sample in samples]
     return Planted(
         size=size, mode=samples[0].stratum.mode, neighbour=samples[0].stratum.neighbour,
-        found=rate(_found(s) for s in samples), reversed=rate(s.verdict is Verdict.FASTER for s in samples),
+        found=rate(found(s) for s in samples), reversed=rate(s.verdict is Verdict.FASTER for s in samples),
         same=rate(s.verdict is Verdict.SAME for s in samples),
         shown=rate(holds(s.low, s.high, one) for s, one in known),
-        plain=rate(holds(*interval(trimmed(s.d[: LOOKS[0]]), TOTAL), one) for s, one in known),
-        within_10=rate(_found(s, 10.0) for s in samples), within_30=rate(_found(s, 30.0) for s in samples),
+        plain=rate(plain(s, one) for s, one in known),
+        within_10=rate(found(s, 10.0) for s in samples), within_30=rate(found(s, 30.0) for s in samples),
         seconds=float(np.median(seconds)), slow_seconds=float(np.quantile(seconds, 0.9)),
     )
 
 
-def _found(sample: Sample, within: float = math.inf) -> bool:
+def found(sample: Sample, within: float = math.inf) -> bool:
+    """Whether a planted slowdown was called slower, in so many seconds of machine time."""
     return sample.verdict is Verdict.SLOWER and sample.seconds <= within
+
+
+def plain(sample: Sample, truth: Truth) -> bool:
+    """Whether the 95 % interval of the first look's blocks, which nothing has selected or widened, holds the truth."""
+    return holds(*interval(trimmed(sample.d[: LOOKS[0]]), TOTAL), truth)
 
 
 def holds(low: float, high: float, truth: Truth) -> bool:

@@ -83,5 +83,5 @@ def per_call(benchmark: Benchmark, block: Block, arm: Arm) -> list[float]:
 
 def _scored(run: Run) -> Iterator[tuple[Benchmark, Block]]:
     benchmarks = {benchmark.key: benchmark for benchmark in run.manifest.benchmarks}
-    for block in scored([block for block in run.blocks if not block.canary]):
+    for block in scored(run.blocks):
         yield benchmarks[block.benchmark], block

@@ -6,8 +6,10 @@ lockstep.run/1  The manifest is `Manifest`; a line of blocks.jsonl is a `Block`,
                 nanoseconds. A calibration is a block with index -1. A torn last line is ignored on reading and
                 cut off before the next line is written.
 lockstep.run/2  Blocks have `layout`, `canary` and `extensions`, the manifest has `labels`, `repeats`,
-                `copies` and `calibration`; a run of version 1 is read as one that has none of them, and its schedule
-                has no canary.
+                `copies` and `calibration`; a run of version 1 is read as one that has none of them.
+lockstep.run/3  Blocks have a `kind` (calibration, scored, canary), where a calibration had index -1 and the canary a
+                flag; and `host`, `cpu` and `session`, which are empty in blocks of before. Runs of versions 1 and 2
+                can be read; they cannot be gone on with, because their schedule was another.
 """
 
 from __future__ import annotations
@@ -20,19 +22,19 @@ import secrets
 import time
 import weakref
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import overload
 
 from pydantic import TypeAdapter, ValidationError
 
 from runner.errors import MachineError, UsageError
-from runner.model import Arm, Benchmark, Block, Difference, Interpreter, Notice
+from runner.model import Arm, Benchmark, Block, BlockKind, Difference, Interpreter, Notice
 
-SCHEMA = "lockstep.run/2"
-OLD = ("lockstep.run/1",)
+SCHEMA = "lockstep.run/3"
+OLD = ("lockstep.run/1", "lockstep.run/2")
 """Versions that can still be read."""
 MANIFEST, BLOCKS, LAYOUTS, REPORT = "manifest.json", "blocks.jsonl", "layouts.jsonl", "report.json"
 
@@ -70,7 +72,7 @@ class Manifest:
     """Seconds of measuring, None: until every benchmark is settled."""
     seed: int
     memory_limit: int
-    """Bytes of address space that a worker may take."""
+    """Bytes in memory that a worker may use."""
     settings: Mapping[str, str]
     """Settings forced by hand: ``{"mode": "turns"}``; empty for what calibration chooses."""
     worker_cpu: int | None
@@ -82,8 +84,12 @@ class Manifest:
     """Blocks of a benchmark that share one layout; scope ``source`` only."""
     blocks: int | None = None
     """Blocks of every benchmark, where that was asked for; None: as many as it takes to settle it."""
+    addresses: bool = False
+    """Addresses of stack, heap and libraries were drawn for each block, the same for both arms."""
     copies: bool = False
     """Byte copies of both interpreters were run, new ones in every round; scope ``binary`` only."""
+    values: str = "compare"
+    """``compare``: a benchmark fails where what its calls return differs between the arms; ``ignore``."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """What a run that is part of a larger measurement is there for; empty for one that a user asked for."""
     calibration: Mapping[str, int | float | str] | None = None
@@ -99,15 +105,15 @@ class Run:
     folder: Path
     manifest: Manifest
     blocks: Sequence[Block]
-    """Measured order, calibrations (index -1) and failed blocks included. A tuple, or `Lines` where it was read lazily:
-    then a line that is not a block raises UsageError when it is asked for."""
+    """Measured order, calibrations, the canary's and failed blocks included. A tuple, or `Lines` where it was read
+    lazily: then a line that is not a block raises UsageError when it is asked for."""
     torn: bool
     """The last line was torn off in mid-write and is not among the blocks."""
 
     def places(self) -> dict[str, Sequence[int]]:
         """Where the blocks of each benchmark are in `blocks`, by key, ascending; the canary's under its benchmark."""
         if isinstance(self.blocks, Lines):
-            return self.blocks.places
+            return dict(self.blocks.places)
         found: dict[str, list[int]] = {}
         for place, block in enumerate(self.blocks):
             found.setdefault(block.benchmark, []).append(place)
@@ -117,7 +123,7 @@ class Run:
         """All blocks of each of the run's benchmarks, by key, in measured order; the canary's are nobody's."""
         found: dict[str, list[Block]] = {benchmark.key: [] for benchmark in self.manifest.benchmarks}
         for block in self.blocks:
-            if not block.canary:
+            if block.kind is not BlockKind.CANARY:
                 found.setdefault(block.benchmark, []).append(block)
         return found
 
@@ -125,29 +131,43 @@ class Run:
 class Lines(Sequence[Block]):
     """The blocks of a file, each read and checked when it is asked for, every time: they are many, and large.
 
-    Raises UsageError, here or later, for a line that is not a block, and OSError. A torn last line is left out.
+    Raises UsageError, here or later, for a line that is not a block, and where the file cannot be read. A torn last
+    line is left out.
     """
 
     _KEY = re.compile(rb'\{"benchmark":("(?:[^"\\]|\\.)*")')
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, schema: str = SCHEMA) -> None:
+        self._path, self._schema = path, schema
         self._ends = array("q", [0])
         self.torn = False
-        by_key: dict[bytes, array[int]] = {}
-        with path.open("rb", buffering=1 << 20) as file:
-            for place, line in enumerate(file):
-                if not line.endswith(b"\n"):
-                    self.torn = True
-                    break
-                # As we write it; whoever has rewritten the lines may have put another field first.
-                found = self._KEY.match(line)
-                key = found[1] if found else _dumped(self._block(place, line).benchmark)
-                by_key.setdefault(key, array("q")).append(place)
-                self._ends.append(self._ends[-1] + len(line))
-            self._descriptor = os.dup(file.fileno())
+        self.places: Mapping[str, Sequence[int]]
+        """Where each benchmark's are, by key, ascending."""
+        try:
+            with path.open("rb", buffering=1 << 20) as file:
+                self.places = self._look(file)
+                self._descriptor = os.dup(file.fileno())
+        except OSError as error:
+            raise _no_run(path, error) from error
         weakref.finalize(self, os.close, self._descriptor)
-        self.places: dict[str, Sequence[int]] = {json.loads(key): places for key, places in by_key.items()}
+
+    def _look(self, file: Iterable[bytes]) -> dict[str, array[int]]:
+        places: dict[str, array[int]] = {}
+        known: dict[bytes, array[int]] = {}
+        for place, line in enumerate(file):
+            if not line.endswith(b"\n"):
+                self.torn = True
+                break
+            # As we write it; whoever has rewritten the lines may have put another field first, or other escapes.
+            found = self._KEY.match(line)
+            own = known.get(found[1]) if found else None
+            if own is None:
+                own = places.setdefault(self._block(place, line).benchmark, array("q"))
+                if found:
+                    known[found[1]] = own
+            own.append(place)
+            self._ends.append(self._ends[-1] + len(line))
+        return places
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -167,14 +187,11 @@ class Lines(Sequence[Block]):
 
     def _block(self, place: int, line: bytes) -> Block:
         try:
-            return _block.validate_json(line)
-        except ValidationError as error:
-            raise UsageError(f"{self._path}:{place + 1} is not a block: {_first(error)}. "
+            return _block.validate_json(line if self._schema == SCHEMA else _renewed(line))
+        except (ValidationError, ValueError, TypeError) as error:
+            reason = _first(error) if isinstance(error, ValidationError) else f"Invalid JSON: {error}"
+            raise UsageError(f"{self._path}:{place + 1} is not a block: {reason}. "
                              "Remove the line to read the others.") from error
-
-
-def _dumped(text: str) -> bytes:
-    return json.dumps(text, ensure_ascii=False).encode()
 
 
 _manifest = TypeAdapter(Manifest)
@@ -191,17 +208,53 @@ def create(root: Path, manifest: Manifest) -> Path:
     folder = root / manifest.id
     with _disk(folder):
         folder.mkdir(parents=True)
-        write_whole(folder / MANIFEST, _manifest.dump_json(manifest, indent=1).decode() + "\n")
         (folder / BLOCKS).touch()
+        # Last, and with it the names of both files: a folder with a manifest is whole.
+        write_whole(folder / MANIFEST, _manifest.dump_json(manifest, indent=1).decode() + "\n")
+        _sync(folder.parent)
     return folder
 
 
-@contextmanager
-def appending(folder: Path) -> Iterator[Callable[[Block], None]]:
-    """Give a function that makes a block durable: when it returns, the line is on disk.
+class Appender:
+    """What a run folder holds, and the way to add to it. Made by `appending`."""
 
-    Holds a lock on the file, so that a run is never continued twice at once. Raises MachineError when
-    another process holds it, and when the disk is full; then the file ends with the last whole line.
+    def __init__(self, run: Run, descriptor: int, end: int) -> None:
+        """`run` as it was read; `end` is where its last whole line ends, in bytes."""
+        self._run, self._descriptor, self._end = run, descriptor, end
+        self._blocks = list(run.blocks)
+
+    @property
+    def run(self) -> Run:
+        """The folder as reading it anew would find it."""
+        return replace(self._run, blocks=tuple(self._blocks))
+
+    def __call__(self, block: Block) -> None:
+        """Make a block durable: when this returns, the line is on disk.
+
+        Raises MachineError when the disk is full; then the file ends with the last whole line.
+        """
+        line = _block.dump_json(block) + b"\n"
+        with _disk(self._run.folder / BLOCKS):
+            try:
+                os.ftruncate(self._descriptor, self._end)
+                written = 0
+                while written < len(line):  # a disk that fills up takes a part first; the rest says why not
+                    written += os.pwrite(self._descriptor, line[written:], self._end + written)
+                os.fsync(self._descriptor)
+            except OSError:
+                os.ftruncate(self._descriptor, self._end)
+                raise
+        self._end += len(line)
+        self._blocks.append(block)
+        self._run = replace(self._run, torn=False)
+
+
+@contextmanager
+def appending(folder: Path) -> Iterator[Appender]:
+    """Read a run folder, and give the function that adds blocks to it.
+
+    Holds a lock on the file from before it is read, so that a run is never continued twice at once. Raises MachineError
+    when another process holds it, and UsageError as `read` does.
     """
     path = folder / BLOCKS
     with _disk(path):
@@ -211,33 +264,27 @@ def appending(folder: Path) -> Iterator[Callable[[Block], None]]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise MachineError(f"{folder} is being measured by another process; wait for it to end.") from error
-        end = _whole_lines_end(path)
-
-        def append(block: Block) -> None:
-            nonlocal end
-            line = _block.dump_json(block) + b"\n"
-            with _disk(path):
-                try:
-                    os.ftruncate(descriptor, end)
-                    written = 0
-                    while written < len(line):  # a disk that fills up takes a part first; the rest says why not
-                        written += os.pwrite(descriptor, line[written:], end + written)
-                    os.fsync(descriptor)
-                except OSError:
-                    os.ftruncate(descriptor, end)
-                    raise
-            end += len(line)
-
-        yield append
+        yield Appender(read(folder), descriptor, _whole_lines_end(path))
     finally:
         os.close(descriptor)
 
 
 def add_layout(folder: Path, seed: int, addresses: Mapping[Arm, Mapping[str, int]]) -> None:
-    """Put on record where the hot functions of both arms were in a layout: the proof that it was another one."""
+    """Put on record where the hot functions of both arms are in a layout: the proof that it is another one.
+
+    On disk when this returns; one that is there already is left alone. Raises MachineError when the disk is full.
+    """
     line = {"layout": seed, **{arm.value: dict(places) for arm, places in addresses.items()}}
-    with _disk(folder / LAYOUTS), (folder / LAYOUTS).open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(line) + "\n")
+    path = folder / LAYOUTS
+    with _disk(path), path.open("a+b") as stream:
+        end = _whole_lines_end(path)
+        if any(json.loads(known)["layout"] == seed for known in path.read_bytes()[:end].splitlines()):
+            return
+        stream.truncate(end)
+        stream.write(json.dumps(line).encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+        _sync(folder)
 
 
 def read(folder: Path, *, lazily: bool = False) -> Run:
@@ -246,20 +293,40 @@ def read(folder: Path, *, lazily: bool = False) -> Run:
     Raises UsageError when it is not one, is of a newer version, or holds a line that is not a block; a
     torn last line is not an error.
     """
+    manifest = read_manifest(folder)
+    lines = Lines(folder / BLOCKS, manifest.schema)
+    return Run(folder=folder, manifest=manifest, blocks=lines if lazily else tuple(lines), torn=lines.torn)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read what a run folder says of the whole run, which never changes. Raises UsageError as `read` does."""
     try:
         text = (folder / MANIFEST).read_bytes()
-        lines = Lines(folder / BLOCKS)
     except OSError as error:
-        raise UsageError(f"{folder} is not a run folder: {error.strerror}: {error.filename}") from error
+        raise _no_run(folder / MANIFEST, error) from error
     schema = _schema(text)
     if schema not in (SCHEMA, *OLD):
         raise UsageError(f"{folder / MANIFEST} is of version {schema!r}; this Lockstep reads {SCHEMA!r}. "
                          "Use the Lockstep that made it.")
     try:
-        manifest = _manifest.validate_json(text)
+        return _manifest.validate_json(text)
     except ValidationError as error:
         raise UsageError(f"{folder / MANIFEST} cannot be read: {_first(error)}") from error
-    return Run(folder=folder, manifest=manifest, blocks=lines if lazily else tuple(lines), torn=lines.torn)
+
+
+def _no_run(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"{path.parent} is not a run folder: {error.strerror}: {error.filename}")
+
+
+def _renewed(line: bytes) -> str:
+    """A line of version 1 or 2 as version 3 has it."""
+    found = json.loads(line)
+    if isinstance(found, dict):
+        if found.pop("canary", False):
+            found["kind"] = BlockKind.CANARY.value
+        elif found.get("index") == -1:
+            found |= {"kind": BlockKind.CALIBRATION.value, "index": 0}
+    return json.dumps(found)
 
 
 def find(root: Path, name: str) -> Path:
@@ -291,8 +358,18 @@ def write_whole(path: Path, text: str) -> None:
                 stream.flush()
                 os.fsync(stream.fileno())
             beside.replace(path)
+            _sync(path.parent)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Make the names of a folder's files durable; their content is so by itself."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -1,15 +1,13 @@
-"""asv suites: which benchmarks a folder holds, as the measured interpreter itself sees them, and which to run."""
+"""asv suites: which benchmarks a folder holds, as the measured interpreter itself sees them, and how to load one."""
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,45 +15,86 @@ import asv_runner
 
 from runner import shell
 from runner.errors import UsageError
-from runner.model import Arm, Benchmark, Metric
+from runner.model import Benchmark, Metric
+from runner.suites.fingerprint import Watched
+from runner.suites.protocol import Found, Loader
 
 OWN_NAME = "bytesio"
 OWN_FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 DISCOVERY = Path(__file__).with_name("discovery.py")
+LOADED = Path(__file__).with_name("asv_loaded.py")
 TIME_LIMIT = 60.0
 """Seconds for one interpreter to import a whole suite."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What one interpreter sees in a suite."""
+class AsvSuite:
+    """A folder of asv benchmarks: a `protocol.Suite`."""
 
-    benchmarks: tuple[Benchmark, ...]
-    """In the order of modules, classes and parameters; their keys are distinct."""
-    problems: tuple[str, ...]
-    """What cannot be measured, such as a module that could not be imported: in words, with file and line if known."""
-    records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What asv_runner says of each benchmark, by name, all parameters together: a line of asv's benchmarks.json."""
-    places: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """For each name its ``place`` (``benchmarks/construct.py:12``) and ``doc``, its description; both may be empty."""
+    packages = ("asv_runner",)
+    skips: Mapping[str, str] = {}
+
+    def __init__(self, name_or_dir: str | None) -> None:
+        """None or ``bytesio`` is the project's own, anything else a folder.
+
+        Raises UsageError when there is no such folder, when it holds no Python files, or when its name cannot be that
+        of a package (it is imported under its own name, as asv does).
+        """
+        self.folder = _folder(name_or_dir)
+
+    @property
+    def place(self) -> str:
+        return str(self.folder)
+
+    def watch(self) -> Watched:
+        """See `protocol.Suite`."""
+        return Watched(self.folder)
+
+    def discover(self, executable: Path) -> Found:
+        """See `protocol.Suite`. A module that ends the process is left out with a problem, and the others are kept."""
+        suite = self.folder
+        crashed: dict[str, str] = {}
+        with tempfile.TemporaryDirectory(prefix="lockstep-") as name:
+            folder = Path(name)
+            library = link_asv_runner(folder)
+            while True:
+                result = folder / "found"
+                result.unlink(missing_ok=True)
+                # Absolute, since it runs elsewhere; not resolved, since a virtual environment is found by the link.
+                command: list[str | Path] = [executable.absolute(), "-s", DISCOVERY, library, suite, result, *crashed]
+                ended = shell.run(command, cwd=folder, env=_environment(), timeout=TIME_LIMIT)
+                told = _read(result)
+                if not any("ready" in line for line in told):
+                    raise UsageError(_refusal(executable, suite, ended))
+                if ended.timed_out or any("done" in line for line in told):
+                    break
+                module = _last_module(told)
+                if module is None or module in crashed:
+                    break
+                crashed[module] = f"{module} ended the interpreter while it was looked at ({_cause(ended.code)})"
+        found = parse(told)
+        problems = [*crashed.values(), *found.problems]
+        if ended.timed_out:
+            problems.append(
+                f"{_last_module(told)} was not looked at to the end within {TIME_LIMIT:.0f} s; "
+                "what comes after it is not measured"
+            )
+        return replace(found, problems=tuple(problems))
+
+    def loader(self, scratch: Path) -> Loader:
+        """See `protocol.Suite`. asv_runner is what it makes: for suites that use its marks."""
+        library = link_asv_runner(scratch)
+
+        def loading(benchmark: Benchmark) -> Mapping[str, object]:
+            module, attribute = _split(benchmark.name, self.folder)
+            return {
+                "file": str(LOADED), "folder": str(self.folder), "module": module, "attribute": attribute,
+                "path": [str(library)], "index": list(benchmark.index), "number": benchmark.number or 0,
+            }
+
+        return loading
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """What a run is about."""
-
-    benchmarks: tuple[Benchmark, ...]
-    """The ones that both interpreters see, in base's order."""
-    missing: tuple[tuple[Benchmark, Arm], ...]
-    """The ones that only one of them sees, each with the arm that has it."""
-
-
-def suite_folder(name_or_dir: str | None) -> Path:
-    """Return the absolute path of a suite: None or ``bytesio`` is the project's own, anything else a folder.
-
-    Raises UsageError when there is no such folder, when it holds no Python files, or when its name cannot be that of a
-    package (it is imported under its own name, as asv does).
-    """
+def _folder(name_or_dir: str | None) -> Path:
     name = name_or_dir or OWN_NAME
     folder = OWN_FOLDER if name == OWN_NAME else Path(name).expanduser().resolve()
     if not folder.exists():
@@ -75,43 +114,6 @@ def suite_folder(name_or_dir: str | None) -> Path:
     return folder
 
 
-def discover(executable: Path, suite: Path) -> Found:
-    """Import a suite in an interpreter, in a process of its own, and return the benchmarks that it sees there.
-
-    A module that ends the process is left out, and said so, and the others are looked at again.
-
-    Raises UsageError when the interpreter cannot list benchmarks at all, and MachineError when it cannot be started.
-    """
-    suite = suite.resolve()
-    crashed: dict[str, str] = {}
-    with tempfile.TemporaryDirectory(prefix="lockstep-") as name:
-        folder = Path(name)
-        library = link_asv_runner(folder)
-        while True:
-            result = folder / "found"
-            result.unlink(missing_ok=True)
-            # Absolute, since it runs elsewhere; not resolved, since a virtual environment is found by the link.
-            command: list[str | Path] = [executable.absolute(), "-s", DISCOVERY, library, suite, result, *crashed]
-            ended = shell.run(command, cwd=folder, env=_environment(), timeout=TIME_LIMIT)
-            told = _read(result)
-            if not any("ready" in line for line in told):
-                raise UsageError(_refusal(executable, suite, ended))
-            if ended.timed_out or any("done" in line for line in told):
-                break
-            module = _last_module(told)
-            if module is None or module in crashed:
-                break
-            crashed[module] = f"{module} ended the interpreter while it was looked at ({_cause(ended.code)})"
-    found = parse(told)
-    problems = [*crashed.values(), *found.problems]
-    if ended.timed_out:
-        problems.append(
-            f"{_last_module(told)} was not looked at to the end within {TIME_LIMIT:.0f} s; "
-            "what comes after it is not measured"
-        )
-    return replace(found, problems=tuple(problems))
-
-
 def link_asv_runner(folder: Path) -> Path:
     """Make a folder that holds asv_runner and nothing else, for the path of another interpreter, and return it.
 
@@ -122,16 +124,6 @@ def link_asv_runner(folder: Path) -> Path:
     library.mkdir()
     (library / "asv_runner").symlink_to(Path(asv_runner.__path__[0]), target_is_directory=True)
     return library
-
-
-def loading(benchmark: Benchmark, suite: Path, library: Path, memory: int) -> dict[str, object]:
-    """The request by which a worker loads a benchmark, with asv_runner from `library` and `memory` bytes at most."""
-    module, attribute = _split(benchmark.name, suite)
-    return {
-        "do": "load", "folder": str(suite), "module": module, "attribute": attribute, "path": [str(library)],
-        "index": list(benchmark.index), "number": benchmark.number or 0, "memory": memory,
-        "call": benchmark.metric is Metric.TIME,
-    }
 
 
 def _split(name: str, suite: Path) -> tuple[str, str]:
@@ -161,56 +153,6 @@ def parse(told: Iterable[Mapping[str, Any]]) -> Found:
                 problems[f"{benchmark.key} is there twice, and the second is not measured: give it another name"] = None
             benchmarks.setdefault(benchmark.key, benchmark)
     return Found(benchmarks=tuple(benchmarks.values()), problems=tuple(problems), records=records, places=places)
-
-
-def select(base: Found, head: Found, pattern: str | None) -> Selection:
-    """Return the benchmarks whose key matches `pattern` (`re.search`, case matters; None: all), in both arms or in one.
-
-    Two benchmarks are the same if they agree in key, metric, unit and the place of their parameters.
-
-    Raises UsageError when the pattern is no regular expression, or when nothing matches.
-    """
-    try:
-        regex = re.compile(pattern or "")
-    except re.error as error:
-        raise UsageError(
-            f"{pattern!r} is not a regular expression: {error}. "
-            f"To find it as it stands, write {re.escape(pattern or '')!r}."
-        ) from error
-    arms = {arm: {_identity(b): b for b in found.benchmarks} for arm, found in ((Arm.BASE, base), (Arm.HEAD, head))}
-    chosen = {
-        arm: {identity: b for identity, b in there.items() if regex.search(b.key)} for arm, there in arms.items()
-    }
-    if not any(chosen.values()):
-        raise UsageError(_nothing(pattern, [b for there in arms.values() for b in there.values()], base, head))
-    return Selection(
-        benchmarks=tuple(b for identity, b in chosen[Arm.BASE].items() if identity in chosen[Arm.HEAD]),
-        missing=tuple(
-            (b, arm)
-            for arm, there in chosen.items()
-            for identity, b in there.items()
-            if identity not in chosen[arm.other]
-        ),
-    )
-
-
-def _identity(benchmark: Benchmark) -> tuple[object, ...]:
-    # A worker finds parameters by place: where the arms disagree on it, they would not measure the same.
-    return benchmark.key, benchmark.index, benchmark.metric, benchmark.unit
-
-
-def _nothing(pattern: str | None, there: Sequence[Benchmark], base: Found, head: Found) -> str:
-    if not there:
-        problems = "".join(f"\n  {problem}" for problem in dict.fromkeys((*base.problems, *head.problems)))
-        return "The suite holds no benchmarks that can be measured" + (f":{problems}" if problems else ".")
-    words = str(pattern)
-    names = list(dict.fromkeys(benchmark.name for benchmark in there))
-    near = [name for name in names if words.lower() in name.lower()]
-    parts = {part: name for name in names for part in (name, *name.split("."))}
-    near += [parts[part] for part in difflib.get_close_matches(words, parts, n=5, cutoff=0.5)]
-    listed = list(dict.fromkeys(near))[:5]
-    lead = "Near it" if listed else "There are for example"
-    return f"No benchmark matches {words!r} (case matters). {lead}: {', '.join(listed or names[:5])}."
 
 
 def _expand(record: Mapping[str, Any]) -> Iterable[Benchmark]:

@@ -24,6 +24,7 @@ import pkgutil
 import re
 import sys
 import traceback
+from importlib import machinery
 from typing import Any, Callable, Iterator
 
 METRICS = {"TimeBenchmark": "time", "PeakMemBenchmark": "peakmem", "TrackBenchmark": "track"}
@@ -166,12 +167,26 @@ def _short(path: str, line: int | None, suite: str) -> str:
     return "%s:%s" % (os.path.relpath(path, os.path.dirname(suite)), line or 1)
 
 
+class _Compiled(machinery.SourceFileLoader):
+    """Compiles what it loads, as if there were no bytecode."""
+
+    def get_code(self, fullname: str) -> Any:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def main(library: str, suite: str, result: str, *skipped: str) -> None:
     if sys.version_info < (3, 8):
         raise SystemExit("this is Python %d.%d, and benchmarks need 3.8 or later" % sys.version_info[:2])
     here = os.path.dirname(os.path.abspath(__file__))
     # Before 3.11 the script's folder is on the path, and holds an asv.py that is not asv.
     sys.path[:] = [library] + [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != here]
+    # Nothing is written into our own packages, and nothing is taken from beside the suite or written there.
+    sys.dont_write_bytecode = True
+    known = tuple(os.path.join(place, "") for place in sys.path)
+    finder = machinery.FileFinder.path_hook(
+        (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES), (_Compiled, machinery.SOURCE_SUFFIXES),
+        (machinery.SourcelessFileLoader, machinery.BYTECODE_SUFFIXES),
+    )
     with open(result, "w", encoding="utf-8") as stream:
 
         def tell(**line: Any) -> None:
@@ -180,6 +195,13 @@ def main(library: str, suite: str, result: str, *skipped: str) -> None:
 
         importlib.import_module("asv_runner.discovery")
         tell(ready=sys.version.split()[0])
+
+        def hook(path: str) -> Any:
+            if os.path.join(path, "").startswith(known):
+                raise ImportError(path)  # the next hook's
+            return finder(path)
+
+        sys.path_hooks.insert(0, hook)
         walk(suite, list(skipped), tell)
         tell(done=True)
 

@@ -36,11 +36,6 @@ class Watched:
         self._states = {name: _state(state) for name, state in _walk(folder)}
         self.files: Mapping[str, str] = {name: _hash(folder / name) for name in self._states}
 
-    @property
-    def fingerprint(self) -> str:
-        """One hash of all names and contents, 16 hexadecimal digits."""
-        return fingerprint(self.files)
-
     def edited(self) -> list[str]:
         """Return what is not as it was, in words, a line a file; costs a few microseconds a file.
 
@@ -60,12 +55,6 @@ class Watched:
             except (OSError, UsageError):
                 found.append(f"{name} is gone")
         return found
-
-
-def fingerprint(files: Mapping[str, str]) -> str:
-    """One hash of names and contents, 16 hexadecimal digits."""
-    text = "\n".join(f"{name}\0{files[name]}" for name in sorted(files))
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -16,7 +16,8 @@ from bench import LOCKSTEP, TIME_LIMIT
 from runner.jobs.calibrate import SUITE, Calibrated, CalibrateRequest, calibrate, next_stratum, shares
 from runner.judging import calibration
 from runner.machine.neighbour import LONGEST, neighbour
-from runner.measuring.plan import Plan, Progress
+from runner.measuring.plan import Plan
+from runner.measuring.progress import Progress
 from runner.model import Mode
 from runner.stats.audit import Kind
 from runner.storage import store

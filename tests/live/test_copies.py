@@ -78,10 +78,11 @@ def test_a_run_measures_copies_and_leaves_none_behind(bench: Bench) -> None:
     suite = Path(__file__).parent / "faults"
     killed = Path("/dev/shm") / "lockstep-session-killed"
     killed.mkdir(exist_ok=True)
-    done = bench.run("ab", sys.executable, sys.executable, "--suite", suite, "-b", "healthy", "--margin", "30%")
-    assert done.returncode == 0, done.stderr
+    done = bench.run("ab", sys.executable, sys.executable, "--suite", suite, "-b", "healthy",
+                     "--margin", "0.001%", "--budget", "10s")
+    assert done.returncode in (0, 1), done.stderr
     manifest = json.loads(next(bench.out.glob("*/manifest.json")).read_text())
     assert manifest["copies"] is True and manifest["scope"] == "binary"
     assert "run from the files themselves" not in done.stdout
-    assert [block["canary"] for block in bench.blocks()].count(True) >= 1
+    assert [block["kind"] for block in bench.blocks()].count("canary") >= 1
     assert not killed.exists(), "what a killed run has left behind is removed by the next"

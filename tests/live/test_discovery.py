@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from runner import suites
 from runner.errors import MachineError, UsageError
 from runner.model import Metric
 from runner.suites import asv
@@ -39,12 +40,13 @@ def python(request: pytest.FixtureRequest) -> Path:
 
 
 THIS = Path(sys.executable)
+OWN = suites.open(None)
 
 
 def test_every_interpreter_sees_the_same_suite(python: Path) -> None:
-    found = asv.discover(python, asv.suite_folder(None))
+    found = OWN.discover(python)
     assert found.problems == ()
-    assert found == asv.discover(THIS, asv.suite_folder(None))
+    assert found == OWN.discover(THIS)
     keys = {benchmark.key for benchmark in found.benchmarks}
     assert {"construct.FromBytes.time_construct(size=16MiB)", "readlines.Founding.time_list_of_lines",
             "memory.Peak.peakmem_getvalue(size=16MiB)", "memory.AllocatedByWrite.track_append(size=1MiB)"} <= keys
@@ -52,9 +54,9 @@ def test_every_interpreter_sees_the_same_suite(python: Path) -> None:
 
 def test_two_interpreters_at_once() -> None:
     with ThreadPoolExecutor(2) as pool:
-        one, other = pool.map(asv.discover, [THIS, THIS], [asv.suite_folder(None)] * 2)
+        one, other = pool.map(OWN.discover, [THIS, THIS])
     assert one == other
-    assert len(asv.select(one, other, None).benchmarks) == len(one.benchmarks) > 100
+    assert len(suites.select(one, other, None).benchmarks) == len(one.benchmarks) > 100
 
 
 ATTRIBUTES = '''
@@ -91,7 +93,7 @@ def mem_object(): return []
 
 def test_what_a_benchmark_says_of_itself(python: Path, tmp_path: Path) -> None:
     folder = suite(tmp_path / "planted", work=ATTRIBUTES, helper='SIZES = ["0B", "4KiB"]')
-    found = asv.discover(python, folder)
+    found = suites.open(str(folder)).discover(python)
     named = {name: [b for b in found.benchmarks if b.name == f"work.{name}"] for name in (
         "Work.time_all", "Work.track_count", "Work.peakmem_all", "Work.time_skipped", "Work.time_some", "time_alone")}
     first = named["Work.time_all"][0]
@@ -131,7 +133,7 @@ GOOD = "def time_good(): pass\n"
      "planted/bad.py:1: time_other is not measured: its name does not lead to it"),
 ])  # fmt: skip
 def test_a_bad_module_is_told_and_the_others_are_found(tmp_path: Path, text: str, told: str) -> None:
-    found = asv.discover(THIS, suite(tmp_path / "planted", a_good=GOOD, bad=text, c_good=GOOD))
+    found = suites.open(str(suite(tmp_path / "planted", a_good=GOOD, bad=text, c_good=GOOD))).discover(THIS)
     assert [b.key for b in found.benchmarks] == ["a_good.time_good", "c_good.time_good"]
     (problem,) = found.problems
     assert problem.startswith(told)
@@ -139,7 +141,7 @@ def test_a_bad_module_is_told_and_the_others_are_found(tmp_path: Path, text: str
 
 def test_two_modules_that_kill_the_process(tmp_path: Path) -> None:
     kill = "import os\nos._exit(0)\n"
-    found = asv.discover(THIS, suite(tmp_path / "planted", a=kill, b=GOOD, c=kill, d=GOOD))
+    found = suites.open(str(suite(tmp_path / "planted", a=kill, b=GOOD, c=kill, d=GOOD))).discover(THIS)
     assert [b.name for b in found.benchmarks] == ["b.time_good", "d.time_good"]
     assert [problem.split()[0] for problem in found.problems] == ["planted.a", "planted.c"]
 
@@ -149,7 +151,8 @@ def test_a_module_that_hangs_costs_the_time_limit_and_no_more(
 ) -> None:
     monkeypatch.setattr(asv, "TIME_LIMIT", 2.0)
     start = time.monotonic()
-    found = asv.discover(THIS, suite(tmp_path / "planted", a=GOOD, b="import time\ntime.sleep(600)\n", c=GOOD))
+    folder = suite(tmp_path / "planted", a=GOOD, b="import time\ntime.sleep(600)\n", c=GOOD)
+    found = suites.open(str(folder)).discover(THIS)
     assert time.monotonic() - start < 5
     assert [b.name for b in found.benchmarks] == ["a.time_good"]
     assert found.problems == (
@@ -159,14 +162,14 @@ def test_a_module_that_hangs_costs_the_time_limit_and_no_more(
 
 def test_what_a_module_prints_and_closes_does_no_harm(tmp_path: Path) -> None:
     noisy = "import os\nprint('{\"done\": true}' * 50_000)\nos.close(1)\nos.close(2)\n" + GOOD
-    found = asv.discover(THIS, suite(tmp_path / "planted", a=noisy, b=GOOD))
+    found = suites.open(str(suite(tmp_path / "planted", a=noisy, b=GOOD))).discover(THIS)
     assert [b.name for b in found.benchmarks] == ["a.time_good", "b.time_good"]
 
 
 def test_packages_within_packages_and_modules_without_benchmarks(tmp_path: Path) -> None:
     folder = suite(tmp_path / "planted", __init__=GOOD, plain="x = 1\n", zed=GOOD)
     suite(folder / "inner", __init__="", deep=GOOD + "class C:\n  def time_c(self): pass\n")
-    found = asv.discover(THIS, folder)
+    found = suites.open(str(folder)).discover(THIS)
     assert [b.name for b in found.benchmarks] == ["inner.deep.time_good", "inner.deep.C.time_c", "zed.time_good"]
     assert found.problems == (
         "planted/__init__.py:1: time_good is not measured: move it from the suite's __init__.py to a module",
@@ -180,17 +183,17 @@ def test_nothing_of_our_environment_leaks_in(tmp_path: Path, monkeypatch: pytest
         "assert not [p for p in sys.path if 'elsewhere' in p or p.endswith('suites')], sys.path\n"
         "assert u.find_spec('numpy') is None and u.find_spec('asv') is None and u.find_spec('runner') is None\n" + GOOD
     )
-    assert asv.discover(interpreter("3.8"), suite(tmp_path / "planted", a=text)).problems == ()
+    assert suites.open(str(suite(tmp_path / "planted", a=text))).discover(interpreter("3.8")).problems == ()
 
 
 @pytest.mark.parametrize("version", ["2.7", "3.6", "3.7"])
 def test_an_interpreter_that_is_too_old_is_refused_in_words(version: str) -> None:
     with pytest.raises(UsageError, match=r"Is it Python 3\.8 or later"):
-        asv.discover(interpreter(version), asv.suite_folder(None))
+        OWN.discover(interpreter(version))
 
 
 def test_what_is_no_interpreter_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="exit code 1"):
-        asv.discover(Path("/bin/false"), asv.suite_folder(None))
+        OWN.discover(Path("/bin/false"))
     with pytest.raises(MachineError, match="cannot run"):
-        asv.discover(tmp_path / "nowhere", asv.suite_folder(None))
+        OWN.discover(tmp_path / "nowhere")

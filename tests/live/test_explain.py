@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 from bench import Bench
 
-from runner import builds, config
+from runner import builds, config, suites
 from runner.machine.findings import install
 from runner.measuring import callgrind, counts
 from runner.measuring.copies import scratch
 from runner.measuring.counts import Counter, Counts, Setting
 from runner.measuring.execute import ENVIRONMENT
-from runner.model import Interpreter
+from runner.model import BlockKind, Interpreter
 from runner.storage import store
-from runner.suites import asv
 
 FAULTS = Path(__file__).parent / "faults"
 Count = Callable[..., Counts]
@@ -38,11 +37,12 @@ def count(monkeypatch: pytest.MonkeyPatch, valgrind: str) -> Count:
     monkeypatch.setattr(counts, "SEEDS", (1, 2))
 
     def once(suite: Path, pattern: str | None, base: Interpreter, head: Interpreter) -> Counts:
-        found = asv.discover(base.executable, suite)
-        (benchmark,) = asv.select(found, found, pattern).benchmarks
+        opened = suites.open(str(suite))
+        found = opened.discover(base.executable)
+        (benchmark,) = suites.select(found, found, pattern).benchmarks
         with scratch() as place:
             return Counter(Setting(
-                base=base, head=head, suite=suite, environment=config.environment(ENVIRONMENT), memory_limit=4 << 30,
+                base=base, head=head, suite=opened, environment=config.environment(ENVIRONMENT), memory_limit=4 << 30,
                 scratch=place,
             ), valgrind).count(benchmark, lambda text: None)
 
@@ -119,7 +119,7 @@ def test_a_new_run_is_explained_and_again_without_valgrind(
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(there.read_text())["benchmarks"]
     (folder,) = bench.out.iterdir()
-    scored = [block for block in store.read(folder).blocks if block.index >= 0 and not block.canary]
+    scored = [block for block in store.read(folder).blocks if block.kind is BlockKind.SCORED]
     assert len(scored) == 36 == row["noise"]["numbers"]["blocks"]
     assert len({block.layout for block in scored}) == 6 == row["noise"]["numbers"]["layouts"]
     assert [part["source"] for part in row["noise"]["components"]] == ["layout", "time", "process", "rest"]

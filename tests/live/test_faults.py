@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from bench import Bench, Twins
 
-from runner.suites import asv
+from runner import suites
 
 SUITE = Path(__file__).parent / "faults"
 FAULTS = {
@@ -35,11 +35,13 @@ FAULTS = {
     "hanging.time_sleeping": r"hangs: no answer within its time limit of 2 s",
     "misusing.time_closes_all_files": r"closed the worker's private pipe",
     "misusing.time_forks_and_the_child_returns": r"forked, and the call returned in a forked child",
-    "misusing.time_eats_memory": r"raised MemoryError",
+    "misusing.time_eats_memory": r"used more than 512 MiB of memory \(the limit: see --memory-limit\)",
 }
 WELL = {
     "healthy.time_sum", "healthy.time_sort", "harmless.time_prints_a_megabyte",
     "harmless.time_forks_and_the_child_exits", "harmless.LeavesAChild.time_nothing",
+    "reserving.time_reads_a_byte", "unsteady.time_another_value_in_every_call",
+    "unsteady.time_another_value_in_every_process",
 }
 
 
@@ -89,6 +91,27 @@ def test_what_waits_for_children_is_measured_one_after_the_other(rows: dict[str,
     assert rows["healthy.time_sum"]["mode"] == rows["healthy.time_sort"]["mode"] == "turns"
 
 
+@pytest.mark.parametrize("unit", ["call", "process"])
+def test_an_arm_that_disagrees_with_itself_is_measured_and_said(rows: dict[str, dict[str, Any]], unit: str) -> None:
+    said = f"returns another value in every {unit}, so the arms' values were not compared"
+    assert [one["text"] for one in rows[f"unsteady.time_another_value_in_every_{unit}"]["warnings"]].count(said) == 1
+    assert not any("another value" in one["text"] for one in rows["healthy.time_sum"]["warnings"])
+
+
+def test_values_are_not_compared_where_that_is_asked_for(tmp_path: Path, twins: Twins) -> None:
+    bench = Bench(folder=tmp_path)
+    report = tmp_path / "report.json"
+    done = bench.run("ab", *twins.pythons, "--suite", SUITE, "-b", "disagreeing.time_short", "--values", "ignore",
+                     "--margin", "30%", "--json", report)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    assert "What calls return was not compared between the arms" in " ".join(done.stdout.split())
+    (row,) = json.loads(report.read_text())["benchmarks"]
+    assert row["verdict"] != "failed"
+    (manifest,) = bench.out.glob("*/manifest.json")
+    assert json.loads(manifest.read_text())["values"] == "ignore"
+    assert "--values ignore" in json.loads(manifest.read_text())["command"]
+
+
 def test_no_process_and_no_file_is_left(rows: dict[str, dict[str, Any]], bench: Bench) -> None:
     assert rows
     assert bench.processes() == []
@@ -104,7 +127,7 @@ def test_a_fault_costs_one_block(rows: dict[str, dict[str, Any]], bench: Bench) 
 
 
 def test_a_module_that_cannot_be_imported_is_told_and_the_rest_is_found() -> None:
-    found = asv.discover(Path(sys.executable), SUITE)
+    found = suites.open(str(SUITE)).discover(Path(sys.executable))
     assert len(found.benchmarks) > 20
     assert found.problems == (
         "faults/raising_on_import.py:1: faults.raising_on_import could not be imported: "

@@ -130,3 +130,17 @@ def test_a_run_goes_on_with_layouts_that_have_left_the_cache(bench: Bench) -> No
     resumed = bench.run("resume")
     assert resumed.returncode == begun.returncode, resumed.stderr
     assert gone.exists()
+
+
+def test_a_layout_is_on_record_before_anything_runs_in_it(bench: Bench) -> None:
+    """A run that was killed in between had blocks whose layout nobody could look up."""
+    arms = (f"{COW}?layout=103", f"{COW}?layout=104")
+    begun = bench.run("ab", *arms, "-b", "construct.FromBytes.*64B", "--budget", "1s")
+    assert begun.returncode in (0, 1), begun.stderr
+    (folder,) = bench.out.iterdir()
+    (folder / "blocks.jsonl").write_text("")
+    (folder / "layouts.jsonl").unlink()
+    (folder / "layouts.jsonl").mkdir()  # nothing can be written there
+    refused = bench.run("resume")
+    assert refused.returncode == 4 and "layouts.jsonl" in refused.stderr
+    assert (folder / "blocks.jsonl").read_text() == ""

@@ -20,9 +20,12 @@ import pyperf
 import pytest
 from bench import Bench, Twins, wait_until
 
+from runner import suites
+from runner.errors import MachineError
+from runner.measuring.copies import fresh
 from runner.measuring.plan import Plan
-from runner.measuring.process import Launch, Worker, command
-from runner.model import Interpreter
+from runner.measuring.process import Bytecode, Launch, Worker, command
+from runner.model import Arm, Benchmark, BlockKind, Interpreter, Metric
 from runner.storage import store
 
 SUITE = Path(__file__).parent / "faults"
@@ -234,6 +237,37 @@ def test_a_disk_that_fills_up_loses_nothing(bench: Bench, twins: Twins, small_di
     follows_the_plan(folder)
 
 
+# --- Failures that pass
+
+def test_a_worker_that_is_killed_once_is_tried_again_and_one_that_always_is_has_failed(
+    bench: Bench, twins: Twins, tmp_path: Path
+) -> None:
+    """As the kernel does when memory runs out. A resumed run tries once more what has failed."""
+    work = (
+        "import os, signal\n"
+        "def killed(name, times):\n"
+        "    there = os.path.join(os.path.dirname(__file__), name)\n"
+        "    with open(there, 'a') as stream:\n        stream.write('x')\n"
+        "    if os.path.getsize(there) in times:\n        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "class Once:\n    def setup(self):\n        killed('once', (9,))\n    def time_it(self):\n        sum((1, 2))\n"
+        "class Always:\n    def setup(self):\n        killed('all', range(99))\n    def time_it(self):\n        pass\n"
+    )
+    suite = written(tmp_path / "planted", work=work)
+    done = bench.run("ab", *twins.pythons, "--suite", suite, "--margin", "30%", "--seed", 3)
+    assert "1 block failed and was tried again" in done.stdout and "was killed by SIGKILL" in done.stdout
+    found = rows(bench)
+    assert (found["work.Once.time_it"]["verdict"], found["work.Once.time_it"]["reason"]) == ("same", None)
+    assert found["work.Always.time_it"]["verdict"] == "failed"
+    assert found["work.Always.time_it"]["reason"] == "was killed by SIGKILL"
+
+    def tries() -> int:
+        return sum(block["benchmark"] == "work.Always.time_it" for block in bench.blocks())
+
+    assert tries() == 2
+    bench.run("resume", "last")
+    assert tries() == 3 and len({block["session"] for block in bench.blocks()}) == 2
+
+
 # --- A finished run
 
 def test_a_finished_run_is_shown_again(finished: Bench) -> None:
@@ -259,7 +293,7 @@ def test_pyperf_compares_the_export(finished: Bench, tmp_path: Path) -> None:
     (folder,) = finished.out.iterdir()
     run = store.read(folder)
     for benchmark in suite:
-        blocks = [b for b in run.blocks if b.benchmark == benchmark.get_name() and b.index >= 0 and not b.canary]
+        blocks = [b for b in run.blocks if b.benchmark == benchmark.get_name() and b.kind is BlockKind.SCORED]
         assert benchmark.get_nrun() == len(blocks)
         assert benchmark.get_nvalue() == sum(len(block.base) for block in blocks)
 
@@ -270,10 +304,42 @@ def test_the_tables_have_every_slice(finished: Bench, tmp_path: Path) -> None:
     (table,), (parquet,) = tmp_path.glob("*.csv"), tmp_path.glob("*.parquet")
     with table.open() as stream:
         values = [float(row["value"]) for row in csv.DictReader(stream)]
-    scored = [block for block in finished.blocks() if block["index"] >= 0 and not block["canary"]]
+    scored = [block for block in finished.blocks() if block["kind"] == "scored"]
     slices = sum(len(block["base"]) + len(block["head"]) for block in scored)
     assert len(values) == slices and all(math.isfinite(value) and 0 < value < 1 for value in values)
     assert parquet.stat().st_size > 0
+
+
+# --- Bytecode
+
+STALE = (
+    "import importlib.util, py_compile, sys; "
+    "py_compile.compile(sys.argv[1], cfile=importlib.util.cache_from_source(sys.argv[2]))"
+)
+
+
+def test_no_arm_runs_what_another_has_compiled_and_nothing_is_written_beside_the_suite(
+    bench: Bench, twins: Twins, tmp_path: Path
+) -> None:
+    """Beside the suite lies bytecode of the same version, made from other text of the same size and time."""
+    suite = written(tmp_path / "planted", __init__="", helper="VALUE = 1\n", work=(
+        "from planted.helper import VALUE\nassert VALUE == 1\ndef time_it():\n    return 1\n"
+        "def track_it():\n    return VALUE\n"
+    ))
+    other = written(tmp_path / "other", __init__="", helper="VALUE = 2\n", work=(suite / "work.py").read_text())
+    for name in ("helper", "work"):
+        os.utime(suite / f"{name}.py", (1e9, 1e9))
+        os.utime(other / f"{name}.py", (1e9, 1e9))
+        subprocess.run([twins.pythons[0], "-c", STALE, other / f"{name}.py", suite / f"{name}.py"], check=True)
+    said = subprocess.run([twins.pythons[0], "-c", "import planted.helper; print(planted.helper.VALUE)"], check=True,
+                          cwd=tmp_path, capture_output=True, text=True)
+    assert said.stdout == "2\n", "an ordinary import takes it for its own"
+    before = {path: path.read_bytes() for path in suite.rglob("*") if path.is_file()}
+    done = bench.run("ab", *twins.pythons, "--suite", suite, "--margin", "30%", "--budget", "3s")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {name: row["reason"] for name, row in rows(bench).items()} == {"work.time_it": None, "work.track_it": None}
+    assert rows(bench)["work.track_it"]["base_value"] == 1
+    assert {path: path.read_bytes() for path in suite.rglob("*") if path.is_file()} == before
 
 
 # --- Workers
@@ -284,16 +350,14 @@ def worker(tmp_path: Path) -> Iterator[Callable[[str], Worker]]:
     started: list[Worker] = []
 
     def start(name: str) -> Worker:
-        from runner.model import Arm
-
         me = Interpreter(spec="me", executable=Path(sys.executable), version="3.11.0", implementation="cpython",
                          sha256="", facts={})
-        launch = Launch(arm=Arm.BASE, command=command(me), env={"PYTHONHASHSEED": "1", "PATH": os.environ["PATH"]},
+        launch = Launch(arm=Arm.BASE, command=command(me, Bytecode(folder=tmp_path / "bytecode", library=False)),
+                        env={"PYTHONHASHSEED": "1", "PATH": os.environ["PATH"]},
                         cwd=tmp_path, cpus=())
         started.append(Worker(launch))
-        module, _, attribute = name.partition(".")
-        load = {"do": "load", "folder": str(SUITE), "module": module, "attribute": attribute, "path": [], "index": [],
-                "number": 0, "memory": 1 << 30, "call": True}
+        benchmark = Benchmark(name=name, params={}, index=(), metric=Metric.TIME, unit="s", version="1", timeout=60.0)
+        load = {**suites.open(str(SUITE)).loader(tmp_path)(benchmark), "do": "load", "call": True}
         started[-1].greet()
         # Its alarm is set 10 s after the limit: a limit of -9 s makes that one second.
         started[-1].send(load, -9)
@@ -311,6 +375,42 @@ def test_an_idle_worker_waits_for_as_long_as_its_parent_lives(worker: Callable[[
     with pytest.raises(psutil.TimeoutExpired):
         psutil.Process(idle.pid).wait(1.5)
     assert idle.ask({"do": "slice", "calls": 1}, 30)["ns"] > 0
+
+
+def test_a_cpu_that_is_gone_is_told_in_words(worker: Callable[[str], Worker], tmp_path: Path) -> None:
+    """As when it goes offline or the cpuset shrinks while a run is measured."""
+    there = worker("healthy.time_sum")
+    with pytest.raises(MachineError, match=r"cannot move process \d+ to CPU 1023: .*lockstep resume"):
+        there.pin(1023)
+    before = os.sched_getaffinity(0)
+    with pytest.raises(MachineError, match=r"cannot move process \d+ to CPU 1023: .*lockstep resume"):
+        Worker(Launch(arm=Arm.BASE, command=(sys.executable,), env={}, cwd=tmp_path, cpus=(1023,)))
+    assert os.sched_getaffinity(0) == before
+
+
+@pytest.fixture
+def stubborn(tmp_path: Path) -> Iterator[Path]:
+    """A folder that cannot be removed: a file system is mounted inside."""
+    inside = tmp_path / "wwww" / "inside"
+    inside.mkdir(parents=True)
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "tmpfs", inside], check=False).returncode != 0:
+        pytest.skip("a file system can be mounted by root only")
+    yield inside.parent
+    for mounted in tmp_path.rglob("inside"):
+        subprocess.run(["umount", mounted], check=True)
+
+
+def test_a_folder_that_was_left_behind_is_put_aside(stubborn: Path) -> None:
+    shutil.rmtree(stubborn, ignore_errors=True)
+    assert (stubborn / "inside").is_dir()
+    assert list(fresh(stubborn).iterdir()) == []
+    assert fresh(stubborn).parent == stubborn.parent, "and what can be removed, is"
+    assert len(list(stubborn.parent.glob("left-*"))) == 1
+
+
+def test_a_scratch_folder_that_is_gone_is_told_in_words(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match=r"cannot make the working directory .*lockstep resume"):
+        fresh(tmp_path / "gone" / "w")
 
 
 def test_what_children_use_is_told_to_the_microsecond(worker: Callable[[str], Worker]) -> None:

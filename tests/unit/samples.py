@@ -6,7 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.model import Arm, Benchmark, Block, BlockSpec, Failure, Interpreter, Metric, Mode, Settings
+from runner.model import (
+    Arm,
+    Benchmark,
+    Block,
+    BlockKind,
+    BlockSpec,
+    Cause,
+    Failure,
+    Interpreter,
+    Metric,
+    Mode,
+    Settings,
+)
 from runner.storage.store import Manifest
 
 TURNS = Settings(mode=Mode.TURNS, calls={Arm.BASE: 100, Arm.HEAD: 100}, cycles=10, window=0.0, warmup=2)
@@ -39,17 +51,18 @@ def block(key: str = "work.time_it", index: int = 0, **changes: Any) -> Block:
 
 
 def answer(
-    spec: BlockSpec, *, log_ratio: float, seconds: float = 0.25, fails: bool = False, settings: Settings = TURNS
+    spec: BlockSpec, *, log_ratio: float, seconds: float = 0.25, fails: bool | Cause = False, settings: Settings = TURNS
 ) -> Block:
     """The block that a simulated executor makes of a spec: one cycle with the given log ratio."""
     base = 2_000_000_000
     head = round(base * 2.718281828459045**log_ratio)
-    found = () if fails or spec.index < 0 else (head,)
-    failure = Failure(reason="raised ValueError: planted", arm=Arm.HEAD) if fails else None
+    found = () if fails or spec.kind is BlockKind.CALIBRATION else (head,)
+    cause = fails if isinstance(fails, Cause) else Cause.OTHER
+    failure = Failure(reason="raised ValueError: planted", arm=Arm.HEAD, cause=cause) if fails else None
     return Block(
-        benchmark=spec.benchmark.key, index=spec.index, settings=spec.settings or settings, started=1.7e9,
-        seconds=seconds, base=(base,) if found else (), head=found, first=spec.first,
-        order=spec.order[:1] if found else "", failure=failure, layout=spec.layout, canary=spec.canary,
+        benchmark=spec.benchmark.key, kind=spec.kind, index=spec.index, settings=spec.settings or settings,
+        started=1.7e9, seconds=seconds, base=(base,) if found else (), head=found, first=spec.first,
+        order=spec.order[:1] if found else "", failure=failure, layout=spec.layout,
     )
 
 

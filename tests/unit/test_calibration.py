@@ -18,7 +18,7 @@ from runner.errors import UsageError
 from runner.jobs.calibrate import SHARES, next_stratum, shares, with_edit, with_layout
 from runner.judging import calibration
 from runner.machine.neighbour import LONGEST, SHORTEST, bursts
-from runner.model import Mode, Verdict
+from runner.model import BlockKind, Mode, Verdict
 from runner.report import calibration as report
 from runner.report import words
 from runner.stats.audit import Kind, Pair, Stratum
@@ -49,17 +49,23 @@ def stored_run(folder: Path, stratum: Stratum, truth: float, *, blocks: int = 8,
             head = base * np.exp((truth if index < blocks else 0.0) + rng.normal(0, spread))
             scored = index >= 0
             append(samples.block(
-                line.key, index if index < blocks else index - blocks, settings=settings, order="bh" * 5, seconds=0.5,
+                line.key, max(0, index) % blocks, kind=kind_of(index, blocks), settings=settings, order="bh" * 5,
+                seconds=0.5,
                 base=tuple(map(int, base)) if scored else (), head=tuple(map(int, head)) if scored else (),
-                canary=index >= blocks,
             ))
     return store.read(place)
 
 
+def kind_of(index: int, blocks: int) -> BlockKind:
+    if index < 0:
+        return BlockKind.CALIBRATION
+    return BlockKind.SCORED if index < blocks else BlockKind.CANARY
+
+
 def test_a_run_is_counted_when_all_of_it_is_settled(tmp_path: Path) -> None:
     stored_run(tmp_path, COPIES, 0.0)
-    stored_run(tmp_path, COPIES, 0.0, blocks=7)  # the first look is at 8
-    stored_run(tmp_path, COPIES, 0.0, blocks=8, spread=0.05)  # undecided at the first look
+    stored_run(tmp_path, COPIES, 0.0, blocks=5)  # the first look is at 6
+    stored_run(tmp_path, COPIES, 0.0, blocks=6, spread=0.05)  # undecided at the first look
     assert [one.finished for one in calibration.read(tmp_path)] == [True, False, False]
     summary = calibration.audit(tmp_path)
     assert (summary.runs, summary.unfinished, summary.aa.strata[0].rule.of) == (1, 2, 2)
@@ -92,8 +98,8 @@ def test_a_failed_benchmark_is_counted_as_that_and_not_audited(tmp_path: Path) -
 
 def samples_spec() -> samples.BlockSpec:
     return samples.BlockSpec(
-        benchmark=samples.benchmark(), index=0, settings=samples.TURNS, first=samples.Arm.BASE, order="bh",
-        hash_seed=1, padding=0, directory="w",
+        benchmark=samples.benchmark(), kind=BlockKind.SCORED, index=0, round=0, settings=samples.TURNS,
+        first=samples.Arm.BASE, order="bh", hash_seed=1, padding=0, directory="w", address=0,
     )
 
 
@@ -102,7 +108,7 @@ def test_the_summary_is_read_as_it_was_written(tmp_path: Path) -> None:
     summary = calibration.audit(tmp_path)
     assert calibration.read_summary(tmp_path) == summary
     path = tmp_path / calibration.SUMMARY
-    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": "lockstep.calibration/2"}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": "lockstep.calibration/1"}))
     assert calibration.read_summary(tmp_path) is None
     path.write_text("{")
     assert calibration.read_summary(tmp_path) is None
@@ -252,7 +258,7 @@ def test_the_section_is_put_between_its_markers(tmp_path: Path) -> None:
 def test_nothing_stored_is_said_in_words(tmp_path: Path) -> None:
     text = report.render(calibration.audit(tmp_path), folder="/data/x", width=80)
     assert text.startswith("Nothing is stored of this machine yet: `lockstep calibrate` measures.")
-    assert "none yet; at least 400 are needed" in text and "95 % at every look" not in text.split("What it must")[0]
+    assert "0 of 400 so far" in text and "95 % at every look" not in text.split("What it must")[0]
 
 
 def test_samples_are_as_the_report_says(tmp_path: Path) -> None:

@@ -16,7 +16,10 @@ from samples import block, manifest
 
 from runner import cli
 from runner.cli.app import budget_of, exit_code, margin_of, size_of
-from runner.model import Arm, Failure, Verdict
+from runner.cli.terminal import Terminal
+from runner.errors import UsageError
+from runner.jobs.ab import go_on
+from runner.model import Arm, BlockKind, Failure, Verdict
 from runner.storage import store
 
 
@@ -89,6 +92,7 @@ def lockstep(
     (("ab", "a", "b", "--memory-limit", "big"), "'big' is not a size; write for example 4GiB"),
     (("ab", "a", "b", "--scope", "both"), "lockstep: --scope both: it is auto, binary or source."),
     (("ab", "a", "b", "--mode", "fast"), "lockstep: --mode fast: it is turns, shared or adjacent."),
+    (("ab", "a", "b", "--values", "drop"), "lockstep: --values drop: it is compare or ignore."),
     (("ab", "a", "b", "--seed", "-3"), "Invalid value for '--seed'"),
     (("ab", "a", "b", "--suite", "/nowhere/at/all"), "There is no suite /nowhere/at/all"),
     (("ab", "a"), "Missing argument 'head'"),
@@ -132,7 +136,7 @@ def runs(tmp_path: Path) -> Path:
     folder = store.create(tmp_path / "runs", manifest())
     failure = Failure(reason="raised ValueError: no", arm=Arm.HEAD)
     with store.appending(folder) as append:
-        append(block(index=-1, base=(), head=(), order="", failure=failure))
+        append(block(kind=BlockKind.CALIBRATION, base=(), head=(), order="", failure=failure))
     return tmp_path / "runs"
 
 
@@ -147,6 +151,16 @@ def test_show_prints_the_report_and_writes_the_files(
     assert lockstep("show", "last", "--out", runs, "--strict")[0] == 3
     code, _, error = lockstep("show", "--out", runs, "--json", "/nowhere/r.json")
     assert code == 4 and "cannot write /nowhere/r.json" in error
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_run_of_an_older_version_is_not_gone_on_with(runs: Path, version: int) -> None:
+    """Its schedule was another: what it would be given next is not what it would have got."""
+    (folder,) = runs.iterdir()
+    text = (folder / store.MANIFEST).read_text()
+    (folder / store.MANIFEST).write_text(text.replace(store.SCHEMA, f"lockstep.run/{version}"))
+    with pytest.raises(UsageError, match=r"begun by an older Lockstep.*lockstep show.*lockstep ab a b --seed 1"):
+        go_on(folder, Terminal())
 
 
 def test_nothing_to_export_is_said(lockstep: Callable[..., tuple[int, str, str]], runs: Path, tmp_path: Path) -> None:

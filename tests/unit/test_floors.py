@@ -33,7 +33,8 @@ PACKAGES = (
 """Their modules may import each other."""
 
 ALONE = {
-    "runner/measuring/worker.py": set[str](), "runner/suites/discovery.py": {"asv_runner"},
+    "runner/measuring/worker.py": set[str](), "runner/suites/asv_loaded.py": set[str](),
+    "runner/suites/discovery.py": {"asv_runner"},
     "runner/suites/calibration/aa.py": set[str](), "runner/suites/calibration/planted.py": set[str](),
 }
 """What runs inside a measured interpreter, and what it may import beside the standard library."""
@@ -121,6 +122,10 @@ PLANTED = {
     ),
     "worker, relative": (
         "runner/measuring/worker.py", "from .model import Arm", "which a measured interpreter does not have",
+    ),
+    "what loads in a worker": (
+        "runner/suites/asv_loaded.py", "from asv_runner.benchmarks.mark import skip_for_params",
+        "which a measured interpreter does not have",
     ),
     "discovery": ("runner/suites/discovery.py", "import asv", "imports asv, which a measured interpreter"),
 }

@@ -12,6 +12,7 @@ from made_runs import make_run, some_benchmarks
 from runner.errors import UsageError
 from runner.judging import compare
 from runner.report import as_json
+from runner.stats.decide import LOOKS
 from runner.storage import store
 
 
@@ -19,16 +20,16 @@ from runner.storage import store
 def folder(tmp_path: Path) -> Path:
     place = make_run(tmp_path, 0, some_benchmarks(300), changed=0.03)
     lines = (place / store.BLOCKS).read_text().splitlines()
-    lines = [line for index in range(8) for line in lines[index::8]]  # in rounds, as runs are
+    lines = [line for index in range(LOOKS[0]) for line in lines[index::LOOKS[0]]]  # in rounds, as runs are
     lines[5] = json.dumps(dict(reversed(json.loads(lines[5]).items())))  # somebody's program has written it anew
-    lines.append(lines[0].replace('"canary":false', '"canary":true').replace('"index":0', '"index":7'))
+    lines.append(lines[0].replace('"kind":"scored"', '"kind":"canary"').replace('"index":0', '"index":7'))
     (place / store.BLOCKS).write_text("\n".join(lines) + '\n{"benchmark": "torn')
     return place
 
 
 def test_blocks_are_the_same_read_one_by_one(folder: Path) -> None:
     whole, lazily = store.read(folder), store.read(folder, lazily=True)
-    assert len(lazily.blocks) == len(whole.blocks) == 300 * 8 + 1
+    assert len(lazily.blocks) == len(whole.blocks) == 300 * LOOKS[0] + 1
     assert tuple(lazily.blocks) == whole.blocks and lazily.blocks[-1] == whole.blocks[-1]
     assert lazily.blocks[3:7] == whole.blocks[3:7]
     assert {key: list(places) for key, places in lazily.places().items()} == whole.places()
@@ -57,11 +58,11 @@ def test_a_report_holds_few_blocks_at_a_time(folder: Path) -> None:
 
 def test_a_line_that_is_no_block_is_named_when_it_is_read(folder: Path) -> None:
     lines = (folder / store.BLOCKS).read_text().splitlines(keepends=True)
-    lines[9] = lines[9].replace('"seconds":0.15', '"seconds":"long"')
+    lines[609] = lines[609].replace('"seconds":0.15', '"seconds":"long"')
     (folder / store.BLOCKS).write_text("".join(lines))
-    with pytest.raises(UsageError, match=r"blocks\.jsonl:10 is not a block: seconds"):
+    with pytest.raises(UsageError, match=r"blocks\.jsonl:610 is not a block: seconds"):
         store.read(folder)
     run = store.read(folder, lazily=True)
-    assert run.blocks[8].seconds == 0.15
-    with pytest.raises(UsageError, match=r"blocks\.jsonl:10 is not a block: seconds"):
+    assert run.blocks[608].seconds == 0.15
+    with pytest.raises(UsageError, match=r"blocks\.jsonl:610 is not a block: seconds"):
         compare.report(run)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 from samples import interpreter
 
-from runner.measuring.process import PADDING, command, padded
+from runner.measuring.process import PADDING, Bytecode, bytecode, command, padded
 from runner.model import Arm
 
+CODE = Bytecode(folder=Path("/scratch/bytecode-base"), library=False)
 words = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=1, max_size=6)
 variables = st.dictionaries(st.sampled_from(["HOME", "LANG", "PATH"]), st.text("ab/:é", max_size=9))
 
@@ -36,7 +41,7 @@ def test_the_padding_is_what_was_drawn_where_the_arms_are_alike(argv: list[str],
 
 def test_no_safe_path_before_3_11_and_never_a_flag_that_ignores_the_hash_seed() -> None:
     for version, safe in (("3.8.18", False), ("3.10.0", False), ("3.11.2", True), ("3.14.0a1+", True)):
-        words = command(interpreter(version=version))
+        words = command(interpreter(version=version), CODE)
         flags = words[1 : words.index("-c")]
         assert "-s" in flags and ("-P" in flags) == safe
         assert not any(letter in flag for flag in flags for letter in "IE"), flags
@@ -44,4 +49,22 @@ def test_no_safe_path_before_3_11_and_never_a_flag_that_ignores_the_hash_seed() 
 
 def test_the_executable_is_used_as_it_was_named() -> None:
     """A virtual environment is found by the link: it is not resolved."""
-    assert command(interpreter("/venv/bin/python"))[0] == "/venv/bin/python"
+    assert command(interpreter("/venv/bin/python"), CODE)[0] == "/venv/bin/python"
+
+
+def test_the_arms_keep_their_bytecode_apart_in_folders_of_one_length(tmp_path: Path) -> None:
+    code = bytecode(interpreter(), interpreter("/opt/other/bin/python3.13"), tmp_path)
+    base, head = (str(code[arm].folder) for arm in Arm)
+    assert base != head and len(base) == len(head)
+    lengths = {len(" ".join(command(interpreter(), code[arm]))) for arm in Arm}
+    assert len(lengths) == 1
+
+
+def test_bytecode_of_the_library_is_kept_apart_where_two_programs_share_it(tmp_path: Path) -> None:
+    """As in a source tree with an old and a new executable."""
+    one = replace(interpreter(sys.executable), sha256="1")
+    other = replace(one, sha256="2")
+    assert [one.library for one in bytecode(one, other, tmp_path).values()] == [True, True]
+    assert [one.library for one in bytecode(one, one, tmp_path).values()] == [False, False], "one compiler"
+    nothing = replace(interpreter("/bin/false"), sha256="3")
+    assert [one.library for one in bytecode(one, nothing, tmp_path).values()] == [False, False]

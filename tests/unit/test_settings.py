@@ -69,7 +69,7 @@ def test_laws_of_the_settings(base: float, head: float, number: int | None, forc
     if chosen.mode is Mode.SHARED:
         assert chosen.window >= max(SHARED_STRETCH, 2 * slow), "both arms at half speed, and several calls inside"
     else:
-        assert chosen.window == 0 and chosen.cycles % 2 == 0
+        assert chosen.window == 0 and chosen.cycles % 4 == 0
         assert (4 if slow >= 1 else LEAST_CYCLES) <= chosen.cycles <= MOST_CYCLES
 
 
@@ -85,13 +85,13 @@ def test_slices_take_about_the_same_time_even_where_the_arms_are_very_unequal(fa
 
 def test_arms_a_thousand_times_apart_get_each_its_own_number_of_calls() -> None:
     chosen = choose(trial(164e-6), trial(80e-9), BENCHMARK, None)
-    assert chosen.calls == {Arm.BASE: 12, Arm.HEAD: 25_000}
-    assert choose(trial(100e-6), trial(130e-6), BENCHMARK, None).calls == {Arm.BASE: 17, Arm.HEAD: 17}
+    assert chosen.calls == {Arm.BASE: 2, Arm.HEAD: 3125}
+    assert choose(trial(100e-6), trial(130e-6), BENCHMARK, None).calls == {Arm.BASE: 2, Arm.HEAD: 2}
 
 
 def test_a_number_that_the_benchmark_insists_on_is_kept() -> None:
     chosen = choose(trial(1e-5), trial(1e-5), benchmark(number=7), None)
-    assert chosen.calls == {Arm.BASE: 203, Arm.HEAD: 203}
+    assert chosen.calls == {Arm.BASE: 28, Arm.HEAD: 28}
     shared = choose(trial(0.1), trial(0.1), benchmark(number=2), None)
     assert shared.mode is Mode.SHARED and shared.calls == {Arm.BASE: 2, Arm.HEAD: 2}
     assert shared.window >= 2 * 0.1 * 2 * 6

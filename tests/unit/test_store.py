@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 from samples import TURNS, benchmark, block, interpreter, manifest
 
 from runner.errors import MachineError, UsageError
-from runner.model import Arm, Build, Difference, Failure, Metric, Mode, Notice, Settings
+from runner.model import Arm, Block, BlockKind, Build, Difference, Failure, Metric, Mode, Notice, Settings
 from runner.storage import store
 from runner.storage.store import BLOCKS, MANIFEST, Missing
 
@@ -22,9 +24,10 @@ def folder(tmp_path: Path) -> Path:
     return store.create(tmp_path / "runs", manifest())
 
 
+BLOCK = TypeAdapter(Block)
 SHARED = Settings(mode=Mode.SHARED, calls={Arm.BASE: 1, Arm.HEAD: 1}, cycles=6, window=0.75, warmup=1)
 SAMPLES = (
-    block(index=-1, base=(), head=(), order=""),
+    block(kind=BlockKind.CALIBRATION, base=(), head=(), order=""),
     block(index=0),
     block(index=1, settings=SHARED, base=(1, 2, 3), head=(4, 5), order="", readings={}),
     block(index=2, base=(2**63, 0.1, 1e-300), head=(-1, 3, 7.5)),
@@ -62,6 +65,35 @@ def test_blocks_come_back_as_they_went_in_measured_order(folder: Path) -> None:
     assert [type(value) for value in run.blocks[2].base] == [int, int, int]
     assert [type(value) for value in run.blocks[3].base] == [int, float, float]
     assert not run.torn
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_runs_of_older_versions_can_be_read(folder: Path, version: int) -> None:
+    """A calibration had index -1 and the canary a flag; where a block was measured was not on record."""
+    wrote = [
+        block(kind=BlockKind.CALIBRATION, base=(), head=(), order=""), block(index=0), SAMPLES[2],
+        *([block(kind=BlockKind.CANARY), block(index=2, layout=7)] if version == 2 else []),
+    ]
+    new = ("kind", "host", "cpu", "session", *(("layout", "extensions", "uncovered") if version == 1 else ()))
+    lines = []
+    for one in wrote:
+        line = {name: value for name, value in BLOCK.dump_python(one, mode="json").items() if name not in new}
+        if one.kind is BlockKind.CALIBRATION:
+            line["index"] = -1
+        if version == 2:
+            line["canary"] = one.kind is BlockKind.CANARY
+        lines.append(json.dumps(line) + "\n")
+    (folder / BLOCKS).write_text("".join(lines))
+    made = json.loads((folder / MANIFEST).read_text()) | {"schema": f"lockstep.run/{version}"}
+    later = ("labels", "repeats", "copies", "calibration", "blocks") if version == 1 else ()
+    (folder / MANIFEST).write_text(json.dumps({key: value for key, value in made.items() if key not in later}))
+    run = store.read(folder)
+    assert run.blocks == tuple(wrote)
+    assert run.manifest == manifest(schema=f"lockstep.run/{version}")
+    assert run.by_benchmark()["work.time_it"] == [one for one in wrote if one.kind is not BlockKind.CANARY]
+    (folder / BLOCKS).write_text(lines[0] + "{\n")
+    with pytest.raises(UsageError, match=r"blocks\.jsonl:2 is not a block: Invalid JSON"):
+        store.read(folder)
 
 
 def test_a_failure_may_hold_any_text(folder: Path) -> None:
@@ -114,7 +146,7 @@ def test_a_bad_line_is_named_with_file_and_line(folder: Path, line: bytes, told:
 
 
 @pytest.mark.parametrize(("text", "told"), [
-    ('{"schema": "lockstep.run/9"}', "is of version 'lockstep.run/9'; this Lockstep reads 'lockstep.run/2'"),
+    ('{"schema": "lockstep.run/9"}', "is of version 'lockstep.run/9'; this Lockstep reads 'lockstep.run/3'"),
     ("[]", "is of version 'none'"), ("{", "none (not JSON)"), ('{"schema": "lockstep.run/1"}', "id: Field required"),
 ])
 def test_a_manifest_that_is_newer_or_broken_is_refused_in_words(folder: Path, text: str, told: str) -> None:
@@ -173,6 +205,48 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         store.write_whole(tmp_path / "nowhere" / "report.json", "text")
 
 
+def test_what_is_appended_to_is_read_once_under_the_lock_and_kept(folder: Path) -> None:
+    """A run that was read before it is locked may be continued by another process in between."""
+    with store.appending(folder) as append:
+        for one in SAMPLES[:2]:
+            append(one)
+    with (folder / BLOCKS).open("ab") as stream:
+        stream.write(b"{")
+    with store.appending(folder) as append:
+        assert append.run == store.read(folder) and append.run.torn
+        append(SAMPLES[2])
+        assert append.run == store.read(folder) and append.run.blocks == SAMPLES[:3] and not append.run.torn
+
+
+def test_the_names_of_a_runs_files_are_made_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file whose content is on disk is lost all the same when the folder that names it is not."""
+    synced: list[Path] = []
+    sync = os.fsync
+
+    def seen(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    folder = store.create(tmp_path / "runs", manifest())
+    assert synced[-2:] == [folder, folder.parent]
+    store.add_layout(folder, 7, {Arm.BASE: {"f": 1}, Arm.HEAD: {"f": 2}})
+    assert synced[-2:] == [folder / store.LAYOUTS, folder]
+    store.write_whole(folder / store.REPORT, "{}")
+    assert synced[-1] == folder
+
+
+def test_a_layout_is_on_record_once_and_after_a_torn_line(folder: Path) -> None:
+    for seed in (7, 7, 8):
+        store.add_layout(folder, seed, {Arm.BASE: {"f": 1}, Arm.HEAD: {"f": 2}})
+    with (folder / store.LAYOUTS).open("a") as stream:
+        stream.write('{"lay')
+    store.add_layout(folder, 9, {Arm.BASE: {"f": 1}, Arm.HEAD: {"f": 2}})
+    lines = [json.loads(line) for line in (folder / store.LAYOUTS).read_text().splitlines()]
+    assert [line["layout"] for line in lines] == [7, 8, 9]
+    assert lines[0] == {"layout": 7, "base": {"f": 1}, "head": {"f": 2}}
+
+
 def test_a_run_is_not_measured_twice_at_once(folder: Path) -> None:
     with (
         store.appending(folder) as append,
@@ -217,4 +291,4 @@ def test_the_files_are_plain_json_for_other_programs(folder: Path) -> None:
     line = json.loads((folder / BLOCKS).read_text())
     assert line["base"] == [2_000_000, 2_100_000] and line["order"] == "bh" and line["first"] == "base"
     assert line["settings"]["calls"] == {"base": 100, "head": 100}
-    assert json.loads((folder / MANIFEST).read_text())["schema"] == "lockstep.run/2"
+    assert json.loads((folder / MANIFEST).read_text())["schema"] == "lockstep.run/3"

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import enum
 import io
+import json
+import math
 import sys
+import time
+import tracemalloc
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.measuring.worker import SHORT, Ballast, describe
+from runner.measuring.worker import LEAVES, SHORT, Ballast, Refused, _number, describe
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
 hashable = st.recursive(scalars, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=4), max_leaves=8)
@@ -115,6 +122,67 @@ def test_huge_integers_need_no_decimal_digits() -> None:
     assert describe([10**5000]) == describe([10**5000])
     assert describe([10**5000]) != describe([10**5000 + 1])
     assert describe(10**30) == str(10**30)
+
+
+def test_what_holds_much_is_looked_at_in_part() -> None:
+    """Its text is never made as a whole, and never takes more than a moment; its length counts."""
+    many = list(range(3_000_000))
+    begun = time.perf_counter()
+    tracemalloc.start()
+    text = describe(many)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+    assert time.perf_counter() - begun < 0.2
+    assert text.startswith("[0, 1, 2")
+    assert describe(many[:-1]) != text
+    assert describe([1, *many[1:]]) != text
+    level: list[object] = [0]
+    for _ in range(60):
+        level = [level, level]
+    assert len(describe(level)) < SHORT + 60
+    # What is first in a set or a dictionary depends on how it was filled.
+    big = set(range(LEAVES + 1))
+    assert describe(big) == describe({*range(LEAVES, -1, -1)}) != describe(big - {5})
+    assert describe(dict.fromkeys(big)) == describe(dict.fromkeys(sorted(big, reverse=True)))
+
+
+@pytest.mark.parametrize("unit", ["x", b"x"])
+def test_the_text_of_a_long_string_is_not_made(unit: Any) -> None:
+    long = unit * 20_000_000
+    tracemalloc.start()
+    describe([long])
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+class Metres(float):
+    """A number with a text of its own, as numpy.float64 has since numpy 2."""
+
+    def __repr__(self) -> str:
+        return f"Metres({float(self)})"
+
+
+@pytest.mark.parametrize(("value", "number"), [
+    (Metres(2.5), 2.5), (Color.RED, 1), (True, 1), (False, 0), (0, 0), (-3, -3), (0.5, 0.5),
+    (np.float64(1.5), 1.5), (np.float32(0.25), 0.25), (np.int64(7), 7), (Decimal("1.5"), 1.5), (Fraction(3, 2), 1.5),
+])
+def test_any_number_is_told_as_a_plain_one(value: Any, number: float) -> None:
+    told = _number(value)
+    assert told == number and type(told) in (int, float)
+    assert json.loads(repr(told)) == number
+
+
+@pytest.mark.parametrize(("value", "named"), [
+    (math.nan, "nan"), (math.inf, "inf"), (Metres(-math.inf), "<Metres>"), (None, "None"),
+    ("12", "'12'"), ((1, 2), "(1, 2)"), (10**400, "0x"), (10**5000, "0x"), (1j, "1j"),
+    (Decimal("nan"), "<Decimal>"), ([1] * 5000, "[1, 1"),
+], ids=lambda value: "huge" if isinstance(value, int) else None)
+def test_what_is_no_finite_number_is_named(value: Any, named: str) -> None:
+    with pytest.raises(Refused) as refused:
+        _number(value)
+    assert str(refused.value).startswith(f"returned {named}")
+    assert str(refused.value).endswith(": a tracked value must be a finite number")
+    assert len(str(refused.value)) < 350
 
 
 def test_ballast_moves_the_places_of_the_next_objects() -> None:

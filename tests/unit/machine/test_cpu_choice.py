@@ -150,6 +150,17 @@ def test_an_offline_cpu_is_not_used(plant: Plant) -> None:
     assert here.cpus == (0, 1, 2, 4, 5, 6)
 
 
+def test_the_arms_load_on_one_cpu_each_of_one_numa_node(plant: Plant) -> None:
+    """A library that makes as many threads as it may use CPUs makes equally many in both arms."""
+    nodes = {"sys/devices/system/node/node0/cpulist": "0-1,4-5\n", "sys/devices/system/node/node1/cpulist": "2-3,6-7\n"}
+    here = topology(plant({**smt8("0-7"), **nodes, "sys/devices/system/node/online": "0-1\n"}))
+    assert here.nodes == {0: 0, 1: 0, 4: 0, 5: 0, 2: 1, 3: 1, 6: 1, 7: 1}
+    pinning = choose(here, still(*range(8)))
+    assert (pinning.worker, pinning.other) == (7, 6)
+    few = topology(plant(smt8("0,7")))
+    assert (choose(few, still(0, 7)).worker, choose(few, still(0, 7)).other) == (7, 0), "of another node, if need be"
+
+
 def plain(count: int) -> Topology:
     return Topology(cpus=tuple(range(count)), siblings={n: (n,) for n in range(count)}, isolated=(), model="")
 
@@ -193,6 +204,7 @@ def test_laws_of_any_choice(
     assert pinning.worker in cpus
     assert pinning.parent and set(pinning.parent) <= cpus
     assert (pinning.worker in pinning.parent) == (len(cpus) == 1)
+    assert pinning.other in pinning.parent
     if isolated & cpus:
         assert pinning.worker in isolated
     kinds = [notice.kind for notice in pinning.notices]

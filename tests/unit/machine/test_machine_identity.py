@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import UsageError
-from runner.machine import describe, supported
+from runner.machine import describe, supported, usable_memory
 
 Plant = Callable[[dict[str, str]], Path]
 
@@ -62,6 +62,25 @@ def test_missing_files_are_not_known(tmp_path: Path) -> None:
     facts = describe(tmp_path)
     for name in ("cpu", "hypervisor", "governor", "turbo", "aslr", "memory", "quota", "clocksource"):
         assert facts[name] is None
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(("limits", "usable"), [
+    ({}, 15.625),
+    ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}, 15.625),
+    ({"proc/self/cgroup": "0::/box/inner\n", "sys/fs/cgroup/box/memory.max": str(3 * GIB),
+      "sys/fs/cgroup/box/inner/memory.max": "max\n"}, 3),
+    ({"proc/self/cgroup": "0::/box/inner\n", "sys/fs/cgroup/box/memory.max": str(3 * GIB),
+      "sys/fs/cgroup/box/inner/memory.max": str(2 * GIB)}, 2),
+    ({"proc/self/cgroup": "9:memory:/box\n0::/\n", "sys/fs/cgroup/memory/box/memory.limit_in_bytes": str(GIB),
+      "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}, 1),
+    ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": str(100 * GIB)}, 15.625),
+])
+def test_usable_memory_is_the_least_that_holds(plant: Plant, limits: dict[str, str], usable: float) -> None:
+    root = plant(FILES | limits | {"proc/meminfo": "MemTotal: 16384000 kB\n"})
+    assert usable_memory(root) == usable * GIB
 
 
 def test_systems() -> None:

@@ -38,7 +38,7 @@ def comparison(name: str, verdict: Verdict, **changes: Any) -> Comparison:
     facts: dict[str, Any] = {
         "name": name, "params": {}, "metric": Metric.TIME, "unit": "s", "verdict": verdict, "clear": False,
         "tiny": False, "exact": False, "ratio": None, "low": None, "high": None, "base_value": None,
-        "head_value": None, "blocks": 8, "needed": None, "p": None, "q": None, "mode": Mode.TURNS,
+        "head_value": None, "blocks": 8, "reached": True, "needed": None, "p": None, "q": None, "mode": Mode.TURNS,
         "settings": SETTINGS, "machine_seconds": 4.0, "failure": None, "notices": (), "log_ratios": _frozen([]),
         "base_values": _frozen([]), "head_values": _frozen([]), "started": _frozen([]),
     }
@@ -94,7 +94,8 @@ def every_kind() -> list[Comparison]:
         measured("pickling.Big.time_dumps", Verdict.UNDECIDED, 1.009, 0.151, spread=0.03, blocks=40, needed=61,
                  mode=Mode.SHARED, settings=SHARED,
                  notices=(Notice(kind="steal", numbers={"share": 0.12}),)),
-        measured("pickling.Small.time_loads", Verdict.UNDECIDED, 0.98, 3.3e-6, spread=0.2, blocks=5, p=None, q=None),
+        measured("pickling.Small.time_loads", Verdict.UNDECIDED, 0.98, 3.3e-6, spread=0.2, blocks=5, reached=False,
+                 p=None, q=None),
         comparison("construct.Broken.time_construct", Verdict.FAILED, blocks=0, machine_seconds=0.3, settings=None,
                    mode=None, failure=Failure(reason="raised ValueError: <b>| `x` & y</b>", arm=Arm.HEAD,
                                               detail=TRACEBACK)),
@@ -130,7 +131,7 @@ def report(comparisons: list[Comparison] | None = None, **changes: Any) -> Repor
         ),
         "machine": {"cpu": "AMD EPYC", "cores": 2, "os": "Debian GNU/Linux 12 (bookworm)", "kernel": "6.18.1",
                     "pinned": 1, "isolated": [], "governor": None},
-        "scope": "binary", "margin": 0.01, "seed": 12345,
+        "scope": "binary", "addresses": False, "margin": 0.01, "seed": 12345,
         "command": "lockstep ab 'cpython@3.13.5+nocow' cpython@3.13.5 --seed 12345",
         "started": 1735732800.0, "seconds": 312.4, "measured_share": 0.734, "complete": True,
         "comparisons": every_kind() if comparisons is None else comparisons,

@@ -14,9 +14,9 @@ from runner.report import as_json
 TOP = {"schema", "run", "base", "head", "machine", "scope", "margin", "benchmarks", "summary", "warnings"}
 BENCHMARK = {
     "name", "params", "metric", "unit", "verdict", "clear", "ratio", "low", "high", "base_value", "head_value",
-    "blocks", "p", "q", "mode", "machine_seconds", "reason", "warnings",
+    "blocks", "p", "q", "mode", "machine_seconds", "reason", "warnings", "reached",
 }
-SUMMARY = {"faster", "slower", "same", "undecided", "failed", "geometric_mean"}
+SUMMARY = {"faster", "slower", "same", "undecided", "failed", "geometric_mean", "not_reached"}
 
 
 def _strict(text: str) -> Any:
@@ -35,6 +35,9 @@ def test_every_key_of_the_schema_is_there() -> None:
     assert content["schema"] == "lockstep.report/1"
     assert content.keys() >= TOP
     assert content["summary"].keys() >= SUMMARY
+    unreached = [b["verdict"] for b in content["benchmarks"] if not b["reached"]]
+    assert unreached == ["undecided"] * content["summary"]["not_reached"] == ["undecided"]
+    assert content["summary"]["undecided"] == sum(b["verdict"] == "undecided" for b in content["benchmarks"]) == 2
     assert len(content["benchmarks"]) == len(samples.every_kind())
     for benchmark in content["benchmarks"]:
         assert benchmark.keys() >= BENCHMARK

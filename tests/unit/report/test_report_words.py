@@ -8,11 +8,13 @@ from runner.judging.compare import Mean
 from runner.model import Difference, Notice, Verdict
 from runner.report import words
 from runner.report.sections import sections
+from runner.stats.decide import LOOKS
 
 
 def test_the_headline_counts_every_benchmark_once() -> None:
     first, second = words.headline(samples.report())
-    assert first == ("head is faster in 2 of 11, slower in 3, same within ±1 % in 2, undecided in 2, failed in 2")
+    assert first == (
+        "head is faster in 2 of 11, slower in 3, same within ±1 % in 2, undecided in 1, not reached in 1, failed in 2")
     assert second.endswith("memory and counts: less in 3 of 6, more in 2, same in 1")
 
 
@@ -20,7 +22,7 @@ def test_the_headline_of_no_benchmarks_and_of_counts_alone() -> None:
     nothing = samples.report([], mean=None)
     assert words.headline(nothing) == (
         "head uses less in 0 of 0, more in 0, same within ±1 % in 0, undecided in 0",
-        "no timing has a ratio, so there is no mean")
+        "no timing has enough blocks for a ratio, so there is no mean")
     counts = samples.report([samples.exact("a.track", Verdict.FASTER, 2, 1)], mean=None)
     assert words.headline(counts)[0].startswith("head uses less in 1 of 1")
 
@@ -49,6 +51,7 @@ def test_verdicts_in_words() -> None:
     assert said["getvalue.track_freed"] == "less, down to 0 B"
     assert said["memory.peakmem_construct"] == "1.92x less"
     assert said["pickling.Big.time_dumps"] == "undecided"
+    assert said["pickling.Small.time_loads"] == "not reached"
 
 
 def test_what_would_settle_it_is_in_blocks_and_in_seconds() -> None:
@@ -127,6 +130,9 @@ SENTENCES: dict[str, tuple[dict[str, float | int | str], str]] = {
     "contradicting-run": ({"run": "x", "ratio": 1.5, "others": 1.0}, "run x read 1.500, where the others say 1.000"),
     "interrupted-run": ({"run": "x", "done": 3, "total": 9}, "Run x was interrupted with 3 of 9"),
     "heterogeneous": ({"spread": 0.03, "share": 0.9, "p": 1e-5, "low": 1.0, "high": 1.06}, "from 1.000 to 1.060"),
+    "budget": ({"undecided": 2, "not_reached": 310},
+               f"ended with 2 undecided and 310 not reached (fewer than {LOOKS[0]} blocks each). Give a larger"),
+    "tried-again": ({"times": 1, "reason": "head: hangs"}, "1 block failed and was tried again (head: hangs)"),
     "fewer-runs": ({"judged": 1, "runs": 2}, "only 1 of 2 runs"),
 }
 

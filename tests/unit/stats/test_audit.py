@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from scipy.stats import beta
 
 from runner.model import Arm, Block, Metric, Mode, Settings, Verdict
+from runner.stats import audit
 from runner.stats.audit import AaAudit, Kind, Pair, Rate, Sample, Stratum, audit_aa, rate
 from runner.stats.blocks import judge_blocks
 from runner.stats.criteria import Criterion, State, criteria
@@ -25,30 +26,32 @@ TRUTH = replace(QUIET, kind=Kind.TRUTH)
 CYCLES = 10
 
 
-def blocks(rng: np.random.Generator, truth: float, mode: Mode, spread: float, drift: float) -> list[Block]:
-    """As many as there can be: each has its own luck (`spread`), its slices have 2 % more, and the machine drifts."""
+def blocks(
+    rng: np.random.Generator, truth: float, mode: Mode, spread: float, drift: float
+) -> Callable[[int], Block]:
+    """Any of a benchmark's: each has its own luck (`spread`), its slices have 2 % more, and the machine drifts."""
     settings = Settings(mode=mode, calls=dict.fromkeys(Arm, 10), cycles=CYCLES, window=0.0, warmup=0)
     count = LOOKS[-1]
     moment = 14.5 + np.linspace(0, drift, count)
     luck = rng.normal(0, spread / math.sqrt(2), (2, count))
     noise = rng.normal(0, 0.02, (2, CYCLES, count))
-    base, head = np.exp(np.array([[[0.0]], [[truth]]]) + noise + luck[:, None, :] + moment).transpose(0, 2, 1).tolist()
-    return [
-        Block(
-            benchmark="b", index=index, settings=settings, started=float(index), seconds=0.13,
-            base=tuple(base[index]), head=tuple(head[index]), first=Arm.BASE, order="b" * CYCLES,
-        )
-        for index in range(count)
-    ]
+    base, head = np.exp(np.array([[[0.0]], [[truth]]]) + noise + luck[:, None, :] + moment).transpose(0, 2, 1)
+    return lambda index: Block(
+        benchmark="b", index=index, settings=settings, started=float(index), seconds=0.13,
+        base=tuple(base[index].tolist()), head=tuple(head[index].tolist()), first=Arm.BASE, order="b" * CYCLES,
+    )
 
 
 def sampled(rng: np.random.Generator, truth: float, *, stratum: Stratum = QUIET, size: float | None = None,
             run: str = "run", name: str = "b", spread: float = 0.03, drift: float = 0.0) -> Sample:
     """One benchmark of a run of ten, sampled until the rule is content."""
-    there = blocks(rng, truth, stratum.mode, spread, drift)
-    judgement = judge_blocks(Metric.TIME, there, MARGIN, 10)
-    assert judgement.low is not None and judgement.high is not None and judgement.look is not None
-    there = there[: judgement.look]
+    block, there = blocks(rng, truth, stratum.mode, spread, drift), list[Block]()
+    for look in LOOKS:
+        there += map(block, range(len(there), look))
+        judgement = judge_blocks(Metric.TIME, there, MARGIN, 10)
+        if judgement.settled:
+            break
+    assert judgement.low is not None and judgement.high is not None
     return Sample(
         run=run, stratum=stratum, benchmark=name, size=size, blocks=tuple(there), verdict=judgement.verdict,
         low=judgement.low, high=judgement.high, seconds=sum(block.seconds for block in there),
@@ -60,7 +63,7 @@ def runs_of_ten(rng: np.random.Generator, count: int) -> list[Sample]:
     found = []
     for number in range(count):
         drift = 0.08 if number % 2 else 0.0
-        ten = [sampled(rng, 0.0, run=f"r{number}", name=f"b{i}", drift=drift) for i in range(10)]
+        ten = [sampled(rng, 0.0, run=f"r{number}", name=f"b{i}", drift=drift, spread=0.012) for i in range(10)]
         among = suite([s.d for s in ten], MARGIN)
         found += [replace(s, verdict=one.judgement.verdict) for s, one in zip(ten, among, strict=True)]
     return found
@@ -90,7 +93,7 @@ def test_the_rule_passes_and_each_broken_rule_is_caught(audited: AaAudit) -> Non
     assert {name: broken.low > 0.05 for name, broken in whole.broken.items()} == {
         "pooled": True, "in sequence": True, "peeking": True,
     }
-    found = criteria(audited, (), (), True)
+    found = criteria(audited, (), MARGIN, True)
     assert set(verdicts(found, "broken rule").values()) == {State.PASS}
     assert verdicts(found, "false changes") == {
         "all": State.PASS, "copies": State.PASS, "quiet": State.PASS, "turns": State.PASS,
@@ -109,9 +112,9 @@ def test_a_broken_rule_is_caught_by_the_demand_that_it_misses(
     def rates(hits: int, among: int) -> dict[str, Rate]:
         return {"pooled": rate([True] * hits + [False] * (among - hits))}
 
-    whole = replace(audited.strata[0], broken=rates(24, 420))
+    whole = replace(audited.strata[0], broken=rates(24, 400))
     part = replace(audited.strata[0], name=where, broken=rates(count, of))
-    found = criteria(replace(audited, strata=(whole, part)), (), (), True)
+    found = criteria(replace(audited, decisive=(whole, part)), (), MARGIN, True)
     (one,) = [one for one in found if one.kind == "broken rule"]
     assert (one.state, one.where) == (state, told)
 
@@ -125,18 +128,52 @@ def test_p_values_of_nothing_are_flat(audited: AaAudit) -> None:
 def test_a_rule_that_is_wrong_everywhere_fails() -> None:
     rng = np.random.default_rng(4)
     # Something is there, and the labels say that nothing is.
-    forty = [sampled(rng, 0.03, spread=0.02) for _ in range(40)]
+    forty = [sampled(rng, 0.03, spread=0.01) for _ in range(40)]
     biased = [replace(s, run=f"r{i // 10}") for i, s in enumerate(forty * 10)]
-    found = criteria(audit_aa(biased, MARGIN), (), (), True)
+    found = criteria(audit_aa(biased, MARGIN), (), MARGIN, True)
     assert verdicts(found, "false changes")["all"] is State.FAIL
     assert verdicts(found, "wrong suites") == {"": State.FAIL}
 
 
 def test_too_little_is_no_verdict(nothing: list[Sample]) -> None:
-    found = criteria(audit_aa(nothing[:50], MARGIN), (), (), False)
+    found = criteria(audit_aa(nothing[:50], MARGIN), (), MARGIN, False)
     assert {one.state for one in found} == {State.NOT_ENOUGH}
     assert "layouts" in verdicts(found, "false changes")
-    assert criteria(EMPTY, (), (), False)
+    assert all(one.rate is None and one.there < one.needed for one in found)
+    assert {(one.about, one.there) for one in found if one.kind == "false changes"} >= {("all", 50), ("layouts", 0)}
+    assert criteria(EMPTY, (), MARGIN, False)
+
+
+def test_a_demand_is_decided_by_its_first_comparisons_and_not_again(
+    nothing: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the collection goes on after that: looked at anew each time, a demand would pass at some time."""
+    for name, enough in (("COMPARISONS", 40), ("IN_STRATUM", 20), ("SUITES", 4)):
+        monkeypatch.setattr(audit, name, enough)
+    once = audit_aa(nothing[:40], MARGIN)
+    more = audit_aa([*nothing[:40], *(replace(s, run="late", verdict=Verdict.SLOWER) for s in nothing[:20])], MARGIN)
+    assert more.strata[0].rule.of == 60 and more.decisive[0].rule.of == once.decisive[0].rule.of == 40
+    assert more.strata[0].suites.count == once.strata[0].suites.count + 1
+    assert more.decisive == once.decisive
+    assert criteria(more, (), MARGIN, True) == criteria(once, (), MARGIN, True)
+
+
+def test_what_is_planted_is_decided_once_too() -> None:
+    rng = np.random.default_rng(37)
+    truth, first = planted(rng, 0.0195, 120, TRUTH, spread=0.003), planted(rng, 0.0195, 100)
+    late = [replace(s, run="late") for s in [*planted(rng, 0.06, 20), *planted(rng, 0.03, 10, TRUTH)]]
+
+    def decided(there: Sequence[Sample]) -> list[Criterion]:
+        return [one for one in criteria(EMPTY, there, MARGIN, True) if one.kind in ("coverage", "found")]
+
+    states = {(one.kind, one.about): one.state for one in decided([*truth, *first])}
+    assert states[("coverage", "")] is states[("found", "2 % within 10 s")] is State.PASS
+    assert states[("found", "1 % within 30 s")] is State.NOT_ENOUGH
+    assert decided([*truth, *first, *late]) == decided([*truth, *first])
+    # Without all of the truth's runs, no interval counts; without one interval, the rate is not told.
+    assert decided([*truth[:-5], *first])[0].there == 0
+    short = decided([*truth, *first[:-1]])[0]
+    assert (short.state, short.rate, short.there, short.needed) == (State.NOT_ENOUGH, None, 99, 100)
 
 
 def of(d: Sequence[float]) -> Sample:
@@ -151,12 +188,12 @@ def of(d: Sequence[float]) -> Sample:
 
 def test_every_look_counts_and_the_histogram_takes_the_first() -> None:
     late = of([0.03, -0.03] * 4 + [0.04, 0.02] * 16)  # nothing at 8 blocks, a clear change at 40
-    audit = audit_aa([late], MARGIN)
-    assert audit.strata[0].rule.count == audit.strata[0].tested.count == 1
-    assert audit.histogram == (0,) * 9 + (1,)
+    audited = audit_aa([late], MARGIN)
+    assert audited.strata[0].rule.count == audited.strata[0].tested.count == 1
+    assert audited.histogram == (0,) * 9 + (1,)
     tiny = of([0.003, 0.005] * 4)  # real, and forgiven by the margin
-    audit = audit_aa([tiny], MARGIN)
-    assert (audit.strata[0].rule.count, audit.strata[0].tested.count) == (0, 1)
+    audited = audit_aa([tiny], MARGIN)
+    assert (audited.strata[0].rule.count, audited.strata[0].tested.count) == (0, 1)
 
 
 def test_a_rate_has_its_exact_interval() -> None:
@@ -168,10 +205,10 @@ def test_a_rate_has_its_exact_interval() -> None:
 
 def test_canaries_are_cut_where_the_rule_settles_them() -> None:
     rng = np.random.default_rng(5)
-    calm = rng.normal(0, 0.004, 83)  # the same at the first look of eight, ten times; three are left over
+    calm = rng.normal(0, 0.004, 83)  # the same at the first look of six, 13 times; five are left over
     wild = rng.normal(0, 0.05, 39)  # no look but the last would settle it
-    audit = audit_aa([], MARGIN, {"calm": calm, "wild": wild, "clear": rng.normal(0.1, 0.004, 16)})
-    assert (audit.canary.count, audit.canary.of) == (2, 12)
+    audited = audit_aa([], MARGIN, {"calm": calm, "wild": wild, "clear": rng.normal(0.1, 0.004, 16)})
+    assert (audited.canary.count, audited.canary.of) == (2, 15)
 
 
 def test_the_spread_of_layouts_is_recovered() -> None:
@@ -181,9 +218,9 @@ def test_the_spread_of_layouts_is_recovered() -> None:
     there = [
         sampled(rng, float(b - a), stratum=fixed, name=f"b{i % 2}", spread=0.01) for i, (a, b) in enumerate(drawn)
     ]
-    audit = audit_aa(there, MARGIN)
-    assert audit.strata == ()  # their difference is real, so they are no test of the rule
-    whole, *each = audit.floor
+    audited = audit_aa(there, MARGIN)
+    assert audited.strata == ()  # their difference is real, so they are no test of the rule
+    whole, *each = audited.floor
     assert (whole.benchmark, whole.comparisons, len(each)) == ("all", 120, 2)
     assert whole.deviation == pytest.approx(0.01, rel=0.2)
     assert whole.changes.share > 0.3
@@ -192,13 +229,15 @@ def test_the_spread_of_layouts_is_recovered() -> None:
 def test_layouts_that_do_not_matter_have_no_spread() -> None:
     rng = np.random.default_rng(7)
     fixed = replace(QUIET, pair=Pair.LAYOUTS_BINARY)
-    audit = audit_aa([sampled(rng, 0.0, stratum=fixed, spread=0.03) for _ in range(60)], MARGIN)
-    assert audit.floor[0].deviation < 0.0026  # 0.0035, were the estimates' own error taken for layout
+    audited = audit_aa([sampled(rng, 0.0, stratum=fixed, spread=0.03) for _ in range(60)], MARGIN)
+    assert audited.floor[0].deviation < 0.0026  # 0.0035, were the estimates' own error taken for layout
 
 
-def planted(rng: np.random.Generator, truth: float, count: int, stratum: Stratum = PLANTED) -> list[Sample]:
+def planted(
+    rng: np.random.Generator, truth: float, count: int, stratum: Stratum = PLANTED, spread: float = 0.012
+) -> list[Sample]:
     return [
-        sampled(rng, truth, stratum=stratum, size=0.02, name=f"b{i % 5}", run=f"p{i // 5}", spread=0.012)
+        sampled(rng, truth, stratum=stratum, size=0.02, name=f"b{i % 5}", run=f"p{i // 5}", spread=spread)
         for i in range(count)
     ]
 
@@ -247,24 +286,26 @@ def test_what_the_blocks_of_a_run_share_is_part_of_the_error() -> None:
 def test_what_is_planted_is_found_and_its_interval_holds_the_truth() -> None:
     rng = np.random.default_rng(9)
     there = planted(rng, 0.0195, 120)
-    truth = truths(planted(rng, 0.0195, 200, TRUTH))
+    telling = planted(rng, 0.0195, 120, TRUTH, spread=0.003)
+    truth = truths(telling)
     (line,) = audit_planted(there, truth)
     assert (line.size, line.mode, line.neighbour, line.found.of) == (0.02, Mode.TURNS, False, 120)
     assert line.found.share > 0.9 and line.reversed.count == 0
     assert line.plain.low <= 0.95 <= line.plain.high and line.shown.share >= 0.95
-    assert 8 * 0.13 <= line.seconds <= line.slow_seconds <= 40 * 0.13 + 1e-9
+    assert 6 * 0.13 <= line.seconds <= line.slow_seconds <= 40 * 0.13 + 1e-9
     assert line.within_30.count == line.found.count
-    (slow,) = audit_planted([replace(s, seconds=20.0) for s in there], truth)
+    late = [replace(s, seconds=20.0) for s in there]
+    (slow,) = audit_planted(late, truth)
     assert (slow.within_10.count, slow.within_30.count) == (0, line.found.count)
-    assert verdicts(criteria(EMPTY, [line], (), True), "coverage") == {"": State.PASS}
-    assert verdicts(criteria(EMPTY, [line], (), True), "found")["2 % within 10 s"] is State.PASS
-    assert verdicts(criteria(EMPTY, [slow], (), True), "found")["2 % within 10 s"] is State.FAIL
+    assert verdicts(criteria(EMPTY, [*telling, *there], MARGIN, True), "coverage") == {"": State.PASS}
+    assert verdicts(criteria(EMPTY, there, MARGIN, True), "found")["2 % within 10 s"] is State.PASS
+    assert verdicts(criteria(EMPTY, late, MARGIN, True), "found")["2 % within 10 s"] is State.FAIL
 
 
 def test_intervals_beside_the_truth_fail() -> None:
     rng = np.random.default_rng(10)
-    (line,) = audit_planted(planted(rng, 0.03, 120), truths(planted(rng, 0.02, 200, TRUTH)))
-    assert verdicts(criteria(EMPTY, [line], (), True), "coverage") == {"": State.FAIL}
+    there = [*planted(rng, 0.02, 120, TRUTH, spread=0.003), *planted(rng, 0.03, 100)]
+    assert verdicts(criteria(EMPTY, there, MARGIN, True), "coverage") == {"": State.FAIL}
 
 
 def test_without_enough_truth_nothing_is_said_of_coverage() -> None:
@@ -293,7 +334,7 @@ def test_a_planted_bias_of_one_mode_is_found(bias: float, disagrees: bool) -> No
     assert abs(shared.difference - bias) < 4 * shared.se < 0.01
     assert (shared.disagrees, adjacent.disagrees) == (disagrees, False)
     again = [*(replace(s, size=0.05) for s in there), *there]
-    found = verdicts(criteria(EMPTY, (), agreements(again, MARGIN), True), "agreement")
+    found = verdicts(criteria(EMPTY, again, MARGIN, True), "agreement")
     assert found == {"shared": State.FAIL if disagrees else State.PASS, "adjacent": State.PASS}
 
 
@@ -332,7 +373,7 @@ def test_broken_rules_find_what_is_there_in_every_mode() -> None:
 @pytest.mark.parametrize(("wrong", "state"), [(1, State.PASS), (2, State.FAIL)])
 def test_one_wrong_report_in_forty_is_allowed(audited: AaAudit, wrong: int, state: State) -> None:
     counted = replace(audited.strata[0], suites=rate([True] * wrong + [False] * (40 - wrong)))
-    found = criteria(replace(audited, strata=(counted,)), (), (), True)
+    found = criteria(replace(audited, decisive=(counted,)), (), MARGIN, True)
     assert verdicts(found, "wrong suites") == {"": state}
 
 

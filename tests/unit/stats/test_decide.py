@@ -11,21 +11,19 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from runner.model import Verdict
+from runner.stats.claims import PRECISE, TOTAL, Differences, Sameness, decide, family, read
 from runner.stats.decide import (
     ALPHAS,
-    ANY,
     FARTHEST,
     LAYOUTS,
     LOOKS,
-    TOTAL,
     WEIGHTS,
     Judgement,
     at_look,
     judge,
     judge_exact,
-    read,
 )
-from runner.stats.paired import Array, interval, p_value, trimmed
+from runner.stats.paired import Array, Estimate, interval, p_value, trimmed
 
 MARGIN = math.log1p(0.01)
 MIRROR = {Verdict.FASTER: Verdict.SLOWER, Verdict.SLOWER: Verdict.FASTER}
@@ -70,47 +68,53 @@ def test_decision_table(low: float, high: float, verdict: Verdict, clear: bool, 
 
 
 def test_below_the_first_look_there_is_an_interval_and_no_verdict() -> None:
-    d = np.full(7, 0.5) + np.arange(7) * 1e-6
+    d = np.full(5, 0.5) + np.arange(5) * 1e-6
     judgement = judge(d, MARGIN)
     assert judgement.verdict is Verdict.UNDECIDED and not judgement.settled
     assert judgement.look is None and judgement.p is None
     assert (judgement.low, judgement.high) == interval(trimmed(d), ALPHAS[0])
-    assert judgement.needed == 8
+    assert judgement.needed == 6
     for n in (0, 1):
         empty = judge(d[:n], MARGIN)
         assert empty.estimate is None and empty.low is None and empty.needed is None and not empty.settled
 
 
-@given(runs(least=8))
-def test_a_judgement_rests_on_a_planned_look(d: Array) -> None:
-    judgement = judge(d, MARGIN)
+@given(runs(least=6), st.sampled_from([1, 60]))
+def test_a_judgement_rests_on_a_planned_look(d: Array, tests: int) -> None:
+    judgement = judge(d, MARGIN, tests)
     assert judgement.look in LOOKS and judgement.look <= d.size
     used = at_look(d, judgement.look)
     assert judgement.estimate == used
-    assert (judgement.low, judgement.high) == interval(used, ALPHAS[LOOKS.index(judgement.look)])
+    alpha = ALPHAS[LOOKS.index(judgement.look)]
+    reading, low, high = decide(used, MARGIN, alpha, alpha)
+    assert (judgement.low, judgement.high) == (low, high)
+    assert (judgement.verdict, judgement.clear, judgement.tiny) == (reading.verdict, reading.clear, reading.tiny)
     seen = LOOKS[: LOOKS.index(judgement.look) + 1]
     expected = min(1.0, *(p_value(at_look(d, n)) / w for n, w in zip(seen, WEIGHTS, strict=False)))
     assert judgement.p == expected
     if judgement.verdict in MIRROR:
         assert judgement.p <= TOTAL * (1 + 1e-6)
-    if judgement.clear:
+    if judgement.verdict is Verdict.SAME:
+        assert judgement.p_same is not None and judgement.p_same <= TOTAL * (1 + 1e-6)
+    if judgement.clear and tests == 1:
         assert judgement.verdict in MIRROR and judgement.settled
     if judgement.tiny:
         assert judgement.verdict is Verdict.SAME
     if not judgement.settled:
         assert d.size < LOOKS[LOOKS.index(judgement.look) + 1]
-    if judgement.look >= ANY and judgement.verdict in MIRROR:
-        assert judgement.settled
+    if judgement.settled and judgement.look < LOOKS[-1] and judgement.verdict in MIRROR and not judgement.clear:
+        low, high = interval(used, alpha)
+        assert (high - low) / 2 <= PRECISE * max(MARGIN, abs(used.mean)) * (1 + 1e-9)
 
 
-@given(runs(least=8, most=40), st.sampled_from([1, 60]), st.lists(st.floats(-5, 5), max_size=40))
+@given(runs(least=6, most=40), st.sampled_from([1, 60]), st.lists(st.floats(-5, 5), max_size=40))
 def test_who_samples_on_after_the_rule_has_stopped_changes_nothing(d: Array, tests: int, more: list[float]) -> None:
     judgement = judge(d, MARGIN, tests)
     assume(judgement.settled)
     assert judge(np.concatenate([d, more]), MARGIN, tests) == judgement
 
 
-@given(runs(least=8), st.integers(2, 200))
+@given(runs(least=6), st.integers(2, 200))
 def test_in_company_sampling_never_stops_sooner(d: Array, tests: int) -> None:
     alone, among = judge(d, MARGIN), judge(d, MARGIN, tests)
     assert alone.look is not None and among.look is not None
@@ -129,26 +133,72 @@ def test_swapping_the_arms_mirrors_everything(d: Array, margin: float, tests: in
     )
 
 
-@given(runs(least=8), st.floats(0.0005, 0.2), st.floats(1.01, 20))
-def test_a_wider_margin_keeps_sameness_and_a_narrower_one_keeps_clearness(d: Array, margin: float, by: float) -> None:
-    narrow, wide = judge(d, margin), judge(d, margin * by)
+estimates = st.builds(
+    Estimate, mean=st.floats(-0.03, 0.03), se=st.sampled_from([0.0, 1e-4, 0.001, 0.003, 0.01]),
+    df=st.integers(3, 31), n=st.just(40))
+errors = st.sampled_from([0.05, 0.01, 0.005, 0.005 / 60])
+
+
+@given(estimates, errors, errors)
+def test_a_claim_stands_where_its_interval_supports_it(estimate: Estimate, change: float, same: float) -> None:
+    differences, sameness = Differences(MARGIN), Sameness(MARGIN)
+    low, high = differences.interval(estimate, change)
+    differs = low > 0 or high < 0
+    assert differs == (differences.p(estimate) < change) or abs(differences.p(estimate) / change - 1) < 1e-6
+    least, most = sameness.interval(estimate, same)
+    inside = least > -MARGIN and most < MARGIN
+    assert least <= 0 <= most
+    assert inside == (sameness.p(estimate) < same) or abs(sameness.p(estimate) / same - 1) < 1e-6
+    reading, *shown = decide(estimate, MARGIN, change, same)
+    assert reading == read(shown[0], shown[1], MARGIN)
+    assert shown[0] <= estimate.mean <= shown[1]
+    assert (reading.verdict is Verdict.SAME) == inside
+    assert (reading.verdict in MIRROR or reading.tiny) == differs
+    # Not asked about sameness, only what a difference is shown at matters.
+    assert decide(estimate, MARGIN, change, None)[1:] == (low, high)
+
+
+@given(estimates, st.floats(0.0005, 0.2), st.floats(1.01, 20), errors)
+def test_a_wider_margin_keeps_sameness_and_a_narrower_one_keeps_clearness(
+    estimate: Estimate, margin: float, by: float, error: float
+) -> None:
+    narrow, wide = decide(estimate, margin, error, error)[0], decide(estimate, margin * by, error, error)[0]
     if narrow.verdict is Verdict.SAME:
         assert wide.verdict is Verdict.SAME
     if wide.clear:
         assert narrow.clear
 
 
-@given(runs(least=8), st.sampled_from([0.5, 2.0, 8.0]))
+@given(estimates, errors, st.integers(1, 200))
+def test_what_settles_is_there_at_the_suites_error(estimate: Estimate, error: float, tests: int) -> None:
+    differences, sameness = Differences(MARGIN), Sameness(MARGIN)
+    if differences.settles(estimate, error, tests):
+        assert decide(estimate, MARGIN, error / tests * (1 + 1e-9), None)[0].verdict in (*MIRROR, Verdict.SAME)
+        assert differences.settles(estimate, error, 1)
+    if sameness.settles(estimate, error, tests):
+        assert decide(estimate, MARGIN, error, error)[0].verdict is Verdict.SAME
+
+
+def test_a_family_shares_the_error_by_what_it_selects() -> None:
+    places = family([0.001, None, 0.02, 0.9, 0.03], 0.05)
+    assert [place.selected for place in places] == [True, False, True, False, True]
+    assert [place.share for place in places] == pytest.approx([3 / 4, 1, 3 / 4, 1, 3 / 4])
+    assert places[1].q is None and places[0].q == pytest.approx(0.004)
+    assert [place.share for place in family([0.001, 0.9, 0.9], 0.05)] == pytest.approx([1 / 3, 2 / 3, 2 / 3])
+    assert family([], 0.05) == []
+
+
+@given(runs(least=6), st.sampled_from([0.5, 2.0, 8.0]))
 def test_only_the_ratio_to_the_margin_matters(d: Array, scale: float) -> None:
     one, other = judge(d, MARGIN), judge(d * scale, MARGIN * scale)
     assert (one.verdict, one.clear, one.look, one.needed) == (other.verdict, other.clear, other.look, other.needed)
 
 
-@given(st.floats(-0.05, 0.05), st.integers(8, 85))
+@given(st.floats(-0.05, 0.05), st.integers(6, 85))
 def test_equal_values_settle_at_the_first_look(value: float, n: int) -> None:
     judgement = judge(np.full(n, value), MARGIN)
-    assert judgement.look == 8
-    assert (judgement.low, judgement.high) == (value, value)
+    assert judgement.look == 6
+    assert judgement.low is not None and judgement.low == judgement.high == value
     expected = Verdict.SAME if abs(value) < MARGIN else Verdict.SLOWER if value > 0 else Verdict.FASTER
     assert judgement.verdict is expected and judgement.settled
     assert judgement.tiny == (value != 0 and expected is Verdict.SAME)
@@ -166,7 +216,7 @@ def slow_needed(judgement: Judgement, margin: float) -> int | None:
             estimate, se=deviation / ((1 - 2 * g / n) * math.sqrt(n)), df=values - 2 * (values // 10) - 1, n=n
         )
         alpha = ALPHAS[LOOKS.index(n)] if n in LOOKS else ALPHAS[-1]
-        if n > estimate.n and read(*interval(supposed, alpha), margin).verdict is not Verdict.UNDECIDED:
+        if n > estimate.n and decide(supposed, margin, alpha, alpha)[0].verdict is not Verdict.UNDECIDED:
             return n
     return None
 
@@ -181,7 +231,7 @@ def test_needed_is_the_first_size_that_would_decide(d: Array) -> None:
 
 
 def test_needed_is_not_told_beyond_what_anybody_will_run() -> None:
-    d = np.random.default_rng(5).normal(0, 3, 40)
+    d = np.array([-3.0, 3.0] * 20)
     assert judge(d, MARGIN).needed is None
 
 

@@ -7,12 +7,13 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
 from runner.model import Verdict
-from runner.stats.decide import ALPHAS, ANY, LOOKS, WEIGHTS, at_look, judge, read, suite
+from runner.stats.claims import read
+from runner.stats.decide import ALPHAS, LOOKS, WEIGHTS, at_look, judge, suite
 from runner.stats.paired import Array, interval, p_value
 
 MARGIN = math.log1p(0.01)
@@ -26,14 +27,13 @@ def suites(draw: st.DrawFn) -> list[Array]:
     truth = draw(st.sampled_from([0.006, 0.012, 0.03]))
     ds = []
     for _ in range(draw(st.integers(1, 12))):
-        n = int(rng.choice([0, 1, 5, 8, 13, 14, 24, 40, 43, 80, 83, 160, 163]))
+        n = int(rng.choice([0, 1, 5, 6, 7, 8, 12, 18, 26, 40, 43, 80, 83, 160, 163]))
         spread = rng.choice([0.0, 0.006, 0.015])
         ds.append(rng.choice([0.0, truth, -truth]) + rng.normal(0, spread, n))
     return ds
 
 
 @given(suites(), st.sampled_from([1, None]))
-@settings(max_examples=200)
 def test_a_selected_difference_excludes_zero_at_the_look_where_p_was_attained(
     ds: list[Array], tests: int | None
 ) -> None:
@@ -53,7 +53,6 @@ def test_a_selected_difference_excludes_zero_at_the_look_where_p_was_attained(
 
 
 @given(suites(), st.sampled_from([1, None]))
-@settings(max_examples=200)
 def test_the_shown_interval_and_the_verdict_agree(ds: list[Array], tests: int | None) -> None:
     for found in suite(ds, MARGIN, tests=tests):
         shown = found.judgement
@@ -62,12 +61,10 @@ def test_the_shown_interval_and_the_verdict_agree(ds: list[Array], tests: int | 
             continue
         assert shown.low is not None and shown.high is not None
         reading = read(shown.low, shown.high, MARGIN)
+        assert (shown.verdict, shown.clear, shown.tiny) == (reading.verdict, reading.clear, reading.tiny)
         if shown.verdict is not Verdict.UNDECIDED:
-            assert (shown.verdict, shown.clear) == (reading.verdict, reading.clear)
             assert shown.needed is None
         else:
-            # A claim of sameness that was taken back may lie to one side of 0, but is no difference either.
-            assert reading.verdict is not Verdict.SAME and not shown.clear
             assert shown.needed is None or shown.needed > shown.look
         if shown.verdict in CHANGED or shown.tiny:
             assert found.q is not None and found.q <= 0.05
@@ -77,21 +74,25 @@ def test_the_shown_interval_and_the_verdict_agree(ds: list[Array], tests: int | 
 def test_a_suite_only_takes_back(ds: list[Array]) -> None:
     for d, found in zip(ds, suite(ds, MARGIN), strict=True):
         alone = judge(d, MARGIN, len(ds))
-        assert found.judgement.verdict in (alone.verdict, Verdict.UNDECIDED)
+        # Of claims, not of verdicts: what is the same and different at once may lose either.
+        if found.judgement.verdict is Verdict.SAME:
+            assert alone.verdict is Verdict.SAME
+        if found.judgement.verdict in CHANGED:
+            assert alone.tiny or alone.verdict is found.judgement.verdict
         assert (found.judgement.p, found.judgement.look) == (alone.p, alone.look)
         assert alone.clear or not found.judgement.clear
         assert alone.tiny or not found.judgement.tiny
         # The promise that `tests` makes: sampling that stopped for a difference did not stop too soon.
         if alone.verdict in CHANGED and alone.settled and alone.look != LOOKS[-1]:
             assert found.judgement.verdict is alone.verdict
-            assert found.judgement.clear or alone.look >= ANY
 
 
 @given(suites(), st.randoms(use_true_random=False))
 def test_the_order_of_benchmarks_does_not_matter(ds: list[Array], random: Random) -> None:
     order = list(range(len(ds)))
     random.shuffle(order)
-    assert suite([ds[i] for i in order], MARGIN) == [suite(ds, MARGIN)[i] for i in order]
+    found = suite(ds, MARGIN)
+    assert suite([ds[i] for i in order], MARGIN) == [found[i] for i in order]
 
 
 @given(suites())
@@ -119,8 +120,8 @@ def test_constant_values_everywhere() -> None:
 
 
 def test_what_is_clearly_different_does_not_weigh_on_sameness() -> None:
-    same = np.array([-0.004, 0.004] * 7)
-    alone = judge(same, MARGIN)
+    same = np.array([-0.004, 0.004] * 6)
+    alone = judge(same, MARGIN, 60)
     assert alone.verdict is Verdict.SAME
     changed = [0.5 + 0.001 * np.arange(8) for _ in range(59)]
     shown = suite([same, *changed], MARGIN)[0].judgement
@@ -128,14 +129,28 @@ def test_what_is_clearly_different_does_not_weigh_on_sameness() -> None:
 
 
 def test_sameness_that_is_taken_back_is_not_a_difference() -> None:
-    """Inside the margin by itself; among 19 that may have changed, its wider interval is beyond 0 and sticks out."""
-    d = 0.0055 + 0.0023 * np.array([-1.0, 1.0] * 4)
+    """Inside the margin by itself, and not shown to be among 19 that may have changed: its interval sticks out."""
+    d = 0.004 + 0.0031 * np.array([-1.0, 1.0] * 3)
     ds = [d, *(0.0105 + 0.004 * np.array([-1.0, 1.0] * 4) for _ in range(19))]
-    assert judge(d, MARGIN).verdict is Verdict.SAME
+    assert judge(d, MARGIN).verdict is Verdict.SAME and not judge(d, MARGIN).tiny
     shown = suite(ds, MARGIN)[0].judgement
     assert shown.low is not None and shown.high is not None
-    assert read(shown.low, shown.high, MARGIN).verdict is Verdict.SLOWER
-    assert (shown.verdict, shown.clear, shown.tiny, shown.needed) == (Verdict.UNDECIDED, False, False, 14)
+    assert shown.low <= 0 and shown.high > MARGIN
+    assert (shown.verdict, shown.clear, shown.tiny, shown.needed) == (Verdict.UNDECIDED, False, False, 18)
+
+
+def test_of_two_claims_one_may_be_taken_back() -> None:
+    """Tiny but real by itself. The suite allows that it differs, and not that it is the same."""
+    d = 0.0055 + 0.0016 * np.array([-1.0, 1.0] * 3)
+    alone = judge(d, MARGIN)
+    assert (alone.verdict, alone.tiny) == (Verdict.SAME, True)
+    changed = [0.0105 + 0.002 * np.array([-1.0, 1.0] * 4) for _ in range(19)]
+    shown = suite([d, *changed], MARGIN)[0].judgement
+    assert shown.low is not None and shown.high is not None
+    assert (shown.verdict, shown.clear) == (Verdict.SLOWER, False) and shown.low > 0 and shown.high > MARGIN
+    same = [0.001 * np.array([-1.0, 1.0] * 3) for _ in range(19)]
+    shown = suite([0.004 + 0.0018 * np.array([-1.0, 1.0] * 3), *same], MARGIN)[0].judgement
+    assert (shown.verdict, shown.tiny) == (Verdict.SAME, False)
 
 
 def test_a_smaller_q_asks_for_more() -> None:

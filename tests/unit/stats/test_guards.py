@@ -72,7 +72,7 @@ def stopped(whole: Session, truth: float = 0.0) -> Session:
 
 def anywhere(rng: np.random.Generator, whole: Session) -> Session:
     """The run stopped at looks drawn at random: quicker than the rule."""
-    return whole.cut(rng.choice(LOOKS, len(whole.d), p=[0.3, 0.2, 0.1, 0.2, 0.1, 0.1]).tolist())
+    return whole.cut(rng.choice(LOOKS, len(whole.d), p=[0.15, 0.15, 0.2, 0.05, 0.05, 0.2, 0.1, 0.1]).tolist())
 
 
 def rates(level: float, sessions: list[Session]) -> dict[str, float]:
@@ -86,7 +86,7 @@ def tolerated(level: float, count: int) -> float:
 
 
 @pytest.mark.parametrize(("count", "kind", "together", "runs"), [
-    (40, "normal", 0.0, 40), (40, "t3", 0.02, 40), (8, "outliers", 0.0, 100), (3, "outliers", 0.0, 150),
+    (40, "normal", 0.0, 30), (40, "t3", 0.02, 30), (8, "outliers", 0.0, 100), (3, "outliers", 0.0, 150),
     (1, "normal", 0.0, 200),
 ])
 def test_clean_runs_raise_no_alarm(count: int, kind: str, together: float, runs: int) -> None:
@@ -98,12 +98,16 @@ def test_clean_runs_raise_no_alarm(count: int, kind: str, together: float, runs:
 
 
 def stopped_drift_rate() -> float:
-    """How often drift is seen at 5 % where there is none, and all benchmarks differ by 0.4 % on a quiet machine.
+    """How often drift is seen at 5 % where there is none, after the worst of rules: the higher quarter goes on.
 
     Those that go on after a look were higher before it than they will be after it.
     """
     rng = np.random.default_rng(31)
-    sessions = [stopped(session(rng, 60, spread=0.006), truth=0.004) for _ in range(20)]
+    sessions = []
+    for _ in range(20):
+        whole = session(rng, 120)
+        means = whole.d[:, : LOOKS[0]].mean(axis=1) / whole.d.std(axis=1)
+        sessions.append(whole.cut(np.where(means > np.quantile(means, 0.75), LOOKS[2], LOOKS[0]).tolist()))
     return rates(0.05, sessions)["drift"]
 
 
@@ -195,7 +199,7 @@ def test_a_perfect_trend_has_no_doubt() -> None:
 
 def test_consistent() -> None:
     rng = np.random.default_rng(35)
-    assert guards.consistent(rng.normal(0, 1, 7)) is None
+    assert guards.consistent(rng.normal(0, 1, LOOKS[0] - 1)) is None
     clean = [guards.consistent(rng.normal(0, 0.01, 14)) for _ in range(400)]
     assert np.mean([found is not None and found.p <= 0.05 for found in clean]) <= tolerated(0.05, 400)
     found = guards.consistent(0.03 + rng.normal(0, 0.01, 14))

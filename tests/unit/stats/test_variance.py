@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cache
 from statistics import fmean
 from typing import Any
 
@@ -61,6 +62,13 @@ def found(blocks: list[Block], link: float = 0.0) -> Noise:
     return result
 
 
+@cache
+def true(seed: int, mode: Mode = Mode.TURNS) -> tuple[Noise, float]:
+    """What is found in blocks of the usual truth, and their mean log ratio."""
+    blocks = simulated(seed, TRUTH, mode=mode)
+    return found(blocks), fmean(fmean(np.log(b.head)) - fmean(np.log(b.base)) for b in blocks)
+
+
 @pytest.mark.parametrize("source", Source)
 @pytest.mark.parametrize("mode", [Mode.TURNS, Mode.SHARED])
 def test_a_planted_component_is_found_where_it_was_planted(source: Source, mode: Mode) -> None:
@@ -78,7 +86,7 @@ def test_a_planted_component_is_found_where_it_was_planted(source: Source, mode:
 def test_the_variances_are_right_on_average_and_covered(mode: Mode) -> None:
     """Mean of 250 estimated variances within 8 %, and the intervals of sd and share hold the truth in about 95 %."""
     total = sum(sd**2 for sd in TRUTH.values())
-    results = [found(simulated(seed, TRUTH, mode=mode)) for seed in range(250)]
+    results = [true(seed, mode)[0] for seed in range(250)]
     for source, sd in TRUTH.items():
         components = [component for one in results if (component := one.of(source)) is not None]
         assert len(components) == 250
@@ -119,7 +127,7 @@ def test_a_component_that_is_not_there_is_zero_and_said_so() -> None:
 
 def test_the_shares_add_up_to_one() -> None:
     for seed in range(30):
-        assert sum(c.share.value for c in found(simulated(seed, TRUTH)).components) == pytest.approx(1)
+        assert sum(c.share.value for c in true(seed)[0].components) == pytest.approx(1)
 
 
 def test_a_layout_for_each_block_cannot_be_told_from_the_process() -> None:
@@ -158,10 +166,7 @@ def test_swapping_the_arms_changes_nothing() -> None:
 
 
 def test_the_standard_error_is_that_of_the_mean_log_ratio() -> None:
-    results = []
-    for seed in range(200):
-        blocks = simulated(seed, TRUTH)
-        results.append((found(blocks).se, fmean(fmean(np.log(b.head)) - fmean(np.log(b.base)) for b in blocks)))
+    results = [(one.se, mean) for one, mean in (true(seed) for seed in range(200))]
     spread = float(np.std([mean for _, mean in results], ddof=1))
     assert math.sqrt(fmean(se**2 for se, _ in results)) == pytest.approx(spread, rel=0.12)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,12 +49,17 @@ def test_an_edit_is_seen_at_once_and_when_the_run_goes_on(
     suite: Path, edit: Callable[[Path], object], said: list[str]
 ) -> None:
     before = Watched(suite)
-    assert before.edited() == [] and Watched(suite).fingerprint == before.fingerprint
+    assert before.edited() == [] and Watched(suite).files == before.files
     edit(suite)
     assert sorted(before.edited()) == said
     after = Watched(suite)
     assert differences(before.files, after.files) == said
-    assert after.fingerprint != before.fingerprint
+    assert after.files != before.files
+
+
+def test_it_is_of_the_content_and_not_of_the_place(suite: Path, tmp_path: Path) -> None:
+    shutil.copytree(suite, tmp_path / "other")
+    assert Watched(tmp_path / "other").files == Watched(suite).files
 
 
 def test_what_cannot_matter_is_no_edit(suite: Path) -> None:

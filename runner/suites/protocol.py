@@ -1,0 +1,127 @@
+"""What a suite is to the rest of the program, whatever its kind; and which of its benchmarks a run is about."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from runner.errors import UsageError
+from runner.model import Arm, Benchmark
+from runner.suites.fingerprint import Watched
+
+Loader = Callable[[Benchmark], Mapping[str, object]]
+"""What a worker is told, so that it loads a benchmark: ``file``, the Python file whose function `load` takes all of
+this, and the class that loads a source file by its path, and returns what `worker.Loaded` describes; and whatever else
+that function needs. All of it literals."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What one interpreter sees in a suite."""
+
+    benchmarks: tuple[Benchmark, ...]
+    """In the order of modules, classes and parameters; their keys are distinct."""
+    problems: tuple[str, ...]
+    """What cannot be measured, such as a module that could not be imported: in words, with file and line if known."""
+    records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the suite's own tools say of each benchmark, by name, all parameters together."""
+    places: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """For each name its ``place`` (``benchmarks/construct.py:12``) and ``doc``, its description; both may be empty."""
+
+
+class Suite(Protocol):
+    """Benchmarks of one kind in one place."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, absolute: `open` makes the same suite of it."""
+        ...
+
+    @property
+    def skips(self) -> Mapping[str, str]:
+        """Benchmarks that the suite wants to have left out: key to reason."""
+        ...
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Distributions of ours that measured processes import: their versions belong to a run."""
+        ...
+
+    def watch(self) -> Watched:
+        """What it holds now, by content, and from now on whether that is edited. Raises UsageError."""
+        ...
+
+    def discover(self, executable: Path) -> Found:
+        """What an interpreter sees, found in a process of its own.
+
+        Raises UsageError when it cannot list benchmarks at all, and MachineError when it cannot be started.
+        """
+        ...
+
+    def loader(self, scratch: Path) -> Loader:
+        """What gives a worker's load requests; the files that these need are made in `scratch` now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What a run is about."""
+
+    benchmarks: tuple[Benchmark, ...]
+    """The ones that both interpreters see, in base's order."""
+    missing: tuple[tuple[Benchmark, Arm], ...]
+    """The ones that only one of them sees, each with the arm that has it."""
+
+
+def select(base: Found, head: Found, pattern: str | None) -> Selection:
+    """Return the benchmarks whose key matches `pattern` (`re.search`, case matters; None: all), in both arms or in one.
+
+    Two benchmarks are the same if they agree in key, metric, unit and the place of their parameters.
+
+    Raises UsageError when the pattern is no regular expression, or when nothing matches.
+    """
+    try:
+        regex = re.compile(pattern or "")
+    except re.error as error:
+        raise UsageError(
+            f"{pattern!r} is not a regular expression: {error}. "
+            f"To find it as it stands, write {re.escape(pattern or '')!r}."
+        ) from error
+    arms = {arm: {_identity(b): b for b in found.benchmarks} for arm, found in ((Arm.BASE, base), (Arm.HEAD, head))}
+    chosen = {
+        arm: {identity: b for identity, b in there.items() if regex.search(b.key)} for arm, there in arms.items()
+    }
+    if not any(chosen.values()):
+        raise UsageError(_nothing(pattern, [b for there in arms.values() for b in there.values()], base, head))
+    return Selection(
+        benchmarks=tuple(b for identity, b in chosen[Arm.BASE].items() if identity in chosen[Arm.HEAD]),
+        missing=tuple(
+            (b, arm)
+            for arm, there in chosen.items()
+            for identity, b in there.items()
+            if identity not in chosen[arm.other]
+        ),
+    )
+
+
+def _identity(benchmark: Benchmark) -> tuple[object, ...]:
+    # A worker finds parameters by place: where the arms disagree on it, they would not measure the same.
+    return benchmark.key, benchmark.index, benchmark.metric, benchmark.unit
+
+
+def _nothing(pattern: str | None, there: Sequence[Benchmark], base: Found, head: Found) -> str:
+    if not there:
+        problems = "".join(f"\n  {problem}" for problem in dict.fromkeys((*base.problems, *head.problems)))
+        return "The suite holds no benchmarks that can be measured" + (f":{problems}" if problems else ".")
+    words = str(pattern)
+    names = list(dict.fromkeys(benchmark.name for benchmark in there))
+    near = [name for name in names if words.lower() in name.lower()]
+    parts = {part: name for name in names for part in (name, *name.split("."))}
+    near += [parts[part] for part in difflib.get_close_matches(words, parts, n=5, cutoff=0.5)]
+    listed = list(dict.fromkeys(near))[:5]
+    lead = "Near it" if listed else "There are for example"
+    return f"No benchmark matches {words!r} (case matters). {lead}: {', '.join(listed or names[:5])}."

@@ -1,0 +1,113 @@
+"""Both arms of a block in one address space: stacks, heaps, libraries and unchanged code lie at equal addresses."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from runner import builds
+from runner.builds import layouts
+from runner.machine import addresses
+from runner.measuring.copies import Copies
+from runner.model import Arm, Interpreter
+
+BASE, HEAD = "cpython@3.13.5+nocow", "cpython@3.13.5"
+WHERE = (
+    "import json, re; maps = open('/proc/self/maps').read(); "
+    "print(id(json), id(object()), re.findall('^(.*?) .* /', maps, re.M))"
+)
+
+pytestmark = pytest.mark.skipif(addresses.refusal() is not None, reason=addresses.refusal() or "")
+
+
+def made(spec: str) -> Interpreter:
+    return builds.resolve(spec, progress=lambda phase: None)
+
+
+def seen(executable: Path | str, number: int | None) -> str:
+    """Addresses of two objects and of all files that a process has mapped."""
+    env = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "7"}
+    command = [executable, "-s", "-c", WHERE]
+    with addresses.drawn(number):
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+
+
+def test_one_number_is_one_address_space_and_another_number_another() -> None:
+    first = seen(sys.executable, 41)
+    assert seen(sys.executable, 41) == first
+    assert seen(sys.executable, 42) != first
+    assert seen(sys.executable, None) != seen(sys.executable, None), "the kernel draws nothing: this says nothing"
+
+
+def test_the_caller_is_left_as_it_was() -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_STACK), Path("/proc/self/personality").read_text()
+    with pytest.raises(RuntimeError), addresses.drawn(addresses.DRAWS - 1):
+        assert Path("/proc/self/personality").read_text() != before[1]
+        raise RuntimeError
+    assert (resource.getrlimit(resource.RLIMIT_STACK), Path("/proc/self/personality").read_text()) == before
+
+
+def symbols(executable: Path) -> dict[str, list[str]]:
+    rows = subprocess.run(["nm", "--defined-only", executable], capture_output=True, text=True, check=True).stdout
+    found: dict[str, list[str]] = {}
+    for row in rows.splitlines():
+        address, _, name = row.split()
+        found.setdefault(name, []).append(address)
+    return found
+
+
+def apart(arms: dict[Arm, Interpreter]) -> list[str]:
+    """Names that both executables have, at different addresses."""
+    base, head = (symbols(arms[arm].executable) for arm in Arm)
+    return [name for name in base if name in head and base[name] != head[name]]
+
+
+@pytest.mark.parametrize("seed", [31, 32, 33])
+def test_only_what_differs_between_the_builds_lies_elsewhere(seed: int) -> None:
+    base, head = made(BASE), made(HEAD)
+    arms = layouts.Layouts(base, head).arms(seed)
+    assert base.build is not None
+    own = set(symbols(base.build.tree / "Modules/_io/bytesio.o"))
+    moved = {name for name in apart(arms) if not name.startswith(".LC")} - {"__FRAME_END__"}
+    assert moved <= own
+    assert moved, "the builds do not differ in this object file: the test says nothing"
+    # Without slots the larger file moves all that follows it.
+    alone = {arm: layouts.Linker(one).link(seed) for arm, one in ((Arm.BASE, base), (Arm.HEAD, head))}
+    assert len(apart(alone)) > 10 * len(moved)
+    assert seen(arms[Arm.BASE].executable, 5) == seen(arms[Arm.HEAD].executable, 5)
+
+
+def test_the_place_of_the_slot_is_drawn() -> None:
+    pair = layouts.Layouts(made(BASE), made(HEAD))
+    neighbours = set()
+    for seed in (31, 32, 33):
+        found = sorted((int(at, 16), name) for name, places in symbols(pair.arms(seed)[Arm.HEAD].executable).items()
+                       for at in places)
+        last = max(i for i, (_, name) in enumerate(found) if name == "_io_BytesIO___init__")
+        neighbours.add(next(name for _, name in found[last + 40 :]))
+    assert len(neighbours) == 3
+
+
+def test_copies_of_interpreters_in_folders_of_unequal_length_have_equal_addresses(tmp_path: Path) -> None:
+    arms = {}
+    for arm, name in ((Arm.BASE, "short"), (Arm.HEAD, "a-much-longer-name")):
+        venv.create(tmp_path / name, symlinks=True, with_pip=False)
+        arms[arm] = made(str(tmp_path / name / "bin" / "python"))
+    # One is found by way of a longer path than the other.
+    config = tmp_path / "short" / "pyvenv.cfg"
+    (tmp_path / "another").symlink_to(Path(sys.base_prefix))
+    config.write_text(re.sub("^home = .*", f"home = {tmp_path / 'another' / 'bin'}", config.read_text(), flags=re.M))
+    (tmp_path / "copies").mkdir()
+    pair = Copies(arms, tmp_path / "copies").of_round(0, Arm.BASE)
+    here = [re.sub(r"/\S+", "", seen(pair[arm].executable, 9)) for arm in Arm]
+    assert here[0] == here[1]
+    plain = [seen(arms[arm].executable, 9) for arm in Arm]
+    assert plain[0] != plain[1], "the originals do not differ: the test says nothing"

@@ -1,0 +1,78 @@
+"""Which benchmarks a run is about."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from runner.errors import UsageError
+from runner.model import Arm, Benchmark, Metric
+from runner.suites import Found, select
+
+
+def benchmark(name: str, *params: str, index: int = 0, unit: str = "s") -> Benchmark:
+    return Benchmark(
+        name=name, params={f"param{i}": value for i, value in enumerate(params, 1)}, index=(index,) * len(params),
+        metric=Metric.TIME, unit=unit, version="1", timeout=60.0,
+    )
+
+
+def found(*benchmarks: Benchmark, problems: tuple[str, ...] = ()) -> Found:
+    return Found(benchmarks=benchmarks, problems=problems)
+
+
+A, B, C = benchmark("m.A.time_a"), benchmark("m.B.time_b", "4KiB"), benchmark("n.C.track_c")
+
+
+class TestSelect:
+    def test_no_pattern_takes_all_in_the_order_of_base(self) -> None:
+        chosen = select(found(C, A, B), found(A, B, C), None)
+        assert chosen.benchmarks == (C, A, B)
+        assert chosen.missing == ()
+
+    def test_what_one_arm_lacks_is_missing_and_names_the_arm_that_has_it(self) -> None:
+        chosen = select(found(A, B), found(B, C), None)
+        assert chosen.benchmarks == (B,)
+        assert chosen.missing == ((A, Arm.BASE), (C, Arm.HEAD))
+
+    def test_swapping_the_arms_swaps_the_missing_and_keeps_the_chosen(self) -> None:
+        one, other = select(found(A, B), found(B, C), None), select(found(B, C), found(A, B), None)
+        assert one.benchmarks == other.benchmarks
+        assert {(b.key, arm) for b, arm in one.missing} == {(b.key, arm.other) for b, arm in other.missing}
+
+    def test_the_pattern_is_searched_in_the_key_with_case(self) -> None:
+        there = found(A, B, C)
+        assert select(there, there, r"time_\w").benchmarks == (A, B)
+        assert select(there, there, r"param1=4KiB\)$").benchmarks == (B,)
+        assert select(there, there, r"\.A\.").benchmarks == (A,)
+        with pytest.raises(UsageError):
+            select(there, there, "TIME_A")
+
+    def test_the_pattern_applies_to_the_missing_too(self) -> None:
+        assert select(found(A, B), found(B, C), "m").missing == ((A, Arm.BASE),)
+
+    def test_arms_that_place_a_parameter_differently_do_not_have_the_same_benchmark(self) -> None:
+        here, there = benchmark("m.time_x", "4KiB", index=0), benchmark("m.time_x", "4KiB", index=1)
+        chosen = select(found(here), found(there), None)
+        assert chosen.benchmarks == ()
+        assert chosen.missing == ((here, Arm.BASE), (there, Arm.HEAD))
+
+    def test_a_broken_expression_is_told_with_its_quoted_form(self) -> None:
+        with pytest.raises(UsageError, match=re.escape(repr(re.escape("time(")))):
+            select(found(A), found(A), "time(")
+
+    @pytest.mark.parametrize("typed", ["TIME_B", "time_bb", "B.tme_b"])
+    def test_no_match_lists_near_names(self, typed: str) -> None:
+        with pytest.raises(UsageError, match=r"Near it: .*m\.B\.time_b"):
+            select(found(A, B, C), found(A, B, C), typed)
+
+    def test_no_match_and_nothing_near_lists_some(self) -> None:
+        with pytest.raises(UsageError, match=r"for example: m\.A\.time_a, m\.B\.time_b"):
+            select(found(A, B), found(), "qqqqqqq")
+
+    def test_an_empty_suite_tells_its_problems_once(self) -> None:
+        empty = found(problems=("s/x.py:1: no",))
+        with pytest.raises(UsageError) as raised:
+            select(empty, empty, None)
+        assert str(raised.value).count("s/x.py:1: no") == 1
