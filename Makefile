@@ -57,8 +57,9 @@ live: builds ## Run the tests with real interpreters and builds
 browser: setup ## Run the tests of the pages in Chromium, where it is installed
 	$(BIN)/python -m pytest -q tests/browser
 
-costs: setup ## Measure what publishing 1000 runs of 100 benchmarks costs, and print it
+costs: setup ## Measure what publishing 1000 runs, and showing a run of 10 000 benchmarks, costs, and print it
 	$(BIN)/python tests/costs/publish.py
+	$(BIN)/python tests/costs/show.py
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

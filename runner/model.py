@@ -113,6 +113,9 @@ class Interpreter:
     """What the interpreter says of itself: compiler, configure arguments, flags and so on."""
     build: Build | None = None
     """How Lockstep made it; None for an interpreter that was there already."""
+    packages: Mapping[str, str] | None = None
+    """Version and hash of each installed package that it finds, by name: ``{"numpy": "2.1.0 0a1b2c3d"}``. None: not
+    known, as in runs of older versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.builds import build, edits, inspection, layouts, releases, repository, trees
+from runner.builds import build, edits, inspection, layouts, packages, releases, repository, trees
 from runner.builds.cache import Entry, Progress, cached, remove
 from runner.builds.contrast import differences
 from runner.builds.farm import Copier, copy_of
@@ -51,8 +51,14 @@ def check(measured: Interpreter, *, progress: Progress) -> None:
         resolve(measured.spec, progress=progress)
     if not os.access(measured.executable, os.X_OK):
         raise UsageError(f"{measured.executable}, which was measured, is gone or cannot be run.")
-    if inspect(measured.spec, measured.executable).sha256 != measured.sha256:
+    now = inspect(measured.spec, measured.executable)
+    if now.sha256 != measured.sha256:
         raise UsageError(f"{measured.executable} has changed since it was measured; start a new run: `lockstep ab`")
+    if measured.packages is not None and now.packages is not None:
+        before, after = packages.differences(measured.packages, now.packages)
+        if before:
+            raise UsageError(f"the packages of {measured.executable} have changed since it was measured, from {before} "
+                             f"to {after}; install what was there, or start a new run: `lockstep ab`")
 
 
 def changes(edit: str) -> bool:

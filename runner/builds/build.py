@@ -82,9 +82,11 @@ def interpreter(wanted: Plan, progress: Progress) -> Interpreter:
         known = cache.load(wanted.key) or _make(wanted, progress)
     except OSError as error:
         raise MachineError(_disk_words(error)) from error
+    # Asked each time: a build finds what is installed under its prefix, which is not in the cache.
+    found = inspection.ask(wanted.spec.text, known.executable).packages
     return Interpreter(
         spec=wanted.spec.text, executable=known.executable, version=known.version,
-        implementation=known.implementation, sha256=known.sha256, facts=known.facts,
+        implementation=known.implementation, sha256=known.sha256, facts=known.facts, packages=found,
         build=Build(
             key=wanted.key, tree=known.tree, source=wanted.source.label, source_hash=wanted.source.hash,
             edits=tuple(edit.name for edit in wanted.edits), edits_hash=wanted.edits_hash,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runner.builds import packages
 from runner.model import Build, Difference, Interpreter
 
 
@@ -42,6 +43,9 @@ def differences(base: Interpreter, head: Interpreter) -> list[Difference]:
             continue
         # Flags change sysconfig's variables, and each version of CPython has defaults of its own.
         note(name, base.facts.get(name, ""), head.facts.get(name, ""), flags_asked or sources_asked)
+    # Nobody names packages: that two environments differ in them is worth a word, whatever was asked for.
+    if base.packages is not None and head.packages is not None:
+        note("packages", *packages.differences(base.packages, head.packages), asked=False)
     return found
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner import shell
+from runner.builds import packages
 from runner.builds.releases import sha256_of
 from runner.errors import MachineError, UsageError
 from runner.model import Interpreter
@@ -19,7 +20,7 @@ START_LIMIT = 10.0
 """Seconds that an interpreter may take to start and answer."""
 
 # It must reach its print in Python 2 too, so that an old Python is called old and not broken.
-_SCRIPT = """
+_SCRIPT = packages.SCRIPT.replace("%", "%%") + """
 import sys
 facts = {}
 answer = {"version_info": list(sys.version_info[:2]), "executable": sys.executable, "facts": facts}
@@ -36,6 +37,10 @@ if sys.version_info >= (3, 8):
     facts["gil"] = str(getattr(sys, "_is_gil_enabled", lambda: True)())
     jit = getattr(sys, "_jit", None)
     facts["jit"] = str(bool(jit and jit.is_enabled()))
+    try:
+        answer["packages"] = packages()
+    except Exception:
+        answer["packages"] = None
 import json
 sys.stdout.write("\\n%s" + json.dumps(answer) + "\\n")
 """
@@ -62,6 +67,8 @@ class Answer:
     version: str
     implementation: str
     facts: Mapping[str, str]
+    packages: Mapping[str, str] | None
+    """As `packages.SCRIPT` finds them; None where they cannot be listed."""
 
 
 def locate(spec: str) -> Path:
@@ -94,7 +101,7 @@ def inspect(spec: str, executable: Path) -> Interpreter:
         executable = Path(answer.executable)
     return Interpreter(
         spec=spec, executable=executable, version=answer.version, implementation=answer.implementation,
-        sha256=sha256_of(executable), facts=answer.facts,
+        sha256=sha256_of(executable), facts=answer.facts, packages=answer.packages,
     )
 
 
@@ -138,7 +145,7 @@ def ask(spec: str, executable: Path) -> Answer:
         raise UsageError(f"{spec} is Python {major}.{minor}; Lockstep needs 3.8 or later")
     return Answer(
         executable=answer["executable"], version=answer["version"], implementation=answer["implementation"],
-        facts=answer["facts"],
+        facts=answer["facts"], packages=answer["packages"],
     )
 
 

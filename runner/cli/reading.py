@@ -39,7 +39,7 @@ def show(
     from runner.storage import store
 
     folder = store.find(config.runs_folder(out), run)
-    report = jobs.report_of(folder)
+    report = jobs.report_of(folder, with_noise=html is not None)  # the page alone shows it
     return present(report, verbose=verbose, strict=strict, files=(json, markdown, html))
 
 

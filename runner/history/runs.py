@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,12 +22,11 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from runner import shell
+from runner import model, shell, stats
 from runner.errors import LockstepError
 from runner.judging import compare
 from runner.judging.compare import Comparison, Report
 from runner.model import Interpreter, Notice, Verdict
-from runner.stats import decide
 from runner.storage import store
 
 VERSION = 2
@@ -36,7 +36,12 @@ TEXTS = ("run", "key", "name", "version", "metric", "unit", "verdict", "reason")
 NUMBERS = ("ratio", "low", "high", "base_value", "head_value", "seconds")
 ROW = (*TEXTS, *NUMBERS, "blocks", "clear", "exact", "created")
 """Columns: texts, numbers (NaN: none), blocks, two flags, and the run's time in seconds since the epoch."""
-
+RULE = (
+    Path(stats.__file__).parent, Path(compare.__file__).parent, Path(store.__file__), Path(model.__file__),
+    Path(__file__),
+)
+"""Files, and folders of files, whose code decides what a row holds: the rule, its guards, their words, and how a run
+is read."""
 
 Visit = Callable[[Report], None]
 
@@ -117,13 +122,14 @@ def read(
     are passed over. Raises MachineError when the cache cannot be written, and what `visit` raises.
     """
     known, old = _load(cache)
+    rule = _rule()
     found: dict[str, Entry] = {}
     problems: list[str] = []
     missing: list[tuple[Path, str]] = []
     for place in sorted(folder.iterdir()) if folder.is_dir() else ():
         if not place.is_dir():
             continue
-        stamp = _stamp(place)
+        stamp = _stamp(place, rule)
         if stamp is None:
             problems.append(f"{place.name} holds no run: {store.MANIFEST} or {store.BLOCKS} is missing")
         elif place.name in known and known[place.name].stamp == stamp and (visit is None or place.name in visited):
@@ -192,13 +198,22 @@ def _side(arm: Interpreter) -> Side:
     return Side(spec=arm.spec, version=arm.version, identity=identity)
 
 
-def _stamp(place: Path) -> str | None:
+def _rule() -> str:
+    """Hash of the code in `RULE`."""
+    digest = hashlib.sha256()
+    for place in RULE:
+        for file in sorted(place.glob("*.py")) if place.is_dir() else (place,):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _stamp(place: Path, rule: str) -> str | None:
     """Changes whenever the run's files, or the rule that judges them, do; None where there is no run."""
     try:
         states = [(place / name).stat() for name in (store.MANIFEST, store.BLOCKS)]
     except OSError:
         return None
-    parts = [VERSION, decide.LOOKS, decide.ALPHAS, [(state.st_size, state.st_mtime_ns) for state in states]]
+    parts = [VERSION, rule, [(state.st_size, state.st_mtime_ns) for state in states]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -245,7 +260,7 @@ def _load(cache: Path) -> tuple[dict[str, Entry], pd.DataFrame]:
 
 def _save(cache: Path, runs: Sequence[Entry], rows: pd.DataFrame) -> None:
     cache.mkdir(parents=True, exist_ok=True)
-    beside = cache / f".rows.{os.getpid()}"
+    beside = cache / f".rows.{secrets.token_hex(4)}"
     try:
         # The table first: its rows without an entry are ignored, an entry without rows would be a run without results.
         rows.to_parquet(beside, index=False)

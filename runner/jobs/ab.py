@@ -14,6 +14,7 @@ from typing import Protocol
 
 from runner import builds, config, machine, suites
 from runner.errors import BuildError, UsageError
+from runner.jobs import continuing
 from runner.judging import calibration, compare
 from runner.machine import addresses
 from runner.measuring import draws
@@ -24,6 +25,8 @@ from runner.measuring.progress import Progress
 from runner.model import Block, Interpreter, Notice
 from runner.report import words
 from runner.storage import store
+from runner.suites import fingerprint
+from runner.suites.fingerprint import Watched
 
 FALLBACK = 8 << 30
 """Bytes of memory that a machine is taken to have where that is not known."""
@@ -98,6 +101,7 @@ def compare_arms(
     `labels` goes into the manifest. Raises as `ab` does.
     """
     suite = suites.open(request.suite)
+    watched = suite.watch()
     view.phase("finding the benchmarks")
     found = suite.discover(base.executable), suite.discover(head.executable)
     selection = suites.select(*found, request.pattern)
@@ -126,13 +130,13 @@ def compare_arms(
         settings={} if request.mode is None else {"mode": request.mode},
         worker_cpu=pinning.worker, machine=facts, versions=_versions(suite), calibration=calibration.known(here),
         copies=layouts is None and uncopied is None, addresses=refusal is None, labels=labels or {},
-        repeats=request.repeats, blocks=request.blocks, values=request.values,
+        repeats=request.repeats, blocks=request.blocks, values=request.values, suite_files=watched.files,
         notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head), *_ignored(request),
                  *calibration.notices(here),
                  *(Notice(kind="suite-problem", numbers={"text": problem}) for problem in problems)),
     )
     folder = store.create(config.runs_folder(request.out), manifest)
-    return _measure(folder, pinning, layouts, view)
+    return _measure(folder, pinning, layouts, watched, view)
 
 
 def _layouts(
@@ -173,7 +177,7 @@ def _uncopied(base: Interpreter, head: Interpreter) -> str | None:
 def resume(folder: Path, view: View, *, wait: bool = True) -> Finished:
     """Go on with a run that was interrupted, as if it had not been.
 
-    Raises UsageError when an interpreter is not the one that was measured before.
+    Raises UsageError when an interpreter, the suite or the machine is not the one that was measured before.
     """
     with machine.alone(wait=wait, told=view.say):
         return go_on(folder, view)
@@ -182,19 +186,15 @@ def resume(folder: Path, view: View, *, wait: bool = True) -> Finished:
 def go_on(folder: Path, view: View) -> Finished:
     """Go on with a run; the caller has the machine for itself (`machine.alone`). Raises as `resume` does."""
     manifest = store.read_manifest(folder)
-    if manifest.schema != store.SCHEMA:
-        raise UsageError(f"{folder} was begun by an older Lockstep, whose schedule was another: `lockstep show` shows "
-                         f"what was measured. To measure it anew: {manifest.command}")
-    for arm in (manifest.base, manifest.head):
-        builds.check(arm, progress=view.phase)
+    watched = continuing.check(manifest, view.phase)
     pinning = machine.choose(machine.topology(), machine.activity())
     layouts = builds.Layouts(manifest.base, manifest.head) if manifest.scope == "source" else None
-    return _measure(folder, pinning, layouts, view)
+    return _measure(folder, pinning, layouts, watched, view)
 
 
-def report_of(folder: Path) -> compare.Report:
-    """The report of a run, made from its folder alone."""
-    return compare.report(store.read(folder))
+def report_of(folder: Path, *, with_noise: bool = True) -> compare.Report:
+    """The report of a run, made from its folder alone; `with_noise` as in `compare.report`."""
+    return compare.report(store.read(folder, lazily=True), with_noise=with_noise)
 
 
 def save(finished: Finished) -> Path:
@@ -207,7 +207,9 @@ def save(finished: Finished) -> Path:
     return page
 
 
-def _measure(folder: Path, pinning: machine.Pinning, layouts: builds.Layouts | None, view: View) -> Finished:
+def _measure(
+    folder: Path, pinning: machine.Pinning, layouts: builds.Layouts | None, suite: Watched, view: View
+) -> Finished:
     interrupted = False
     with store.appending(folder) as append, machine.quiet(pinning), scratch() as place, memory() as copies:
         plan = _plan(append.run)
@@ -218,18 +220,32 @@ def _measure(folder: Path, pinning: machine.Pinning, layouts: builds.Layouts | N
                 store.add_layout(folder, layout, layouts.addresses(layout))
                 linked.add(layout)
 
+        def keep(block: Block) -> None:
+            # First: a block that may have seen an edit is not one of this run's.
+            if edited := suite.edited():
+                raise _EditedError(fingerprint.in_words(edited))
+            append(block)
+
         context = replace(_context(append.run.manifest, pinning, place, copies, layouts), linked=record)
         plan.begin(context.session)
         try:
-            _loop(plan, Executor(context), append, view)
+            _loop(plan, Executor(context), keep, view)
         except KeyboardInterrupt:
             interrupted = True
+        except _EditedError as edit:
+            interrupted = True
+            view.say(f"the suite was edited while it was measured: {edit}. Measuring has ended, and the last block is "
+                     "not kept. Undo the edit to go on, or start a new run.")
     run = append.run
     # A run elsewhere (a test's, a calibration's) is none of the machine's usual ones.
     if not interrupted and folder.parent == config.runs_folder(None):
         here = config.calibration_folder(None, str(run.manifest.machine.get("fingerprint")))
         calibration.add_canary(here, run)
     return Finished(folder=folder, report=compare.report(run), interrupted=interrupted)
+
+
+class _EditedError(Exception):
+    """The suite is not what the run began with; what has changed, in words."""
 
 
 def _loop(plan: Plan, executor: Executor, append: Callable[[Block], None], view: View) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runner import builds, config, machine, suites
 from runner.errors import LockstepError, UsageError
+from runner.jobs import continuing
 from runner.jobs.ab import AbRequest, Finished, View, compare_arms
 from runner.judging import compare
 from runner.judging.explanation import Explanation, Spread, explained
@@ -135,6 +136,7 @@ def _count(
     if not benchmarks:
         return False
     try:
+        continuing.check_suite(manifest)
         for arm in (manifest.base, manifest.head):
             builds.check(arm, progress=view.phase)
         suite = suites.open(manifest.suite)

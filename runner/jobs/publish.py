@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import io
@@ -19,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import psutil
 import pyarrow
 from pyarrow import csv
 
@@ -35,6 +35,7 @@ from runner.report import calibration as calibration_report
 from runner.report import site
 from runner.stats import steps
 from runner.storage import asv_results, store
+from runner.storage.owned import owned
 
 STATE = "site.json"
 """What the site was made of, so that the next time only what is new has to be made."""
@@ -135,27 +136,24 @@ def _look() -> str:
 
 @contextmanager
 def _beside(out: Path) -> Iterator[Path]:
-    """A new folder beside the site, on the same disk; gone at the end, whatever it holds then.
+    """A new folder on the site's disk, in one of our own beside it; gone at the end, whatever it holds then.
 
-    What a publishing that was killed has left is removed: the folder's name has the process in it.
+    What a publishing that was killed has left is removed.
     """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        for left in out.parent.glob(f".{out.name}.[0-9]*.*"):
-            if not psutil.pid_exists(int(left.name.removeprefix(f".{out.name}.").partition(".")[0])):
-                shutil.rmtree(left, ignore_errors=True)
-        new = Path(tempfile.mkdtemp(prefix=f".{out.name}.{os.getpid()}.", dir=out.parent))
-        new.chmod(0o755)
-    except OSError as error:
-        raise MachineError(f"cannot write beside {out}: {error.strerror}") from error
-    try:
-        yield new
-    except OSError as error:
-        raise MachineError(
-            f"cannot write the site: {error.strerror}: {error.filename}. The old one is as it was."
-        ) from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            # One folder further down: what holds the lock does not become the site.
+            new = stack.enter_context(owned(f".{out.name}.new-", out.parent)) / "site"
+            new.mkdir()
+        except OSError as error:
+            raise MachineError(f"cannot write beside {out}: {error.strerror}") from error
+        try:
+            yield new
+        except OSError as error:
+            raise MachineError(
+                f"cannot write the site: {error.strerror}: {error.filename}. The old one is as it was."
+            ) from error
 
 
 def _exchange(new: Path, out: Path) -> None:

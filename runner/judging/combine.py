@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from runner.builds import packages
 from runner.errors import UsageError
 from runner.judging import compare
 from runner.judging.compare import Case, Mean, Report
@@ -22,6 +23,7 @@ from runner.stats.decide import Judgement, judge_estimate, together
 from runner.stats.mean import mean_of
 from runner.stats.paired import Estimate, interval
 from runner.storage.store import Run
+from runner.suites import fingerprint
 
 ALARM = 0.01
 """Error over a whole report of each of two claims: that runs differ in truth, and that one contradicts the others."""
@@ -132,6 +134,25 @@ def _check_suite(pair: str, mine: Mapping[str, str], its: Mapping[str, str]) -> 
                              "Combine runs of one suite, with the same -b.")
 
 
+def _unlike(sources: Sequence[Source]) -> Iterator[Notice]:
+    """What is not alike in the runs and does not keep them from being combined: each against the first."""
+    first, *others = (source.run.manifest for source in sources)
+    for other in others:
+        found: list[tuple[str, str, str]] = []
+        for arm, mine, its in (("base", first.base, other.base), ("head", first.head, other.head)):
+            if mine.build is not None and its.build is not None and mine.build.compiler != its.build.compiler:
+                found.append((f"the compiler of {arm}", mine.build.compiler, its.build.compiler))
+            if mine.packages is not None and its.packages is not None and mine.packages != its.packages:
+                found.append((f"the packages of {arm}", *packages.differences(mine.packages, its.packages)))
+        if first.suite_files and other.suite_files:
+            unlike = fingerprint.differences(first.suite_files, other.suite_files)
+            if unlike:
+                found.append(("the suite's files", "", fingerprint.in_words(unlike)))
+        for what, of_first, of_other in found:
+            yield Notice(kind="unlike-runs", numbers={
+                "first": first.id, "second": other.id, "what": what, "one": of_first, "other": of_other})
+
+
 def _versions(benchmarks: Sequence[Benchmark]) -> dict[str, str]:
     return {benchmark.key: benchmark.version for benchmark in benchmarks}
 
@@ -139,7 +160,10 @@ def _versions(benchmarks: Sequence[Benchmark]) -> dict[str, str]:
 def _identity(arm: Interpreter) -> tuple[str, ...]:
     """What makes an interpreter the same one elsewhere: what a build is made of, or a ready-made file's content."""
     build = arm.build
-    return (arm.sha256,) if build is None else (build.source_hash, build.edits_hash, *build.flags)
+    if build is None:
+        return (arm.sha256,)
+    layout = () if build.layout is None else (f"layout={build.layout}",)
+    return build.source_hash, build.edits_hash, *build.flags, *layout
 
 
 def _short(identity: tuple[str, ...]) -> str:
@@ -209,6 +233,7 @@ def _together(repeated: Sequence[_Repeated], results: Mapping[str, Combined], ma
         own = next(iter(one.cases.values()))
         case = replace(
             own, blocks=[block for case in one.cases.values() for block in case.blocks],
+            scored=sum(case.scored for case in one.cases.values()),
             ratios=np.concatenate([case.ratios for case in one.cases.values()]), failure=one.failure,
         )
         if key in among:
@@ -277,6 +302,7 @@ def _run_notices(sources: Sequence[Source]) -> Iterator[Notice]:
             if notice.kind == "interrupted":
                 done, total = notice.numbers["done"], notice.numbers["total"]
                 yield Notice(kind="interrupted-run", numbers={"run": source.id, "done": done, "total": total})
+    yield from _unlike(sources)
     if sources[0].run.manifest.scope == "binary":
         yield Notice(kind="layout")
     yield from _gathered({source.id: source.report.notices for source in sources}, but=OF_ONE)

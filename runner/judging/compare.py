@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from runner.model import (
     Arm,
     Benchmark,
     Block,
+    BlockKind,
     Difference,
     Failure,
     Interpreter,
@@ -25,12 +25,12 @@ from runner.model import (
     Settings,
     Verdict,
 )
-from runner.stats.blocks import evidence, frozen, scored, slice_seconds, values
+from runner.stats.blocks import counts, evidence, frozen, scored, slice_seconds, values
 from runner.stats.decide import Judgement, suite
 from runner.stats.mean import mean_interval, mean_of
 from runner.stats.paired import Array, Estimate
 from runner.stats.variance import Noise, noise
-from runner.storage.store import Run
+from runner.storage.store import Manifest, Run
 
 HIGH_STEAL = 0.05
 """Mean share of the CPU's time lost to other guests above which a benchmark gets a notice."""
@@ -165,34 +165,81 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
     false discovery rate is held over all benchmarks of the run that need a test, whatever their metric.
     """
     manifest = run.manifest
-    cases = _together(judged(run), math.log1p(manifest.margin))
+    margin = math.log1p(manifest.margin)
     begun = run.blocks[0].started if run.blocks else manifest.created
+    places = run.places()
+    # Of all blocks, in measured order.
+    started, lengths = np.zeros(len(run.blocks)), np.zeros(len(run.blocks))
+    canary: dict[int, Block] = {}
+    drafts: list[_Draft] = []
+    for benchmark in manifest.benchmarks:
+        own: dict[int, Block] = {}
+        for place in places.pop(benchmark.key, ()):
+            block = run.blocks[place]
+            started[place], lengths[place] = block.started, block.seconds
+            (canary if block.kind is BlockKind.CANARY else own)[place] = block
+        drafts.append(_draft(benchmark, own, begun, manifest, with_noise=with_noise))
+    for place in (place for strange in places.values() for place in strange):
+        started[place], lengths[place] = run.blocks[place].started, run.blocks[place].seconds
+    cases = _together([draft.case for draft in drafts], margin)
     comparisons = [
-        *(line(case, begun, tuple(_notices(case, run)), with_noise=with_noise) for case in cases),
+        *(_claimed(draft.line, case) for draft, case in zip(drafts, cases, strict=True)),
         *(absent(missing.benchmark, f"only in {missing.present.value}") for missing in manifest.missing),
     ]
-    seconds = wall_seconds(run.blocks)
-    done = _complete(run, cases) if complete is None else complete
+    seconds = wall_seconds(started, lengths)
+    done = _complete(manifest, drafts, float(lengths.sum())) if complete is None else complete
+    measured = sum(draft.measured for draft in drafts)
     arms = TypeAdapter(Interpreter)
+    alarms = guards.of_run(
+        [draft.row for draft in drafts if draft.row is not None], np.cumsum(lengths) - lengths,
+        [canary[place] for place in sorted(canary)], margin)
     return Report(
         run=manifest.id, folder=str(run.folder),
         base=arms.dump_python(manifest.base, mode="json"), head=arms.dump_python(manifest.head, mode="json"),
         differences=manifest.differences, machine={**manifest.machine, "pinned": manifest.worker_cpu},
         scope=manifest.scope, addresses=manifest.addresses, margin=manifest.margin,
         seed=manifest.seed, command=manifest.command, started=manifest.created, seconds=seconds,
-        measured_share=measured_seconds(cases) / seconds if seconds > 0 else 0.0, complete=done,
-        comparisons=comparisons, mean=_mean(cases),
-        notices=tuple(_run_notices(run, cases, comparisons, done)), calibration=manifest.calibration,
+        measured_share=measured / seconds if seconds > 0 else 0.0, complete=done,
+        comparisons=comparisons, mean=_mean(cases), calibration=manifest.calibration,
+        notices=tuple(_run_notices(run, cases, comparisons, done, alarms)),
     )
 
 
-def _complete(run: Run, cases: Sequence[Case]) -> bool:
-    manifest = run.manifest
-    if manifest.budget is not None and sum(block.seconds for block in run.blocks) >= manifest.budget:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    """One benchmark judged alone. It holds none of the blocks, which may be too many for the memory."""
+
+    case: Case
+    line: Comparison
+    measured: float
+    """Seconds of timed slices in scored blocks; memory and tracked values have none."""
+    row: guards.Row | None
+    """None where the guards of the whole run have nothing to look at."""
+
+
+def _draft(
+    benchmark: Benchmark, own: Mapping[int, Block], begun: float, manifest: Manifest, *, with_noise: bool
+) -> _Draft:
+    """`own` are all of the benchmark's blocks, by their places among the run's, in measured order."""
+    blocks = list(own.values())
+    case = _case(benchmark, blocks, math.log1p(manifest.margin), max(1, len(manifest.benchmarks)))
+    counted = scored(blocks)
+    timed = benchmark.metric is Metric.TIME
+    guarded = timed and case.failure is None and case.ratios.size > 0
+    where = [place for place, block in own.items() if counts(block)]
+    return _Draft(
+        case=replace(case, blocks=()), line=line(case, begun, tuple(_notices(case, manifest)), with_noise=with_noise),
+        measured=sum(map(slice_seconds, counted)) if timed else 0.0,
+        row=guards.row(counted, where, case.ratios) if guarded else None,
+    )
+
+
+def _complete(manifest: Manifest, drafts: Sequence[_Draft], spent: float) -> bool:
+    if manifest.budget is not None and spent >= manifest.budget:
         return True
     if manifest.blocks is None:
-        return all(case.settled for case in cases)
-    return all(case.failure is not None or len(scored(case.blocks)) >= manifest.blocks for case in cases)
+        return all(draft.case.settled for draft in drafts)
+    return all(draft.case.failure is not None or draft.case.scored >= manifest.blocks for draft in drafts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +251,8 @@ class Case:
     """All of its blocks, calibrations and failed ones too; not the canary's."""
     ratios: Array
     """Log ratios of the scored blocks; empty where those have none."""
+    scored: int
+    """Number of scored blocks."""
     failure: Failure | None
     judgement: Judgement
     settled: bool
@@ -226,7 +275,8 @@ def _case(benchmark: Benchmark, blocks: Sequence[Block], margin: float, tests: i
     if failure is None and said.defect is not None and not judgement.exact:
         failure = Failure(reason=said.defect, arm=None)
     return Case(
-        benchmark=benchmark, blocks=blocks, failure=failure, judgement=judgement, ratios=said.ratios,
+        benchmark=benchmark, blocks=blocks, failure=failure, judgement=judgement, scored=len(scored(blocks)),
+        ratios=said.ratios,
         settled=failure is not None or judgement.settled,
     )
 
@@ -245,24 +295,19 @@ def _together(cases: Sequence[Case], margin: float) -> list[Case]:
 
 def line(case: Case, begun: float, notices: tuple[Notice, ...], *, with_noise: bool = True) -> Comparison:
     """One benchmark's line. `begun` is the moment, in seconds since the epoch, from which its blocks' times count."""
-    benchmark, judgement = case.benchmark, case.judgement
+    benchmark = case.benchmark
     counted = scored(case.blocks)
     whole = all(block.base and block.head for block in counted)
     base, head = (values(benchmark.metric, counted if whole else (), arm) for arm in Arm)
     failed = case.failure is not None
-    exact = judgement.exact and not failed
-    ratio, low, high = _ratios(judgement, base, head, exact=exact)
     # Of the first block that was measured; a calibration that failed had not chosen its settings yet.
     measured = [block for block in case.blocks if block.failure is None]
     settings = measured[0].settings if measured and benchmark.metric is Metric.TIME else None
     return Comparison(
         name=benchmark.name, params=benchmark.params, metric=benchmark.metric, unit=benchmark.unit,
-        verdict=Verdict.FAILED if failed else judgement.verdict, clear=judgement.clear and not failed,
-        tiny=judgement.tiny and not failed, exact=exact, ratio=ratio, low=low, high=high,
+        **_claims(case, base, head),
         base_value=float(np.median(base)) if base.size else None,
         head_value=float(np.median(head)) if head.size else None,
-        blocks=judgement.look or len(counted), reached=failed or judgement.look is not None,
-        needed=None if failed else judgement.needed, p=judgement.p, q=case.q,
         mode=settings.mode if settings else None, settings=settings,
         machine_seconds=sum(block.seconds for block in case.blocks), failure=case.failure,
         notices=notices,
@@ -270,6 +315,24 @@ def line(case: Case, begun: float, notices: tuple[Notice, ...], *, with_noise: b
         started=frozen([block.started - begun for block in counted]),
         noise=noise(counted) if with_noise and benchmark.metric is Metric.TIME and not failed else None,
     )
+
+
+def _claims(case: Case, base: Array, head: Array) -> dict[str, Any]:
+    """The fields of a `Comparison` that follow from the judgement; of both arms' values, one a scored block."""
+    judgement, failed = case.judgement, case.failure is not None
+    exact = judgement.exact and not failed
+    ratio, low, high = _ratios(judgement, base, head, exact=exact)
+    return {
+        "verdict": Verdict.FAILED if failed else judgement.verdict, "clear": judgement.clear and not failed,
+        "tiny": judgement.tiny and not failed, "exact": exact, "ratio": ratio, "low": low, "high": high,
+        "blocks": judgement.look or case.scored, "reached": failed or judgement.look is not None,
+        "needed": None if failed else judgement.needed, "p": judgement.p, "q": case.q,
+    }
+
+
+def _claimed(draft: Comparison, case: Case) -> Comparison:
+    """The same line with what the suite as a whole allows to say."""
+    return replace(draft, **_claims(case, draft.base_values, draft.head_values))
 
 
 def _ratios(
@@ -300,7 +363,7 @@ def absent(benchmark: Benchmark, reason: str) -> Comparison:
     )
 
 
-def _notices(case: Case, run: Run) -> Iterator[Notice]:
+def _notices(case: Case, manifest: Manifest) -> Iterator[Notice]:
     """What a reader should know of one benchmark's blocks."""
     counted = scored(case.blocks)
     failures = [block.failure for block in case.blocks if block.failure is not None]
@@ -328,23 +391,19 @@ def _notices(case: Case, run: Run) -> Iterator[Notice]:
     if uncovered := sorted({name for block in case.blocks for name in block.uncovered}):
         yield Notice(kind="extensions", numbers={"names": ", ".join(uncovered)})
     if case.failure is None:
-        timed = sum(benchmark.metric is Metric.TIME for benchmark in run.manifest.benchmarks)
-        yield from guards.of_benchmark(counted, case.ratios, math.log1p(run.manifest.margin), timed)
+        timed = sum(benchmark.metric is Metric.TIME for benchmark in manifest.benchmarks)
+        yield from guards.of_benchmark(counted, case.ratios, math.log1p(manifest.margin), timed)
 
 
 def _run_notices(
-    run: Run, cases: Sequence[Case], comparisons: Sequence[Comparison], complete: bool
+    run: Run, cases: Sequence[Case], comparisons: Sequence[Comparison], complete: bool, alarms: Iterable[Notice]
 ) -> Iterator[Notice]:
     yield from run.manifest.notices
     if run.manifest.scope == "binary":
         yield Notice(kind="layout")
     if run.torn:
         yield Notice(kind="torn-line")
-    timed = [
-        (scored(case.blocks), case.ratios) for case in cases
-        if case.benchmark.metric is Metric.TIME and case.failure is None and case.ratios.size
-    ]
-    yield from guards.of_run(run.blocks, timed, math.log1p(run.manifest.margin))
+    yield from alarms
     total = len(cases)
     unsettled = sum(not case.settled for case in cases)
     if not complete:
@@ -377,13 +436,10 @@ def timings(cases: Sequence[Case]) -> list[Array]:
     ]
 
 
-def wall_seconds(blocks: Sequence[Block]) -> float:
-    """Wall time from the first block's start to the last one's end, without the pauses between sessions."""
-    gaps = (after.started - (before.started + before.seconds) for before, after in pairwise(blocks))
-    return sum(block.seconds for block in blocks) + sum(gap for gap in gaps if 0 < gap < PAUSE)
+def wall_seconds(started: Array, seconds: Array) -> float:
+    """Wall time from the first block's start to the last one's end, without the pauses between sessions.
 
-
-def measured_seconds(cases: Sequence[Case]) -> float:
-    """Seconds of timed slices in scored blocks; memory and tracked values have none."""
-    timed = (case for case in cases if case.benchmark.metric is Metric.TIME)
-    return sum(slice_seconds(block) for case in timed for block in scored(case.blocks))
+    When each block began, and how long it took; measured order.
+    """
+    gaps = started[1:] - (started + seconds)[:-1]
+    return float(seconds.sum() + gaps[(gaps > 0) & (gaps < PAUSE)].sum())

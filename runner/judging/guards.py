@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from statistics import median
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runner.model import Arm, Block, Metric, Mode, Notice, Verdict
 from runner.stats import guards
@@ -31,30 +33,47 @@ TESTS = 2 * len(READINGS) + 1
 """Tests of the readings: shift and spread for each of them, and spread in the course of the session."""
 
 
-def of_run(
-    blocks: Sequence[Block], timed: Sequence[tuple[Sequence[Block], Array]], margin: float
-) -> Iterator[Notice]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What the guards of a whole run need of one benchmark's scored blocks, in measured order; one value a block."""
+
+    index: NDArray[np.int64]
+    places: NDArray[np.int64]
+    """Among all blocks of the run."""
+    ratios: Array
+    first: Array
+    """1 where base was started first, -1 where head was."""
+    readings: Mapping[str, Array]
+    """By the names of `READINGS`; NaN: not read."""
+
+
+def row(blocks: Sequence[Block], places: Sequence[int], ratios: Array) -> Row:
+    """The row of a timed benchmark: its scored blocks, their places among the run's blocks, and their log ratios."""
+    return Row(
+        index=np.array([block.index for block in blocks], dtype=np.int64), places=np.array(places, dtype=np.int64),
+        ratios=ratios, first=frozen([1.0 if block.first is Arm.BASE else -1.0 for block in blocks]),
+        readings={name: frozen([of(block) for block in blocks]) for name, of in READINGS.items()},
+    )
+
+
+def of_run(rows: Sequence[Row], clock: Array, canary: Sequence[Block], margin: float) -> Iterator[Notice]:
     """Notices about a whole run: order effect, drift, disturbed blocks, canary.
 
-    `blocks` are all of the run in measured order, the canary's too; `timed` those that are scored with their log
-    ratios, benchmark by benchmark, without those that failed. `margin` is a log; what moves a ratio by less than half
-    of it is not said.
+    `rows` are the timed benchmarks', without those that failed; `clock` is the machine time before each of the run's
+    blocks, in seconds; `canary` the canary's blocks. `margin` is a log; what moves a ratio by less than half of it is
+    not said.
     """
-    yield from _canary(blocks, margin)
-    if not timed:
+    yield from _canary(canary, margin)
+    if not rows:
         return
-    seconds = np.cumsum([0.0, *(block.seconds for block in blocks)]).tolist()
-    clock = {id(block): before for block, before in zip(blocks, seconds, strict=False)}
-    benchmarks = [own for own, _ in timed]
-    d = _panel(benchmarks, lambda block: 0.0)
-    for row, (own, ratios) in zip(d, timed, strict=True):
-        row[[block.index for block in own]] = ratios
-    when = _panel(benchmarks, lambda block: clock[id(block)])
-    yield from _order(d, _panel(benchmarks, lambda block: 1.0 if block.first is Arm.BASE else -1.0), margin)
+    d = _panel(rows, [row.ratios for row in rows])
+    when = _panel(rows, [clock[row.places] for row in rows])
+    yield from _order(d, _panel(rows, [row.first for row in rows]), margin)
     drift = guards.drift(d, when)
     if drift is not None and drift.p <= ALARM and abs(drift.size) >= margin / 2:
         yield Notice(kind="drift", numbers={"change": math.expm1(drift.size)})
-    yield from _disturbed(d, {name: _panel(benchmarks, of) for name, of in READINGS.items()}, when, margin)
+    readings = {name: _panel(rows, [row.readings[name] for row in rows]) for name in READINGS}
+    yield from _disturbed(d, readings, when, margin)
 
 
 def of_benchmark(blocks: Sequence[Block], ratios: Array, margin: float, tests: int) -> Iterator[Notice]:
@@ -72,7 +91,7 @@ def of_benchmark(blocks: Sequence[Block], ratios: Array, margin: float, tests: i
         yield Notice(kind="shape", numbers={"typical": math.exp(middle), "fastest": math.exp(middle + shape.size)})
     # An arm that goes on from its own last slice finds its caches warm, so that an effect of the order is common. It
     # cancels in a balanced order, and is nothing to say then.
-    order = guards.consistent(frozen([found for block in usable if (found := _cycle_order(block)) is not None]))
+    order = guards.consistent(_cycle_orders(usable))
     letters = "".join(block.order for block in usable)
     share = letters.count("b") / len(letters) if letters else 0.5
     lopsided = abs(share - 0.5) >= LOPSIDED
@@ -81,14 +100,13 @@ def of_benchmark(blocks: Sequence[Block], ratios: Array, margin: float, tests: i
             "change": math.expm1(abs(order.size)), "share": share, "bias": math.expm1(order.size * (share - 0.5))})
 
 
-def _canary(blocks: Sequence[Block], margin: float) -> Iterator[Notice]:
+def _canary(own: Sequence[Block], margin: float) -> Iterator[Notice]:
     """Base against its own copy, judged as a benchmark is."""
-    own = of_canary(blocks)
     failed = next((block.failure for block in own if block.failure is not None), None)
     if failed is not None:
         yield Notice(kind="canary-failed", numbers={"reason": failed.reason})
         return
-    found = judge_blocks(Metric.TIME, own, margin)
+    found = judge_blocks(Metric.TIME, of_canary(own), margin)
     if found.verdict in (Verdict.FASTER, Verdict.SLOWER):
         assert found.estimate is not None and found.low is not None and found.high is not None
         yield Notice(kind="canary", numbers={
@@ -120,25 +138,38 @@ def _strongest(findings: Mapping[str, Finding | None]) -> tuple[str, Finding | N
     return min(findings.items(), key=lambda item: item[1].p if item[1] is not None else 1.0)
 
 
-def _panel(timed: Sequence[Sequence[Block]], of: Callable[[Block], float]) -> Array:
-    """A row a benchmark, a column a block's index; NaN where there is no block."""
-    panel = np.full((len(timed), max((block.index + 1 for own in timed for block in own), default=0)), np.nan)
-    for row, own in zip(panel, timed, strict=True):
-        for block in own:
-            row[block.index] = of(block)
+def _panel(rows: Sequence[Row], values: Sequence[Array]) -> Array:
+    """A row a benchmark, a column a block's index; NaN where there is no block. `values` are in the order of `rows`."""
+    panel = np.full((len(rows), max((int(row.index.max(initial=-1)) + 1 for row in rows), default=0)), np.nan)
+    for into, row, own in zip(panel, rows, values, strict=True):
+        into[row.index] = own
     return panel
 
 
-def _cycle_order(block: Block) -> float | None:
-    """What the log ratio is larger by in cycles where base went first; None for too few cycles of either order."""
-    if block.settings.mode is Mode.SHARED or len(block.order) != len(block.base):
-        return None
-    ratios = {"b": list[float](), "h": list[float]()}
-    for letter, base, head in zip(block.order, block.base, block.head, strict=True):
-        ratios[letter].append(math.log(head / base))
-    return median(ratios["b"]) - median(ratios["h"]) if min(map(len, ratios.values())) >= LEAST_VALUES else None
+def _cycle_orders(blocks: Sequence[Block]) -> Array:
+    """What a block's log ratio is larger by in cycles where base went first, for each block.
+
+    Of blocks that have cycles, and enough of either order.
+    """
+    paired = [block for block in blocks
+              if block.settings.mode is not Mode.SHARED and len(block.order) == len(block.base) == len(block.head)]
+    by_length: dict[int, list[int]] = defaultdict(list)
+    for place, block in enumerate(paired):
+        by_length[len(block.order)].append(place)
+    found = np.full(len(paired), np.nan)
+    # All blocks of a length at once: one by one takes longer than all the rest of a report.
+    for places in by_length.values():
+        own = [paired[place] for place in places]
+        ratios = np.log(np.array([block.head for block in own], float) / np.array([block.base for block in own], float))
+        base_first = np.array([list(block.order) for block in own]) == "b"
+        few = np.minimum(base_first.sum(axis=1), (~base_first).sum(axis=1)) < LEAST_VALUES
+        difference = guards.medians(np.where(base_first, ratios, np.nan)) - guards.medians(
+            np.where(base_first, np.nan, ratios))
+        found[places] = np.where(few, np.nan, difference)
+    return frozen(found[np.isfinite(found)])
 
 
 def _calls(block: Block) -> float:
     """What the log of two values' ratio is larger by than that of their values per call."""
-    return math.log(calls_of(block, Arm.HEAD) / calls_of(block, Arm.BASE))
+    base, head = calls_of(block, Arm.BASE), calls_of(block, Arm.HEAD)
+    return 0.0 if base == head else math.log(head / base)

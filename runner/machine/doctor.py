@@ -6,7 +6,7 @@ from pathlib import Path
 
 import platformdirs
 
-from runner.machine import noise, tools
+from runner.machine import lock, noise, tools
 from runner.machine.choice import choose
 from runner.machine.findings import Finding, State
 from runner.machine.readings import activity, load
@@ -32,6 +32,7 @@ def examine(root: Path = Path("/"), seconds: float = 1.0, cache: Path | None = N
         *noise.settings(root, here, pinning),
         *noise.now(pinning, seen),
         busy,
+        lock.coverage(root),
         tools.perf(root),
         tools.valgrind(),
         tools.compiler(),

@@ -3,6 +3,10 @@
 flock(2) on a file that is never removed: the kernel releases it when the holder ends, however it ends. Rejected:
 a file whose existence is the lock (stays behind after ``kill -9``), and a lock in the user's own folders
 (another user's run would not see it).
+
+It is one for the whole machine, whatever CPUs a run may use: runs on different CPUs still share memory bandwidth, the
+last cache and the processor's heat. It holds between runs that see the same file. It does not cover a run in a
+container, or a service, that has a /tmp of its own; `coverage` says so where this process is in one.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import MachineError
+from runner.machine import files
+from runner.machine.findings import Finding, State
 
 LOCK = Path("/tmp/lockstep.lock")
 """Not under TMPDIR, which differs from user to user, nor in /run/lock, where some systems let only root write."""
@@ -31,6 +37,7 @@ class Holder:
     """Who holds the lock, as the lock file says. The file is open to all: this is for people, not for decisions."""
 
     pid: int
+    """In the holder's own PID namespace."""
     command: str
     since: float
     """Seconds since the epoch."""
@@ -76,6 +83,34 @@ def holder(path: Path = LOCK) -> Holder | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def coverage(root: Path = Path("/")) -> Finding:
+    """Return which runs on this machine the lock keeps apart, and which it does not. Reads under `root`."""
+    value = f"{LOCK}, of all runs and users that see it"
+    apart = _apart(root)
+    if apart is None:
+        return Finding(name="lock", value=f"{value}; not of those in containers", state=State.GOOD)
+    return Finding(
+        name="lock", value=value, state=State.COULD_BE_BETTER,
+        advice=f"{apart}: runs outside, or in other containers, are not kept from measuring at the same time; measure "
+        f"in one place at a time, or give all of them one {LOCK.parent} (docker run -v {LOCK.parent}:{LOCK.parent})",
+    )
+
+
+def _apart(root: Path) -> str | None:
+    """Why others on this machine probably have another /tmp, in words; None where nothing says so."""
+    # Not /.dockerenv: a virtual machine made from a container's image has it too.
+    with contextlib.suppress(OSError):
+        # The first PID namespace has a number of its own: PROC_PID_INIT_INO in the kernel's proc_ns.h.
+        if str((root / "proc/self/ns/pid").readlink()) != "pid:[4026531836]":
+            return "this process is in a PID namespace of its own, as in a container"
+    # systemd's PrivateTmp, a service's own /tmp: fourth field of a mount, what of its disk is mounted.
+    for line in (files.text(root, "proc/self/mountinfo") or "").splitlines():
+        fields = line.split()
+        if len(fields) > 4 and fields[4] == str(LOCK.parent) and "systemd-private-" in fields[3]:
+            return f"this process has a {LOCK.parent} of its own (systemd's PrivateTmp)"
+    return None
 
 
 def _take(path: Path, wait: bool, told: Callable[[str], None]) -> int:

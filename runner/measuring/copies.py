@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -9,11 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-
 from runner import builds
 from runner.errors import MachineError
 from runner.model import Arm, Interpreter
+from runner.storage.owned import owned
 
 MEMORY = 1 << 30
 """Bytes that must be free in memory for copies of interpreters to be kept there."""
@@ -21,7 +21,7 @@ MEMORY = 1 << 30
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder for the workers' working directories, removed at the end."""
+    """A folder for the workers' working directories, removed at the end. Raises MachineError."""
     with _folder(None) as folder:
         yield folder
 
@@ -46,21 +46,15 @@ def fresh(folder: Path) -> Path:
 
 @contextmanager
 def _folder(place: Path | None) -> Iterator[Path]:
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f"lockstep-{os.getpid()}-", dir=place))
-    except OSError as error:
-        raise MachineError(
-            f"cannot make a temporary folder: {error.strerror or error}; free some space, or set TMPDIR to another disk"
-        ) from error
-    # What a killed run has left is memory or disk that nobody would ever free.
-    for left in folder.parent.glob("lockstep-*-*"):
-        owner = left.name.split("-")[1]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
-    try:
+    # What a killed run has left is memory or disk that nobody would ever free: `owned` removes it.
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(owned("lockstep-session-", place))
+        except OSError as error:
+            where = place or tempfile.gettempdir()
+            raise MachineError(f"cannot make a folder in {where}: {error.strerror}; free some space there, or set "
+                               "TMPDIR to a folder that can be written.") from error
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -68,7 +62,7 @@ def memory(place: Path = Path("/dev/shm")) -> Iterator[Path]:
     """A folder for copies of interpreters, removed at the end: in memory, where programs may be run from there.
 
     On a disk, writing the copies back goes on for seconds and disturbs what is measured meanwhile; and the benchmarks'
-    own folders stay on the disk, where their users expect them.
+    own folders stay on the disk, where their users expect them. Raises MachineError.
     """
     usable = place.is_dir() and os.access(place, os.W_OK)
     if usable:

@@ -389,6 +389,10 @@ _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
         "for what was different on that machine, or that day."),
     "contradicting-run": lambda n: (
         f"run {n['run']} read {quantities.ratio(n['ratio'])}, where the others say {quantities.ratio(n['others'])}"),
+    "unlike-runs": lambda n: (
+        f"Runs {n['first']} and {n['second']} differ in {n['what']}: "
+        f"{_side(str(n['one']), 120) + ' → ' if n['one'] else ''}{_side(str(n['other']), 120)}. What they disagree in "
+        "may come from that."),
     "interrupted-run": lambda n: f"Run {n['run']} was interrupted with {n['done']} of {n['total']} benchmarks settled.",
     "heterogeneous": lambda n: (
         f"the runs differ, from {quantities.ratio(n['low'])} to {quantities.ratio(n['high'])}: a standard deviation of "

@@ -22,7 +22,12 @@ NANOSECONDS = 1e-9
 
 def scored(blocks: Sequence[Block]) -> list[Block]:
     """The blocks that count: neither calibrations, nor the canary's, nor failed ones; same order."""
-    return [block for block in blocks if block.kind is BlockKind.SCORED and block.failure is None]
+    return [block for block in blocks if counts(block)]
+
+
+def counts(block: Block) -> bool:
+    """Whether it is one of the `scored`."""
+    return block.kind is BlockKind.SCORED and block.failure is None
 
 
 def of_canary(blocks: Sequence[Block]) -> list[Block]:

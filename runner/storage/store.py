@@ -17,12 +17,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+import weakref
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import overload
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -90,6 +94,8 @@ class Manifest:
     """What a run that is part of a larger measurement is there for; empty for one that a user asked for."""
     calibration: Mapping[str, int | float | str] | None = None
     """What `lockstep calibrate` had found on this machine when the run began."""
+    suite_files: Mapping[str, str] = field(default_factory=dict)
+    """Hash of the content of each of the suite's files, by its path below `suite`; empty: not recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +104,20 @@ class Run:
 
     folder: Path
     manifest: Manifest
-    blocks: tuple[Block, ...]
-    """Measured order, calibrations, the canary's and failed blocks included."""
+    blocks: Sequence[Block]
+    """Measured order, calibrations, the canary's and failed blocks included. A tuple, or `Lines` where it was read
+    lazily: then a line that is not a block raises UsageError when it is asked for."""
     torn: bool
     """The last line was torn off in mid-write and is not among the blocks."""
+
+    def places(self) -> dict[str, Sequence[int]]:
+        """Where the blocks of each benchmark are in `blocks`, by key, ascending; the canary's under its benchmark."""
+        if isinstance(self.blocks, Lines):
+            return dict(self.blocks.places)
+        found: dict[str, list[int]] = {}
+        for place, block in enumerate(self.blocks):
+            found.setdefault(block.benchmark, []).append(place)
+        return dict(found)
 
     def by_benchmark(self) -> dict[str, list[Block]]:
         """All blocks of each of the run's benchmarks, by key, in measured order; the canary's are nobody's."""
@@ -110,6 +126,72 @@ class Run:
             if block.kind is not BlockKind.CANARY:
                 found.setdefault(block.benchmark, []).append(block)
         return found
+
+
+class Lines(Sequence[Block]):
+    """The blocks of a file, each read and checked when it is asked for, every time: they are many, and large.
+
+    Raises UsageError, here or later, for a line that is not a block, and where the file cannot be read. A torn last
+    line is left out.
+    """
+
+    _KEY = re.compile(rb'\{"benchmark":("(?:[^"\\]|\\.)*")')
+
+    def __init__(self, path: Path, schema: str = SCHEMA) -> None:
+        self._path, self._schema = path, schema
+        self._ends = array("q", [0])
+        self.torn = False
+        self.places: Mapping[str, Sequence[int]]
+        """Where each benchmark's are, by key, ascending."""
+        try:
+            with path.open("rb", buffering=1 << 20) as file:
+                self.places = self._look(file)
+                self._descriptor = os.dup(file.fileno())
+        except OSError as error:
+            raise _no_run(path, error) from error
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def _look(self, file: Iterable[bytes]) -> dict[str, array[int]]:
+        places: dict[str, array[int]] = {}
+        known: dict[bytes, array[int]] = {}
+        for place, line in enumerate(file):
+            if not line.endswith(b"\n"):
+                self.torn = True
+                break
+            # As we write it; whoever has rewritten the lines may have put another field first, or other escapes.
+            found = self._KEY.match(line)
+            own = known.get(found[1]) if found else None
+            if own is None:
+                own = places.setdefault(self._block(place, line).benchmark, array("q"))
+                if found:
+                    known[found[1]] = own
+            own.append(place)
+            self._ends.append(self._ends[-1] + len(line))
+        return places
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, place: int) -> Block: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Block, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> Block | tuple[Block, ...]:
+        if isinstance(place, slice):
+            return tuple(self[one] for one in range(*place.indices(len(self))))
+        place = range(len(self))[place]
+        begin, end = self._ends[place], self._ends[place + 1]
+        return self._block(place, os.pread(self._descriptor, end - begin, begin))
+
+    def _block(self, place: int, line: bytes) -> Block:
+        try:
+            return _block.validate_json(line if self._schema == SCHEMA else _renewed(line))
+        except (ValidationError, ValueError, TypeError) as error:
+            reason = _first(error) if isinstance(error, ValidationError) else f"Invalid JSON: {error}"
+            raise UsageError(f"{self._path}:{place + 1} is not a block: {reason}. "
+                             "Remove the line to read the others.") from error
 
 
 _manifest = TypeAdapter(Manifest)
@@ -205,29 +287,23 @@ def add_layout(folder: Path, seed: int, addresses: Mapping[Arm, Mapping[str, int
         _sync(folder)
 
 
-def read(folder: Path) -> Run:
-    """Read a run folder.
+def read(folder: Path, *, lazily: bool = False) -> Run:
+    """Read a run folder; `lazily`: its blocks when they are asked for, since all at once may not fit into memory.
 
     Raises UsageError when it is not one, is of a newer version, or holds a line that is not a block; a
     torn last line is not an error.
     """
     manifest = read_manifest(folder)
-    lines = _bytes(folder / BLOCKS).split(b"\n")
-    torn = lines.pop() != b""
-    blocks = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            blocks.append(_block.validate_json(line if manifest.schema == SCHEMA else _renewed(line)))
-        except (ValidationError, ValueError, TypeError) as error:
-            reason = _first(error) if isinstance(error, ValidationError) else f"Invalid JSON: {error}"
-            raise UsageError(f"{folder / BLOCKS}:{number} is not a block: {reason}. "
-                             "Remove the line to read the others.") from error
-    return Run(folder=folder, manifest=manifest, blocks=tuple(blocks), torn=torn)
+    lines = Lines(folder / BLOCKS, manifest.schema)
+    return Run(folder=folder, manifest=manifest, blocks=lines if lazily else tuple(lines), torn=lines.torn)
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Read what a run folder says of the whole run, which never changes. Raises UsageError as `read` does."""
-    text = _bytes(folder / MANIFEST)
+    try:
+        text = (folder / MANIFEST).read_bytes()
+    except OSError as error:
+        raise _no_run(folder / MANIFEST, error) from error
     schema = _schema(text)
     if schema not in (SCHEMA, *OLD):
         raise UsageError(f"{folder / MANIFEST} is of version {schema!r}; this Lockstep reads {SCHEMA!r}. "
@@ -238,11 +314,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise UsageError(f"{folder / MANIFEST} cannot be read: {_first(error)}") from error
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path.parent} is not a run folder: {error.strerror}: {error.filename}") from error
+def _no_run(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"{path.parent} is not a run folder: {error.strerror}: {error.filename}")
 
 
 def _renewed(line: bytes) -> str:
@@ -277,7 +350,7 @@ def write_whole(path: Path, text: str) -> None:
 
     Raises MachineError when the disk is full or the folder cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # a pid is not one's own in every container
     with _disk(path):
         try:
             with beside.open("w", encoding="utf-8") as stream:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -17,6 +16,7 @@ import asv_runner
 from runner import shell
 from runner.errors import UsageError
 from runner.model import Benchmark, Metric
+from runner.suites.fingerprint import Watched
 from runner.suites.protocol import Found, Loader
 
 OWN_NAME = "bytesio"
@@ -45,16 +45,9 @@ class AsvSuite:
     def place(self) -> str:
         return str(self.folder)
 
-    def fingerprint(self) -> str:
-        """Of all files but compiled ones and those whose name, or folder's name, begins with a dot."""
-        total = hashlib.sha256()
-        for path in sorted(self.folder.rglob("*")):
-            inside = path.relative_to(self.folder)
-            hidden = any(part == "__pycache__" or part.startswith(".") for part in inside.parts)
-            if not hidden and path.is_file() and path.suffix not in (".pyc", ".pyo"):
-                name = inside.as_posix().encode("utf-8", "surrogateescape")
-                total.update(b"%d:%s:%s" % (len(name), name, hashlib.sha256(path.read_bytes()).digest()))
-        return total.hexdigest()
+    def watch(self) -> Watched:
+        """See `protocol.Suite`."""
+        return Watched(self.folder)
 
     def discover(self, executable: Path) -> Found:
         """See `protocol.Suite`. A module that ends the process is left out with a problem, and the others are kept."""

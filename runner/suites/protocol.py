@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from runner.errors import UsageError
 from runner.model import Arm, Benchmark
+from runner.suites.fingerprint import Watched
 
 Loader = Callable[[Benchmark], Mapping[str, object]]
 """What a worker is told, so that it loads a benchmark: ``file``, the Python file whose function `load` takes all of
@@ -50,8 +51,8 @@ class Suite(Protocol):
         """Distributions of ours that measured processes import: their versions belong to a run."""
         ...
 
-    def fingerprint(self) -> str:
-        """Hash of the suite's content: equal for two places if no benchmark can tell them apart by what lies there."""
+    def watch(self) -> Watched:
+        """What it holds now, by content, and from now on whether that is edited. Raises UsageError."""
         ...
 
     def discover(self, executable: Path) -> Found:

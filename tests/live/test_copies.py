@@ -9,7 +9,6 @@ import sys
 import venv
 from pathlib import Path
 
-import psutil
 import pytest
 from bench import Bench
 
@@ -77,7 +76,7 @@ def test_an_interpreter_that_does_not_work_elsewhere_is_refused(tmp_path: Path) 
 
 def test_a_run_measures_copies_and_leaves_none_behind(bench: Bench) -> None:
     suite = Path(__file__).parent / "faults"
-    killed = Path("/dev/shm") / f"lockstep-{2**22 - 1}-killed"
+    killed = Path("/dev/shm") / "lockstep-session-killed"
     killed.mkdir(exist_ok=True)
     done = bench.run("ab", sys.executable, sys.executable, "--suite", suite, "-b", "healthy",
                      "--margin", "0.001%", "--budget", "10s")
@@ -87,5 +86,3 @@ def test_a_run_measures_copies_and_leaves_none_behind(bench: Bench) -> None:
     assert "run from the files themselves" not in done.stdout
     assert [block["kind"] for block in bench.blocks()].count("canary") >= 1
     assert not killed.exists(), "what a killed run has left behind is removed by the next"
-    owners = [int(path.name.split("-")[1]) for path in Path("/dev/shm").glob("lockstep-*-*")]
-    assert all(psutil.pid_exists(owner) for owner in owners)

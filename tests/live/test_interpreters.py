@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import venv
 from pathlib import Path
 
@@ -145,3 +146,77 @@ def test_files_beside_the_user_do_not_get_in_the_way(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert resolve(PYTHON).implementation == "cpython"
     assert list(tmp_path.glob("__pycache__")) == []
+
+
+def planted(
+    place: Path, name: str, version: str, *, record: str | None = "six.py,sha256=abc,1\n", head: str = ""
+) -> None:
+    folder = place / f"{name.replace('-', '_')}-{version}.dist-info"
+    folder.mkdir()
+    said = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nName: not this\n"
+    (folder / "METADATA").write_text(head or said)
+    if record is not None:
+        (folder / "RECORD").write_text(record)
+
+
+def environment(folder: Path) -> tuple[Path, Path]:
+    venv.create(folder, symlinks=True, with_pip=False)
+    return folder / "bin" / "python", next(folder.glob("lib/python*/site-packages"))
+
+
+def test_installed_packages_are_part_of_an_interpreter(tmp_path: Path) -> None:
+    python, place = environment(tmp_path / "one")
+    planted(place, "Some-Thing", "1.0")
+    planted(place, "pip", "25.0")
+    planted(place, "bare", "2.0", record=None)
+    planted(place, "broken", "3.0", head="\xff no headers")
+    (place / "old.egg-info").write_text("Name: old\nVersion: 0.1\n")
+    (place / "empty-1.dist-info").mkdir()
+    found = resolve(python).packages
+    assert found is not None
+    assert found.keys() == {"some-thing", "bare", "broken-3.0.dist-info", "old", "empty-1.dist-info"}
+    assert found["some-thing"].startswith("1.0 ") and len(found["some-thing"]) == len("1.0 01234567")
+    assert (found["bare"], found["old"], found["empty-1.dist-info"]) == ("2.0", "0.1", "unreadable")
+
+
+def test_environments_differ_in_packages_and_not_in_their_places(tmp_path: Path) -> None:
+    pythons = []
+    for name in ("one", "another-name"):
+        python, place = environment(tmp_path / name)
+        # A script's hash depends on the environment's path; bytecode on the moment.
+        planted(place, "six", "1.16", record=f"six.py,sha256=abc,1\n../../../bin/six,sha256={name},9\n"
+                f"__pycache__/six.cpython-311.pyc,,\nsix-1.16.dist-info/INSTALLER,sha256={name},4\n")
+        pythons.append(python)
+    one, other = (resolve(python) for python in pythons)
+    assert one.packages == other.packages and len(one.packages or ()) == 1
+    assert [d.what for d in builds.differences(one, other)] == []
+    planted(place, "numpy", "2.1")
+    (place / "six-1.16.dist-info" / "RECORD").write_text("six.py,sha256=def,1\n")
+    (difference,) = builds.differences(one, resolve(pythons[1]))
+    assert difference.what == "packages" and not difference.asked
+    assert difference.base.startswith("numpy none, six 1.16 ") and difference.head.startswith("numpy 2.1, six 1.16 ")
+    builds.check(one, progress=lambda _: None)
+    with pytest.raises(UsageError, match=r"packages of .* have changed since it was measured, from numpy none, six"):
+        builds.check(other, progress=lambda _: None)
+
+
+def quickest(python: Path) -> float:
+    seconds = []
+    for _ in range(4):
+        begun = time.perf_counter()
+        resolve(python)
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds)
+
+
+def test_hundreds_of_packages_are_found_in_half_a_second(tmp_path: Path) -> None:
+    python, place = environment(tmp_path / "many")
+    without = quickest(python)
+    record = "".join(f"package/module{number}.py,sha256={number:064x},1000\n" for number in range(200))
+    rest = "Classifier: of no interest\n" * 50 + "\n" + "text\n" * 500
+    for number in range(500):
+        planted(place, f"package{number}", "1.0", record=record,
+                head=f"Name: package{number}\nVersion: 1.0\n{rest}")
+    found = resolve(python).packages
+    assert found is not None and len(found) == 500
+    assert quickest(python) - without < 0.5

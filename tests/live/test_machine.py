@@ -273,7 +273,7 @@ def test_doctor_finds_a_busy_neighbour_and_knows_this_machine(tmp_path: Path) ->
         found = {finding.name: finding for finding in examine(seconds=0.5, cache=tmp_path / "not" / "yet")}
     assert f"(pid {process.pid})" in found["other processes"].value
     assert found["other processes"].state is not State.GOOD
-    for name in ("CPUs", "kernel", "memory", "disk", "clock source"):
+    for name in ("CPUs", "kernel", "lock", "memory", "disk", "clock source"):
         assert found[name].state is not State.UNKNOWN, name
     assert all(finding.advice for finding in found.values() if finding.state is not State.GOOD)
 

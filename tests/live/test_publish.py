@@ -87,12 +87,12 @@ def test_a_kill_leaves_the_old_site(folder: Path) -> None:
         make_run(folder / "runs", number, some_benchmarks(8))
     command = [LOCKSTEP, "publish", "--no-asv", "--runs", folder / "runs", "--to", folder / "site"]
     with ended(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)) as process:
-        wait_until(lambda: any(folder.glob(".site.[0-9]*/runs/*.html")))
+        wait_until(lambda: any(folder.glob(".site.new-*/site/runs/*.html")))
         process.kill()
     assert content(folder / "site") == before
-    assert list(folder.glob(".site.[0-9]*")), "what it was writing"
+    assert list(folder.glob(".site.new-*")), "what it was writing"
     assert publish(folder, "--no-asv").returncode == 0
-    assert not list(folder.glob(".site.[0-9]*"))
+    assert not list(folder.glob(".site.new-*"))
     assert len(list((folder / "site" / "runs").glob("2*.html"))) == 42
 
 

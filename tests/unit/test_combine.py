@@ -28,10 +28,12 @@ def interpreter(digit: str) -> Interpreter:
     return replace(samples.interpreter(f"/opt/{digit}/bin/python"), sha256=digit * 64)
 
 
-def build(source: str, flags: tuple[str, ...] = (), compiler: str = "gcc 12") -> Interpreter:
+def build(
+    source: str, flags: tuple[str, ...] = (), compiler: str = "gcc 12", layout: int | None = None
+) -> Interpreter:
     made = Build(
         key=f"{source}{compiler}", tree=Path("/cache"), source="CPython 3.13.5", source_hash=source, edits=(),
-        edits_hash="none", flags=flags, compiler=compiler)
+        edits_hash="none", flags=flags, compiler=compiler, layout=layout)
     return replace(interpreter("1"), build=made, sha256=f"{source}{compiler}")
 
 
@@ -79,6 +81,8 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "file": ({}, {"head": interpreter("3")}, r"different builds as head: /opt/2/bin/python \(22222222\) and /opt/3"),
     "source": ({"base": build("e")}, {"base": build("f")}, "different builds as base"),
     "flags": ({"base": build("e")}, {"base": build("e", ("--enable-optimizations",))}, "--enable-optimizations"),
+    "layout": ({"base": build("e", layout=1)}, {"base": build("e", layout=2)}, "layout=1.*layout=2"),
+    "no layout": ({"base": build("e", layout=1)}, {"base": build("e")}, "layout=1"),
     "build and file": ({"base": build("1")}, {}, "different builds as base"),
     "swapped": ({}, {"base": interpreter("2"), "head": interpreter("1")}, "base and head swapped: /opt/1/bin/python"),
     "version": ({}, {"benchmarks": (A, OTHER_VERSION)}, "different versions have work.time_b. Combine runs of one"),
@@ -98,6 +102,27 @@ def test_runs_of_different_comparisons_are_refused_in_words(kind: str) -> None:
     with pytest.raises(UsageError, match=message) as error:
         check([run(0, **first), run(1, **second)])
     assert IDS[0] in str(error.value) and IDS[1] in str(error.value)
+
+
+def test_runs_that_differ_in_compiler_packages_or_files_are_combined_and_it_is_said() -> None:
+    def arm(compiler: str, **packages: str) -> Interpreter:
+        return replace(build("f", compiler=compiler), packages=packages)
+
+    alike = {"base": arm("gcc 12", numpy="2.1 aa"), "suite_files": {"a.py": "1"}}
+    report = reported([run(0, **alike), run(1, **alike)])
+    assert "unlike-runs" not in kinds(report.notices)
+    unlike = {"base": arm("gcc 13", numpy="2.2 bb", six="1.0"), "suite_files": {"a.py": "2"}}
+    report = reported([run(0, **alike), run(1, **unlike)])
+    pair = f"Runs {IDS[0]} and {IDS[1]} differ in"
+    end = ". What they disagree in may come from that."
+    assert [words.notice_text(one) for one in report.notices if one.kind == "unlike-runs"] == [
+        f"{pair} the compiler of base: gcc 12 → gcc 13{end}",
+        f"{pair} the packages of base: numpy 2.1, six none → numpy 2.2, six 1.0{end}",
+        f"{pair} the suite's files: a.py has changed{end}",
+    ]
+    # What an older version did not record is not compared.
+    older = {"base": replace(arm("gcc 12"), packages=None)}
+    assert "unlike-runs" not in kinds(reported([run(0, **alike), run(1, **older)]).notices)
 
 
 def test_a_third_run_that_differs_is_named() -> None:

@@ -14,7 +14,6 @@ from runner.history import runs as history
 from runner.history.runs import History
 from runner.judging.compare import Report
 from runner.model import Verdict
-from runner.stats import decide
 from runner.storage import store
 
 
@@ -69,9 +68,18 @@ def test_a_run_that_went_on_is_read_again_and_one_that_is_gone_is_forgotten(runs
     assert set(found.rows["run"]) == {place.name for place in places[1:]}
 
 
-def test_another_rule_reads_everything_anew(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_code_of_the_rule_or_its_words_reads_everything_anew(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Path(history.__file__).parents[1]
+    for place in ("stats/decide.py", "stats/blocks.py", "judging/compare.py", "judging/guards.py", "storage/store.py"):
+        assert any(here / place == one or here / place in one.glob("*.py") for one in history.RULE), place
+    rule = shutil.copytree(here / "stats", tmp_path / "stats")
+    monkeypatch.setattr(history, "RULE", (rule, *history.RULE[1:]))
     read(runs)
-    monkeypatch.setattr(decide, "ALPHAS", tuple(reversed(decide.ALPHAS)))
+    assert read(runs).fresh == ()
+    code = (rule / "blocks.py").read_text()
+    (rule / "blocks.py").write_text(code.replace("has no counted value", "counted nothing"))
     assert len(read(runs).fresh) == 4
 
 
@@ -118,5 +126,6 @@ def test_many_runs_are_read_by_several_processes(tmp_path: Path) -> None:
     assert len(found.runs) == len(told["runs"]) == history.ALONE + 2
     shutil.rmtree(tmp_path / "cache")
     places = sorted((tmp_path / "runs").iterdir())
-    alone = [history._one(None, (place, history._stamp(place) or "")) for place in places]
+    rule = history._rule()
+    alone = [history._one(None, (place, history._stamp(place, rule) or "")) for place in places]
     assert [one[0] for one in alone if isinstance(one, tuple)] == list(found.runs)

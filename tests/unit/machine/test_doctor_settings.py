@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.machine import Activity, choose, noise, topology
+from runner.machine import Activity, choose, lock, noise, topology
 from runner.machine.findings import Finding, State
 
 Plant = Callable[[dict[str, str]], Path]
@@ -152,3 +152,20 @@ def test_the_page_about_machines_has_every_command() -> None:
     for _, _, _, command in FAULTS.values():
         general = command.replace("isolcpus=1,3 nohz_full=1,3", "isolcpus=3 nohz_full=3")
         assert general in page, general
+
+
+@pytest.mark.parametrize(("namespace", "mounts", "apart"), [
+    ("pid:[4026531836]", "21 1 8:1 / /tmp rw - tmpfs tmpfs rw\n", ""),
+    ("pid:[4026532512]", "", "PID namespace of its own"),
+    ("pid:[4026531836]", "99 1 8:1 /tmp/systemd-private-0a1b-me.service-x/tmp /tmp rw - ext4 /dev/sda rw\n",
+     "PrivateTmp"),
+])
+def test_doctor_says_whom_the_lock_does_not_keep_out(
+    tmp_path: Path, namespace: str, mounts: str, apart: str
+) -> None:
+    (tmp_path / "proc/self/ns").mkdir(parents=True)
+    (tmp_path / "proc/self/ns/pid").symlink_to(namespace)
+    (tmp_path / "proc/self/mountinfo").write_text(mounts)
+    found = lock.coverage(tmp_path)
+    assert "/tmp/lockstep.lock" in found.value and apart in found.advice
+    assert found.state is (State.COULD_BE_BETTER if apart else State.GOOD)

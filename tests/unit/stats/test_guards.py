@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -203,3 +204,17 @@ def test_consistent() -> None:
     assert np.mean([found is not None and found.p <= 0.05 for found in clean]) <= tolerated(0.05, 400)
     found = guards.consistent(0.03 + rng.normal(0, 0.01, 14))
     assert found is not None and found.p < ALARM / 100 and found.size == pytest.approx(0.03, abs=0.01)
+
+
+def test_a_drift_over_very_many_benchmarks_takes_no_more_memory_than_over_a_few_hundred() -> None:
+    rng = np.random.default_rng(11)
+    whole = with_drift(rng, session(rng, 1500))
+    tracemalloc.start()
+    try:
+        found = guards.drift(whole.d, whole.clock)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found is not None and found.p < ALARM
+    assert 0.035 < found.size < 0.045
+    assert peak < 150e6, "all pairs of blocks of all benchmarks would be 600 MB"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,43 +78,6 @@ class TestSuiteFolder:
         }.items():
             with pytest.raises(UsageError, match=reason):
                 suites.open(str(tmp_path / name))
-
-
-class TestFingerprint:
-    @pytest.fixture
-    def folder(self, tmp_path: Path) -> Path:
-        folder = tmp_path / "suite"
-        (folder / "inner").mkdir(parents=True)
-        (folder / "x.py").write_text("def time_x(): pass\n")
-        (folder / "inner" / "data.txt").write_text("1")
-        return folder
-
-    def test_it_is_of_the_content_and_not_of_the_place(self, folder: Path, tmp_path: Path) -> None:
-        shutil.copytree(folder, tmp_path / "other")
-        assert fingerprint(folder) == fingerprint(tmp_path / "other")
-
-    @pytest.mark.parametrize("change", [
-        lambda folder: (folder / "x.py").write_text("def time_x(): int\n"),
-        lambda folder: (folder / "inner" / "data.txt").write_text("2"),
-        lambda folder: (folder / "y.py").touch(),
-        lambda folder: (folder / "x.py").rename(folder / "z.py"),
-        lambda folder: (folder / "inner" / "data.txt").unlink(),
-    ])
-    def test_any_change_of_the_content_changes_it(self, folder: Path, change: Callable[[Path], object]) -> None:
-        before = fingerprint(folder)
-        change(folder)
-        assert fingerprint(folder) != before
-
-    def test_what_python_and_tools_leave_there_does_not_count(self, folder: Path) -> None:
-        before = fingerprint(folder)
-        for path in ("__pycache__/x.pyc", ".cache/y", ".hidden", "inner/old.pyc"):
-            (folder / path).parent.mkdir(exist_ok=True)
-            (folder / path).touch()
-        assert fingerprint(folder) == before
-
-
-def fingerprint(folder: Path) -> str:
-    return suites.open(str(folder)).fingerprint()
 
 
 def test_what_it_gives_a_worker_is_what_the_protocol_says(tmp_path: Path) -> None:

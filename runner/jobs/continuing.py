@@ -1,0 +1,60 @@
+"""What must be as it was when a run goes on: interpreters, suite and machine."""
+
+from __future__ import annotations
+
+from runner import builds, machine, suites
+from runner.builds import Progress
+from runner.errors import UsageError
+from runner.storage.store import SCHEMA, Manifest
+from runner.suites import fingerprint
+from runner.suites.fingerprint import Watched
+
+SAME = {"host": "host", "cpu": "processor", "kernel": "kernel"}
+"""Facts of the machine that must be the same, and what a person calls them."""
+
+
+def check(manifest: Manifest, progress: Progress) -> Watched:
+    """See that a run can go on here as if it had not been interrupted; return its suite, watched from now on.
+
+    What a run of an older version did not record is not compared. Raises UsageError, which names what differs and says
+    what can be done, and what `builds.check` raises.
+    """
+    if manifest.schema != SCHEMA:
+        raise UsageError(
+            f"run {manifest.id} was begun by an older Lockstep, whose schedule was another: `lockstep show` shows what "
+            f"was measured. To measure it anew: {manifest.command}"
+        )
+    _check_machine(manifest)
+    suite = check_suite(manifest)
+    for arm in (manifest.base, manifest.head):
+        builds.check(arm, progress=progress)
+    return suite
+
+
+def check_suite(manifest: Manifest) -> Watched:
+    """See that the suite holds what it held when the run began. Raises UsageError."""
+    try:
+        suite = suites.open(manifest.suite).watch()
+    except UsageError as error:
+        raise UsageError(f"{error} Run {manifest.id} has measured it; put it back as it was, or start a new run: "
+                         f"{manifest.command}") from error
+    found = fingerprint.differences(manifest.suite_files, suite.files) if manifest.suite_files else []
+    if found:
+        raise UsageError(
+            f"the suite {manifest.suite} is not what run {manifest.id} has measured: {fingerprint.in_words(found)}. "
+            f"Undo that, or start a new run: {manifest.command}"
+        )
+    return suite
+
+
+def _check_machine(manifest: Manifest) -> None:
+    here = machine.describe()
+    found = [
+        f"{word} (there {manifest.machine[name]}, here {here[name]})" for name, word in SAME.items()
+        if manifest.machine.get(name) is not None and here[name] is not None and manifest.machine[name] != here[name]
+    ]
+    if found:
+        raise UsageError(
+            f"run {manifest.id} was measured on another machine or system; it differs in {', '.join(found)}. Start a "
+            f"new run here, `{manifest.command}`, and judge both together: `lockstep combine {manifest.id} last`"
+        )
