@@ -110,7 +110,8 @@ class Executor:
                 taken["start"] = time.perf_counter() - launched
                 if spec.settings is None and spec.benchmark.metric is Metric.TIME:
                     extensions = self._extensions(workers, spec)
-                    chosen = settings.calibrate(workers, spec.benchmark, self._context.forced.get("mode"), handles)
+                    forced, warm = self._context.forced, settings.warming(self._context.base, self._context.head)
+                    chosen = settings.calibrate(workers, spec.benchmark, forced.get("mode"), handles, warm)
                 else:
                     outcome = modes.measure(workers, spec, chosen, handles)
         except WorkerFailed as error:

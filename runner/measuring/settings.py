@@ -10,7 +10,7 @@ from statistics import median
 
 from runner.measuring import modes
 from runner.measuring.process import Worker
-from runner.model import Arm, Benchmark, Mode, Settings
+from runner.model import Arm, Benchmark, Interpreter, Mode, Settings
 
 SLICE, LONG_SLICE = 2.5e-4, 2e-3
 """Seconds that a slice should take in `turns`; the second where a call takes longer in short slices than in long
@@ -24,8 +24,8 @@ STRETCH, LONG_STRETCH = 0.08, 0.1
 """Seconds of kept slices, both arms together, that a block of `turns` should hold: of short slices, and of long ones,
 which tell less each."""
 LEAST_CYCLES, MOST_CYCLES = 12, 160
-WARM = 5e-3
-"""Seconds of slices that each arm does before any is kept."""
+WARM, WARM_JIT = 5e-3, 0.5
+"""Seconds of slices that each arm does in `turns` before any is kept; the second where an arm has a JIT."""
 LONGEST_TURN = 5e-3
 """Calls that take longer than this (seconds, the slower arm) share the CPU instead of taking turns."""
 SHARED_CALLS = 6
@@ -56,9 +56,9 @@ class Trial:
 
 
 def calibrate(
-    workers: Mapping[Arm, Worker], benchmark: Benchmark, forced: str | None, handles: modes.Handles
+    workers: Mapping[Arm, Worker], benchmark: Benchmark, forced: str | None, handles: modes.Handles, warm: float = WARM
 ) -> Settings:
-    """Try both arms, which have loaded the benchmark, and choose its settings; `forced` as in `choose`.
+    """Try both arms, which have loaded the benchmark, and choose its settings; `forced` and `warm` as in `choose`.
 
     `handles` are those of `modes.pipes`. Raises WorkerFailed.
     """
@@ -66,10 +66,10 @@ def calibrate(
     if apart(trials[Arm.BASE], trials[Arm.HEAD]):
         again = _try_alternating(workers, trials, benchmark)
         trials = trials if apart(again[Arm.BASE], again[Arm.HEAD]) else again
-    settings = choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, forced)
+    settings = choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, forced, SLICE, warm)
     if settings.mode is not Mode.TURNS:
         return settings
-    longer = choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, forced, LONG_SLICE)
+    longer = choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, forced, LONG_SLICE, warm)
     # One comparison may be off by the machine's noise, and long slices cost many times as many blocks.
     dearer = all(_dearer(workers, settings, longer, benchmark, handles) > DEARER for _ in range(AGREEING))
     return longer if dearer else settings
@@ -93,12 +93,18 @@ def _dearer(
     )
 
 
+def warming(*interpreters: Interpreter) -> float:
+    """Seconds of slices that each arm does before any is kept, the same for all."""
+    jit = any(one.implementation == "pypy" or one.facts.get("jit") == "True" for one in interpreters)
+    return WARM_JIT if jit else WARM
+
+
 def choose(
-    base: Trial, head: Trial, benchmark: Benchmark, forced: str | None, seconds: float = SLICE
+    base: Trial, head: Trial, benchmark: Benchmark, forced: str | None, seconds: float = SLICE, warm: float = WARM
 ) -> Settings:
     """The finest mode that is right for what both arms do, and slices of `seconds` in `turns`. Pure.
 
-    `forced` is a mode's name set by hand, or None.
+    `forced` is a mode's name set by hand, or None; `warm` is what `warming` gives.
     """
     slow, fast = max(base.call, head.call), min(base.call, head.call)
     if forced is not None:
@@ -126,7 +132,7 @@ def choose(
     stretch = STRETCH if seconds == SLICE else LONG_STRETCH
     cycles = int(min(max(stretch / cycle, LEAST_CYCLES), most)) if slow < 1.0 else 4
     # A multiple of four: each order of the arms equally often (`Plan` balances it within every four cycles).
-    warmup = max(2, math.ceil(2 * WARM / cycle)) if slow < 0.1 else 0
+    warmup = max(2, math.ceil(2 * warm / cycle)) if slow < 0.1 else 0
     return Settings(mode=mode, calls=calls, cycles=cycles - cycles % 4, window=0.0, warmup=warmup)
 
 

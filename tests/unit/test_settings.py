@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from samples import benchmark
+from samples import benchmark, interpreter
 
 from runner.measuring.modes import common_lots
-from runner.measuring.settings import LEAST_CYCLES, LONGEST_TURN, MOST_CYCLES, SHARED_STRETCH, SLICE, Trial, choose
+from runner.measuring.settings import (
+    LEAST_CYCLES,
+    LONGEST_TURN,
+    MOST_CYCLES,
+    SHARED_STRETCH,
+    SLICE,
+    WARM,
+    WARM_JIT,
+    Trial,
+    choose,
+    warming,
+)
 from runner.model import Arm, Mode
 from runner.suites.asv import _split
 
@@ -87,6 +99,20 @@ def test_arms_a_thousand_times_apart_get_each_its_own_number_of_calls() -> None:
     chosen = choose(trial(164e-6), trial(80e-9), BENCHMARK, None)
     assert chosen.calls == {Arm.BASE: 2, Arm.HEAD: 3125}
     assert choose(trial(100e-6), trial(130e-6), BENCHMARK, None).calls == {Arm.BASE: 2, Arm.HEAD: 2}
+
+
+def test_an_arm_that_compiles_as_it_runs_is_warmed_longer_and_so_is_the_other() -> None:
+    plain, jit, pypy = (
+        replace(interpreter(), implementation=name, facts={"jit": on})
+        for name, on in (("cpython", "False"), ("cpython", "True"), ("pypy", "False"))
+    )
+    assert warming(plain, plain) == WARM
+    assert warming(plain, jit) == warming(jit, plain) == warming(plain, pypy) == WARM_JIT
+    one = trial(1e-5)
+    usual, longer = (choose(one, one, BENCHMARK, None, warm=warm) for warm in (WARM, WARM_JIT))
+    seconds = 1e-5 * longer.calls[Arm.BASE] * longer.warmup
+    assert WARM_JIT <= seconds < 1.1 * WARM_JIT
+    assert usual.cycles == longer.cycles
 
 
 def test_a_number_that_the_benchmark_insists_on_is_kept() -> None:
