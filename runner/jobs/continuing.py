@@ -44,6 +44,8 @@ def check_suite(manifest: Manifest) -> Watched:
             f"the suite {manifest.suite} is not what run {manifest.id} has measured: {fingerprint.in_words(found)}. "
             f"Undo that, or start a new run: {manifest.command}"
         )
+    if manifest.suite_files:
+        suite.only(manifest.suite_files)
     return suite
 
 

@@ -80,7 +80,13 @@ def test_data_that_benchmarks_write_is_no_edit_and_new_code_is_one_for_the_next_
     (suite / "made.txt").write_text("by a benchmark")
     (suite / "sub" / "more.py").touch()
     assert before.edited() == []
-    assert differences(before.files, Watched(suite).files) == ["sub/more.py is new"]
+    later = Watched(suite)
+    assert differences(before.files, later.files) == ["sub/more.py is new"]
+    later.only(before.files)
+    (suite / "made.txt").write_text("by a benchmark, once more")
+    assert later.edited() == []
+    (suite / "work.py").write_text("")
+    assert later.edited() == ["work.py has changed"]
 
 
 def test_links_that_lead_back_or_nowhere_do_no_harm(suite: Path) -> None:
