@@ -11,7 +11,7 @@ BIN := .venv/bin
 LOCKSTEP := $(BIN)/lockstep
 READY := .venv/.ready
 
-.PHONY: help setup builds source-repo ab publish calibrate rivals test unit live browser costs lint clean
+.PHONY: help setup builds source-repo ab publish calibrate rivals test unit live browser costs verdicts lint clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -60,6 +60,9 @@ browser: setup ## Run the tests of the pages in Chromium, where it is installed
 costs: setup ## Measure what publishing 1000 runs, and showing a run of 10 000 benchmarks, costs, and print it
 	$(BIN)/python tests/costs/publish.py
 	$(BIN)/python tests/costs/show.py
+
+verdicts: setup ## Measure what verdicts on ten small workloads cost: equal, 1 % and 0.5 % apart (PYTHON=, three sessions)
+	$(BIN)/python tests/costs/verdicts.py "$$(command -v $(PYTHON))"
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

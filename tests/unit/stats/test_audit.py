@@ -234,7 +234,7 @@ def test_layouts_that_do_not_matter_have_no_spread() -> None:
 
 
 def planted(
-    rng: np.random.Generator, truth: float, count: int, stratum: Stratum = PLANTED, spread: float = 0.012
+    rng: np.random.Generator, truth: float, count: int, stratum: Stratum = PLANTED, spread: float = 0.008
 ) -> list[Sample]:
     return [
         sampled(rng, truth, stratum=stratum, size=0.02, name=f"b{i % 5}", run=f"p{i // 5}", spread=spread)
@@ -304,7 +304,7 @@ def test_what_is_planted_is_found_and_its_interval_holds_the_truth() -> None:
 
 def test_intervals_beside_the_truth_fail() -> None:
     rng = np.random.default_rng(10)
-    there = [*planted(rng, 0.02, 120, TRUTH, spread=0.003), *planted(rng, 0.03, 100)]
+    there = [*planted(rng, 0.02, 120, TRUTH, spread=0.003), *planted(rng, 0.035, 100)]
     assert verdicts(criteria(EMPTY, there, MARGIN, True), "coverage") == {"": State.FAIL}
 
 
