@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner import shell
-from runner.builds import cache, compiling, farm, slots
+from runner.builds import cache, compiling, farm, functions, slots
 from runner.builds.releases import sha256_of
 from runner.errors import BuildError
 from runner.model import Arm, Build, Interpreter
@@ -34,6 +34,8 @@ STEP = 16
 """Bytes: what functions are aligned to, so that a finer padding would be lost."""
 STEPS = 256
 """Different paddings of a section, from 0 up to a page."""
+SLOTS = "2"
+"""Raised when slots are made in another way: a layout that is in the cache is then another one."""
 SECTIONS = (".text.hot", ".text", ".text.unlikely")
 HOT = (
     "_PyEval_EvalFrameDefault", "_PyEval_Vector", "_PyObject_Malloc", "_PyObject_Free", "_Py_dict_lookup",
@@ -141,6 +143,13 @@ class Linker:
         assert self._command is not None
         return self._command.start[0]
 
+    def compiling(self, name: str) -> functions.Compiling | None:
+        """How make compiles an object file; None where it does not say."""
+        said = self._make_says(name, str(Path(name).with_suffix(".c")))
+        found = (functions.parse(line, name) for line in reversed(said) if f"-o {name}" in line)
+        words = next((words for words in found if words is not None), None)
+        return None if words is None else functions.Compiling(words=words, tree=self._tree)
+
     def give_slots(self, words: Mapping[str, Sequence[str]], target: str | None = None) -> None:
         """Files that stand in the place of object files from now on, in the executable or in an extension module."""
         self._slots[target or self._name] = words
@@ -216,11 +225,14 @@ class Linker:
 
     def _ask(self, target: str, changed: str) -> Command | None:
         """What make would run to link a target, if another file had changed."""
-        result = shell.run(["make", "-n", "-W", changed, target], cwd=self._tree, env=compiling.environment())
-        # A line may be continued on the next one.
-        lines = result.output.replace("\\\n", " ").splitlines()
+        lines = self._make_says(target, changed)
         found = (parse(line, target) for line in reversed(lines) if f"-o {target}" in line)
         return next((command for command in found if command is not None), None)
+
+    def _make_says(self, target: str, changed: str) -> list[str]:
+        result = shell.run(["make", "-n", "-W", changed, target], cwd=self._tree, env=compiling.environment())
+        # A line may be continued on the next one.
+        return result.output.replace("\\\n", " ").splitlines()
 
     def _run(self, command: Sequence[str]) -> None:
         result = shell.run(command, cwd=self._tree, env=compiling.environment())
@@ -229,7 +241,8 @@ class Linker:
 
 
 def _pair(one: Build, other: Build) -> str:
-    return "-" + hashlib.blake2b(" ".join(sorted((one.key, other.key))).encode(), digest_size=4).hexdigest()
+    words = " ".join((SLOTS, *sorted((one.key, other.key))))
+    return "-" + hashlib.blake2b(words.encode(), digest_size=4).hexdigest()
 
 
 def _unfit(build: Build) -> str | None:
@@ -305,7 +318,13 @@ class Layouts:
         objects = {arm: found for arm, linker in self._linkers.items() if (found := linker.objects(target)) is not None}
         if len(objects) == len(Arm):
             folders = {arm: self._files / arm.value / (target or "executable") for arm in Arm}
-            made = slots.make(objects, folders, [self._linkers[Arm.BASE].compiler])
+
+            def anew(name: str) -> Mapping[Arm, Path] | None:
+                here = {arm: folder / "anew" / name.replace("/", "-") for arm, folder in folders.items()}
+                both = {arm: found[name] for arm, found in objects.items()}
+                return functions.apart(both, {arm: one.compiling(name) for arm, one in self._linkers.items()}, here)
+
+            made = slots.make(objects, folders, [self._linkers[Arm.BASE].compiler], anew)
             for arm, linker in self._linkers.items():
                 linker.give_slots(made[arm], target)
         self._slotted.add(target)

@@ -9,7 +9,7 @@ the order, so that what the change does to its own place is averaged and not fro
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,8 @@ GATHERED = (
     ".data.rel.ro", ".data", ".bss", ".tdata", ".tbss",
 )
 """Sections that the linker gathers from all files, with those whose names go on after a dot; the first that fits."""
+FEW = 8
+"""Object files that are compiled anew at most: one takes seconds."""
 WORKERS = 2
 """Programs of binutils that run at a time."""
 _ROW = re.compile(
@@ -96,19 +98,24 @@ def source(sections: Mapping[str, Section], sizes: Mapping[str, int], *, aligned
 
 
 def make(
-    objects: Mapping[Arm, Mapping[str, Path]], folders: Mapping[Arm, Path], assembler: Sequence[str]
+    objects: Mapping[Arm, Mapping[str, Path]], folders: Mapping[Arm, Path], assembler: Sequence[str],
+    anew: Callable[[str], Mapping[Arm, Path] | None] = lambda name: None,
 ) -> dict[Arm, dict[str, tuple[str, ...]]]:
     """Make the slots of two links: for each arm, the files that stand in the place of an object file, by its name.
 
     They are absolute paths, in order; the names are the same in both arms, and none where nothing differs.
     `objects` are each arm's object files by their names in the link command, `folders` where the slots' own files go,
-    `assembler` the start of a command that assembles (``gcc``). Raises BuildError.
+    `assembler` the start of a command that assembles (``gcc``). `anew` may give other versions of an object file that
+    both have; at most `FEW` are asked for. Raises BuildError.
     """
     words: dict[Arm, dict[str, tuple[str, ...]]] = {arm: {} for arm in Arm}
-    for name in _differing(objects):
+    names = _differing(objects)
+    for name in names:
         slug = name.replace("/", "-").removesuffix(".o")
         versions = {arm: objects[arm].get(name) for arm in Arm}
-        sections = {arm: {} if version is None else _sections(version) for arm, version in versions.items()}
+        if len(names) <= FEW and None not in versions.values():
+            versions = {**versions, **(anew(name) or {})}
+        sections = {arm: {} if version is None else sections_of(version) for arm, version in versions.items()}
         taken = {arm: extents(found) for arm, found in sections.items()}
         slot = larger(taken[Arm.BASE], taken[Arm.HEAD])
         # A start of no size would be dropped by the linker, and its alignment with it.
@@ -134,18 +141,19 @@ def _differing(objects: Mapping[Arm, Mapping[str, Path]]) -> list[str]:
     # Compilers write paths for debuggers, so that files of two trees may differ in nothing else.
     unequal = [name for name in both if base[name].read_bytes() != head[name].read_bytes()]
     with ThreadPoolExecutor(WORKERS) as pool:
-        loaded = pool.map(lambda name: _loaded(base[name]) != _loaded(head[name]), unequal)
-        really = dict(zip(unequal, loaded, strict=True))
+        differ = pool.map(lambda name: loaded(base[name]) != loaded(head[name]), unequal)
+        really = dict(zip(unequal, differ, strict=True))
     return [name for name in names if really.get(name, name not in both)]
 
 
-def _loaded(path: Path) -> str:
-    """Everything of an object file but what a debugger reads; that has paths in it, which differ between trees."""
-    only = [f"--section={name}" for name in _sections(path)]
+def loaded(path: Path) -> str:
+    """All of an object file that is loaded, as text: not what a debugger reads, whose paths differ between trees."""
+    only = [f"--section={name}" for name in sections_of(path)]
     return _run(["objdump", "-s", "-r", "-t", *only, path]).replace(str(path), "")
 
 
-def _sections(path: Path) -> dict[str, Section]:
+def sections_of(path: Path) -> dict[str, Section]:
+    """The loaded sections of an object file, as `parse` gives them. Raises BuildError."""
     return parse(_run(["readelf", "-SW", path]))
 
 

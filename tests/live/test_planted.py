@@ -16,7 +16,8 @@ LOCKSTEP = Path(sys.executable).with_name("lockstep")
 def test_three_percent_is_found_in_nine_of_ten(tmp_path: Path) -> None:
     for arm in ("base", "head"):
         venv.create(tmp_path / arm, symlinks=True, with_pip=False)
-    (tmp_path / "head" / "planted").write_text(str(TRUTH - 1))
+    for arm, more in (("base", 0.0), ("head", TRUTH - 1)):
+        (tmp_path / arm / "planted").write_text(f"{more:.2f}")
     code = subprocess.run(
         [LOCKSTEP, "ab", tmp_path / "base/bin/python", tmp_path / "head/bin/python", "--suite", SUITE,
          "--out", tmp_path / "runs", "--json", tmp_path / "report.json"],

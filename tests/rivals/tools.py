@@ -128,7 +128,7 @@ class Lockstep(Tool):
     rules = ("lockstep",)
     practice = ("`lockstep ab BASE HEAD --suite … -b … --budget Ns --json`; sized by the budget; it may end before it; "
                 "undecided claims nothing")
-    trials = (1, 4)
+    trials = (2, 4)
     locks = True
 
     def version(self) -> str:

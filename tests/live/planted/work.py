@@ -1,6 +1,8 @@
-"""Ten kinds of work that do a stated share more in an arm whose prefix holds a file ``planted``.
+"""Ten kinds of work that do more in an arm by the share that the file ``planted`` in its prefix states.
 
-The work is N equal portions, so that the true ratio of the arms is the ratio of their N: 1000 against 1030.
+The work is N equal portions, so that the true ratio of the arms is the ratio of their N: 1000 against 1030. Both arms
+have the file, with numbers of equally many digits: an arm that reads one while the other meets an error has another
+heap afterwards, and was seen to be up to 3 % slower for that alone.
 """
 
 import io
@@ -10,11 +12,8 @@ import re
 import sys
 
 PORTIONS = 1000
-try:
-    with open(os.path.join(sys.prefix, "planted")) as stream:
-        MORE = float(stream.read())
-except OSError:
-    MORE = 0.0
+with open(os.path.join(sys.prefix, "planted")) as stream:
+    MORE = float(stream.read())
 TIMES = range(round(PORTIONS * (1 + MORE)))
 
 DATA = b"x" * 4096
