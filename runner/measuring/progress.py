@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from dataclasses import replace
 
-from runner.model import Benchmark, Block, BlockKind, Metric
+from runner.model import Benchmark, Block, BlockKind, Metric, Verdict
 from runner.stats.blocks import Evidence
 from runner.stats.decide import EXACT_BLOCKS, LOOKS, Judgement
 
@@ -81,14 +81,21 @@ class Progress:
             return self.fixed - done
         if self.benchmark.metric is Metric.TRACK and done < EXACT_BLOCKS:
             return EXACT_BLOCKS - done
-        needed = self.looked.needed if self.looked is not None else usual
+        needed = self._needed() if self.looked is not None else usual
         target = max(needed or LOOKS[-1], done + 1)
         return next((look for look in LOOKS if look >= target), LOOKS[-1]) - done
 
     def hopeless(self) -> bool:
         """Whether even the last look will probably leave it undecided."""
-        needed = self.looked.needed if self.looked is not None else None
+        needed = self._needed()
         return len(self.blocks) >= LOOKS[0] and (needed is None or needed > LOOKS[-1])
+
+    def _needed(self) -> int | None:
+        """Blocks in all that will probably settle it, as the last look says; None where it does not."""
+        if self.looked is None or self.looked.verdict is Verdict.UNDECIDED:
+            return None if self.looked is None else self.looked.needed
+        # It has a verdict by itself, which the suite might take back or which is not precise yet: little is lacking.
+        return len(self.blocks) + 1
 
     @property
     def cost(self) -> float | None:
