@@ -9,6 +9,7 @@ from typing import TypedDict
 
 import numpy as np
 
+from runner.machine import addresses
 from runner.model import Arm, BlockKind
 
 ORDER_LENGTH = 40
@@ -41,7 +42,7 @@ def of_block(seed: int, benchmark: int, kind: BlockKind, index: int) -> Drawn:
     return Drawn(
         first=Arm.BASE if (index + coin) % 2 == 0 else Arm.HEAD, order="".join(_balanced(rng, letters)),
         hash_seed=int(rng.integers(1, 2**32)), padding=int(rng.integers(4096)),
-        directory="w" * int(rng.integers(1, 64)), address=int(rng.integers(1 << 16)),
+        directory="w" * int(rng.integers(1, 64)), address=int(rng.integers(addresses.DRAWS)),
     )
 
 
