@@ -12,21 +12,22 @@ from runner.measuring import modes
 from runner.measuring.process import Worker
 from runner.model import Arm, Benchmark, Interpreter, Mode, Settings
 
-SLICE, LONG_SLICE = 2.5e-4, 2e-3
-"""Seconds that a slice should take in `turns`; the second where a call takes longer in short slices than in long
-ones, and in trials and in `adjacent`."""
+SLICES = (2.5e-4, 5e-4, 1e-3, 2e-3)
+"""Seconds that a slice may take in `turns`: the shortest in which a call does not take longer than in the longest."""
+SLICE, LONG_SLICE = SLICES[0], SLICES[-1]
+"""The second also in trials and in `adjacent`."""
 DEARER = 1.1
-"""Calls that take more than this many times as long in short slices are measured in long ones: a benchmark that lives
-in the caches finds them emptied by the other arm, and that is no part of what the arms differ in."""
+"""Slices are too short for calls that take more than this many times as long in them as in the longest: a benchmark
+that lives in the caches finds them emptied by the other arm, and that is no part of what the arms differ in."""
 COMPARED, AGREEING = 24, 3
 """Cycles of a comparison by which that is decided, half of each length; and how many comparisons must all say so."""
 STRETCH, LONG_STRETCH = 0.08, 0.1
-"""Seconds of kept slices, both arms together, that a block of `turns` should hold: of short slices, and of long ones,
-which tell less each."""
+"""Seconds of kept slices, both arms together, that a block of `turns` should hold: of the shortest slices, and of
+longer ones, which tell less each."""
 LEAST_CYCLES, MOST_CYCLES = 12, 160
 WARM, WARM_JIT = 5e-3, 0.5
 """Seconds of slices that each arm does in `turns` before any is kept; the second where an arm has a JIT."""
-LONGEST_TURN = 5e-3
+LONGEST_TURN = 2e-2
 """Calls that take longer than this (seconds, the slower arm) share the CPU instead of taking turns."""
 SHARED_CALLS = 6
 """Calls of the slower arm that should lie wholly inside the common stretch of `shared`."""
@@ -34,6 +35,8 @@ SHARED_STRETCH = 0.2
 """Seconds that the common stretch of `shared` lasts at least."""
 UNEQUAL = 4.0
 """Arms that differ in speed by more than this get each its own number of calls a slice."""
+LONGEST_TRIAL = 0.1
+"""Slices up to this long (seconds) are tried three times."""
 RETRIED = 7
 """Slices of each arm by which that is decided."""
 
@@ -66,21 +69,27 @@ def calibrate(
     if apart(trials[Arm.BASE], trials[Arm.HEAD]):
         again = _try_alternating(workers, trials, benchmark)
         trials = trials if apart(again[Arm.BASE], again[Arm.HEAD]) else again
-    settings = choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, forced, SLICE, warm)
-    if settings.mode is not Mode.TURNS:
-        return settings
-    longer = choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, forced, LONG_SLICE, warm)
-    # One comparison may be off by the machine's noise, and long slices cost many times as many blocks.
-    dearer = all(_dearer(workers, settings, longer, benchmark, handles) > DEARER for _ in range(AGREEING))
-    return longer if dearer else settings
+    candidates = [
+        choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, forced, seconds, warm) for seconds in SLICES
+    ]
+    longest, refused = candidates[-1], None
+    for shorter in candidates:
+        # Long calls make slices of several lengths the same ones.
+        if shorter.mode is not Mode.TURNS or shorter.calls == longest.calls:
+            return shorter
+        # One comparison may be off by the machine's noise, and long slices cost many times as many blocks.
+        if shorter.calls != refused and not all(
+            _dearer(workers, shorter, longest, benchmark, handles) > DEARER for _ in range(AGREEING)
+        ):
+            return shorter
+        refused = shorter.calls
+    return longest
 
 
 def _dearer(
     workers: Mapping[Arm, Worker], short: Settings, longer: Settings, benchmark: Benchmark, handles: modes.Handles
 ) -> float:
     """How many times as long a call takes in the slices of `short`, in the arm where that is worse."""
-    if short.calls == longer.calls:
-        return 1.0
     # One length beside the other, so that what disturbs the machine disturbs both.
     calls = {arm: (short.calls[arm], longer.calls[arm]) for arm in Arm}
     seen = modes.alternate(workers, "bh" * COMPARED, calls, handles, benchmark.timeout)
@@ -177,8 +186,10 @@ def _try(worker: Worker, benchmark: Benchmark) -> Trial:
         if reply["ns"] >= LONG_SLICE * 1e9 / 2 or calls >= 1 << 26:
             break
         calls = max(calls * 2, int(calls * 0.7 * LONG_SLICE * 1e9 / max(reply["ns"], 100)) // lot * lot)
-    again = [worker.ask({"do": "slice", "calls": calls}, benchmark.timeout) for _ in range(2)] if calls > lot else []
-    replies = [reply, *again]
+    # The first calls find cold caches and memory that was never touched: the second and third slice of a call that
+    # takes milliseconds take a fraction of it. Of what takes long, one is enough.
+    again = 2 if reply["ns"] < LONGEST_TRIAL * 1e9 else 0
+    replies = [reply, *(worker.ask({"do": "slice", "calls": calls}, benchmark.timeout) for _ in range(again))]
     return Trial(
         call=max(median(r["ns"] for r in replies), 1) / 1e9 / calls, calls=calls, waits=waits / calls,
         threads=_threads(worker.pid),
