@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import secrets
 import shutil
@@ -23,10 +24,14 @@ from runner.measuring.plan import Plan
 from runner.measuring.progress import Progress
 from runner.model import Interpreter, Mode
 from runner.stats.audit import Kind, Pair, Stratum
+from runner.stats.criteria import TRUTH_RUNS
 
 SUITE = Path(__file__).parents[1] / "suites" / "calibration"
-SHARES = {Kind.AA: 0.78, Kind.PLANTED: 0.15, Kind.TRUTH: 0.07}
-"""How the time is divided: what is rare, a false change, takes the most comparisons to be seen."""
+AA_RUNS = {Mode.TURNS: 20, Mode.SHARED: 10, Mode.ADJACENT: 10}
+"""Runs of equals in each mode by which the demands of `stats.criteria` can be decided, ten comparisons each; not equal
+times, since a run in `adjacent` takes five times as long."""
+PLANTED_RUNS, BINARY_RUNS = 4, 5
+"""Runs of planted slowdowns in each mode, five of each size each; and of two fixed layouts."""
 TRUTH_MARGIN = 0.5
 """Margin of the truth runs: so wide that each benchmark is settled at the first look whatever is measured, and the
 blocks that are pooled were not chosen by what they showed."""
@@ -112,33 +117,29 @@ def here(out: Path | None) -> Path:
     return config.calibration_folder(out, str(machine.describe()["fingerprint"]))
 
 
-def shares(*, layouts: bool) -> Mapping[Stratum, float]:
-    """Every stratum with its share of the time; they add up to 1. `layouts`: there are builds to link anew."""
+def wanted(*, layouts: bool) -> Mapping[Stratum, int]:
+    """Every stratum with the runs that decide the demands on it. `layouts`: there are builds to link anew."""
     both = (False, True)
     pairs = (Pair.COPIES, Pair.LAYOUTS) if layouts else (Pair.COPIES,)
-    strata = [
-        *(Stratum(kind=Kind.AA, pair=pair, mode=mode, neighbour=neighbour)
-          for pair, mode, neighbour in itertools.product(pairs, Mode, both)),
-        *(Stratum(kind=Kind.PLANTED, pair=Pair.COPIES, mode=mode, neighbour=neighbour)
-          for mode, neighbour in itertools.product(Mode, both) if mode is Mode.TURNS or not neighbour),
-        Stratum(kind=Kind.TRUTH, pair=Pair.COPIES, mode=Mode.TURNS, neighbour=False),
-    ]
+    runs = {
+        Stratum(kind=Kind.AA, pair=pair, mode=mode, neighbour=neighbour):
+            math.ceil(AA_RUNS[mode] / (len(pairs) * len(both)))
+        for pair, mode, neighbour in itertools.product(pairs, Mode, both)
+    }
+    for mode in Mode:
+        runs[Stratum(kind=Kind.PLANTED, pair=Pair.COPIES, mode=mode, neighbour=False)] = PLANTED_RUNS
+    runs[Stratum(kind=Kind.PLANTED, pair=Pair.COPIES, mode=Mode.TURNS, neighbour=True)] = 1
+    runs[Stratum(kind=Kind.TRUTH, pair=Pair.COPIES, mode=Mode.TURNS, neighbour=False)] = TRUTH_RUNS
     if layouts:
-        strata.append(Stratum(kind=Kind.AA, pair=Pair.LAYOUTS_BINARY, mode=Mode.TURNS, neighbour=False))
-    # What a user will meet most, turns without a neighbour, is what power is asked of.
-    usual = Stratum(kind=Kind.PLANTED, pair=Pair.COPIES, mode=Mode.TURNS, neighbour=False)
-    weights = {stratum: 5 if stratum == usual else 1 for stratum in strata}
-    total = Counter[Kind]()
-    for stratum, weight in weights.items():
-        total[stratum.kind] += weight
-    return {stratum: SHARES[stratum.kind] * weight / total[stratum.kind] for stratum, weight in weights.items()}
+        runs[Stratum(kind=Kind.AA, pair=Pair.LAYOUTS_BINARY, mode=Mode.TURNS, neighbour=False)] = BINARY_RUNS
+    return runs
 
 
-def next_stratum(shares: Mapping[Stratum, float], spent: Mapping[Stratum, float], rng: random.Random) -> Stratum:
-    """The stratum that has had least machine time for its share; at random among equals."""
-    had = {stratum: spent.get(stratum, 0.0) / share for stratum, share in shares.items()}
+def next_stratum(wanted: Mapping[Stratum, int], runs: Mapping[Stratum, int], rng: random.Random) -> Stratum:
+    """The stratum that has had fewest of the runs that are wanted of it; at random among equals."""
+    had = {stratum: runs.get(stratum, 0) / number for stratum, number in wanted.items()}
     least = min(had.values())
-    return rng.choice([stratum for stratum in shares if had[stratum] == least])
+    return rng.choice([stratum for stratum in wanted if had[stratum] == least])
 
 
 def in_words(stratum: Stratum) -> str:
@@ -175,7 +176,7 @@ class _Session:
         self._suite = request.suite
         self._rng = random.Random(request.seed)
         self._end = time.monotonic() + 60 * request.minutes
-        self._shares = shares(layouts=bystander is not None)
+        self._wanted = wanted(layouts=bystander is not None)
         stored = calibration.read(folder)
         self._unfinished = [one for one in stored if not one.finished]
         self._spent: dict[Stratum, float] = defaultdict(float)
@@ -190,7 +191,7 @@ class _Session:
                 return True
         started = 0
         while True:
-            stratum = next_stratum(self._shares, self._spent, self._rng)
+            stratum = next_stratum(self._wanted, self._runs, self._rng)
             usual = self._spent[stratum] / self._runs[stratum] if self._runs[stratum] else USUAL
             # Half a run too much at most, and at least one.
             if started and self._left() < usual / 2:

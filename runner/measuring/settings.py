@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -72,17 +72,26 @@ def calibrate(
     candidates = [
         choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, forced, seconds, warm) for seconds in SLICES
     ]
+    if candidates[0].mode is not Mode.TURNS:
+        return candidates[0]
+    return shortest(candidates, lambda one, longest: _dearer(workers, one, longest, benchmark, handles))
+
+
+def shortest(candidates: Sequence[Settings], dearer: Callable[[Settings, Settings], float]) -> Settings:
+    """The first of these settings, the shortest slices first, in whose slices a call takes no longer than in the last.
+
+    `dearer` measures how many times as long it takes in the slices of one as in those of another; more than `DEARER`
+    counts where `AGREEING` measurements say so.
+    """
     longest, refused = candidates[-1], None
-    for shorter in candidates:
+    for one in candidates:
         # Long calls make slices of several lengths the same ones.
-        if shorter.mode is not Mode.TURNS or shorter.calls == longest.calls:
-            return shorter
-        # One comparison may be off by the machine's noise, and long slices cost many times as many blocks.
-        if shorter.calls != refused and not all(
-            _dearer(workers, shorter, longest, benchmark, handles) > DEARER for _ in range(AGREEING)
-        ):
-            return shorter
-        refused = shorter.calls
+        if one.calls == longest.calls:
+            return one
+        # One measurement may be off by the machine's noise, and long slices cost many times as many blocks.
+        if one.calls != refused and not all(dearer(one, longest) > DEARER for _ in range(AGREEING)):
+            return one
+        refused = one.calls
     return longest
 
 

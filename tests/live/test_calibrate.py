@@ -13,7 +13,7 @@ import psutil
 import pytest
 from bench import LOCKSTEP, TIME_LIMIT
 
-from runner.jobs.calibrate import SUITE, Calibrated, CalibrateRequest, calibrate, next_stratum, shares
+from runner.jobs.calibrate import SUITE, Calibrated, CalibrateRequest, calibrate, next_stratum, wanted
 from runner.judging import calibration
 from runner.machine.neighbour import LONGEST, neighbour
 from runner.measuring.plan import Plan
@@ -58,9 +58,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def seed_of(kind: Kind, mode: Mode, near: bool) -> int:
     """A seed with which a new calibration of a ready-made interpreter begins there."""
-    divided = shares(layouts=False)
+    everything = wanted(layouts=False)
     for seed in range(1000):
-        first = next_stratum(divided, {}, random.Random(seed))
+        first = next_stratum(everything, {}, random.Random(seed))
         if (first.kind, first.mode, first.neighbour) == (kind, mode, near):
             return seed
     raise AssertionError("no such stratum")

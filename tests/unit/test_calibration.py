@@ -15,14 +15,14 @@ import pytest
 import samples
 
 from runner.errors import UsageError
-from runner.jobs.calibrate import SHARES, next_stratum, shares, with_edit, with_layout
+from runner.jobs.calibrate import next_stratum, wanted, with_edit, with_layout
 from runner.judging import calibration
 from runner.machine.neighbour import LONGEST, SHORTEST, bursts
 from runner.model import BlockKind, Mode, Verdict
 from runner.report import calibration as report
 from runner.report import words
-from runner.stats.audit import Kind, Pair, Stratum
-from runner.stats.criteria import State
+from runner.stats.audit import PARTS, SUITES, Kind, Pair, Stratum, size
+from runner.stats.criteria import AGREEING, INTERVALS, SLOWDOWNS, TRUTH_RUNS, State
 from runner.storage import store
 
 COPIES = Stratum(kind=Kind.AA, pair=Pair.COPIES, mode=Mode.TURNS, neighbour=False)
@@ -182,28 +182,31 @@ def test_a_spoilt_line_of_the_canary_is_told_with_its_place(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("layouts", [True, False])
-def test_the_time_is_divided_as_it_should_be(layouts: bool) -> None:
-    divided = shares(layouts=layouts)
-    assert sum(divided.values()) == pytest.approx(1)
-    by_kind = Counter[Kind]()
-    for stratum in divided:
-        by_kind[stratum.kind] += 1
-    assert by_kind == {Kind.AA: 13 if layouts else 6, Kind.PLANTED: 4, Kind.TRUTH: 1}
-    assert sum(share for stratum, share in divided.items() if stratum.kind is Kind.AA) == pytest.approx(SHARES[Kind.AA])
-    planted = [(share, stratum) for stratum, share in divided.items() if stratum.kind is Kind.PLANTED]
-    most = max(planted, key=lambda one: one[0])[1]
-    assert (most.mode, most.neighbour) == (Mode.TURNS, False)
-    rng, spent = random.Random(1), Counter[Stratum]()
-    lengths = {stratum: rng.uniform(10, 60) for stratum in divided}
-    for _ in range(3000):
-        stratum = next_stratum(divided, spent, rng)
-        spent[stratum] += lengths[stratum]  # type: ignore[assignment]
-    total = sum(spent.values())
-    assert all(spent[stratum] / total == pytest.approx(share, rel=0.1) for stratum, share in divided.items())
+def test_the_runs_that_are_wanted_decide_every_demand(layouts: bool) -> None:
+    everything = wanted(layouts=layouts)
+    equals = {s: 10 * runs for s, runs in everything.items() if s.kind is Kind.AA and s.pair is not Pair.LAYOUTS_BINARY}
+    for name, part in PARTS.items():
+        if layouts or name != "layouts":
+            assert sum(n for stratum, n in equals.items() if part(stratum)) >= size(name), name
+    assert sum(equals.values()) / 10 >= SUITES
+    planted = {s.mode: 5 * runs for s, runs in everything.items() if s.kind is Kind.PLANTED and not s.neighbour}
+    assert planted[Mode.TURNS] >= SLOWDOWNS and min(planted.values()) >= AGREEING and set(planted) == set(Mode)
+    assert 4 * sum(planted.values()) >= INTERVALS, "four sizes"
+    assert [runs for stratum, runs in everything.items() if stratum.kind is Kind.TRUTH] == [TRUTH_RUNS]
+
+
+def test_no_stratum_waits_for_another_to_be_complete() -> None:
+    everything, rng, runs = wanted(layouts=True), random.Random(1), Counter[Stratum]()
+    for made in range(3 * sum(everything.values())):
+        stratum = next_stratum(everything, runs, rng)
+        runs[stratum] += 1
+        shares = [runs[one] / number for one, number in everything.items()]
+        assert max(shares) - min(shares) <= 1, made
+    assert all(runs[one] == 3 * number for one, number in everything.items())
 
 
 def test_equals_come_in_random_order() -> None:
-    first = {next_stratum(shares(layouts=True), {}, random.Random(seed)) for seed in range(200)}
+    first = {next_stratum(wanted(layouts=True), {}, random.Random(seed)) for seed in range(200)}
     assert len(first) == 18
 
 

@@ -12,18 +12,21 @@ from samples import benchmark, interpreter
 
 from runner.measuring.modes import common_lots
 from runner.measuring.settings import (
+    DEARER,
     LEAST_CYCLES,
     LONGEST_TURN,
     MOST_CYCLES,
     SHARED_STRETCH,
     SLICE,
+    SLICES,
     WARM,
     WARM_JIT,
     Trial,
     choose,
+    shortest,
     warming,
 )
-from runner.model import Arm, Mode
+from runner.model import Arm, Mode, Settings
 from runner.suites.asv import _split
 
 
@@ -93,6 +96,28 @@ def test_slices_take_about_the_same_time_even_where_the_arms_are_very_unequal(fa
     assert chosen.mode is Mode.TURNS
     assert SLICE / 4 < head < SLICE * 2.6 or chosen.calls[Arm.HEAD] == 1
     assert SLICE / 4 < base < SLICE * 2.6 or chosen.calls[Arm.BASE] == 1
+
+
+@given(st.floats(1e-6, 5e-3), st.floats(0.0, 1e-3))
+def test_slices_are_the_shortest_in_which_cold_caches_take_a_tenth_at_most(call: float, cold: float) -> None:
+    candidates = [choose(trial(call), trial(call), BENCHMARK, None, seconds) for seconds in SLICES]
+
+    def dearer(one: Settings, other: Settings) -> float:
+        of_a_call = [call + cold / settings.calls[Arm.BASE] for settings in (one, other)]
+        return of_a_call[0] / of_a_call[1]
+
+    chosen = shortest(candidates, dearer)
+    longest = candidates[-1]
+    assert chosen.calls == longest.calls or dearer(chosen, longest) <= DEARER
+    for shorter in candidates[: candidates.index(chosen)]:
+        assert dearer(shorter, longest) > DEARER
+
+
+def test_one_measurement_that_was_disturbed_makes_no_slices_long() -> None:
+    candidates = [choose(trial(1e-5), trial(1e-5), BENCHMARK, None, seconds) for seconds in SLICES]
+    seen = iter([1.5, 1.5, 1.05])
+    assert shortest(candidates, lambda one, longest: next(seen)) == candidates[0]
+    assert shortest(candidates, lambda one, longest: 1.5) == candidates[-1]
 
 
 def test_arms_a_thousand_times_apart_get_each_its_own_number_of_calls() -> None:
