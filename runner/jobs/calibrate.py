@@ -25,6 +25,7 @@ from runner.measuring.progress import Progress
 from runner.model import Interpreter, Mode
 from runner.stats.audit import Kind, Pair, Stratum
 from runner.stats.criteria import TRUTH_RUNS
+from runner.stats.power import AGREEING_SIZES
 
 SUITE = Path(__file__).parents[1] / "suites" / "calibration"
 AA_RUNS = {Mode.TURNS: 20, Mode.SHARED: 10, Mode.ADJACENT: 10}
@@ -236,7 +237,7 @@ class _Session:
         base, head = self._arms(stratum, token, view)
         request = AbRequest(
             base=base.spec, head=head.spec, suite=str(self._suite),
-            pattern=r"^aa\." if stratum.kind is Kind.AA else r"^planted\.",
+            pattern=_pattern(stratum),
             margin=TRUTH_MARGIN if stratum.kind is Kind.TRUTH else calibration.MARGIN,
             scope="source" if stratum.pair is Pair.LAYOUTS else "binary",
             out=self._folder / calibration.RUNS, mode=stratum.mode.value,
@@ -268,6 +269,15 @@ class _Session:
 
     def _neighbour(self, stratum: Stratum) -> AbstractContextManager[object]:
         return neighbour(self._rng.randrange(2**31)) if stratum.neighbour else nullcontext()
+
+
+def _pattern(stratum: Stratum) -> str:
+    """The benchmarks of a stratum. Of `shared` and `adjacent` it is asked whether they agree with `turns`, and small
+    slowdowns would not tell in any time."""
+    if stratum.kind is Kind.AA:
+        return r"^aa\."
+    percents = "|".join(f"{100 * size:g}" for size in AGREEING_SIZES)
+    return r"^planted\." if stratum.mode is Mode.TURNS else rf"^planted\..*percent=({percents})\)"
 
 
 def with_edit(spec: str, edit: str) -> str:

@@ -20,7 +20,7 @@ from runner.measuring.process import Launch, Worker, WorkerFailed, bytecode, com
 from runner.model import Arm, Benchmark, Block, BlockKind, BlockSpec, Failure, Interpreter, Metric, Settings
 from runner.suites import Suite
 
-VERSION = 3
+VERSION = 4
 """Raised when the way of measuring changes: what was found out about an older way need not be true of this one."""
 ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 """What a worker gets of the environment, if set; with the hash seed and the padding that is all."""

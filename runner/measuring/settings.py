@@ -146,9 +146,8 @@ def choose(
         longest = max(base.call * calls[Arm.BASE], head.call * calls[Arm.HEAD])
         window = max(SHARED_STRETCH, 2 * longest * (SHARED_CALLS + 2))
         return Settings(mode=mode, calls=calls, cycles=SHARED_CALLS, window=window, warmup=1)
-    most = MOST_CYCLES if mode is Mode.TURNS else LEAST_CYCLES
     stretch = STRETCH if seconds == SLICE else LONG_STRETCH
-    cycles = int(min(max(stretch / cycle, LEAST_CYCLES), most)) if slow < 1.0 else 4
+    cycles = int(min(max(stretch / cycle, LEAST_CYCLES), MOST_CYCLES)) if slow < 1.0 else 4
     # A multiple of four: each order of the arms equally often (`Plan` balances it within every four cycles).
     warmup = max(2, math.ceil(2 * warm / cycle)) if slow < 0.1 else 0
     return Settings(mode=mode, calls=calls, cycles=cycles - cycles % 4, window=0.0, warmup=warmup)

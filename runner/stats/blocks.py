@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from statistics import fmean, median
+from statistics import median
 
 import numpy as np
 
@@ -55,8 +55,8 @@ def _defect(metric: Metric, block: Block) -> str | None:
                 return f"block {block.index} has a value in {arm} that is not a finite number"
             if number <= 0:
                 return f"block {block.index} has the value {number:g} in {arm}: only values above 0 have a ratio"
-    paired = metric is not Metric.TIME or block.settings.mode is Mode.TURNS
-    if paired and len(block.base) != len(block.head):
+    partners = metric is not Metric.TIME or block.settings.mode is not Mode.SHARED
+    if partners and len(block.base) != len(block.head):
         return f"block {block.index} has {len(block.base)} values in base and {len(block.head)} in head"
     return None
 
@@ -76,9 +76,8 @@ def slice_seconds(block: Block) -> float:
 def log_ratios(metric: Metric, blocks: Sequence[Block]) -> Array:
     """One natural log of head ÷ base per scored block, in measured order; read-only.
 
-    `turns`: median over the cycles of the log of the cycle's ratio, per call. `shared`: log of the ratio
-    of mean CPU time per counted call. `adjacent`: log of the ratio of median times, per call. Memory and
-    tracked values: log of the ratio of the one value. Raises ValueError when there is a `defect`.
+    Of time: median over the `pairs` of the log of the pair's ratio, per call. Memory and tracked values: log of the
+    ratio of the one value. Raises ValueError when there is a `defect`.
     """
     problem = defect(metric, blocks)
     if problem is not None:
@@ -86,21 +85,33 @@ def log_ratios(metric: Metric, blocks: Sequence[Block]) -> Array:
     return frozen([_log_ratio(metric, block) for block in scored(blocks)])
 
 
+def pairs(block: Block) -> tuple[Sequence[float], Sequence[float]]:
+    """The block's slices of base and of head that share their moment: as many of each, in measured order.
+
+    In `turns` and `adjacent` those of a cycle. In `shared` both arms filled one stretch of time, each with as many lots
+    of calls as it managed: it is those at equal fractions of their number.
+    """
+    base, head = block.base, block.head
+    n = min(len(base), len(head))
+    if len(base) == len(head):
+        return base, head
+    return [base[(2 * i + 1) * len(base) // (2 * n)] for i in range(n)], [
+        head[(2 * i + 1) * len(head) // (2 * n)] for i in range(n)]
+
+
 def _log_ratio(metric: Metric, block: Block) -> float:
-    if metric is Metric.TIME and block.settings.mode is Mode.TURNS:
-        # Of the cycles' ratios, not of the arms: a cycle's slices share their moment.
-        # Not with arrays: for as few as a block has, those take longer.
-        middle = median([math.log(head) - math.log(base) for base, head in zip(block.base, block.head, strict=True)])
-        calls = block.settings.calls
-        return middle - (math.log(calls[Arm.HEAD]) - math.log(calls[Arm.BASE]))
-    return math.log(_value(metric, block, Arm.HEAD)) - math.log(_value(metric, block, Arm.BASE))
+    # Of the pairs' ratios, not of the arms: a pair's slices share their moment, in every mode.
+    # Not with arrays: for as few as a block has, those take longer.
+    middle = median([math.log(head) - math.log(base) for base, head in zip(*pairs(block), strict=True)])
+    if metric is not Metric.TIME:
+        return middle
+    return middle - (math.log(calls_of(block, Arm.HEAD)) - math.log(calls_of(block, Arm.BASE)))
 
 
 def values(metric: Metric, blocks: Sequence[Block], arm: Arm) -> Array:
     """One arm's value per scored block, in measured order; read-only. Seconds per call for time.
 
-    Mean over the counted calls in `shared`, median over the slices otherwise; memory and tracked values as
-    they are. Raises ValueError for a block without values.
+    Median over the slices; memory and tracked values as they are. Raises ValueError for a block without values.
     """
     return frozen([_value(metric, block, arm) for block in scored(blocks)])
 
@@ -109,9 +120,7 @@ def _value(metric: Metric, block: Block, arm: Arm) -> float:
     numbers = block.base if arm is Arm.BASE else block.head
     if not numbers:
         raise ValueError(f"block {block.index} has no counted value in {arm.value}")
-    # Totals over calls, not medians, in `shared`: the median call misses what the scheduler did to the rest.
-    shared = block.settings.mode is Mode.SHARED
-    value = float(fmean(numbers) if shared else median(numbers))
+    value = float(median(numbers))
     if metric is not Metric.TIME:
         return value
     return value * NANOSECONDS / calls_of(block, arm)

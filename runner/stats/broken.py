@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from scipy.stats import ttest_1samp, ttest_ind
 
-from runner.model import Arm, Block, Metric, Mode
-from runner.stats.blocks import calls_of, log_ratios, values
+from runner.model import Arm, Block, Metric
+from runner.stats.blocks import calls_of, log_ratios, pairs, values
 from runner.stats.decide import LOOKS, at_look
 from runner.stats.paired import Array, interval
 
@@ -23,17 +23,8 @@ ERROR = 0.05
 
 
 def pooled(blocks: Sequence[Block]) -> bool:
-    """Every slice of the first look's blocks counts as independent of every other: a t-test at 5 %.
-
-    In `turns` a one-sample test of the cycles' log ratios; in the other modes, where slices have no partner,
-    Welch's test of the two arms' logs.
-    """
-    first = blocks[: LOOKS[0]]
-    if first[0].settings.mode is Mode.TURNS:
-        cycles = np.concatenate([_slices(block, Arm.HEAD) - _slices(block, Arm.BASE) for block in first])
-        return _significant(ttest_1samp(cycles, 0))
-    arms = [np.concatenate([_slices(block, arm) for block in first]) for arm in Arm]
-    return _significant(ttest_ind(*arms, equal_var=False))
+    """Every pair of the first look's blocks counts as independent of every other: a t-test of log ratios at 5 %."""
+    return _significant(ttest_1samp(np.concatenate([_ratios(block) for block in blocks[: LOOKS[0]]]), 0))
 
 
 def in_sequence(blocks: Sequence[Block]) -> bool:
@@ -56,10 +47,11 @@ BROKEN: Mapping[str, Callable[[Sequence[Block]], bool]] = {
 }
 
 
-def _slices(block: Block, arm: Arm) -> Array:
-    """Logs of the block's slices in one arm, per call."""
-    numbers = block.base if arm is Arm.BASE else block.head
-    return np.log(np.array(numbers, dtype=np.float64)) - math.log(calls_of(block, arm))
+def _ratios(block: Block) -> Array:
+    """Logs of head ÷ base of the block's pairs, per call."""
+    base, head = (np.log(np.array(arm, dtype=np.float64)) for arm in pairs(block))
+    per_call = math.log(calls_of(block, Arm.HEAD)) - math.log(calls_of(block, Arm.BASE))
+    return np.asarray(head - base - per_call)
 
 
 def _significant(result: object) -> bool:

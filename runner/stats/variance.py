@@ -28,8 +28,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import chdtri, fdtri
 
-from runner.model import Block, Mode
-from runner.stats.blocks import scored, slice_seconds
+from runner.model import Block
+from runner.stats.blocks import pairs, scored, slice_seconds
 from runner.stats.paired import Array
 
 ERROR = 0.05
@@ -148,7 +148,7 @@ def noise(blocks: Sequence[Block], *, link: float = 0.0) -> Noise | None:
     Calibrations and failed blocks do not count. `link` is what a new layout costs, in seconds. None where there is
     nothing to tell: fewer than `FEWEST` blocks, no block with two slices, values that are not above 0, or no variance.
 
-    Numbers of slices may differ between blocks, as they do in `shared`: blocks then count alike (unweighted means, with
+    Numbers of pairs may differ between blocks, as they do in `shared`: blocks then count alike (unweighted means, with
     the harmonic mean of the numbers). Where the arms' own variances differ, it is their mean that comes back, and the
     intervals are approximate.
     """
@@ -204,16 +204,12 @@ class _Squares:
 
 
 def _squares(blocks: Sequence[Block]) -> _Squares | None:
-    paired = all(block.settings.mode is Mode.TURNS and len(block.base) == len(block.head) for block in blocks)
-    rows, clipped = _rows(blocks, paired)
-    within = _within(rows, paired)
+    rows, clipped = _rows(blocks)
+    within = _within(rows)
     if within is None:
         return None
-    sizes = [row.size for pair in rows for row in pair]
-    cycles = len(sizes) / sum(1 / size for size in sizes)
-    uw = np.array([[first.mean(), second.mean()] for first, second in rows])
-    if not paired:
-        uw = np.column_stack((uw[:, 0] + uw[:, 1], uw[:, 1] - uw[:, 0])) / math.sqrt(2)
+    cycles = len(rows) / sum(1 / u.size for u, _ in rows)
+    uw = np.array([[u.mean(), w.mean()] for u, w in rows])
     groups = _groups(blocks)
     a, n = len(groups), len(blocks)
     apart = 2 <= a < n
@@ -222,9 +218,8 @@ def _squares(blocks: Sequence[Block]) -> _Squares | None:
                  np.zeros(2)) if apart else ((uw - centres) ** 2).sum(axis=0)
     df_block = n - a if apart else n - 1
     per_group = a / sum(1 / len(group) for group in groups)
-    # Unpaired slices have one mean square for both arms: u and w then share it.
     values, df = within
-    u_rest, w_rest = (0, 1) if paired else (0, 0)
+    u_rest, w_rest = 0, 1
     values += list(inside / df_block)
     df += [df_block] * 2
     u_block, w_block = len(values) - 2, len(values) - 1
@@ -258,18 +253,14 @@ def _squares(blocks: Sequence[Block]) -> _Squares | None:
     )
 
 
-def _rows(blocks: Sequence[Block], paired: bool) -> tuple[list[tuple[Array, Array]], float]:
-    """Each block's slices, u and w if `paired`, else base and head; and the share of them that was clipped."""
-    rows = []
-    for block in blocks:
-        first, second = np.log(block.base), np.log(block.head)
-        rows.append(((first + second) / math.sqrt(2), (second - first) / math.sqrt(2)) if paired else (first, second))
-    # `shared` estimates by means, which have all of it.
-    tame = [(row, row) if block.settings.mode is Mode.SHARED else (_clipped(row), row)
-            for pair, block in zip(rows, blocks, strict=True) for row in pair]
-    changed = sum(int((kept != row).sum()) for kept, row in tame)
-    kept = [kept for kept, _ in tame]
-    return list(zip(kept[::2], kept[1::2], strict=True)), changed / sum(row.size for row in kept)
+def _rows(blocks: Sequence[Block]) -> tuple[list[tuple[Array, Array]], float]:
+    """The u and w of each block's pairs, and the share of them that was clipped."""
+    logs = [[np.log(np.array(arm, dtype=np.float64)) for arm in pairs(block)] for block in blocks]
+    rows = [((base + head) / math.sqrt(2), (head - base) / math.sqrt(2)) for base, head in logs]
+    kept = [(_clipped(u), _clipped(w)) for u, w in rows]
+    changed = sum(int((tame != wild).sum()) for one, other in zip(kept, rows, strict=True)
+                  for tame, wild in zip(one, other, strict=True))
+    return kept, changed / sum(2 * u.size for u, _ in rows)
 
 
 def _clipped(row: Array) -> Array:
@@ -279,16 +270,11 @@ def _clipped(row: Array) -> Array:
     return np.clip(row, centre - far, centre + far) if far > 0 else row
 
 
-def _within(rows: Sequence[tuple[Array, Array]], paired: bool) -> tuple[list[float], list[int]] | None:
-    """Mean squares within blocks with their degrees of freedom: of each of the two if `paired`, else of both together.
-
-    None where no block has two slices.
-    """
+def _within(rows: Sequence[tuple[Array, Array]]) -> tuple[list[float], list[int]] | None:
+    """Mean squares of u and w within blocks with their degrees of freedom; None where no block has two pairs."""
     sums = [sum(float(((pair[place] - pair[place].mean()) ** 2).sum()) for pair in rows) for place in (0, 1)]
-    dfs = [sum(pair[place].size - 1 for pair in rows) for place in (0, 1)]
-    if paired:
-        return ([one / df for one, df in zip(sums, dfs, strict=True)], dfs) if min(dfs) else None
-    return ([sum(sums) / sum(dfs)], [sum(dfs)]) if sum(dfs) else None
+    df = sum(u.size - 1 for u, _ in rows)
+    return ([one / df for one in sums], [df, df]) if df else None
 
 
 def _groups(blocks: Sequence[Block]) -> list[list[int]]:

@@ -342,6 +342,36 @@ def test_no_arm_runs_what_another_has_compiled_and_nothing_is_written_beside_the
     assert {path: path.read_bytes() for path in suite.rglob("*") if path.is_file()} == before
 
 
+OTHER_COMPILER = """from importlib.machinery import SourceFileLoader
+
+def source_to_code(self, data, path, **options):
+    return compile(data.replace(b"= 40 +", b"= 50 +"), path, "exec", dont_inherit=True)
+
+SourceFileLoader.source_to_code = source_to_code
+"""
+
+
+@pytest.mark.parametrize("changed", [Arm.BASE, Arm.HEAD])
+def test_an_arm_whose_compiler_emits_other_code_runs_that_and_the_other_arm_does_not(
+    bench: Bench, tmp_path: Path, changed: Arm
+) -> None:
+    """As of a patch to the compiler that keeps the magic number: bytecode of one arm looks like the other's."""
+    pythons = {}
+    for arm in Arm:
+        venv.create(tmp_path / arm.value, symlinks=True, with_pip=False)
+        pythons[arm] = tmp_path / arm.value / "bin" / "python"
+    (place,) = (tmp_path / changed.value).glob("lib/python*/site-packages")
+    (place / "sitecustomize.py").write_text(OTHER_COMPILER)
+    suite = written(tmp_path / "emitted", __init__="", helper="VALUE = 40 + 2\n", work=(
+        "from emitted.helper import VALUE\ndef track_it():\n    return VALUE\n"
+        "def track_twice():\n    return VALUE\n"
+    ))
+    bench.run("ab", pythons[Arm.BASE], pythons[Arm.HEAD], "--suite", suite, "--budget", "5s", "--scope", "binary")
+    told = {name: (row["base_value"], row["head_value"]) for name, row in rows(bench).items()}
+    seen = (52, 42) if changed is Arm.BASE else (42, 52)
+    assert told == {"work.track_it": seen, "work.track_twice": seen}
+
+
 # --- Workers
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from runner.report import calibration as report
 from runner.report import words
 from runner.stats.audit import PARTS, SUITES, Kind, Pair, Stratum, size
 from runner.stats.criteria import AGREEING, INTERVALS, SLOWDOWNS, TRUTH_RUNS, State
+from runner.stats.power import AGREEING_SIZES
 from runner.storage import store
 
 COPIES = Stratum(kind=Kind.AA, pair=Pair.COPIES, mode=Mode.TURNS, neighbour=False)
@@ -191,7 +192,8 @@ def test_the_runs_that_are_wanted_decide_every_demand(layouts: bool) -> None:
     assert sum(equals.values()) / 10 >= SUITES
     planted = {s.mode: 5 * runs for s, runs in everything.items() if s.kind is Kind.PLANTED and not s.neighbour}
     assert planted[Mode.TURNS] >= SLOWDOWNS and min(planted.values()) >= AGREEING and set(planted) == set(Mode)
-    assert 4 * sum(planted.values()) >= INTERVALS, "four sizes"
+    intervals = sum(runs * (4 if mode is Mode.TURNS else len(AGREEING_SIZES)) for mode, runs in planted.items())
+    assert intervals >= INTERVALS
     assert [runs for stratum, runs in everything.items() if stratum.kind is Kind.TRUTH] == [TRUTH_RUNS]
 
 

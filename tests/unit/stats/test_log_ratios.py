@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runner.model import Arm, Block, BlockKind, Failure, Metric, Mode, Settings, Verdict
-from runner.stats.blocks import defect, judge_blocks, log_ratios, values
+from runner.stats.blocks import defect, judge_blocks, log_ratios, pairs, values
 
 MARGIN = math.log1p(0.01)
 
@@ -55,17 +57,33 @@ def test_turns_and_adjacent_compare_calls_not_slices() -> None:
         assert values(Metric.TIME, [one], Arm.HEAD).tolist() == pytest.approx([1e-9])
 
 
-def test_adjacent_takes_the_ratio_of_medians() -> None:
-    one = block((100, 200, 600), (200, 300, 900), Mode.ADJACENT)
-    assert log_ratios(Metric.TIME, [one]).tolist() == pytest.approx([math.log(1.5)])
-    unequal = block((100, 200, 600), (200, 400), Mode.ADJACENT)
-    assert log_ratios(Metric.TIME, [unequal]).tolist() == pytest.approx([math.log(1.5)])
+def test_in_every_mode_slices_that_share_their_moment_are_compared() -> None:
+    # As above; means of the arms would give 11 / 9, medians 3 / 2.
+    for mode in Mode:
+        one = block((100, 200, 600), (200, 600, 300), mode)
+        assert log_ratios(Metric.TIME, [one]).tolist() == pytest.approx([math.log(2)])
 
 
-def test_shared_takes_the_ratio_of_means_and_its_values_are_calls_already() -> None:
-    one = block((100, 100, 400), (300, 500), Mode.SHARED, calls=(7, 7))
-    assert log_ratios(Metric.TIME, [one]).tolist() == pytest.approx([math.log(2)])
-    assert values(Metric.TIME, [one], Arm.BASE).tolist() == pytest.approx([200e-9])
+def test_in_shared_the_moment_is_the_fraction_of_the_stretch_and_values_are_calls_already() -> None:
+    # The machine gets slower by half in the middle. Head does twice as many lots in the same time.
+    one = block((100, 150), (50, 51, 75, 76), Mode.SHARED, calls=(7, 7))
+    assert pairs(one) == ([100, 150], [51, 76])
+    one = block((100, 100, 150, 150), (50, 50, 75), Mode.SHARED, calls=(7, 9))
+    assert pairs(one) == ([100, 150, 150], [50, 50, 75])
+    assert log_ratios(Metric.TIME, [one]).tolist() == pytest.approx([math.log(0.5)])
+    assert values(Metric.TIME, [one], Arm.BASE).tolist() == pytest.approx([125e-9])
+
+
+@given(st.integers(1, 60), st.integers(1, 60))
+def test_pairs_are_in_order_and_evenly_spread(base: int, head: int) -> None:
+    one = block(tuple(range(1, base + 1)), tuple(range(1, head + 1)), Mode.SHARED)
+    ours, theirs = pairs(one)
+    assert len(ours) == len(theirs) == min(base, head)
+    for place, (x, y) in enumerate(zip(ours, theirs, strict=True)):
+        middle = (place + 0.5) / min(base, head)
+        assert abs((x - 0.5) / base - middle) <= 0.5 / base + 1e-9
+        assert abs((y - 0.5) / head - middle) <= 0.5 / head + 1e-9
+    assert pairs(block(tuple(one.head), tuple(one.base), Mode.SHARED)) == (theirs, ours)
 
 
 @pytest.mark.parametrize("metric", [Metric.PEAK_MEMORY, Metric.TRACK])
@@ -75,8 +93,9 @@ def test_single_values_are_taken_as_they_are(metric: Metric) -> None:
     assert values(metric, [one], Arm.BASE).tolist() == [4096]
 
 
-def test_values_are_medians_in_turns() -> None:
-    assert values(Metric.TIME, [block((1, 2, 9), (1, 1, 1))], Arm.BASE).tolist() == pytest.approx([2e-9])
+def test_values_are_medians() -> None:
+    for mode in Mode:
+        assert values(Metric.TIME, [block((1, 2, 9), (1, 1, 1), mode)], Arm.BASE).tolist() == pytest.approx([2e-9])
 
 
 def test_swapping_the_arms_flips_every_sign() -> None:
