@@ -62,10 +62,10 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A warning as a value: which one, and its numbers. The words for it are in `report.words`."""
+    """A warning as a value: which one, and its numbers. The words for it are in `report.notices`."""
 
     kind: str
-    """One of the kinds that `report.words` has a sentence for, such as ``"steal"``."""
+    """One of the kinds that `report.notices` has a sentence for, such as ``"steal"``."""
     numbers: Mapping[str, float | int | str] = field(default_factory=dict)
 
 

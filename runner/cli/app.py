@@ -21,7 +21,7 @@ from runner.model import Verdict
 # `doctor` and `build` answer at once.
 if TYPE_CHECKING:
     from runner.jobs import Finished
-    from runner.judging.compare import Report
+    from runner.judging.report import Report
 
 
 class Interrupted(LockstepError):

@@ -25,7 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 from runner import model, shell, stats
 from runner.errors import LockstepError
 from runner.judging import compare
-from runner.judging.compare import Comparison, Report
+from runner.judging.report import NOT_REACHED, Comparison, Report
 from runner.model import Interpreter, Notice, Verdict
 from runner.storage import store
 
@@ -172,7 +172,7 @@ def entry_of(report: Report, manifest: store.Manifest, stamp: str) -> Entry:
         counts={
             **{verdict.value: report.count(verdict) for verdict in Verdict},
             Verdict.UNDECIDED.value: report.count(Verdict.UNDECIDED) - report.not_reached,
-            compare.NOT_REACHED: report.not_reached,
+            NOT_REACHED: report.not_reached,
         },
         mean=None if mean is None else (mean.ratio, mean.low, mean.high, mean.count), notices=tuple(report.notices),
     )

@@ -14,7 +14,8 @@ import numpy as np
 from runner.builds import packages
 from runner.errors import UsageError
 from runner.judging import compare
-from runner.judging.compare import Case, Mean, Report
+from runner.judging.compare import Case
+from runner.judging.report import Mean, Report
 from runner.model import Benchmark, Failure, Interpreter, Metric, Notice, Verdict
 from runner.stats.blocks import judge_blocks
 from runner.stats.claims import TOTAL

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
-from runner.judging.compare import Comparison, Report
+from runner.judging.report import Comparison, Report
 from runner.measuring.counts import Counts
 from runner.model import Metric, Verdict
 from runner.stats.variance import Range

@@ -12,10 +12,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboards import figures, pages
-from runner.judging.compare import Comparison, Report
 from runner.judging.explanation import Explained, Explanation
+from runner.judging.report import Comparison, Report
 from runner.model import Verdict
-from runner.report import explain, quantities, site, words
+from runner.report import explain, notices, quantities, site, words
 from runner.report.sections import sections
 
 _HERE = Path(__file__).parent
@@ -76,7 +76,7 @@ def render(report: Report, explanation: Explanation | None = None) -> str:
         effort=words.effort(report),
         calibration="" if report.calibration is None else words.calibration(report.calibration),
         scope=words.scope(report),
-        warnings=[words.notice_text(notice) for notice in words.warnings(report)],
+        warnings=[notices.sentence(notice) for notice in notices.warnings(report)],
         margin=quantities.percent(report.margin),
         not_clear=words.NOT_CLEAR if any("not clear" in row.words for row in rows) else "",
         verdicts=[(verdict.value, report.count(verdict)) for verdict in Verdict],
@@ -101,7 +101,7 @@ def _row(c: Comparison, id: str, report: Report, told: Told | None) -> Row:
         sort=quantities.sorting(base=c.base_value, head=c.head_value, ratio=c.ratio),
         figure=_figure(c, id, report.margin),
         facts=tuple(_facts(c)),
-        warnings=tuple(words.notice_text(notice) for notice in c.notices),
+        warnings=tuple(notices.sentence(notice) for notice in c.notices),
         reason="" if c.failure is None else words.failure(c),
         detail="" if c.failure is None else c.failure.detail.rstrip(),
         noise_sd="" if c.noise is None else f"noise of a slice, {quantities.percent(c.noise.sd)}:",

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.judging.compare import Comparison, Report
+from runner.judging.report import Comparison, Report
 from runner.model import Notice, Verdict
-from runner.report import words
+from runner.report import notices, words
 
 SCHEMA = "lockstep.report/1"
 
@@ -56,7 +56,7 @@ def render(report: Report) -> str:
                 "ratio": mean.ratio, "low": mean.low, "high": mean.high, "count": mean.count},
             "text": list(words.headline(report)),
         },
-        "warnings": [_warning(notice) for notice in words.warnings(report)],
+        "warnings": [_warning(notice) for notice in notices.warnings(report)],
     }
     return json.dumps(strict(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -91,7 +91,7 @@ def _benchmark(c: Comparison) -> dict[str, Any]:
 
 
 def _warning(notice: Notice) -> dict[str, Any]:
-    return {"kind": notice.kind, "numbers": notice.numbers, "text": words.notice_text(notice)}
+    return {"kind": notice.kind, "numbers": notice.numbers, "text": notices.sentence(notice)}
 
 
 def strict(thing: Any) -> Any:

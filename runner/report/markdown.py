@@ -6,9 +6,9 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
-from runner.judging.compare import Comparison, Report
+from runner.judging.report import Comparison, Report
 from runner.model import Verdict
-from runner.report import quantities, words
+from runner.report import notices, quantities, words
 from runner.report.sections import sections
 
 
@@ -20,7 +20,7 @@ def render(report: Report) -> str:
         f"### Lockstep: {code(words.arm(report.base))} → {code(words.arm(report.head))}",
         f"**{escape(first)}**  \n{escape(second)}",
     ]
-    warnings = [words.notice_text(notice) for notice in words.warnings(report)]
+    warnings = [notices.sentence(notice) for notice in notices.warnings(report)]
     if warnings:
         parts.append("\n".join(f"> ⚠ {escape(sentence)}  " for sentence in warnings))
     if found.changed:
@@ -76,7 +76,7 @@ def _settings(report: Report) -> str:
         *([] if report.calibration is None else [escape(words.calibration(report.calibration))]),
         escape(words.scope(report)),
     ]
-    for sentence, about in words.grouped(report.comparisons):
+    for sentence, about in notices.grouped(report.comparisons):
         lines.append(f"{', '.join(code(c.key) for c in about)}: {escape(sentence)}")
     return "\n".join(f"- {line}" for line in lines) + "\n\nTo repeat it:\n\n" + _fence(report.command)
 

@@ -19,9 +19,9 @@ from markupsafe import Markup
 from dashboards import strips
 from dashboards.records import Bar, BenchmarkPage, Line, MachineCard, Overview, RunLine, RunPage, Series, Trust
 from runner.history.runs import Entry, History
-from runner.judging.compare import NOT_REACHED, Comparison, Report
+from runner.judging.report import NOT_REACHED, Comparison, Report
 from runner.model import Metric, Verdict
-from runner.report import explain, quantities, words
+from runner.report import explain, notices, quantities, words
 from runner.report.sections import sections
 from runner.stats import steps
 from runner.stats.decide import LOOKS
@@ -55,7 +55,7 @@ def run_page(report: Report) -> RunPage:
     return RunPage(
         id=report.run, title=f"{report.base['spec']} → {report.head['spec']}", arms=arms,
         headline=words.headline(report), facts=facts,
-        warnings=[words.notice_text(notice) for notice in words.warnings(report)],
+        warnings=[notices.sentence(notice) for notice in notices.warnings(report)],
         counts=[(verdict.value, report.count(verdict)) for verdict in Verdict],
         lines=[_line(one, report) for one in sections(report).all], command=report.command,
         axis=quantities.percent(REACH * report.margin),
@@ -70,7 +70,7 @@ def _line(one: Comparison, report: Report) -> Line:
         base=base, head=head, ratio=words.ratio(one),
         sort=quantities.sorting(base=one.base_value, head=one.head_value, ratio=one.ratio),
         bar=bar(one.ratio, one.low, one.high, report.margin),
-        notes=[*failed, *(words.notice_text(notice) for notice in one.notices)],
+        notes=[*failed, *(notices.sentence(notice) for notice in one.notices)],
         command=f"{report.command} -b {shlex.quote('^' + re.escape(one.key) + '$')}",
     )
 
@@ -160,7 +160,7 @@ def _attention(newest: Sequence[Entry], rows: pd.DataFrame) -> list[tuple[str, s
             # One that is undecided is no trouble; a run that mostly is has not said much.
             if count and (verdict is Verdict.FAILED or 2 * count > len(own)):
                 found.append((f"{name}: {count} of {len(own)} {verdict.value}", link))
-        found += [(f"{name}: {words.notice_text(notice)}", link) for notice in entry.notices if notice.kind in ALARMS]
+        found += [(f"{name}: {notices.sentence(notice)}", link) for notice in entry.notices if notice.kind in ALARMS]
     return found
 
 
@@ -178,7 +178,7 @@ def _machines(runs: Sequence[Entry]) -> list[MachineCard]:
                 ("what it is", words.machine(last.machine)), ("runs", f"{len(entries)}, the last {day(last.created)}"),
                 ("runs with a warning about it", str(len(alarms))),
             ],
-            warnings=[words.notice_text(notice) for notice in last.notices if notice.kind in ALARMS],
+            warnings=[notices.sentence(notice) for notice in last.notices if notice.kind in ALARMS],
         ))
     return cards
 

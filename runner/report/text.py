@@ -14,9 +14,9 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from runner.judging.compare import Comparison, Report
+from runner.judging.report import Comparison, Report
 from runner.model import Verdict
-from runner.report import quantities, words
+from runner.report import notices, quantities, words
 from runner.report.sections import sections
 
 _STYLES = {
@@ -86,8 +86,8 @@ def _heading(report: Report) -> list[RenderableType]:
     grid.add_column(overflow="fold")
     for name, text in rows:
         grid.add_row(name, clean(text))
-    warnings = [n for n in words.warnings(report) if n.kind == "unasked-difference"]
-    return [grid, *(_warning(words.notice_text(notice)) for notice in warnings)]
+    warnings = [n for n in notices.warnings(report) if n.kind == "unasked-difference"]
+    return [grid, *(_warning(notices.sentence(notice)) for notice in warnings)]
 
 
 def _section(title: str, content: RenderableType) -> list[RenderableType]:
@@ -185,8 +185,8 @@ def _named(comparisons: Sequence[Comparison]) -> str:
 
 def _after(report: Report, verbose: bool) -> list[RenderableType]:
     parts: list[RenderableType] = [Text(words.scope(report), style="dim")]
-    parts += [_warning(words.notice_text(n)) for n in words.warnings(report) if n.kind != "unasked-difference"]
-    for sentence, about in words.grouped(report.comparisons, by_kind=not verbose):
+    parts += [_warning(notices.sentence(n)) for n in notices.warnings(report) if n.kind != "unasked-difference"]
+    for sentence, about in notices.grouped(report.comparisons, by_kind=not verbose):
         names = ", ".join(c.key for c in about) if verbose else _named(about)
         parts.append(_warning(f"{names}: {sentence}"))
     parts.append(clean(f"Run folder: {report.folder}", "dim"))

@@ -15,9 +15,9 @@ import samples
 from runner.errors import UsageError
 from runner.judging import compare
 from runner.judging.combine import Source, check, combined
-from runner.judging.compare import Report
+from runner.judging.report import Comparison, Report
 from runner.model import Arm, Benchmark, Block, Build, Failure, Interpreter, Metric, Notice, Verdict
-from runner.report import as_html, as_json, markdown, text, words
+from runner.report import as_html, as_json, markdown, notices, text
 from runner.storage import store
 
 A, B = samples.benchmark("work.time_a"), samples.benchmark("work.time_b")
@@ -115,7 +115,7 @@ def test_runs_that_differ_in_compiler_packages_or_files_are_combined_and_it_is_s
     report = reported([run(0, **alike), run(1, **unlike)])
     pair = f"Runs {IDS[0]} and {IDS[1]} differ in"
     end = ". What they disagree in may come from that."
-    assert [words.notice_text(one) for one in report.notices if one.kind == "unlike-runs"] == [
+    assert [notices.sentence(one) for one in report.notices if one.kind == "unlike-runs"] == [
         f"{pair} the compiler of base: gcc 12 → gcc 13{end}",
         f"{pair} the packages of base: numpy 2.1, six none → numpy 2.2, six 1.0{end}",
         f"{pair} the suite's files: a.py has changed{end}",
@@ -255,7 +255,7 @@ def test_a_failure_in_one_run_is_a_failure() -> None:
 def test_counts() -> None:
     track = samples.benchmark("work.track_a", Metric.TRACK)
 
-    def of(*pairs: tuple[float, float]) -> compare.Comparison:
+    def of(*pairs: tuple[float, float]) -> Comparison:
         runs = [run(i, counts(track.key, *pair), benchmarks=(track,)) for i, pair in enumerate(pairs)]
         return reported(runs).comparisons[0]
 
@@ -286,8 +286,8 @@ def test_notices_of_single_runs_say_of_which() -> None:
         run(i, blocks(rng, A.key, 0.0), benchmarks=(A,), notices=notices, machine=machine)
         for i, (notices, machine) in enumerate(zip(given, machines, strict=True))])
     assert kinds(found.notices) == ["combined", "layout", "sibling", "same-file"]
-    assert words.notice_text(found.notices[-1]).startswith(f"Run {IDS[0]}: Base and head are the same file")
-    assert not words.notice_text(found.notices[-2]).startswith("Run")
+    assert notices.sentence(found.notices[-1]).startswith(f"Run {IDS[0]}: Base and head are the same file")
+    assert not notices.sentence(found.notices[-2]).startswith("Run")
     assert (found.machine["cpu"], found.machine["cores"]) == ("some", "2 / 4")
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from runner.judging.compare import Comparison, Report, report
+from runner.judging.compare import report
+from runner.judging.report import Comparison, Report
 from runner.model import (
     Arm,
     Benchmark,

@@ -12,7 +12,7 @@ from made_runs import make_run, make_runs, some_benchmarks
 
 from runner.history import runs as history
 from runner.history.runs import History
-from runner.judging.compare import Report
+from runner.judging.report import Report
 from runner.model import Verdict
 from runner.storage import store
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.judging.compare import Array, Comparison, Mean, Report
+from runner.judging.report import Array, Comparison, Mean, Report
 from runner.model import Arm, Difference, Failure, Metric, Mode, Notice, Settings, Verdict
 
 SETTINGS = Settings(mode=Mode.TURNS, calls={Arm.BASE: 12, Arm.HEAD: 12}, cycles=60, window=0.0, warmup=2)
