@@ -121,7 +121,7 @@ def _counted(
     report: Report, chosen: Mapping[str, Benchmark], pattern: str | None, problems: list[str]
 ) -> list[Benchmark]:
     """Those whose work is counted: all that were asked for by name, else the first few that changed."""
-    usable = [c for c in report.comparisons if c.key in chosen and c.verdict is not Verdict.FAILED]
+    usable = [c for c in report.comparisons if c.key in chosen and c.compared]
     if pattern is None and len(usable) > COUNTED:
         usable = [c for c in usable if c.verdict in (Verdict.FASTER, Verdict.SLOWER)][:COUNTED]
         which = "the first that changed" if usable else "none: nothing changed"

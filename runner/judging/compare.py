@@ -17,6 +17,7 @@ from runner.model import (
     Benchmark,
     Block,
     BlockKind,
+    Cause,
     Failure,
     Interpreter,
     Metric,
@@ -28,7 +29,7 @@ from runner.stats.decide import Judgement, suite
 from runner.stats.mean import mean_interval, mean_of
 from runner.stats.paired import Array, Estimate
 from runner.stats.variance import noise
-from runner.storage.store import Manifest, Run
+from runner.storage.store import Manifest, Missing, Run
 
 HIGH_STEAL = 0.05
 """Mean share of the CPU's time lost to other guests above which a benchmark gets a notice."""
@@ -67,7 +68,7 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
     cases = _together([draft.case for draft in drafts], margin)
     comparisons = [
         *(_claimed(draft.line, case) for draft, case in zip(drafts, cases, strict=True)),
-        *(absent(missing.benchmark, f"only in {missing.present.value}") for missing in manifest.missing),
+        *(absent(missing) for missing in manifest.missing),
     ]
     seconds = wall_seconds(started, lengths)
     done = _complete(manifest, drafts, float(lengths.sum())) if complete is None else complete
@@ -77,7 +78,7 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
         [draft.row for draft in drafts if draft.row is not None], np.cumsum(lengths) - lengths,
         [canary[place] for place in sorted(canary)], margin)
     return Report(
-        run=manifest.id, folder=str(run.folder),
+        run=manifest.id, folder=str(run.folder), suite=manifest.suite,
         base=arms.dump_python(manifest.base, mode="json"), head=arms.dump_python(manifest.head, mode="json"),
         differences=manifest.differences, machine={**manifest.machine, "pinned": manifest.worker_cpu},
         scope=manifest.scope, addresses=manifest.addresses, margin=manifest.margin,
@@ -140,6 +141,8 @@ class Case:
     judgement: Judgement
     settled: bool
     """No further block is wanted: settled alone, or failed."""
+    no_ratio: tuple[float, float] | None = None
+    """Values of base and head, in one block, of which there is no ratio: nothing can be decided."""
     q: float | None = None
 
 
@@ -159,8 +162,8 @@ def _case(benchmark: Benchmark, blocks: Sequence[Block], margin: float, tests: i
         failure = Failure(reason=said.defect, arm=None)
     return Case(
         benchmark=benchmark, blocks=blocks, failure=failure, judgement=judgement, scored=len(scored(blocks)),
-        ratios=said.ratios,
-        settled=failure is not None or judgement.settled,
+        ratios=said.ratios, settled=failure is not None or judgement.settled,
+        no_ratio=None if failure is not None or judgement.exact else said.no_ratio,
     )
 
 
@@ -203,14 +206,23 @@ def line(case: Case, begun: float, notices: tuple[Notice, ...], *, with_noise: b
 def _claims(case: Case, base: Array, head: Array) -> dict[str, Any]:
     """The fields of a `Comparison` that follow from the judgement; of both arms' values, one a scored block."""
     judgement, failed = case.judgement, case.failure is not None
+    verdict = judgement.verdict if case.failure is None else _without(case.failure)
     exact = judgement.exact and not failed
     ratio, low, high = _ratios(judgement, base, head, exact=exact)
     return {
-        "verdict": Verdict.FAILED if failed else judgement.verdict, "clear": judgement.clear and not failed,
+        "verdict": verdict, "clear": judgement.clear and not failed,
         "tiny": judgement.tiny and not failed, "exact": exact, "ratio": ratio, "low": low, "high": high,
-        "blocks": judgement.look or case.scored, "reached": failed or judgement.look is not None,
+        "blocks": judgement.look or case.scored,
+        "reached": failed or case.no_ratio is not None or judgement.look is not None,
         "needed": None if failed else judgement.needed, "p": judgement.p, "q": case.q,
     }
+
+
+def _without(failure: Failure) -> Verdict:
+    """What is said of a benchmark that was not measured in both arms."""
+    if failure.cause is not Cause.SKIPPED:
+        return Verdict.FAILED
+    return Verdict.SKIPPED if failure.arm is None else Verdict.only_in(failure.arm.other)
 
 
 def _claimed(draft: Comparison, case: Case) -> Comparison:
@@ -234,14 +246,14 @@ def _exp(log_ratio: float) -> float:
     return math.exp(min(log_ratio, 700.0))
 
 
-def absent(benchmark: Benchmark, reason: str) -> Comparison:
-    """The line of a benchmark that failed before it was measured."""
-    none = frozen([])
+def absent(missing: Missing) -> Comparison:
+    """The line of a benchmark that one arm lacks."""
+    none, benchmark, verdict = frozen([]), missing.benchmark, Verdict.only_in(missing.present)
     return Comparison(
         name=benchmark.name, params=benchmark.params, metric=benchmark.metric, unit=benchmark.unit,
-        verdict=Verdict.FAILED, clear=False, tiny=False, exact=False, ratio=None, low=None, high=None,
+        verdict=verdict, clear=False, tiny=False, exact=False, ratio=None, low=None, high=None,
         base_value=None, head_value=None, blocks=0, reached=True, needed=None, p=None, q=None, mode=None, settings=None,
-        machine_seconds=0.0, failure=Failure(reason=reason, arm=None), notices=(),
+        machine_seconds=0.0, failure=Failure(reason=verdict.value, arm=None), notices=(),
         log_ratios=none, base_values=none, head_values=none, started=none,
     )
 
@@ -261,6 +273,8 @@ def _notices(case: Case, manifest: Manifest) -> Iterator[Notice]:
         base, head = (float(values(case.benchmark.metric, counted, arm)[0]) for arm in Arm)
         if base == 0 and head != 0:
             yield Notice(kind="from-zero", numbers={"base": base, "head": head})
+    if case.no_ratio is not None:
+        yield no_ratio(case.no_ratio)
     if case.benchmark.metric is not Metric.TIME or not counted:
         return
     cycles = float(np.median([min(len(block.base), len(block.head)) for block in counted]))
@@ -276,6 +290,12 @@ def _notices(case: Case, manifest: Manifest) -> Iterator[Notice]:
     if case.failure is None:
         timed = sum(benchmark.metric is Metric.TIME for benchmark in manifest.benchmarks)
         yield from guards.of_benchmark(counted, case.ratios, math.log1p(manifest.margin), timed)
+
+
+def no_ratio(counts: tuple[float, float]) -> Notice:
+    """Why counts that are not exact cannot be decided: base's and head's in a block in which they have no ratio."""
+    base, head = counts
+    return Notice(kind="no-ratio", numbers={"base": base, "head": head})
 
 
 def _run_notices(

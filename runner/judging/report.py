@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,13 @@ from runner.model import Difference, Failure, Metric, Mode, Notice, Settings, Ve
 from runner.stats.paired import Array
 from runner.stats.variance import Noise
 
+COMPARED = (Verdict.FASTER, Verdict.SLOWER, Verdict.SAME, Verdict.UNDECIDED)
+"""Verdicts of what was measured in both arms, or is to be."""
 NOT_REACHED = "not reached"
 """What is said of a benchmark that is undecided because measuring ended before its first look."""
+STATES = (*(verdict.value for verdict in COMPARED), NOT_REACHED,
+          *(verdict.value for verdict in Verdict if verdict not in COMPARED))
+"""What a benchmark may be, in the order in which every format counts them: its verdict, or not reached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +38,7 @@ class Comparison:
     ratio: float | None
     low: float | None
     high: float | None
-    """Estimate and interval of the ratio; None where there is none (failed, `too_few`, or a base of zero)."""
+    """Estimate and interval of the ratio; None where there is none (not compared, `too_few`, or from or to zero)."""
     base_value: float | None
     head_value: float | None
     """Median over blocks of the value per call, in `unit`."""
@@ -48,6 +54,7 @@ class Comparison:
     settings: Settings | None
     machine_seconds: float
     failure: Failure | None
+    """Why it was not compared."""
     notices: tuple[Notice, ...]
     log_ratios: Array
     """Per block, measured order; natural log of head ÷ base. Read-only, like the three below."""
@@ -62,7 +69,17 @@ class Comparison:
     @property
     def too_few(self) -> bool:
         """Undecided because there are fewer blocks than a first look needs: nothing is said of the ratio."""
-        return self.verdict is Verdict.UNDECIDED and self.ratio is None
+        return not self.reached
+
+    @property
+    def compared(self) -> bool:
+        """Measured in both arms, or to be measured: its verdict is one of `COMPARED`."""
+        return self.verdict in COMPARED
+
+    @property
+    def state(self) -> str:
+        """One of `STATES`."""
+        return self.verdict.value if self.reached else NOT_REACHED
 
     @property
     def key(self) -> str:
@@ -87,6 +104,8 @@ class Report:
     run: str
     """The run folder's name."""
     folder: str
+    suite: str
+    """The suite's folder, absolute."""
     base: Mapping[str, Any]
     head: Mapping[str, Any]
     """Each arm as in the manifest: spec, version, executable, sha256, build (or None), facts."""
@@ -125,3 +144,9 @@ class Report:
     def not_reached(self) -> int:
         """Number of the undecided benchmarks that were not measured up to their first look."""
         return sum(1 for comparison in self.comparisons if not comparison.reached)
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many benchmarks are in each state, in the order of `STATES`."""
+        count = Counter(comparison.state for comparison in self.comparisons)
+        return {state: count[state] for state in STATES}

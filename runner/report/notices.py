@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from runner.judging.report import NOT_REACHED, Comparison, Report
@@ -9,6 +10,9 @@ from runner.model import Notice
 from runner.report import quantities
 from runner.report.words import BINARY, Numbers, blocks, side
 from runner.stats.decide import LOOKS
+
+FEW = 5
+"""Notices of one kind that are shown where there is little room."""
 
 
 def warnings(report: Report) -> list[Notice]:
@@ -45,9 +49,20 @@ def grouped(
         yield first if alike else f"{first} (figures of the first)", [comparison for _, comparison in members]
 
 
+def few(notices: Sequence[Notice], most: int = FEW) -> tuple[list[str], list[str]]:
+    """The sentences of at most so many notices of each kind; and those of the others."""
+    shown: list[str] = []
+    rest: list[str] = []
+    count: Counter[str] = Counter()
+    for notice in notices:
+        count[notice.kind] += 1
+        (shown if count[notice.kind] <= most else rest).append(sentence(notice))
+    return shown, rest
+
+
 def sentence(notice: Notice) -> str:
     """The sentence for a notice. A kind without one, or without its numbers, is printed as it is: never dropped."""
-    make = _NOTICES.get(notice.kind)
+    make = KINDS.get(notice.kind)
     if make is not None:
         try:
             text = make(notice.numbers)
@@ -78,7 +93,7 @@ def _signed(change: float) -> str:
     return f"{'−' if change < 0 else '+'}{quantities.percent(abs(change))}"
 
 
-_NOTICES: Mapping[str, Callable[[Numbers], str]] = {
+KINDS: Mapping[str, Callable[[Numbers], str]] = {
     "steal": lambda n: (
         f"other guests of the host took {quantities.percent(n['share'])} of this CPU's time meanwhile; "
         "a quieter hour gives narrower intervals"),
@@ -122,6 +137,9 @@ _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
     "tried-again": lambda n: (
         f"{blocks(int(n['times']))} failed and {'was' if n['times'] == 1 else 'were'} tried again ({n['reason']})"),
     "from-zero": lambda n: f"base is {n['base']:g}, so there is no ratio to head's {n['head']:g}",
+    "no-ratio": lambda n: (
+        f"its values vary, and in one block they are {n['base']:g} in base and {n['head']:g} in head: only values "
+        "above 0 have a ratio, so it cannot be settled"),
     "interrupted": lambda n: (
         f"The run was interrupted with {n['done']} of {n['total']} benchmarks settled. To go on: {n['resume']}"),
     "few-cycles": lambda n: f"only {n['cycles']:g} cycles in a block, so a single block says little",
@@ -182,6 +200,5 @@ _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
         f"were measured in {n['mode']} as hints."),
     "torn-line": lambda n: "The last line of blocks.jsonl was torn off in mid-write and is not counted.",
     "suite-problem": lambda n: f"The suite has a problem: {n['text']}",
-    "busy": lambda n: (
-        f"Other programs kept the machine busy (load {n['load']:.3g}); stop them, or expect wider intervals."),
 }
+"""The sentence of every kind of notice, from its numbers."""

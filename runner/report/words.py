@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from runner.judging.report import NOT_REACHED, Comparison, Report
-from runner.model import Arm, Difference, Metric, Mode, Settings, Verdict
+from runner.model import Arm, Cause, Difference, Metric, Mode, Settings, Verdict
 from runner.report import quantities
 from runner.stats.variance import PAIR
 
 Numbers = Mapping[str, Any]
 
-_PLAIN = {verdict: str(verdict.value) for verdict in Verdict}
 TOO_FEW = "too few blocks"
 """What stands for a ratio before the first look."""
 BINARY = (
@@ -36,35 +36,27 @@ def headline(report: Report) -> tuple[str, str]:
 
 
 def _tally(comparisons: list[Comparison], margin: float, words: tuple[str, str]) -> str:
-    count = _counts(comparisons)
-    parts = [
-        f"head {words[0]} {count[Verdict.FASTER]} of {len(comparisons)}",
-        f"{words[1]} {count[Verdict.SLOWER]}",
-        f"same within ±{quantities.percent(margin)} in {count[Verdict.SAME]}",
-        f"undecided in {count[Verdict.UNDECIDED]}",
-    ]
-    if away := _not_reached(comparisons):
-        parts.append(f"{NOT_REACHED} in {away}")
-    if count[Verdict.FAILED]:
-        parts.append(f"failed in {count[Verdict.FAILED]}")
-    return ", ".join(parts)
+    count = Counter(c.state for c in comparisons)
+    return ", ".join([
+        f"head {words[0]} {count[Verdict.FASTER.value]} of {len(comparisons)}",
+        f"{words[1]} {count[Verdict.SLOWER.value]}",
+        f"same within ±{quantities.percent(margin)} in {count[Verdict.SAME.value]}",
+        f"undecided in {count[Verdict.UNDECIDED.value]}",
+        *_without_ratio(count),
+    ])
 
 
-def _counts(comparisons: list[Comparison]) -> dict[Verdict, int]:
-    """Benchmarks by verdict; what was not reached is counted apart."""
-    return {verdict: sum(c.verdict is verdict and c.reached for c in comparisons) for verdict in Verdict}
-
-
-def _not_reached(comparisons: list[Comparison]) -> int:
-    return sum(not c.reached for c in comparisons)
+def _without_ratio(count: Mapping[str, int]) -> list[str]:
+    """What there is of the states in which nothing is said of a ratio."""
+    several = [f"{state} in {count[state]}" for state in (NOT_REACHED, "failed", "skipped") if count[state]]
+    return several + [f"{count[state]} {state}" for state in ("only in base", "only in head") if count[state]]
 
 
 def _short_tally(comparisons: list[Comparison]) -> str:
-    count = _counts(comparisons)
-    parts = [f"less in {count[Verdict.FASTER]} of {len(comparisons)}", f"more in {count[Verdict.SLOWER]}"]
-    rest = ((Verdict.SAME, "same"), (Verdict.UNDECIDED, "undecided"), (Verdict.FAILED, "failed"))
-    parts += [f"{word} in {count[verdict]}" for verdict, word in rest if count[verdict]]
-    return ", ".join([*parts, *([f"{NOT_REACHED} in {away}"] if (away := _not_reached(comparisons)) else [])])
+    count = Counter(c.state for c in comparisons)
+    parts = [f"less in {count[Verdict.FASTER.value]} of {len(comparisons)}", f"more in {count[Verdict.SLOWER.value]}"]
+    parts += [f"{state} in {count[state]}" for state in ("same", "undecided") if count[state]]
+    return ", ".join([*parts, *_without_ratio(count)])
 
 
 def _mean(report: Report) -> str:
@@ -87,7 +79,7 @@ def verdict(comparison: Comparison) -> str:
         return change(c) if c.clear or c.exact else f"{change(c)} (not clear)"
     if c.verdict is Verdict.SAME:
         return "same (tiny but real)" if c.tiny else "same (exact)" if c.exact else "same"
-    return _PLAIN[c.verdict] if c.reached else NOT_REACHED
+    return c.state
 
 
 def change(comparison: Comparison) -> str:
@@ -125,6 +117,8 @@ def ratio(comparison: Comparison) -> str:
 def to_settle(comparison: Comparison) -> str:
     """What would settle an undecided benchmark: blocks in all, and about how much more machine time."""
     c = comparison
+    if c.reached and c.ratio is None:
+        return "cannot be settled: no ratio"
     if c.needed is None:
         return f"cannot be said from {blocks(c.blocks)}"
     if c.blocks == 0:
@@ -141,11 +135,18 @@ def blocks(count: int) -> str:
 
 
 def failure(comparison: Comparison) -> str:
-    """Why a benchmark failed, and in which arm."""
+    """Why a benchmark was not compared, in one line: what failed, and where; or what its author says of the skip."""
     problem = comparison.failure
     if problem is None:
         return "failed; no reason was recorded"
-    return f"{problem.arm.value}: {problem.reason}" if problem.arm is not None else problem.reason
+    text = " ".join(problem.reason.split())
+    if problem.cause is Cause.SKIPPED:
+        text = text or "no reason given"
+        return text if problem.arm is None else f"{problem.arm.value} skips it: {text}"
+    if comparison.verdict is not Verdict.FAILED:
+        arm = Arm.HEAD if comparison.verdict is Verdict.ONLY_IN_BASE else Arm.BASE
+        return f"{arm.value} does not have it"
+    return text if problem.arm is None else f"{problem.arm.value}: {text}"
 
 
 def settings(chosen: Settings) -> str:

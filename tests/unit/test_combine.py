@@ -16,7 +16,7 @@ from runner.errors import UsageError
 from runner.judging import compare
 from runner.judging.combine import Source, check, combined
 from runner.judging.report import Comparison, Report
-from runner.model import Arm, Benchmark, Block, Build, Failure, Interpreter, Metric, Notice, Verdict
+from runner.model import Arm, Benchmark, Block, Build, Cause, Failure, Interpreter, Metric, Notice, Verdict
 from runner.report import as_html, as_json, markdown, notices, text
 from runner.storage import store
 
@@ -266,16 +266,44 @@ def test_counts() -> None:
     varying = of((1000, 999), (1000, 1001), (1000, 1000))
     assert (varying.exact, varying.verdict) == (False, Verdict.SAME)
     assert varying.ratio == pytest.approx(1.0, abs=1e-6)
-    failed = of((0, 64), (0, 72))
-    assert failed.failure is not None and "counted different numbers" in failed.failure.reason
+    varying = of((0, 64), (0, 72))
+    assert (varying.verdict, varying.failure, varying.reached) == (Verdict.UNDECIDED, None, True)
+    assert kinds(varying.notices) == ["from-zero", "from-zero", "no-ratio"]
+    assert varying.notices[-1].numbers == {"base": 0.0, "head": 64.0}
 
 
-def test_a_benchmark_of_one_arm_stays_failed() -> None:
+@pytest.mark.parametrize(("arms", "verdict"), [
+    ((None, None), Verdict.SKIPPED), ((Arm.HEAD, Arm.HEAD), Verdict.ONLY_IN_BASE), ((Arm.HEAD, None), Verdict.SKIPPED),
+])
+def test_what_all_runs_skip_is_skipped(arms: tuple[Arm | None, ...], verdict: Verdict) -> None:
+    rng = np.random.default_rng(90)
+    runs = [
+        run(i, [*blocks(rng, A.key, 0.0), skip(B, arm)], benchmarks=(A, B)) for i, arm in enumerate(arms)
+    ]
+    line = reported(runs).comparisons[1]
+    assert (line.verdict, line.notices) == (verdict, ())
+    assert line.failure is not None and line.failure.reason == "not here"
+
+
+def test_what_one_run_skips_is_judged_by_the_others() -> None:
+    rng = np.random.default_rng(91)
+    measured = [run(i, [*blocks(rng, A.key, 0.0), *blocks(rng, B.key, 0.1)]) for i in range(2)]
+    found = reported([*measured, run(2, [*blocks(rng, A.key, 0.0), skip(B, None)])]).comparisons[1]
+    assert found.failure is None and found.compared
+    assert [notice.kind for notice in found.notices] == ["fewer-runs"]
+
+
+def skip(benchmark: Benchmark, arm: Arm | None) -> Block:
+    failure = Failure(reason="not here", arm=arm, cause=Cause.SKIPPED)
+    return samples.block(benchmark.key, base=(), head=(), order="", failure=failure)
+
+
+def test_a_benchmark_of_one_arm_stays_so() -> None:
     lost = (store.Missing(benchmark=B, present=Arm.HEAD),)
     rng = np.random.default_rng(87)
     found = reported([run(i, blocks(rng, A.key, 0.0), benchmarks=(A,), missing=lost) for i in range(2)])
     assert [c.key for c in found.comparisons] == [A.key, B.key]
-    assert found.comparisons[1].failure is not None and found.comparisons[1].failure.reason == "only in head"
+    assert found.comparisons[1].verdict is Verdict.ONLY_IN_HEAD
 
 
 def test_notices_of_single_runs_say_of_which() -> None:

@@ -14,8 +14,9 @@ from runner.stats.decide import LOOKS
 def test_the_headline_counts_every_benchmark_once() -> None:
     first, second = words.headline(samples.report())
     assert first == (
-        "head is faster in 2 of 11, slower in 3, same within ±1 % in 2, undecided in 1, not reached in 1, failed in 2")
-    assert second.endswith("memory and counts: less in 3 of 6, more in 2, same in 1")
+        "head is faster in 2 of 18, slower in 3, same within ±1 % in 2, undecided in 1, not reached in 1, failed in 1, "
+        "skipped in 6, 1 only in base, 1 only in head")
+    assert second.endswith("memory and counts: less in 3 of 7, more in 2, same in 1, undecided in 1")
 
 
 def test_the_headline_of_no_benchmarks_and_of_counts_alone() -> None:
@@ -52,14 +53,28 @@ def test_verdicts_in_words() -> None:
     assert said["memory.peakmem_construct"] == "1.92x less"
     assert said["pickling.Big.time_dumps"] == "undecided"
     assert said["pickling.Small.time_loads"] == "not reached"
+    assert said["getvalue.track_misses"] == "undecided"
+    assert said["seek.Abstract.time_seek"] == "skipped"
+    assert said["getvalue.Old.time_peek"] == "only in base" and said["getvalue.New.time_getbuffer"] == "only in head"
+
+
+def test_why_it_was_not_compared() -> None:
+    said = {c.name: words.failure(c) for c in samples.every_kind()}
+    assert said["seek.Far.time_seek"] == "not for files of `this` size"
+    assert said["seek.Abstract.time_seek"] == "no reason given"
+    assert said["getvalue.Old.time_peek"] == "head skips it: gone | <b>for</b> good"
+    assert said["getvalue.New.time_getbuffer"] == "base does not have it"
 
 
 def test_what_would_settle_it_is_in_blocks_and_in_seconds() -> None:
     # 40 blocks took 20 s, so 20 further ones take 10 s.
-    c = samples.comparison("a", Verdict.UNDECIDED, blocks=40, machine_seconds=20.0, needed=60)
+    c = samples.comparison("a", Verdict.UNDECIDED, blocks=40, machine_seconds=20.0, needed=60, ratio=1.0)
     assert words.to_settle(c) == "about 60 blocks in all, 10 s more"
-    assert words.to_settle(samples.comparison("a", Verdict.UNDECIDED, blocks=5)) == "cannot be said from 5 blocks"
-    assert words.to_settle(samples.comparison("a", Verdict.UNDECIDED, blocks=0, needed=8)) == "8 blocks; none so far"
+    few = samples.comparison("a", Verdict.UNDECIDED, blocks=5, reached=False)
+    assert words.to_settle(few) == "cannot be said from 5 blocks"
+    none = samples.comparison("a", Verdict.UNDECIDED, blocks=0, needed=8, reached=False)
+    assert words.to_settle(none) == "8 blocks; none so far"
+    assert words.to_settle(samples.comparison("a", Verdict.UNDECIDED)) == "cannot be settled: no ratio"
 
 
 def test_an_unknown_notice_is_printed_with_its_numbers() -> None:
