@@ -53,6 +53,11 @@ def breakable(name: str) -> Markup:
     return Markup("<wbr>").join(re.split(r"(?<=[._])|(?=\()", name))
 
 
+def slug(state: str) -> str:
+    """A verdict's word, or not reached, as one name of a class: ``not-reached``."""
+    return state.replace(" ", "-")
+
+
 def _render(template: str, root: str, **content: Any) -> str:
     # `root` leads from the page to the site's first folder.
     return _environment().get_template(f"{template}.html.j2").render(root=root, **content)
@@ -64,5 +69,5 @@ def _environment() -> Environment:
         loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
-    environment.filters["breakable"] = breakable
+    environment.filters |= {"breakable": breakable, "slug": slug}
     return environment

@@ -25,7 +25,8 @@ class Line:
 
     label: str
     link: str
-    verdict: str
+    state: str
+    """Its verdict, or not reached."""
     words: str
     base: str
     head: str
@@ -34,10 +35,22 @@ class Line:
     """Column to what it is sorted by; empty where there is no number, which sorts last."""
     bar: Bar | None
     notes: Sequence[str]
-    """Warnings, and the reason of a failure."""
+    """Warnings, and why it was not compared."""
     command: str
     """Repeats this row."""
     when: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotCompared:
+    """Why some benchmarks of a run were not compared."""
+
+    title: str
+    """What they are, and how many: ``Skipped (12)``."""
+    reasons: Sequence[tuple[str, str, str]]
+    """Each in words, the place in the benchmark's code (may be empty), and the first few benchmarks by name."""
+    rest: str
+    """How many more reasons there are, in words; empty where these are all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +64,12 @@ class RunPage:
     headline: tuple[str, str]
     facts: Sequence[tuple[str, str]]
     warnings: Sequence[str]
+    more_warnings: Sequence[str]
+    """Those of which there are many of one kind."""
     counts: Sequence[tuple[str, int]]
+    """Benchmarks in each state."""
     lines: Sequence[Line]
+    not_compared: Sequence[NotCompared]
     command: str
     axis: str
     """What the edges of the bars' axis are: ``±5 %``."""

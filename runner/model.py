@@ -58,14 +58,23 @@ class Verdict(Enum):
     SAME = "same"
     UNDECIDED = "undecided"
     FAILED = "failed"
+    SKIPPED = "skipped"
+    """It says itself, in both arms, that it does not apply."""
+    ONLY_IN_BASE = "only in base"
+    """Head lacks it, or skips it: there is nothing to compare."""
+    ONLY_IN_HEAD = "only in head"
+
+    @staticmethod
+    def only_in(arm: Arm) -> Verdict:
+        return Verdict.ONLY_IN_BASE if arm is Arm.BASE else Verdict.ONLY_IN_HEAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A warning as a value: which one, and its numbers. The words for it are in `report.words`."""
+    """A warning as a value: which one, and its numbers. The words for it are in `report.notices`."""
 
     kind: str
-    """One of the kinds that `report.words` has a sentence for, such as ``"steal"``."""
+    """One of the kinds that `report.notices` has a sentence for, such as ``"steal"``."""
     numbers: Mapping[str, float | int | str] = field(default_factory=dict)
 
 
@@ -209,6 +218,8 @@ class Cause(Enum):
     """The system had no room for another process."""
     HUNG = "hung"
     """A time limit passed."""
+    SKIPPED = "skipped"
+    """No failure: the benchmark says that it does not apply."""
     OTHER = "other"
     """It would fail again: it raised, the arms disagree, …"""
 
@@ -218,9 +229,10 @@ class Failure:
     """Why a benchmark has no verdict."""
 
     reason: str
-    """In words for the user, starting with what happened: ``raised ValueError: …``."""
+    """In words for the user, starting with what happened: ``raised ValueError: …``. Of what was skipped, what its
+    author says of that; may be empty."""
     arm: Arm | None
-    """The arm in which it happened; None when both or neither is to blame."""
+    """The arm in which it happened; None when it happened in both, or neither is to blame."""
     cause: Cause = Cause.OTHER
     detail: str = ""
     """Traceback or the last lines of the worker's output, cut short."""

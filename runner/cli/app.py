@@ -21,7 +21,7 @@ from runner.model import Verdict
 # `doctor` and `build` answer at once.
 if TYPE_CHECKING:
     from runner.jobs import Finished
-    from runner.judging.compare import Report
+    from runner.judging.report import Report
 
 
 class Interrupted(LockstepError):
@@ -62,6 +62,8 @@ INTERPRETER = (
     "builds take options: `?pgo&lto&debug&configure=--flag`."
 )
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+UNKNOWN = (Verdict.UNDECIDED, Verdict.FAILED, Verdict.ONLY_IN_BASE, Verdict.ONLY_IN_HEAD)
+"""What the user may take for no regression, and is none that was seen; what is skipped is none of it."""
 WIDEST = 140
 """Columns: longer lines are hard to read."""
 SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -110,7 +112,9 @@ Json = Annotated[Path | None, typer.Option("--json", help="Write the report as J
 Markdown = Annotated[Path | None, typer.Option("--markdown", help="Write a Markdown report, for a pull request.")]
 Html = Annotated[Path | None, typer.Option("--html", help="Write the report as one self-contained HTML file.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="List the benchmarks that are the same, too.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 when something is undecided or failed.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Exit with 3 when something is undecided, failed or only in one arm.")
+]
 Configuration = Annotated[
     Path | None, typer.Option("--config", help="asv's configuration (default: the project's asv.conf.json).")
 ]
@@ -191,4 +195,4 @@ def write_files(report: Report, files: tuple[Path | None, ...]) -> None:
 def exit_code(report: Report, strict: bool) -> int:
     if report.count(Verdict.SLOWER):
         return 1
-    return 3 if strict and (report.count(Verdict.UNDECIDED) or report.count(Verdict.FAILED)) else 0
+    return 3 if strict and any(map(report.count, UNKNOWN)) else 0

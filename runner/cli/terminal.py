@@ -101,7 +101,7 @@ def measuring(plan: Plan, progress: Progress) -> str:
     settled = sum(one.settled for one in plan.progress.values())
     judgement = progress.judgement
     if progress.failed:
-        state = "failed"
+        state = "skipped" if progress.skipped else "failed"
     elif judgement is None or judgement.look is None or judgement.low is None or judgement.high is None:
         state = "calibrating" if not progress.blocks else f"{len(progress.blocks)} blocks"
     else:

@@ -3,8 +3,8 @@
 A run is read and judged once; what was found is kept in `CACHE`, a row a benchmark, and made anew when the run's files
 or the rule have changed.
 
-Format of the cache, version 2: `runs.json` is `_Cached`, `rows.parquet` has the columns of `ROW` and a row for each
-benchmark of each run.
+Format of the cache, version 3: `runs.json` is `_Cached`, `rows.parquet` has the columns of `ROW` and a row for each
+benchmark of each run. Since version 3 ``verdict`` is the benchmark's state: *not reached* was an undecided one.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from pydantic import TypeAdapter, ValidationError
 from runner import model, shell, stats
 from runner.errors import LockstepError
 from runner.judging import compare
-from runner.judging.compare import Comparison, Report
-from runner.model import Interpreter, Notice, Verdict
+from runner.judging.report import Comparison, Report
+from runner.model import Interpreter, Notice
 from runner.storage import store
 
-VERSION = 2
+VERSION = 3
 ALONE = 8
 """Runs that are read by this process alone: starting others costs more."""
 TEXTS = ("run", "key", "name", "version", "metric", "unit", "verdict", "reason")
@@ -74,7 +74,7 @@ class Entry:
     seconds: float
     complete: bool
     counts: Mapping[str, int]
-    """Benchmarks by verdict; of the undecided ones those that were not reached apart, as ``not reached``."""
+    """Benchmarks by state (`judging.report.STATES`)."""
     mean: tuple[float, float, float, int] | None
     """Geometric mean of the timings' ratios, its interval, and their number."""
     notices: tuple[Notice, ...]
@@ -169,11 +169,7 @@ def entry_of(report: Report, manifest: store.Manifest, stamp: str) -> Entry:
         id=report.run, stamp=stamp, created=report.started, suite=manifest.suite, base=_side(manifest.base),
         head=_side(manifest.head), machine=report.machine, scope=report.scope, margin=report.margin,
         seconds=report.seconds, complete=report.complete,
-        counts={
-            **{verdict.value: report.count(verdict) for verdict in Verdict},
-            Verdict.UNDECIDED.value: report.count(Verdict.UNDECIDED) - report.not_reached,
-            compare.NOT_REACHED: report.not_reached,
-        },
+        counts=report.states,
         mean=None if mean is None else (mean.ratio, mean.low, mean.high, mean.count), notices=tuple(report.notices),
     )
 
@@ -186,11 +182,17 @@ def rows_of(report: Report, versions: Mapping[str, str]) -> list[dict[str, Any]]
 def _row(one: Comparison, report: Report, version: str) -> dict[str, Any]:
     return {
         "run": report.run, "key": one.key, "name": one.name, "version": version, "metric": one.metric.value,
-        "unit": one.unit, "verdict": one.verdict.value, "reason": "" if one.failure is None else one.failure.reason,
+        "unit": one.unit, "verdict": one.state, "reason": _reason(one),
         "ratio": one.ratio, "low": one.low, "high": one.high, "base_value": one.base_value,
         "head_value": one.head_value, "seconds": one.machine_seconds, "blocks": one.blocks, "clear": one.clear,
         "exact": one.exact, "created": report.started,
     }
+
+
+def _reason(one: Comparison) -> str:
+    """Why it was not compared, where its state does not say that."""
+    said = "" if one.failure is None else one.failure.reason
+    return "" if said == one.state else said
 
 
 def _side(arm: Interpreter) -> Side:

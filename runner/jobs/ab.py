@@ -16,6 +16,7 @@ from runner import builds, config, machine, suites
 from runner.errors import BuildError, UsageError
 from runner.jobs import continuing
 from runner.judging import calibration, compare
+from runner.judging.report import Report
 from runner.machine import addresses
 from runner.measuring import draws
 from runner.measuring.copies import memory, scratch
@@ -75,7 +76,7 @@ class Finished:
     """A run that has ended, by itself or by the user's hand."""
 
     folder: Path
-    report: compare.Report
+    report: Report
     interrupted: bool
 
 
@@ -192,7 +193,7 @@ def go_on(folder: Path, view: View) -> Finished:
     return _measure(folder, pinning, layouts, watched, view)
 
 
-def report_of(folder: Path, *, with_noise: bool = True) -> compare.Report:
+def report_of(folder: Path, *, with_noise: bool = True) -> Report:
     """The report of a run, made from its folder alone; `with_noise` as in `compare.report`."""
     return compare.report(store.read(folder, lazily=True), with_noise=with_noise)
 

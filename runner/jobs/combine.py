@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.judging import combine, compare
+from runner.judging.report import Report
 from runner.storage import store
 
 
-def combined(folders: Sequence[Path]) -> compare.Report:
+def combined(folders: Sequence[Path]) -> Report:
     """One report of several runs of one comparison; measures nothing.
 
     Raises UsageError for runs that cannot be combined, and for folders that are not runs.

@@ -12,6 +12,7 @@ from runner.jobs import continuing
 from runner.jobs.ab import AbRequest, Finished, View, compare_arms
 from runner.judging import compare
 from runner.judging.explanation import Explanation, Spread, explained
+from runner.judging.report import Report
 from runner.machine.tools import valgrind
 from runner.measuring import callgrind
 from runner.measuring.copies import scratch
@@ -117,10 +118,10 @@ def _chosen(run: store.Run, pattern: str | None) -> dict[str, Benchmark]:
 
 
 def _counted(
-    report: compare.Report, chosen: Mapping[str, Benchmark], pattern: str | None, problems: list[str]
+    report: Report, chosen: Mapping[str, Benchmark], pattern: str | None, problems: list[str]
 ) -> list[Benchmark]:
     """Those whose work is counted: all that were asked for by name, else the first few that changed."""
-    usable = [c for c in report.comparisons if c.key in chosen and c.verdict is not Verdict.FAILED]
+    usable = [c for c in report.comparisons if c.key in chosen and c.compared]
     if pattern is None and len(usable) > COUNTED:
         usable = [c for c in usable if c.verdict in (Verdict.FASTER, Verdict.SLOWER)][:COUNTED]
         which = "the first that changed" if usable else "none: nothing changed"

@@ -30,7 +30,7 @@ from runner.history import runs as history
 from runner.history.runs import Entry, History
 from runner.jobs.ab import View
 from runner.judging import calibration, compare
-from runner.judging.compare import Report
+from runner.judging.report import Report
 from runner.report import calibration as calibration_report
 from runner.report import site
 from runner.stats import steps

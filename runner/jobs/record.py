@@ -18,8 +18,8 @@ from asv.util import UserError
 
 from runner import builds, config, machine, suites
 from runner.errors import UsageError
-from runner.model import Arm, Benchmark, Block, Interpreter, Metric
-from runner.stats.blocks import calls_of, scored, values
+from runner.model import Arm, Benchmark, Block, Cause, Interpreter, Metric
+from runner.stats.blocks import calls_of, evidence, scored, values
 from runner.storage import asv_results, store
 from runner.storage.asv_results import OPTIONS, VARIANT, Measured, Record, Series, Value
 
@@ -169,10 +169,12 @@ def _measured(
 
 def _value(benchmark: Benchmark, blocks: Sequence[Block], arm: Arm) -> Value:
     there = scored(blocks)
-    failed = any(block.failure is not None for block in blocks)
-    samples = () if failed or not there else tuple(values(benchmark.metric, there, arm).tolist())
+    failure = evidence(benchmark.metric, blocks).failure
+    skipped = failure is not None and failure.cause is Cause.SKIPPED
+    samples = () if failure is not None or not there else tuple(values(benchmark.metric, there, arm).tolist())
     timed = benchmark.metric is Metric.TIME and bool(samples)
-    return Value(index=benchmark.index, samples=samples, calls=calls_of(there[0], arm) if timed else None)
+    return Value(
+        index=benchmark.index, samples=samples, calls=calls_of(there[0], arm) if timed else None, skipped=skipped)
 
 
 def configuration(path: Path | None) -> Path:

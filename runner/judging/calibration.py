@@ -28,7 +28,7 @@ from pydantic import TypeAdapter, ValidationError
 from runner.errors import UsageError
 from runner.judging import compare
 from runner.measuring.execute import VERSION
-from runner.model import Metric, Mode, Notice, Verdict
+from runner.model import Metric, Mode, Notice
 from runner.stats.audit import AaAudit, Kind, Pair, Sample, Stratum, audit_aa
 from runner.stats.blocks import log_ratios, of_canary, scored
 from runner.stats.criteria import Criterion, criteria
@@ -136,7 +136,7 @@ def samples(stored: Stored) -> list[Sample]:
     found = []
     for line in report.comparisons:
         there = tuple(scored(blocks.get(line.key, ())))
-        if line.verdict is Verdict.FAILED or len(there) < LOOKS[0] or not line.low or not line.high:
+        if not line.compared or len(there) < LOOKS[0] or not line.low or not line.high:
             continue
         size = line.params.get("percent")
         found.append(Sample(

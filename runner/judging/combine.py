@@ -14,9 +14,10 @@ import numpy as np
 from runner.builds import packages
 from runner.errors import UsageError
 from runner.judging import compare
-from runner.judging.compare import Case, Mean, Report
-from runner.model import Benchmark, Failure, Interpreter, Metric, Notice, Verdict
-from runner.stats.blocks import judge_blocks
+from runner.judging.compare import Case, no_ratio
+from runner.judging.report import Mean, Report
+from runner.model import Benchmark, Cause, Failure, Interpreter, Metric, Notice, Verdict
+from runner.stats.blocks import judge_blocks, scored
 from runner.stats.claims import TOTAL
 from runner.stats.combine import LEAST_SUITE, Combined, combine, contradiction
 from runner.stats.decide import Judgement, judge_estimate, together
@@ -29,7 +30,7 @@ ALARM = 0.01
 """Error over a whole report of each of two claims: that runs differ in truth, and that one contradicts the others."""
 NAMED = 3
 """Benchmarks that a refusal names."""
-OF_ONE = ("layout", "interrupted", "budget")
+OF_ONE = ("layout", "interrupted", "budget", "no-ratio")
 """Notices of a run that are not repeated: said anew of the whole, or no longer true of it."""
 
 
@@ -67,7 +68,7 @@ def combined(sources: Sequence[Source]) -> Report:
     comparisons = [
         # Where the noise of several runs comes from is not what the components of one run's blocks say.
         compare.line(case, begun, (
-            *_gathered({id: of[one.benchmark.key] for id, of in notices.items()}),
+            *_gathered({id: of[one.benchmark.key] for id, of in notices.items()}, but=OF_ONE),
             *_notices(one, results.get(one.benchmark.key), margin, len(results)),
             *against.get(one.benchmark.key, ())), with_noise=False)
         for case, one in zip(lines, repeated, strict=True)
@@ -199,14 +200,28 @@ class _Repeated:
 
     @property
     def failure(self) -> Failure | None:
-        """Of the first run in which it failed."""
+        """Of the first run in which it failed. One that some runs skip is judged by the others; one that all skip is
+        skipped, or only in one arm where all say so."""
+        skips = []
         for id, case in self.cases.items():
-            if case.failure is not None:
+            if case.failure is not None and case.failure.cause is Cause.SKIPPED:
+                skips.append(case.failure)
+            elif case.failure is not None:
                 return replace(case.failure, reason=f"{case.failure.reason} (run {id})")
+        if len(skips) < len(self.cases):
+            return None
+        return skips[0] if len({skip.arm for skip in skips}) == 1 else replace(skips[0], arm=None)
+
+    @property
+    def no_ratio(self) -> tuple[float, float] | None:
+        """Two counts of which there is no ratio: of a block, or of a run where each run has others, if exact ones."""
+        found = next((case.no_ratio for case in self.cases.values() if case.no_ratio is not None), None)
         counted = all(case.judgement.exact for case in self.cases.values())
-        if counted and self.exact is None and len(self.estimates) < len(self.cases):
-            return Failure(reason="the runs counted different numbers, and from or to 0 there is no ratio", arm=None)
-        return None
+        if found is not None or not counted or self.exact is not None or len(self.estimates) == len(self.cases):
+            return found
+        blocks = (block for case in self.cases.values() if case.judgement.estimate is None
+                  for block in scored(case.blocks) if block.base != block.head)
+        return next(((float(block.base[0]), float(block.head[0])) for block in blocks), None)
 
 
 def _results(repeated: Sequence[_Repeated], without: str | None = None) -> dict[str, Combined]:
@@ -235,6 +250,7 @@ def _together(repeated: Sequence[_Repeated], results: Mapping[str, Combined], ma
             own, blocks=[block for case in one.cases.values() for block in case.blocks],
             scored=sum(case.scored for case in one.cases.values()),
             ratios=np.concatenate([case.ratios for case in one.cases.values()]), failure=one.failure,
+            no_ratio=None if one.failure is not None else one.no_ratio,
         )
         if key in among:
             case = replace(case, judgement=among[key].judgement, q=among[key].q)
@@ -284,7 +300,9 @@ def _notices(one: _Repeated, result: Combined | None, margin: float, count: int)
             "spread": math.expm1(result.own_tau), "share": result.i2, "p": result.p, "low": math.exp(min(ratios)),
             "high": math.exp(max(ratios))})
     judged = len(one.estimates)
-    if one.failure is None and one.exact is None and judged < len(one.cases):
+    if one.failure is None and one.no_ratio is not None:
+        yield no_ratio(one.no_ratio)
+    elif one.failure is None and one.exact is None and judged < len(one.cases):
         yield Notice(kind="fewer-runs", numbers={"judged": judged, "runs": len(one.cases)})
 
 

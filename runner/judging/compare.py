@@ -11,148 +11,32 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from runner.judging import guards
+from runner.judging.report import Comparison, Mean, Report
 from runner.model import (
     Arm,
     Benchmark,
     Block,
     BlockKind,
-    Difference,
+    Cause,
     Failure,
     Interpreter,
     Metric,
-    Mode,
     Notice,
-    Settings,
     Verdict,
 )
 from runner.stats.blocks import counts, evidence, frozen, scored, slice_seconds, values
 from runner.stats.decide import Judgement, suite
 from runner.stats.mean import mean_interval, mean_of
 from runner.stats.paired import Array, Estimate
-from runner.stats.variance import Noise, noise
-from runner.storage.store import Manifest, Run
+from runner.stats.variance import noise
+from runner.storage.store import Manifest, Missing, Run
 
 HIGH_STEAL = 0.05
 """Mean share of the CPU's time lost to other guests above which a benchmark gets a notice."""
-NOT_REACHED = "not reached"
-"""What is said of a benchmark that is undecided because measuring ended before its first look."""
 FEW_CYCLES = 4
 """Cycles (calls in `shared`) below which a block's value is hardly better than a single measurement."""
 PAUSE = 60.0
 """Seconds without a block that mean an interrupted run, not a slow step between two blocks."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """One benchmark's line in a report. Ratios are head ÷ base of the metric: above 1 is slower (or more)."""
-
-    name: str
-    params: Mapping[str, str]
-    metric: Metric
-    unit: str
-    verdict: Verdict
-    clear: bool
-    """The whole interval is outside the margin."""
-    tiny: bool
-    """Inside the margin, and yet 1 is outside the interval: a real difference too small to care about."""
-    exact: bool
-    """A count that repeated itself to the digit in each arm: compared as a number, without a test."""
-    ratio: float | None
-    low: float | None
-    high: float | None
-    """Estimate and interval of the ratio; None where there is none (failed, `too_few`, or a base of zero)."""
-    base_value: float | None
-    head_value: float | None
-    """Median over blocks of the value per call, in `unit`."""
-    blocks: int
-    """Blocks that the verdict rests on."""
-    reached: bool
-    """False for what is undecided because it was not measured up to its first look, or at all."""
-    needed: int | None
-    """For undecided: blocks in all that would probably settle it, None where that cannot be said."""
-    p: float | None
-    q: float | None
-    mode: Mode | None
-    settings: Settings | None
-    machine_seconds: float
-    failure: Failure | None
-    notices: tuple[Notice, ...]
-    log_ratios: Array
-    """Per block, measured order; natural log of head ÷ base. Read-only, like the three below."""
-    base_values: Array
-    head_values: Array
-    """Per block, value per call in `unit`."""
-    started: Array
-    """Per block, seconds since the run's first block."""
-    noise: Noise | None = None
-    """Where the noise of a timed benchmark comes from; None where its blocks cannot tell."""
-
-    @property
-    def too_few(self) -> bool:
-        """Undecided because there are fewer blocks than a first look needs: nothing is said of the ratio."""
-        return self.verdict is Verdict.UNDECIDED and self.ratio is None
-
-    @property
-    def key(self) -> str:
-        inside = ", ".join(f"{name}={value}" for name, value in self.params.items())
-        return f"{self.name}({inside})" if inside else self.name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mean:
-    """Geometric mean over the timed benchmarks that reached a look, from the blocks that all of them have."""
-
-    ratio: float
-    low: float
-    high: float
-    count: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """All that a rendering needs. Made from a run folder alone."""
-
-    run: str
-    """The run folder's name."""
-    folder: str
-    base: Mapping[str, Any]
-    head: Mapping[str, Any]
-    """Each arm as in the manifest: spec, version, executable, sha256, build (or None), facts."""
-    differences: Sequence[Difference]
-    machine: Mapping[str, Any]
-    """As in the manifest: cpu, kernel, cores, pinned (CPU number or None), isolated, …"""
-    scope: str
-    """``binary`` or ``source``."""
-    addresses: bool
-    """Addresses were drawn for each block, the same for both arms."""
-    margin: float
-    """As a fraction: 0.01 is 1 %."""
-    seed: int
-    command: str
-    """A command line that repeats this run."""
-    started: float
-    """Seconds since the epoch."""
-    seconds: float
-    """Wall time spent measuring, over all sessions of the run."""
-    measured_share: float
-    """Share of `seconds` that was measured slices."""
-    complete: bool
-    """False for an interrupted run, which can be resumed."""
-    comparisons: Sequence[Comparison]
-    """In suite order."""
-    mean: Mean | None
-    notices: Sequence[Notice]
-    calibration: Mapping[str, int | float | str] | None = None
-    """What was known of verdicts on this machine when the run began; None: `lockstep calibrate` had not been run."""
-
-    def count(self, verdict: Verdict) -> int:
-        """Number of benchmarks with this verdict."""
-        return sum(1 for comparison in self.comparisons if comparison.verdict is verdict)
-
-    @property
-    def not_reached(self) -> int:
-        """Number of the undecided benchmarks that were not measured up to their first look."""
-        return sum(1 for comparison in self.comparisons if not comparison.reached)
 
 
 def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -> Report:
@@ -184,7 +68,7 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
     cases = _together([draft.case for draft in drafts], margin)
     comparisons = [
         *(_claimed(draft.line, case) for draft, case in zip(drafts, cases, strict=True)),
-        *(absent(missing.benchmark, f"only in {missing.present.value}") for missing in manifest.missing),
+        *(absent(missing) for missing in manifest.missing),
     ]
     seconds = wall_seconds(started, lengths)
     done = _complete(manifest, drafts, float(lengths.sum())) if complete is None else complete
@@ -194,7 +78,7 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
         [draft.row for draft in drafts if draft.row is not None], np.cumsum(lengths) - lengths,
         [canary[place] for place in sorted(canary)], margin)
     return Report(
-        run=manifest.id, folder=str(run.folder),
+        run=manifest.id, folder=str(run.folder), suite=manifest.suite,
         base=arms.dump_python(manifest.base, mode="json"), head=arms.dump_python(manifest.head, mode="json"),
         differences=manifest.differences, machine={**manifest.machine, "pinned": manifest.worker_cpu},
         scope=manifest.scope, addresses=manifest.addresses, margin=manifest.margin,
@@ -257,6 +141,8 @@ class Case:
     judgement: Judgement
     settled: bool
     """No further block is wanted: settled alone, or failed."""
+    no_ratio: tuple[float, float] | None = None
+    """Values of base and head, in one block, of which there is no ratio: nothing can be decided."""
     q: float | None = None
 
 
@@ -276,8 +162,8 @@ def _case(benchmark: Benchmark, blocks: Sequence[Block], margin: float, tests: i
         failure = Failure(reason=said.defect, arm=None)
     return Case(
         benchmark=benchmark, blocks=blocks, failure=failure, judgement=judgement, scored=len(scored(blocks)),
-        ratios=said.ratios,
-        settled=failure is not None or judgement.settled,
+        ratios=said.ratios, settled=failure is not None or judgement.settled,
+        no_ratio=None if failure is not None or judgement.exact else said.no_ratio,
     )
 
 
@@ -320,14 +206,23 @@ def line(case: Case, begun: float, notices: tuple[Notice, ...], *, with_noise: b
 def _claims(case: Case, base: Array, head: Array) -> dict[str, Any]:
     """The fields of a `Comparison` that follow from the judgement; of both arms' values, one a scored block."""
     judgement, failed = case.judgement, case.failure is not None
+    verdict = judgement.verdict if case.failure is None else _without(case.failure)
     exact = judgement.exact and not failed
     ratio, low, high = _ratios(judgement, base, head, exact=exact)
     return {
-        "verdict": Verdict.FAILED if failed else judgement.verdict, "clear": judgement.clear and not failed,
+        "verdict": verdict, "clear": judgement.clear and not failed,
         "tiny": judgement.tiny and not failed, "exact": exact, "ratio": ratio, "low": low, "high": high,
-        "blocks": judgement.look or case.scored, "reached": failed or judgement.look is not None,
+        "blocks": judgement.look or case.scored,
+        "reached": failed or case.no_ratio is not None or judgement.look is not None,
         "needed": None if failed else judgement.needed, "p": judgement.p, "q": case.q,
     }
+
+
+def _without(failure: Failure) -> Verdict:
+    """What is said of a benchmark that was not measured in both arms."""
+    if failure.cause is not Cause.SKIPPED:
+        return Verdict.FAILED
+    return Verdict.SKIPPED if failure.arm is None else Verdict.only_in(failure.arm.other)
 
 
 def _claimed(draft: Comparison, case: Case) -> Comparison:
@@ -351,14 +246,14 @@ def _exp(log_ratio: float) -> float:
     return math.exp(min(log_ratio, 700.0))
 
 
-def absent(benchmark: Benchmark, reason: str) -> Comparison:
-    """The line of a benchmark that failed before it was measured."""
-    none = frozen([])
+def absent(missing: Missing) -> Comparison:
+    """The line of a benchmark that one arm lacks."""
+    none, benchmark, verdict = frozen([]), missing.benchmark, Verdict.only_in(missing.present)
     return Comparison(
         name=benchmark.name, params=benchmark.params, metric=benchmark.metric, unit=benchmark.unit,
-        verdict=Verdict.FAILED, clear=False, tiny=False, exact=False, ratio=None, low=None, high=None,
+        verdict=verdict, clear=False, tiny=False, exact=False, ratio=None, low=None, high=None,
         base_value=None, head_value=None, blocks=0, reached=True, needed=None, p=None, q=None, mode=None, settings=None,
-        machine_seconds=0.0, failure=Failure(reason=reason, arm=None), notices=(),
+        machine_seconds=0.0, failure=Failure(reason=verdict.value, arm=None), notices=(),
         log_ratios=none, base_values=none, head_values=none, started=none,
     )
 
@@ -378,6 +273,8 @@ def _notices(case: Case, manifest: Manifest) -> Iterator[Notice]:
         base, head = (float(values(case.benchmark.metric, counted, arm)[0]) for arm in Arm)
         if base == 0 and head != 0:
             yield Notice(kind="from-zero", numbers={"base": base, "head": head})
+    if case.no_ratio is not None:
+        yield no_ratio(case.no_ratio)
     if case.benchmark.metric is not Metric.TIME or not counted:
         return
     cycles = float(np.median([min(len(block.base), len(block.head)) for block in counted]))
@@ -393,6 +290,12 @@ def _notices(case: Case, manifest: Manifest) -> Iterator[Notice]:
     if case.failure is None:
         timed = sum(benchmark.metric is Metric.TIME for benchmark in manifest.benchmarks)
         yield from guards.of_benchmark(counted, case.ratios, math.log1p(manifest.margin), timed)
+
+
+def no_ratio(counts: tuple[float, float]) -> Notice:
+    """Why counts that are not exact cannot be decided: base's and head's in a block in which they have no ratio."""
+    base, head = counts
+    return Notice(kind="no-ratio", numbers={"base": base, "head": head})
 
 
 def _run_notices(

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
-from runner.judging.compare import Comparison, Report
+from runner.judging.report import Comparison, Report
 from runner.measuring.counts import Counts
 from runner.model import Metric, Verdict
 from runner.stats.variance import Range
@@ -19,7 +19,7 @@ class Reading(Enum):
     """What a time's verdict and the instructions say together."""
 
     NOT_TIMED = "not timed"
-    """No time, or a failed one."""
+    """No time, or not compared."""
     NOT_COUNTED = "not counted"
     OPEN = "open"
     """The time is undecided."""
@@ -87,7 +87,7 @@ def explained(comparison: Comparison, counts: Counts | None, spread: Spread | No
 
 def read(comparison: Comparison, counts: Counts | None) -> Reading:
     """The row of the table in docs/explaining.md that applies."""
-    if comparison.metric is not Metric.TIME or comparison.verdict is Verdict.FAILED:
+    if comparison.metric is not Metric.TIME or not comparison.compared:
         return Reading.NOT_TIMED
     if counts is None or counts.instructions is None:
         return Reading.NOT_COUNTED

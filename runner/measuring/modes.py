@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from runner.machine.sched import set_slice
-from runner.measuring.process import Worker, WorkerFailed, receive_all
+from runner.measuring.process import Worker, WorkerFailed, ask_each, receive_all
 from runner.model import Arm, BlockSpec, Failure, Metric, Mode, Settings
 
 Handles = Mapping[Arm, tuple[int, int]]
@@ -49,8 +49,9 @@ class Outcome:
 def single_values(workers: Mapping[Arm, Worker], spec: BlockSpec) -> Outcome:
     outcome = Outcome()
     do = "peak" if spec.benchmark.metric is Metric.PEAK_MEMORY else "value"
-    for arm in (spec.first, spec.first.other):
-        outcome.of(arm).append(workers[arm].ask({"do": do}, spec.benchmark.timeout)["value"])
+    ordered = {arm: workers[arm] for arm in (spec.first, spec.first.other)}
+    for arm, reply in ask_each(ordered, {"do": do}, spec.benchmark.timeout).items():
+        outcome.of(arm).append(reply["value"])
     return outcome
 
 

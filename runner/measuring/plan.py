@@ -80,10 +80,11 @@ class Plan:
         """Blocks of the benchmarks that are settled, and their number; without those that failed."""
 
     def begin(self, session: str) -> None:
-        """A process goes on with the run, or begins it. What has failed in those before it is tried once more."""
+        """A process goes on with the run, or begins it. What has failed in those before it is tried once more; what was
+        skipped is not."""
         if self._session is not None and self._session != session:
             for progress in self.progress.values():
-                if progress.failed:
+                if progress.failed and not progress.skipped:
                     progress.try_again()
         self._session = session
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -174,6 +174,8 @@ class Worker:
             reply = json.loads(line)
         except ValueError:
             raise self._failed("wrote to the worker's private pipe", line[:200].decode("utf-8", "replace")) from None
+        if "skipped" in reply:
+            raise self._failed(reply["skipped"], cause=Cause.SKIPPED)
         if "error" in reply:
             raise self._failed(_raised(reply["where"], reply["error"]), reply["traceback"])
         assert isinstance(reply, dict)
@@ -265,28 +267,68 @@ class Worker:
         return WorkerFailed(Failure(reason=reason, arm=self.arm, cause=cause, detail=detail))
 
 
-def receive_all(workers: Mapping[Arm, Worker], limit: float, look: float = 1.0) -> dict[Arm, dict[str, Any]]:
-    """The reply of each, in whatever order they come; the first failure is raised as WorkerFailed.
+def receive_all(
+    workers: Mapping[Arm, Worker], limit: float, look: float = 1.0, *, apart: bool = False
+) -> dict[Arm, dict[str, Any]]:
+    """The reply of each, in whatever order they come; a failure is raised as WorkerFailed.
 
-    The arms may wait for each other, so a hang within `limit` seconds is held against one of them only where the other
-    has answered. Every `look` seconds, this process wakes to see what they use.
+    The arms may wait for each other, so the first failure counts, and a hang within `limit` seconds is held against one
+    of them only where the other has answered. Arms that work `apart` do not: then it is seen whether both fail
+    (`of_both`). Every `look` seconds, this process wakes to see what they use.
     """
     replies: dict[Arm, dict[str, Any]] = {}
+    failures: dict[Arm, Failure] = {}
     end = time.monotonic() + limit
-    while waiting := [worker for arm, worker in workers.items() if arm not in replies]:
+    while waiting := [worker for arm, worker in workers.items() if arm not in replies and arm not in failures]:
         ready = [worker for worker in waiting if worker.answered]
         if not ready:
             ready, _, _ = select.select(waiting, [], [], max(0.0, min(look, end - time.monotonic())))
         if not ready:
             for worker in waiting:
                 worker.look()
+            if time.monotonic() >= end and failures:
+                break
             if time.monotonic() >= end:
                 arm = waiting[0].arm if len(waiting) == 1 else None
                 reason = f"hangs: no answer within its time limit of {limit:g} s"
                 raise WorkerFailed(Failure(reason=reason, arm=arm, cause=Cause.HUNG))
         for worker in ready:
-            replies[worker.arm] = worker.receive(max(1.0, end - time.monotonic()))
+            try:
+                replies[worker.arm] = worker.receive(max(1.0, end - time.monotonic()))
+            except WorkerFailed as error:
+                if not apart:
+                    raise
+                failures[worker.arm] = error.failure
+    if failures:
+        raise WorkerFailed(of_both(failures))
     return replies
+
+
+def ask_each(workers: Mapping[Arm, Worker], request: Mapping[str, object], limit: float) -> dict[Arm, dict[str, Any]]:
+    """Ask one after the other, in their order. Raises WorkerFailed with what both say (`of_both`), and after a hang
+    without asking the other."""
+    replies: dict[Arm, dict[str, Any]] = {}
+    failures: dict[Arm, Failure] = {}
+    for arm, worker in workers.items():
+        try:
+            replies[arm] = worker.ask(request, limit)
+        except WorkerFailed as error:
+            if error.failure.cause is Cause.HUNG:
+                raise
+            failures[arm] = error.failure
+    if failures:
+        raise WorkerFailed(of_both(failures))
+    return replies
+
+
+def of_both(failures: Mapping[Arm, Failure]) -> Failure:
+    """One failure of one or two arms: without an arm where both say the same. A skip counts less than what failed."""
+    base, head = failures.get(Arm.BASE), failures.get(Arm.HEAD)
+    if base is None or head is None:
+        return next(iter(failures.values()))
+    if base.cause is head.cause and (base.cause is Cause.SKIPPED or base.reason == head.reason):
+        return replace(base, arm=None)
+    return head if base.cause is Cause.SKIPPED else base
 
 
 def _raised(where: str, error: str) -> str:

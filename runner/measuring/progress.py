@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from dataclasses import replace
 
-from runner.model import Benchmark, Block, BlockKind, Metric, Verdict
+from runner.model import Benchmark, Block, BlockKind, Cause, Metric, Verdict
 from runner.stats.blocks import Evidence
 from runner.stats.decide import EXACT_BLOCKS, LOOKS, Judgement
 
@@ -33,6 +33,12 @@ class Progress:
     @property
     def failed(self) -> bool:
         return self._evidence.failure is not None
+
+    @property
+    def skipped(self) -> bool:
+        """Failed in name alone: it says that it does not apply."""
+        failure = self._evidence.failure
+        return failure is not None and failure.cause is Cause.SKIPPED
 
     @property
     def calibrated(self) -> bool:
@@ -69,7 +75,8 @@ class Progress:
     def _due(self) -> bool:
         done = len(self.blocks)
         exact = self.benchmark.metric is Metric.TRACK and done <= EXACT_BLOCKS
-        return exact or done in LOOKS or self._evidence.defect is not None
+        hopeless = self._evidence.defect is not None or self._evidence.no_ratio is not None
+        return exact or done in LOOKS or hopeless
 
     def blocks_to_go(self, usual: int = LOOKS[0]) -> int:
         """Blocks until the first look that will probably settle it; to the last look when none will.

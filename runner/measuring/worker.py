@@ -22,7 +22,8 @@ and what it prints goes where standard error goes.
     {"do": "count", "warmup": n, "calls": [n, …]}   so many calls between marks for callgrind   → {"value": null}
     {"do": "allocated"}                    bytes allocated at the peak of one call   → {"value": …}
 
-Anything raised is answered with {"error": "ValueError: …", "where": "setup", "traceback": "…"}.
+Anything raised is answered with {"error": "ValueError: …", "where": "setup", "traceback": "…"}, or, where the benchmark
+says by it that it does not apply, with {"skipped": "what its author says of that"}.
 """
 
 from __future__ import annotations
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
         def setup(self) -> None: ...
 
         def teardown(self) -> None: ...
+
+        def skips(self, error: BaseException) -> bool:
+            """Whether what it has raised says that it does not apply."""
 
         def slice(self, calls: int) -> int:
             """Wall nanoseconds of so many calls; set up anew before each lot of `number`, outside of the time."""
@@ -142,8 +146,15 @@ class Refused(Exception):
     """What a benchmark returned is not what it is for; says so in words."""
 
 
+class NotApplicable(Exception):
+    """A benchmark returned what says that it does not apply."""
+
+
 def _number(value: Any) -> int | float:
-    """A tracked value as a plain finite number, whatever type of number it is; True is 1. Raises Refused."""
+    """A tracked value as a plain finite number, whatever type of number it is; True is 1.
+
+    Raises Refused, and NotApplicable for NaN: asv stores that for what does not apply.
+    """
     kind = type(value)
     number: int | float | None = None
     try:
@@ -151,6 +162,8 @@ def _number(value: Any) -> int | float:
             number = int(value.__index__())
         elif hasattr(kind, "__float__"):
             number = float(value)
+        if number is not None and number != number:
+            raise NotApplicable("returned nan: not applicable")
         if number is not None and float(number) - float(number) != 0:
             number = None
     except (TypeError, ValueError, OverflowError):
@@ -223,7 +236,7 @@ class Server:
         os.close(null)
         os.dup2(2, 1)
         self.benchmark: Loaded = None  # type: ignore[assignment]  # until it is loaded
-        self.where = "start"
+        self.where, self.file = "start", ""
         self.ballast = Ballast(int(os.environ.get("PYTHONHASHSEED", "0")))  # the same in both arms
 
     def serve(self) -> None:
@@ -255,6 +268,7 @@ class Server:
 
     def do_load(self, request: dict[str, Any]) -> bytes:
         self.where = "import"
+        self.file = request["file"]
         self.benchmark = _module(request["file"]).load(request, Loader)
         self.where = "setup"
         self.benchmark.setup()
@@ -373,9 +387,28 @@ class Server:
 
         if isinstance(error, Refused):
             return json.dumps({"error": str(error), "where": "value", "traceback": ""}).encode() + b"\n"
-        told = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        text = "%s: %s" % (type(error).__name__, error) if str(error) else type(error).__name__
-        return json.dumps({"error": text[:500], "where": self.where, "traceback": told[-4000:]}).encode() + b"\n"
+        try:
+            said = str(error)
+        except BaseException:  # the author's own text may fail too
+            said = ""
+        if isinstance(error, NotApplicable) or (self.benchmark is not None and self.benchmark.skips(error)):
+            return json.dumps({"skipped": " ".join(said.split())[:SHORT]}).encode() + b"\n"
+        told = traceback.TracebackException(type(error), error, error.__traceback__)
+        self.forget(told)
+        text = "%s: %s" % (type(error).__name__, said) if said else type(error).__name__
+        told_in_full = "".join(told.format())[-4000:]
+        return json.dumps({"error": text[:500], "where": self.where, "traceback": told_in_full}).encode() + b"\n"
+
+    def forget(self, told: Any) -> None:
+        """Take our own frames out of a traceback and of those before it: they say nothing of the benchmark."""
+        ours = [main.__code__.co_filename, self.file, "<string>"]
+        told.stack[:] = [
+            frame for frame in told.stack
+            if frame.filename not in ours and not frame.filename.startswith("<frozen importlib")
+        ]
+        for before in (told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())):
+            if before is not None:
+                self.forget(before)
 
 
 class Loader(SourceFileLoader):

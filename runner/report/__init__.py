@@ -1,1 +1,1 @@
-"""Views of a `judging.compare.Report`: one module a format, each with ``render(report) -> str``. No decisions here."""
+"""Views of a `judging.report.Report`: one module a format, each with ``render(report) -> str``. No decisions here."""

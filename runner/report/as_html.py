@@ -12,10 +12,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboards import figures, pages
-from runner.judging.compare import Comparison, Report
 from runner.judging.explanation import Explained, Explanation
+from runner.judging.report import Comparison, Report
 from runner.model import Verdict
-from runner.report import explain, quantities, site, words
+from runner.report import explain, notices, quantities, reasons, site, words
 from runner.report.sections import sections
 
 _HERE = Path(__file__).parent
@@ -27,7 +27,7 @@ class Row:
 
     id: str
     key: str
-    verdict: str
+    state: str
     words: str
     base: str
     head: str
@@ -65,7 +65,8 @@ def render(report: Report, explanation: Explanation | None = None) -> str:
     ordered = sections(report).all
     told = {} if explanation is None else {one.comparison.key: _told(one, explanation) for one in explanation.explained}
     rows = [_row(c, f"b{number}", report, told.get(c.key)) for number, c in enumerate(ordered)]
-    environment.filters["breakable"] = pages.breakable
+    environment.filters |= {"breakable": pages.breakable, "slug": pages.slug}
+    warnings, more = notices.few(notices.warnings(report))
     return environment.get_template("page.html.j2").render(
         report=report,
         headline=words.headline(report),
@@ -76,10 +77,14 @@ def render(report: Report, explanation: Explanation | None = None) -> str:
         effort=words.effort(report),
         calibration="" if report.calibration is None else words.calibration(report.calibration),
         scope=words.scope(report),
-        warnings=[words.notice_text(notice) for notice in words.warnings(report)],
+        warnings=warnings,
+        more_warnings=more,
+        not_compared=reasons.not_compared(report),
+        shown=reasons.SHOWN,
+        numbers={c.key: f"b{number}" for number, c in enumerate(ordered)},
         margin=quantities.percent(report.margin),
         not_clear=words.NOT_CLEAR if any("not clear" in row.words for row in rows) else "",
-        verdicts=[(verdict.value, report.count(verdict)) for verdict in Verdict],
+        states=list(report.states.items()),
         rows=rows,
         forest=_forest(ordered, report),
         # Ours: no escaping, which would break them.
@@ -93,7 +98,7 @@ def _row(c: Comparison, id: str, report: Report, told: Told | None) -> Row:
     return Row(
         id=id,
         key=c.key,
-        verdict=c.verdict.value,
+        state=c.state,
         words=words.verdict(c),
         base=base,
         head=head,
@@ -101,9 +106,9 @@ def _row(c: Comparison, id: str, report: Report, told: Told | None) -> Row:
         sort=quantities.sorting(base=c.base_value, head=c.head_value, ratio=c.ratio),
         figure=_figure(c, id, report.margin),
         facts=tuple(_facts(c)),
-        warnings=tuple(words.notice_text(notice) for notice in c.notices),
+        warnings=tuple(notices.sentence(notice) for notice in c.notices),
         reason="" if c.failure is None else words.failure(c),
-        detail="" if c.failure is None else c.failure.detail.rstrip(),
+        detail="" if c.failure is None else reasons.users_part(c.failure.detail),
         noise_sd="" if c.noise is None else f"noise of a slice, {quantities.percent(c.noise.sd)}:",
         noise=() if c.noise is None else explain.parts(c.noise),
         told=told,
@@ -121,6 +126,8 @@ def _told(one: Explained, explanation: Explanation) -> Told:
 
 def _facts(c: Comparison) -> Iterable[tuple[str, str]]:
     """What was done and found, as term and description."""
+    if not c.compared and not c.blocks:
+        return
     yield "per call", f"{words.values(c)[0]} in base, {words.values(c)[1]} in head"
     yield "head ÷ base", words.ratio(c)
     yield "blocks", f"{c.blocks}, {quantities.duration(c.machine_seconds)} of machine time"
@@ -148,7 +155,7 @@ def _forest(ordered: Iterable[Comparison], report: Report) -> Markup:
         {"label": c.key, "link": f"#b{number}", "ratio": c.ratio, "low": c.low, "high": c.high,
          "verdict": c.verdict.value}
         for number, c in enumerate(ordered)
-        if c.verdict is not Verdict.FAILED and not c.exact and c.ratio and c.low and c.high
+        if c.compared and not c.exact and c.ratio and c.low and c.high
     ]
     if not drawn:
         return Markup()

@@ -2,7 +2,9 @@
 
 Format history
 --------------
-lockstep.report/1  The first. Keys may be added; none is removed or changes its meaning within a version.
+lockstep.report/1  The first. Keys and verdicts may be added; none is removed or changes its meaning within a version.
+                   Added: verdicts ``skipped``, ``only in base`` and ``only in head`` (which were ``failed`` before, as
+                   they are in older files), ``state``, ``suite``.
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.judging.compare import Comparison, Report
+from runner.judging.report import Comparison, Report
 from runner.model import Notice, Verdict
-from runner.report import words
+from runner.report import notices, words
 
 SCHEMA = "lockstep.report/1"
 
@@ -24,13 +26,16 @@ def render(report: Report) -> str:
     """The report as JSON, benchmarks in suite order.
 
     Times are in seconds, sizes in bytes, ratios head ÷ base. What is not known, or is not finite, is null:
-    the text is strict JSON. ``reason`` says why a benchmark failed, or has too few blocks for a ratio.
+    the text is strict JSON. ``reason`` says why a benchmark failed, was skipped or is only in one arm, or that it has
+    too few blocks for a ratio; ``failed_arm`` is the arm that failed or skips it, null for both. ``state`` is the
+    verdict, or ``not reached``.
     """
     mean = report.mean
     content = {
         "schema": SCHEMA,
         "run": report.run,
         "folder": report.folder,
+        "suite": report.suite,
         "command": report.command,
         "seed": report.seed,
         "started": report.started,
@@ -49,14 +54,14 @@ def render(report: Report) -> str:
         "margin": report.margin,
         "benchmarks": [_benchmark(c) for c in report.comparisons],
         "summary": {
-            **{verdict.value: report.count(verdict) for verdict in Verdict},
+            **{verdict.value.replace(" ", "_"): report.count(verdict) for verdict in Verdict},
             # Of the undecided ones.
             "not_reached": report.not_reached,
             "geometric_mean": None if mean is None else {
                 "ratio": mean.ratio, "low": mean.low, "high": mean.high, "count": mean.count},
             "text": list(words.headline(report)),
         },
-        "warnings": [_warning(notice) for notice in words.warnings(report)],
+        "warnings": [_warning(notice) for notice in notices.warnings(report)],
     }
     return json.dumps(strict(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -68,6 +73,7 @@ def _benchmark(c: Comparison) -> dict[str, Any]:
         "metric": c.metric.value,
         "unit": c.unit,
         "verdict": c.verdict.value,
+        "state": c.state,
         "clear": c.clear,
         "tiny": c.tiny,
         "exact": c.exact,
@@ -91,7 +97,7 @@ def _benchmark(c: Comparison) -> dict[str, Any]:
 
 
 def _warning(notice: Notice) -> dict[str, Any]:
-    return {"kind": notice.kind, "numbers": notice.numbers, "text": words.notice_text(notice)}
+    return {"kind": notice.kind, "numbers": notice.numbers, "text": notices.sentence(notice)}
 
 
 def strict(thing: Any) -> Any:

@@ -6,9 +6,10 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
-from runner.judging.compare import Comparison, Report
+from runner.judging.report import Comparison, Report
 from runner.model import Verdict
-from runner.report import quantities, words
+from runner.report import notices, quantities, reasons, words
+from runner.report.reasons import Reason
 from runner.report.sections import sections
 
 
@@ -20,9 +21,11 @@ def render(report: Report) -> str:
         f"### Lockstep: {code(words.arm(report.base))} → {code(words.arm(report.head))}",
         f"**{escape(first)}**  \n{escape(second)}",
     ]
-    warnings = [words.notice_text(notice) for notice in words.warnings(report)]
+    warnings, rest = notices.few(notices.warnings(report))
     if warnings:
         parts.append("\n".join(f"> ⚠ {escape(sentence)}  " for sentence in warnings))
+    if rest:
+        parts.append(_details(f"{len(rest)} more warnings", "\n".join(f"- {escape(sentence)}" for sentence in rest)))
     if found.changed:
         parts.append(_comparisons(found.changed))
         if any(not c.clear and not c.exact for c in found.changed):
@@ -30,12 +33,19 @@ def render(report: Report) -> str:
     if found.undecided:
         parts += [f"**Undecided ({len(found.undecided)})**", _undecided(found.undecided)]
     if found.failed:
-        parts += [f"**Failed ({len(found.failed)})**", _failed(found.failed)]
+        failed = reasons.grouped(found.failed, report.suite)
+        parts += [f"**Failed ({len(found.failed)})**", _failed(failed)]
     if found.same:
         title = f"Same within ±{quantities.percent(report.margin)}: {len(found.same)}"
         parts.append(_details(title, _comparisons(found.same)))
     if found.not_reached:
         parts.append(_details(f"Not reached: {len(found.not_reached)}", _undecided(found.not_reached)))
+    for title, those in (("Only in base", found.only_in_base), ("Only in head", found.only_in_head)):
+        if those:
+            parts += [f"**{title} ({len(those)})**", _omitted(reasons.grouped(those, report.suite))]
+    if found.skipped:
+        skipped = _omitted(reasons.grouped(found.skipped, report.suite))
+        parts.append(_details(f"Skipped: {len(found.skipped)}", skipped))
     parts.append(_details("How it was measured", _settings(report)))
     return "\n\n".join(parts) + "\n"
 
@@ -58,12 +68,29 @@ def _undecided(comparisons: Sequence[Comparison]) -> str:
     return _table(["benchmark", "base", "head", "ratio", "to settle it"], "lrrll", rows)
 
 
-def _failed(comparisons: Sequence[Comparison]) -> str:
-    parts = [_table(["benchmark", "reason"], "ll", ([code(c.key), code(words.failure(c))] for c in comparisons))]
-    for c in comparisons:
-        if c.failure is not None and c.failure.detail:
-            parts.append(_details(f"Output of {_element(c.key)}", _fence(c.failure.detail)))
-    return "\n\n".join(parts)
+def _failed(why: Sequence[Reason]) -> str:
+    shown, rest = reasons.first(why)
+    parts = [_table(["benchmark", "reason"], "ll", ([_names(one, 1), code(one.text)] for one in shown))]
+    for one in shown:
+        if one.detail or len(one.about) > 1:
+            place = [f"In {code(one.place)}"] if one.place else []
+            output = [_fence(one.detail)] if one.detail else []
+            content = "\n\n".join([f"{_names(one)}: {code(one.sentence)}", *place, *output])
+            parts.append(_details(f"More of {_element(one.about[0].key)}", content))
+    return "\n\n".join([*parts, *([f"and {rest}"] if rest else [])])
+
+
+def _omitted(why: Sequence[Reason]) -> str:
+    shown, rest = reasons.first(why)
+    lines = [f"{code(one.sentence)}: {_names(one)}" for one in shown]
+    return "\n".join(f"- {line}" for line in [*lines, *([f"and {rest}"] if rest else [])])
+
+
+def _names(one: Reason, most: int = reasons.NAMED) -> str:
+    """The first few benchmarks that a reason is about."""
+    more = len(one.about) - most
+    names = ", ".join(code(c.key) for c in one.about[:most])
+    return f"{names} and {more} more" if more > 0 else names
 
 
 def _settings(report: Report) -> str:
@@ -76,7 +103,7 @@ def _settings(report: Report) -> str:
         *([] if report.calibration is None else [escape(words.calibration(report.calibration))]),
         escape(words.scope(report)),
     ]
-    for sentence, about in words.grouped(report.comparisons):
+    for sentence, about in notices.grouped(report.comparisons):
         lines.append(f"{', '.join(code(c.key) for c in about)}: {escape(sentence)}")
     return "\n".join(f"- {line}" for line in lines) + "\n\nTo repeat it:\n\n" + _fence(report.command)
 

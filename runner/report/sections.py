@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from runner.judging.compare import Comparison, Report
+from runner.judging.report import Comparison, Report
 from runner.model import Verdict
 
 
@@ -21,12 +21,16 @@ class Sections:
     """In suite order, like `same`."""
     same: tuple[Comparison, ...]
     not_reached: tuple[Comparison, ...]
-    """In suite order."""
+    """In suite order, like those that follow."""
+    only_in_base: tuple[Comparison, ...]
+    only_in_head: tuple[Comparison, ...]
+    skipped: tuple[Comparison, ...]
 
     @property
     def all(self) -> tuple[Comparison, ...]:
         """Every benchmark, in the order of the sections."""
-        return self.changed + self.undecided + self.failed + self.same + self.not_reached
+        compared = self.changed + self.undecided + self.failed + self.same + self.not_reached
+        return compared + self.only_in_base + self.only_in_head + self.skipped
 
 
 def sections(report: Report) -> Sections:
@@ -37,6 +41,8 @@ def sections(report: Report) -> Sections:
         undecided=tuple(sorted((c for c in of[Verdict.UNDECIDED] if c.reached), key=_size, reverse=True)),
         failed=tuple(of[Verdict.FAILED]),
         same=tuple(of[Verdict.SAME]), not_reached=tuple(c for c in report.comparisons if not c.reached),
+        only_in_base=tuple(of[Verdict.ONLY_IN_BASE]), only_in_head=tuple(of[Verdict.ONLY_IN_HEAD]),
+        skipped=tuple(of[Verdict.SKIPPED]),
     )
 
 

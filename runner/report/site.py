@@ -17,14 +17,24 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from dashboards import strips
-from dashboards.records import Bar, BenchmarkPage, Line, MachineCard, Overview, RunLine, RunPage, Series, Trust
+from dashboards.records import (
+    Bar,
+    BenchmarkPage,
+    Line,
+    MachineCard,
+    NotCompared,
+    Overview,
+    RunLine,
+    RunPage,
+    Series,
+    Trust,
+)
 from runner.history.runs import Entry, History
-from runner.judging.compare import NOT_REACHED, Comparison, Report
+from runner.judging.report import NOT_REACHED, Comparison, Report
 from runner.model import Metric, Verdict
-from runner.report import explain, quantities, words
+from runner.report import explain, notices, quantities, reasons, words
 from runner.report.sections import sections
 from runner.stats import steps
-from runner.stats.decide import LOOKS
 
 REACH = 5
 """Margins from the middle of a bar's axis to its edge."""
@@ -32,6 +42,10 @@ PAIRS, CHANGES, SHOWN = 20, 40, 50
 """Most pairs and changes on the overview, and runs in a table on a benchmark's page; all are in the lists behind."""
 ALARMS = ("canary", "canary-failed", "drift", "disturbed-ratios", "disturbed-blocks", "order-effect", "steal")
 """Notices of a run that tell of the machine."""
+LOST = (Verdict.FAILED.value, Verdict.ONLY_IN_BASE.value, Verdict.ONLY_IN_HEAD.value)
+"""States that need a look."""
+VAGUE = (Verdict.UNDECIDED.value, NOT_REACHED)
+"""States that need one where a run has hardly any other."""
 
 
 def slug(key: str) -> str:
@@ -52,25 +66,29 @@ def run_page(report: Report) -> RunPage:
         facts.append(("known", words.calibration(report.calibration)))
     facts.append(("scope", words.scope(report)))
     facts += [("they differ in", words.difference(one, limit=400)) for one in report.differences if one.asked]
+    warnings, more = notices.few(notices.warnings(report))
     return RunPage(
         id=report.run, title=f"{report.base['spec']} → {report.head['spec']}", arms=arms,
         headline=words.headline(report), facts=facts,
-        warnings=[words.notice_text(notice) for notice in words.warnings(report)],
-        counts=[(verdict.value, report.count(verdict)) for verdict in Verdict],
+        warnings=warnings, more_warnings=more, counts=list(report.states.items()),
         lines=[_line(one, report) for one in sections(report).all], command=report.command,
+        not_compared=[
+            NotCompared(title=title, reasons=[(one.sentence, one.place, one.names()) for one in shown], rest=rest)
+            for title, why in reasons.not_compared(report) for shown, rest in (reasons.first(why),)
+        ],
         axis=quantities.percent(REACH * report.margin),
     )
 
 
 def _line(one: Comparison, report: Report) -> Line:
     base, head = words.values(one)
-    failed = [words.failure(one)] if one.failure is not None else []
+    why = [words.failure(one)] if one.failure is not None else []
     return Line(
-        label=one.key, link=f"../benchmarks/{slug(one.key)}.html", verdict=one.verdict.value, words=words.verdict(one),
+        label=one.key, link=f"../benchmarks/{slug(one.key)}.html", state=one.state, words=words.verdict(one),
         base=base, head=head, ratio=words.ratio(one),
         sort=quantities.sorting(base=one.base_value, head=one.head_value, ratio=one.ratio),
         bar=bar(one.ratio, one.low, one.high, report.margin),
-        notes=[*failed, *(words.notice_text(notice) for notice in one.notices)],
+        notes=[*why, *(notices.sentence(notice) for notice in one.notices)],
         command=f"{report.command} -b {shlex.quote('^' + re.escape(one.key) + '$')}",
     )
 
@@ -93,7 +111,7 @@ def bar(ratio: float | None, low: float | None, high: float | None, margin: floa
 def table(report: Report) -> pd.DataFrame:
     """A run's benchmarks as a table, for a file."""
     return pd.DataFrame([
-        {"benchmark": one.key, "verdict": one.verdict.value, "ratio": one.ratio, "low": one.low, "high": one.high,
+        {"benchmark": one.key, "verdict": one.state, "ratio": one.ratio, "low": one.low, "high": one.high,
          "base": one.base_value, "head": one.head_value, "unit": one.unit, "blocks": one.blocks,
          "seconds": one.machine_seconds}
         for one in report.comparisons
@@ -155,12 +173,12 @@ def _attention(newest: Sequence[Entry], rows: pd.DataFrame) -> list[tuple[str, s
         if not entry.complete:
             found.append((f"{name}: interrupted", link))
         own = rows[rows["run"] == entry.id]
-        for verdict in (Verdict.FAILED, Verdict.UNDECIDED):
-            count = int((own["verdict"] == verdict.value).sum())
+        for state in LOST + VAGUE:
+            count = int((own["verdict"] == state).sum())
             # One that is undecided is no trouble; a run that mostly is has not said much.
-            if count and (verdict is Verdict.FAILED or 2 * count > len(own)):
-                found.append((f"{name}: {count} of {len(own)} {verdict.value}", link))
-        found += [(f"{name}: {words.notice_text(notice)}", link) for notice in entry.notices if notice.kind in ALARMS]
+            if count and (state in LOST or 2 * count > len(own)):
+                found.append((f"{name}: {count} of {len(own)} {state}", link))
+        found += [(f"{name}: {notices.sentence(notice)}", link) for notice in entry.notices if notice.kind in ALARMS]
     return found
 
 
@@ -178,7 +196,7 @@ def _machines(runs: Sequence[Entry]) -> list[MachineCard]:
                 ("what it is", words.machine(last.machine)), ("runs", f"{len(entries)}, the last {day(last.created)}"),
                 ("runs with a warning about it", str(len(alarms))),
             ],
-            warnings=[words.notice_text(notice) for notice in last.notices if notice.kind in ALARMS],
+            warnings=[notices.sentence(notice) for notice in last.notices if notice.kind in ALARMS],
         ))
     return cards
 
@@ -191,13 +209,13 @@ def _row_line(row: Any, entry: Entry, *, label: str, root: str) -> Line:
     """A row of the history's table; `root` leads from the page to the site's first folder."""
     ratio, low, high = (None if math.isnan(row[name]) else float(row[name]) for name in ("ratio", "low", "high"))
     exact = bool(row["exact"])
-    verdict = Verdict(row["verdict"])
-    missing = words.TOO_FEW if verdict is Verdict.UNDECIDED else "–"
+    state = str(row["verdict"])
+    missing = words.TOO_FEW if state == NOT_REACHED else "–"
     shown = missing if ratio is None else quantities.ratio(ratio, *((None, None) if exact else (low, high)))
     return Line(
         label=label,
         link=f"{root}benchmarks/{slug(row['key'])}.html" if label == row["key"] else f"{root}runs/{entry.id}.html",
-        verdict=verdict.value, words=_verdict(verdict, ratio, row), ratio=shown,
+        state=state, words=_verdict(state, ratio, row), ratio=shown,
         base=quantities.value(row["base_value"], row["unit"]),
         head=quantities.value(row["head_value"], row["unit"]),
         sort={
@@ -209,13 +227,11 @@ def _row_line(row: Any, entry: Entry, *, label: str, root: str) -> Line:
     )
 
 
-def _verdict(verdict: Verdict, ratio: float | None, row: Any) -> str:
-    if verdict is Verdict.UNDECIDED and row["blocks"] < LOOKS[0]:
-        return NOT_REACHED
-    if verdict not in (Verdict.FASTER, Verdict.SLOWER) or ratio is None or ratio <= 0:
-        return verdict.value
+def _verdict(state: str, ratio: float | None, row: Any) -> str:
+    if state not in (Verdict.FASTER.value, Verdict.SLOWER.value) or ratio is None or ratio <= 0:
+        return state
     timed = row["metric"] == Metric.TIME.value
-    word = verdict.value if timed else "less" if verdict is Verdict.FASTER else "more"
+    word = state if timed else "less" if state == Verdict.FASTER.value else "more"
     sure = "" if row["clear"] or row["exact"] else " (not clear)"
     return f"{quantities.factor(max(ratio, 1 / ratio))} {word}{sure}"
 

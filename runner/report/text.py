@@ -14,19 +14,19 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from runner.judging.compare import Comparison, Report
+from runner.judging.report import Comparison, Report
 from runner.model import Verdict
-from runner.report import quantities, words
+from runner.report import notices, quantities, reasons, words
+from runner.report.reasons import Reason
 from runner.report.sections import sections
 
 _STYLES = {
     Verdict.FASTER: "green", Verdict.SLOWER: "bold red", Verdict.SAME: "", Verdict.UNDECIDED: "yellow",
-    Verdict.FAILED: "bold magenta",
+    Verdict.FAILED: "bold magenta", Verdict.SKIPPED: "", Verdict.ONLY_IN_BASE: "", Verdict.ONLY_IN_HEAD: "",
 }
 _SIDES: tuple[JustifyMethod, ...] = ("right", "right", "left", "left")
 _INDENT = (0, 0, 0, 2)
 _NAME = 38
-_NAMES_SHOWN = 3
 
 
 def render(report: Report, *, verbose: bool = False, width: int = 100, color: bool = False) -> str:
@@ -64,11 +64,15 @@ def _parts(report: Report, verbose: bool, width: int) -> list[RenderableType]:
     if found.undecided:
         parts += _section(f"Undecided ({len(found.undecided)})", _undecided(found.undecided, width))
     if found.failed:
-        parts += _section(f"Failed ({len(found.failed)})", _failed(found.failed, width, verbose))
+        content = _failed(reasons.grouped(found.failed, report.suite, exactly=verbose), width, verbose)
+        parts += _section(f"Failed ({len(found.failed)})", content)
     if found.same:
         parts += _same(report, found.same, width, verbose)
     if found.not_reached:
         parts += _not_reached(found.not_reached, width, verbose)
+    for title, why in reasons.not_compared(report, exactly=verbose):
+        if why[0].about[0].verdict is not Verdict.FAILED:
+            parts += [Text(), Text(title, style="bold"), *_omitted(why, verbose)]
     parts += [Text(), *_after(report, verbose)]
     return parts
 
@@ -86,8 +90,8 @@ def _heading(report: Report) -> list[RenderableType]:
     grid.add_column(overflow="fold")
     for name, text in rows:
         grid.add_row(name, clean(text))
-    warnings = [n for n in words.warnings(report) if n.kind == "unasked-difference"]
-    return [grid, *(_warning(words.notice_text(notice)) for notice in warnings)]
+    warnings = [n for n in notices.warnings(report) if n.kind == "unasked-difference"]
+    return [grid, *(_warning(notices.sentence(notice)) for notice in warnings)]
 
 
 def _section(title: str, content: RenderableType) -> list[RenderableType]:
@@ -147,16 +151,36 @@ def _numbers(cells: Sequence[str], style: str, sizes: Sequence[int]) -> Table:
     return grid
 
 
-def _failed(comparisons: Sequence[Comparison], width: int, verbose: bool) -> Table:
+def _failed(why: Sequence[Reason], width: int, verbose: bool) -> RenderableType:
+    """A line for each reason; below them, at full width, what does not fit in one, and where it comes from."""
     table = plain_table()
-    table.add_column("benchmark", max_width=width // 2, no_wrap=True)
-    table.add_column("reason", overflow="fold")
-    for c in comparisons:
-        reason = clean(words.failure(c), _STYLES[Verdict.FAILED])
-        if verbose and c.failure is not None and c.failure.detail:
-            reason = Text("\n").join([reason, clean(c.failure.detail.rstrip(), "dim")])
-        table.add_row(fold(c.key, width // 2), reason)
-    return table
+    longest = max(len(one.names(1)) for one in why)
+    table.add_column("benchmark", width=max(1, min(longest, width // 2)), no_wrap=True, overflow="ellipsis")
+    table.add_column("reason", no_wrap=True, overflow="ellipsis")
+    parts: list[RenderableType] = [table]
+    style = _STYLES[Verdict.FAILED]
+    shown, rest = (why, "") if verbose else reasons.first(why)
+    for one in shown:
+        name = one.names(1)
+        table.add_row(clean(" ".join(name.split())), clean(one.text, style))
+        if one.place or one.detail or len(one.about) > 1 or len(name) > width // 2 or len(one.text) > width // 3:
+            names = " ".join(one.names(None if verbose else reasons.NAMED).split())
+            parts += [Text(), clean(names), Padding(clean(one.sentence, style), (0, 0, 0, 2))]
+            if one.place:
+                parts.append(Padding(clean(one.place), (0, 0, 0, 2)))
+            if verbose and one.detail:
+                parts.append(Padding(clean(one.detail, "dim"), (0, 0, 0, 4)))
+    return Group(*parts, *_more(rest))
+
+
+def _omitted(why: Sequence[Reason], verbose: bool) -> list[RenderableType]:
+    shown, rest = (why, "") if verbose else reasons.first(why)
+    texts = (f"{one.sentence}: {one.names(None if verbose else reasons.NAMED)}" for one in shown)
+    return [*(Padding(clean(" ".join(text.split())), (0, 0, 0, 2)) for text in texts), *_more(rest)]
+
+
+def _more(rest: str) -> list[RenderableType]:
+    return [Padding(Text(f"and {rest}: -v lists them"), (0, 0, 0, 2))] if rest else []
 
 
 def _same(report: Report, same: Sequence[Comparison], width: int, verbose: bool) -> list[RenderableType]:
@@ -172,22 +196,19 @@ def _not_reached(comparisons: Sequence[Comparison], width: int, verbose: bool) -
     title = f"Not reached ({len(comparisons)})"
     if verbose:
         return _section(title, _undecided(comparisons, width))
-    names = clean(_named(comparisons))
+    names = clean(reasons.named(comparisons))
     return [Text(), Text.assemble((title, "bold"), ": measuring ended before the first look of ", names)]
-
-
-def _named(comparisons: Sequence[Comparison]) -> str:
-    """The first few by name, and how many more there are."""
-    more = len(comparisons) - _NAMES_SHOWN
-    names = ", ".join(c.key for c in comparisons[:_NAMES_SHOWN])
-    return f"{names} and {more} more" if more > 0 else names
 
 
 def _after(report: Report, verbose: bool) -> list[RenderableType]:
     parts: list[RenderableType] = [Text(words.scope(report), style="dim")]
-    parts += [_warning(words.notice_text(n)) for n in words.warnings(report) if n.kind != "unasked-difference"]
-    for sentence, about in words.grouped(report.comparisons, by_kind=not verbose):
-        names = ", ".join(c.key for c in about) if verbose else _named(about)
+    others = [n for n in notices.warnings(report) if n.kind != "unasked-difference"]
+    shown, rest = notices.few(others, len(others) if verbose else notices.FEW)
+    parts += [_warning(sentence) for sentence in shown]
+    if rest:
+        parts.append(_warning(f"{len(rest)} more of this kind: -v and the page have them all"))
+    for sentence, about in notices.grouped(report.comparisons, by_kind=not verbose):
+        names = reasons.named(about, None if verbose else reasons.NAMED)
         parts.append(_warning(f"{names}: {sentence}"))
     parts.append(clean(f"Run folder: {report.folder}", "dim"))
     return parts

@@ -1,23 +1,25 @@
-"""Every sentence of a report, so that all formats say the same thing in the same words."""
+"""Every sentence of a report but its warnings (`notices`), so that all formats say the same thing in the same words."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
-from runner.judging.compare import NOT_REACHED, Comparison, Report
-from runner.model import Arm, Difference, Metric, Mode, Notice, Settings, Verdict
+from runner.judging.report import NOT_REACHED, Comparison, Report
+from runner.model import Arm, Cause, Difference, Metric, Mode, Settings, Verdict
 from runner.report import quantities
-from runner.stats.decide import LOOKS
 from runner.stats.variance import PAIR
 
 Numbers = Mapping[str, Any]
 
-_PLAIN = {verdict: str(verdict.value) for verdict in Verdict}
 TOO_FEW = "too few blocks"
 """What stands for a ratio before the first look."""
+BINARY = (
+    "Scope binary: the verdicts are about these two files. Code layout is not controlled: differences of up "
+    "to a few percent may come from layout alone.")
 NOT_CLEAR = "not clear: a difference, but its interval reaches inside the margin"
 
 
@@ -34,35 +36,27 @@ def headline(report: Report) -> tuple[str, str]:
 
 
 def _tally(comparisons: list[Comparison], margin: float, words: tuple[str, str]) -> str:
-    count = _counts(comparisons)
-    parts = [
-        f"head {words[0]} {count[Verdict.FASTER]} of {len(comparisons)}",
-        f"{words[1]} {count[Verdict.SLOWER]}",
-        f"same within ±{quantities.percent(margin)} in {count[Verdict.SAME]}",
-        f"undecided in {count[Verdict.UNDECIDED]}",
-    ]
-    if away := _not_reached(comparisons):
-        parts.append(f"{NOT_REACHED} in {away}")
-    if count[Verdict.FAILED]:
-        parts.append(f"failed in {count[Verdict.FAILED]}")
-    return ", ".join(parts)
+    count = Counter(c.state for c in comparisons)
+    return ", ".join([
+        f"head {words[0]} {count[Verdict.FASTER.value]} of {len(comparisons)}",
+        f"{words[1]} {count[Verdict.SLOWER.value]}",
+        f"same within ±{quantities.percent(margin)} in {count[Verdict.SAME.value]}",
+        f"undecided in {count[Verdict.UNDECIDED.value]}",
+        *_without_ratio(count),
+    ])
 
 
-def _counts(comparisons: list[Comparison]) -> dict[Verdict, int]:
-    """Benchmarks by verdict; what was not reached is counted apart."""
-    return {verdict: sum(c.verdict is verdict and c.reached for c in comparisons) for verdict in Verdict}
-
-
-def _not_reached(comparisons: list[Comparison]) -> int:
-    return sum(not c.reached for c in comparisons)
+def _without_ratio(count: Mapping[str, int]) -> list[str]:
+    """What there is of the states in which nothing is said of a ratio."""
+    several = [f"{state} in {count[state]}" for state in (NOT_REACHED, "failed", "skipped") if count[state]]
+    return several + [f"{count[state]} {state}" for state in ("only in base", "only in head") if count[state]]
 
 
 def _short_tally(comparisons: list[Comparison]) -> str:
-    count = _counts(comparisons)
-    parts = [f"less in {count[Verdict.FASTER]} of {len(comparisons)}", f"more in {count[Verdict.SLOWER]}"]
-    rest = ((Verdict.SAME, "same"), (Verdict.UNDECIDED, "undecided"), (Verdict.FAILED, "failed"))
-    parts += [f"{word} in {count[verdict]}" for verdict, word in rest if count[verdict]]
-    return ", ".join([*parts, *([f"{NOT_REACHED} in {away}"] if (away := _not_reached(comparisons)) else [])])
+    count = Counter(c.state for c in comparisons)
+    parts = [f"less in {count[Verdict.FASTER.value]} of {len(comparisons)}", f"more in {count[Verdict.SLOWER.value]}"]
+    parts += [f"{state} in {count[state]}" for state in ("same", "undecided") if count[state]]
+    return ", ".join([*parts, *_without_ratio(count)])
 
 
 def _mean(report: Report) -> str:
@@ -85,7 +79,7 @@ def verdict(comparison: Comparison) -> str:
         return change(c) if c.clear or c.exact else f"{change(c)} (not clear)"
     if c.verdict is Verdict.SAME:
         return "same (tiny but real)" if c.tiny else "same (exact)" if c.exact else "same"
-    return _PLAIN[c.verdict] if c.reached else NOT_REACHED
+    return c.state
 
 
 def change(comparison: Comparison) -> str:
@@ -123,26 +117,36 @@ def ratio(comparison: Comparison) -> str:
 def to_settle(comparison: Comparison) -> str:
     """What would settle an undecided benchmark: blocks in all, and about how much more machine time."""
     c = comparison
+    if c.reached and c.ratio is None:
+        return "cannot be settled: no ratio"
     if c.needed is None:
-        return f"cannot be said from {_blocks(c.blocks)}"
+        return f"cannot be said from {blocks(c.blocks)}"
     if c.blocks == 0:
-        return f"{_blocks(c.needed)}; none so far"
+        return f"{blocks(c.needed)}; none so far"
     seconds = max(0, c.needed - c.blocks) * c.machine_seconds / c.blocks
     if seconds == 0:
-        return f"{_blocks(c.blocks)} were not enough"
-    return f"about {_blocks(c.needed)} in all, {quantities.duration(seconds)} more"
+        return f"{blocks(c.blocks)} were not enough"
+    return f"about {blocks(c.needed)} in all, {quantities.duration(seconds)} more"
 
 
-def _blocks(count: int) -> str:
+def blocks(count: int) -> str:
+    """``1 block``, ``6 blocks``."""
     return f"{count} block" if count == 1 else f"{count} blocks"
 
 
 def failure(comparison: Comparison) -> str:
-    """Why a benchmark failed, and in which arm."""
+    """Why a benchmark was not compared, in one line: what failed, and where; or what its author says of the skip."""
     problem = comparison.failure
     if problem is None:
         return "failed; no reason was recorded"
-    return f"{problem.arm.value}: {problem.reason}" if problem.arm is not None else problem.reason
+    text = " ".join(problem.reason.split())
+    if problem.cause is Cause.SKIPPED:
+        text = text or "no reason given"
+        return text if problem.arm is None else f"{problem.arm.value} skips it: {text}"
+    if comparison.verdict is not Verdict.FAILED:
+        arm = Arm.HEAD if comparison.verdict is Verdict.ONLY_IN_BASE else Arm.BASE
+        return f"{arm.value} does not have it"
+    return text if problem.arm is None else f"{problem.arm.value}: {text}"
 
 
 def settings(chosen: Settings) -> str:
@@ -162,7 +166,7 @@ def scope(report: Report) -> str:
     """What the verdicts are about, and what was drawn once for both arms."""
     drawn = " Stack, heap and libraries lay at addresses drawn for each block, the same in both arms."
     if report.scope == "binary":
-        return notice_text(Notice(kind="layout")) + _floor(report.calibration) + drawn * report.addresses
+        return BINARY + _floor(report.calibration) + drawn * report.addresses
     return ("Scope source: every block linked both arms anew, in an order drawn for both, so the verdicts are about "
             "the source and not about one layout of its code." + drawn * report.addresses)
 
@@ -184,10 +188,11 @@ def arm(facts: Mapping[str, Any]) -> str:
 
 def difference(found: Difference, *, limit: int | None = None) -> str:
     """One thing in which the builds differ: ``edits: nocow → none``; each side cut to `limit` characters."""
-    return f"{found.what}: {_side(found.base, limit)} → {_side(found.head, limit)}"
+    return f"{found.what}: {side(found.base, limit)} → {side(found.head, limit)}"
 
 
-def _side(text: str, limit: int | None) -> str:
+def side(text: str, limit: int | None) -> str:
+    """One side of a difference, on one line of at most `limit` characters; None: whole."""
     flat = " ".join(text.split()) or "none"
     return flat if limit is None or len(flat) <= limit else flat[: limit - 1] + "…"
 
@@ -230,181 +235,3 @@ def calibration(numbers: Numbers) -> str:
 
 def _hundredths(share: float) -> str:
     return f"{100 * share:.1f}"
-
-
-def warnings(report: Report) -> list[Notice]:
-    """The report's own notices, with a notice for each difference that nobody asked for; none twice.
-
-    The notice about code layout is left to `scope`, which always says it.
-    """
-    unasked = [
-        Notice(kind="unasked-difference", numbers={"what": d.what, "base": d.base, "head": d.head})
-        for d in report.differences if not d.asked
-    ]
-    kept: dict[str, Notice] = {}
-    for notice in [*report.notices, *unasked]:
-        if notice.kind != "layout":
-            kept.setdefault(notice_text(notice), notice)
-    return list(kept.values())
-
-
-def grouped(
-    comparisons: Sequence[Comparison], *, by_kind: bool = False
-) -> Iterator[tuple[str, Sequence[Comparison]]]:
-    """The benchmarks' own notices: each sentence once, with the benchmarks that it is about.
-
-    With `by_kind`, sentences that differ in their figures alone are one, and it says so.
-    """
-    groups: dict[str, list[tuple[str, Comparison]]] = {}
-    for comparison in comparisons:
-        for notice in comparison.notices:
-            text = notice_text(notice)
-            groups.setdefault(notice.kind if by_kind else text, []).append((text, comparison))
-    for members in groups.values():
-        first = members[0][0]
-        alike = all(text == first for text, _ in members)
-        yield first if alike else f"{first} (figures of the first)", [comparison for _, comparison in members]
-
-
-def notice_text(notice: Notice) -> str:
-    """The sentence for a notice. A kind without one, or without its numbers, is printed as it is: never dropped."""
-    sentence = _NOTICES.get(notice.kind)
-    if sentence is not None:
-        try:
-            text = sentence(notice.numbers)
-            return f"Run {notice.numbers['of_run']}: {text}" if "of_run" in notice.numbers else text
-        except (KeyError, TypeError, ValueError):
-            pass
-    name = notice.kind.replace("-", " ")
-    numbers = ", ".join(f"{key} {number}" for key, number in notice.numbers.items())
-    return f"{name}: {numbers}" if numbers else name
-
-
-def _away(count: int) -> str:
-    """How many were not reached, where there are any: fewer blocks than the first look."""
-    return f" and {count} {NOT_REACHED} (fewer than {_blocks(LOOKS[0])} each)" if count else ""
-
-
-_READINGS = {
-    "steal": "the time that other guests of the host took", "load": "the machine's load",
-    "switches": "the number of times that other processes interrupted",
-}
-_WHERE = {
-    **{name: f"where {text} was larger" for name, text in _READINGS.items()},
-    "time": "late in the session as early",
-}
-
-
-def _signed(change: float) -> str:
-    return f"{'−' if change < 0 else '+'}{quantities.percent(abs(change))}"
-
-
-_NOTICES: Mapping[str, Callable[[Numbers], str]] = {
-    "steal": lambda n: (
-        f"other guests of the host took {quantities.percent(n['share'])} of this CPU's time meanwhile; "
-        "a quieter hour gives narrower intervals"),
-    "addresses": lambda n: (
-        f"Each process got addresses of its own, which makes intervals wider: {n['reason']}."),
-    "layout": lambda n: (
-        "Scope binary: the verdicts are about these two files. Code layout is not controlled: differences of up "
-        "to a few percent may come from layout alone."),
-    "scope-binary": lambda n: f"Code layout could not be randomised (scope source): {n['reason']}.",
-    "uncopied": lambda n: (
-        "The interpreters were run from the files themselves and not from new copies in every round, so where each "
-        f"lies in memory, worth a few percent, is the same in all blocks: {n['reason']}"),
-    "one-profile": lambda n: (
-        "The builds are trained (PGO). Each arm keeps the one profile of its own training, which differs from training "
-        "to training: that is one draw, and no number of layouts averages it out."),
-    "unsteady-values": lambda n: (
-        f"returns another value in every {'call' if n['between'] == 'calls' else 'process'}, so the arms' values were "
-        "not compared"),
-    "values-ignored": lambda n: (
-        "What calls return was not compared between the arms (--values ignore): they may not have done the same work."),
-    "extensions": lambda n: (
-        f"loads extension modules that are not linked anew, so that their own layout is not randomised: {n['names']}"),
-    "same-file": lambda n: (
-        "Base and head are the same file: this is an A/A comparison, and every change that it shows is a false alarm."),
-    "same-content": lambda n: (
-        "Base and head are copies of the same file: this is an A/A comparison unless what they load differs, and "
-        "every change that it shows is a false alarm."),
-    "unasked-difference": lambda n: (
-        f"The builds differ in {n['what']}, which was not asked for: {_side(str(n['base']), 120)} in base, "
-        f"{_side(str(n['head']), 120)} in head."),
-    "unpinned": lambda n: (
-        "The processes were not pinned to a CPU, so the arms may have run on different ones; trust small "
-        "differences less."),
-    "one-cpu": lambda n: (
-        "There is one CPU for everything: the parent shares it with what it measures, which costs precision. "
-        "Give the run a second CPU."),
-    "sibling": lambda n: (
-        "The measured CPU shares its core with another one (SMT), whose work disturbs it. Keep the sibling idle or "
-        "switch SMT off."),
-    "quota": lambda n: (
-        f"The control group allows {n['cpus']:.3g} CPUs, so the kernel may stop what is measured at any moment. "
-        "Raise cpu.max."),
-    "tried-again": lambda n: (
-        f"{_blocks(int(n['times']))} failed and {'was' if n['times'] == 1 else 'were'} tried again ({n['reason']})"),
-    "from-zero": lambda n: f"base is {n['base']:g}, so there is no ratio to head's {n['head']:g}",
-    "interrupted": lambda n: (
-        f"The run was interrupted with {n['done']} of {n['total']} benchmarks settled. To go on: {n['resume']}"),
-    "few-cycles": lambda n: f"only {n['cycles']:g} cycles in a block, so a single block says little",
-    "budget": lambda n: (
-        f"The budget ended with {n['undecided']} undecided{_away(n['not_reached'])}. Give a larger --budget, or none, "
-        "to settle them."),
-    "unequal-calls": lambda n: (
-        f"the arms did unequal numbers of calls in a slice, {n['base']:,} and {n['head']:,}, because their speeds are "
-        "far apart"),
-    "macos": lambda n: (
-        "macOS cannot pin a process to a CPU; take verdicts on small differences as hints and confirm them on Linux."),
-    "canary": lambda n: (
-        f"Canary: base read {quantities.ratio(n['ratio'], n['low'], n['high'])} against its own copy in "
-        f"{_blocks(n['blocks'])} of {n['benchmark']}. Something makes a difference where there is none; take changes "
-        "of this size as noise, and repeat the run."),
-    "canary-failed": lambda n: f"The canary (base against its own copy) could not be measured: {n['reason']}",
-    "drift": lambda n: (
-        f"The ratios drifted by {_signed(n['change'])} in the course of the session, over all benchmarks: the machine "
-        "treated the arms differently early and late. Repeat the run when it is at rest."),
-    "order-effect": lambda n: (
-        f"The arm that was started first mattered: it changed the ratios by {quantities.percent(n['change'])} over all "
-        f"benchmarks. Base was first in {quantities.percent(n['share'])} of the blocks, which moves the ratios by "
-        f"{_signed(n['bias'])}."),
-    "disturbed-ratios": lambda n: (
-        f"The ratios follow {_READINGS[n['reading']]}: where it was larger they are off by {_signed(n['change'])}, "
-        "over all benchmarks. One arm was hit more than the other; repeat the run on a quieter machine."),
-    "disturbed-blocks": lambda n: (
-        f"The blocks scatter {quantities.factor(n['times'])} as much {_WHERE[n['reading']]}. Intervals allow for it "
-        "and are wider; a quieter hour gives narrower ones."),
-    "shape": lambda n: (
-        f"by their fastest slices head ÷ base is {quantities.ratio(n['fastest'])}, by all of them "
-        f"{quantities.ratio(n['typical'])}: the change is not the same for every call"),
-    "cycle-order": lambda n: (
-        f"base went first in {quantities.percent(n['share'])} of the cycles, and going first changes the ratio by "
-        f"{quantities.percent(n['change'])}: together they move it by {_signed(n['bias'])}"),
-    "combined": lambda n: (
-        f"Combined from {n['count']} runs: {n['runs']}. Standard deviation between runs, beyond what their blocks "
-        f"explain: {quantities.percent(n['spread'])} in a typical benchmark. The runs clearly differ in "
-        f"{n['heterogeneous']} of {n['benchmarks']}."),
-    "contradicting-runs": lambda n: (
-        f"Run {n['run']} contradicts the others in {n['benchmarks']} benchmark{'s' * (n['benchmarks'] != 1)}: look "
-        "for what was different on that machine, or that day."),
-    "contradicting-run": lambda n: (
-        f"run {n['run']} read {quantities.ratio(n['ratio'])}, where the others say {quantities.ratio(n['others'])}"),
-    "unlike-runs": lambda n: (
-        f"Runs {n['first']} and {n['second']} differ in {n['what']}: "
-        f"{_side(str(n['one']), 120) + ' → ' if n['one'] else ''}{_side(str(n['other']), 120)}. What they disagree in "
-        "may come from that."),
-    "interrupted-run": lambda n: f"Run {n['run']} was interrupted with {n['done']} of {n['total']} benchmarks settled.",
-    "heterogeneous": lambda n: (
-        f"the runs differ, from {quantities.ratio(n['low'])} to {quantities.ratio(n['high'])}: a standard deviation of "
-        f"{quantities.percent(n['spread'])} between runs; {quantities.percent(n['share'])} of their spread (I²) is not "
-        "explained by their blocks"),
-    "fewer-runs": lambda n: f"only {n['judged']} of {n['runs']} runs came to a look, and count",
-    "mode-disagreement": lambda n: (
-        f"On this machine, {n['mode']} reads a planted slowdown of {quantities.percent(n['size'])} "
-        f"{100 * n['difference']:+.2f} % differently from turns (`lockstep calibrate`): take small differences that "
-        f"were measured in {n['mode']} as hints."),
-    "torn-line": lambda n: "The last line of blocks.jsonl was torn off in mid-write and is not counted.",
-    "suite-problem": lambda n: f"The suite has a problem: {n['text']}",
-    "busy": lambda n: (
-        f"Other programs kept the machine busy (load {n['load']:.3g}); stop them, or expect wider intervals."),
-}

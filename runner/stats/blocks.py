@@ -14,7 +14,7 @@ from statistics import median
 import numpy as np
 
 from runner.model import Arm, Block, BlockKind, Cause, Failure, Metric, Mode, Verdict
-from runner.stats.decide import Judgement, judge, judge_exact
+from runner.stats.decide import EXACT_BLOCKS, Judgement, judge, judge_exact
 from runner.stats.paired import Array
 
 NANOSECONDS = 1e-9
@@ -38,7 +38,8 @@ def of_canary(blocks: Sequence[Block]) -> list[Block]:
 def defect(metric: Metric, blocks: Sequence[Block]) -> str | None:
     """Why the scored blocks have no log ratios, in words; None when they have.
 
-    Counts that are exact are compared as numbers, and need no log ratio: ask `judge_blocks` for those.
+    Counts that are exact are compared as numbers, and need no log ratio: ask `judge_blocks` for those. Nor is it a
+    defect of counts that they have no ratio: see `Evidence.no_ratio`.
     """
     return next((found for block in scored(blocks) if (found := _defect(metric, block)) is not None), None)
 
@@ -53,12 +54,20 @@ def _defect(metric: Metric, block: Block) -> str | None:
         for number in numbers:
             if not math.isfinite(number):
                 return f"block {block.index} has a value in {arm} that is not a finite number"
-            if number <= 0:
+            if number <= 0 and metric is not Metric.TRACK:
                 return f"block {block.index} has the value {number:g} in {arm}: only values above 0 have a ratio"
     partners = metric is not Metric.TIME or block.settings.mode is not Mode.SHARED
     if partners and len(block.base) != len(block.head):
         return f"block {block.index} has {len(block.base)} values in base and {len(block.head)} in head"
     return None
+
+
+def _no_ratio(metric: Metric, block: Block) -> tuple[float, float] | None:
+    """The two counts of a block that has no ratio; None where it has one. That of equal ones is 1, of zeros too."""
+    if metric is not Metric.TRACK:
+        return None
+    base, head = _value(metric, block, Arm.BASE), _value(metric, block, Arm.HEAD)
+    return (base, head) if base != head and min(base, head) <= 0 else None
 
 
 def calls_of(block: Block, arm: Arm) -> int:
@@ -77,7 +86,8 @@ def log_ratios(metric: Metric, blocks: Sequence[Block]) -> Array:
     """One natural log of head ÷ base per scored block, in measured order; read-only.
 
     Of time: median over the `pairs` of the log of the pair's ratio, per call. Memory and tracked values: log of the
-    ratio of the one value. Raises ValueError when there is a `defect`.
+    ratio of the one value, 0 where both are equal. Raises ValueError when there is a `defect`, and for counts of which
+    there is no ratio.
     """
     problem = defect(metric, blocks)
     if problem is not None:
@@ -100,11 +110,12 @@ def pairs(block: Block) -> tuple[Sequence[float], Sequence[float]]:
 
 
 def _log_ratio(metric: Metric, block: Block) -> float:
+    if metric is not Metric.TIME:
+        base, head = _value(metric, block, Arm.BASE), _value(metric, block, Arm.HEAD)
+        return 0.0 if base == head else math.log(head) - math.log(base)
     # Of the pairs' ratios, not of the arms: a pair's slices share their moment, in every mode.
     # Not with arrays: for as few as a block has, those take longer.
     middle = median([math.log(head) - math.log(base) for base, head in zip(*pairs(block), strict=True)])
-    if metric is not Metric.TIME:
-        return middle
     return middle - (math.log(calls_of(block, Arm.HEAD)) - math.log(calls_of(block, Arm.BASE)))
 
 
@@ -137,6 +148,9 @@ class Evidence:
         self._counted = metric is Metric.TRACK
         self.defect: str | None = None
         """As `defect` of the blocks so far."""
+        self.no_ratio: tuple[float, float] | None = None
+        """Base's and head's count in the first block in which they differ and one is not above 0: there is no ratio,
+        and nothing can be decided unless they are exact."""
         self.failure: Failure | None = None
         """Why it cannot go on. None also after a failure that may pass, while it is to be tried again."""
         self._failures = self._scored = 0
@@ -157,7 +171,9 @@ class Evidence:
                 self._counts[arm].append(_value(self._metric, block, arm))
         if self.defect is None:
             self.defect = _defect(self._metric, block)
-        if self.defect is None:
+        if self.defect is None and self.no_ratio is None:
+            self.no_ratio = _no_ratio(self._metric, block)
+        if self.defect is None and self.no_ratio is None:
             self._ratios.append(_log_ratio(self._metric, block))
 
     def _may_pass(self, failure: Failure) -> bool:
@@ -171,8 +187,8 @@ class Evidence:
 
     @property
     def ratios(self) -> Array:
-        """One log ratio per scored block, as `log_ratios` has them; none where there is a `defect`."""
-        return frozen([] if self.defect is not None else self._ratios)
+        """One log ratio per scored block, as `log_ratios` has them; none where there is a `defect`, or no ratio."""
+        return frozen([] if self.defect is not None or self.no_ratio is not None else self._ratios)
 
     def judge(self, margin: float, tests: int = 1) -> Judgement:
         """Judge what was added, as `judge_blocks` does."""
@@ -181,11 +197,13 @@ class Evidence:
                 exact = judge_exact(frozen(self._counts[Arm.BASE]), frozen(self._counts[Arm.HEAD]), margin)
                 if exact is not None:
                     return exact
-            if self.defect is None:
+            if self.defect is None and self.no_ratio is None:
                 return judge(self.ratios, margin, tests)
+        # Counts without a ratio may yet turn out to be exact.
+        maybe = self.failure is None and self.defect is None and self._scored < EXACT_BLOCKS
         return Judgement(
             verdict=Verdict.UNDECIDED, clear=False, tiny=False, estimate=None, low=None, high=None, look=None,
-            p=None, p_same=None, needed=None, settled=True,
+            p=None, p_same=None, needed=None, settled=not maybe,
         )
 
 
@@ -201,8 +219,8 @@ def judge_blocks(metric: Metric, blocks: Iterable[Block], margin: float, tests: 
     """Judge one benchmark by its blocks, in measured order: the rule that stops and the rule that decides.
 
     `margin` (a log) and `tests` are as in `judge`. Calibrations are not scored. A tracked value is compared as a number
-    where it is exact. Where no verdict can ever come (a failed block, a `defect`), the judgement is
-    UNDECIDED and settled; the report says why.
+    where it is exact. Where no verdict can ever come (a failed block, a `defect`, counts without a ratio), the
+    judgement is UNDECIDED and settled; the report says why.
     """
     return evidence(metric, blocks).judge(margin, tests)
 

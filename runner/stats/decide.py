@@ -39,7 +39,7 @@ class Judgement:
     """What the blocks so far say of one benchmark. Estimates and limits are natural logs of head ÷ base."""
 
     verdict: Verdict
-    """Never FAILED: that is not for numbers to say."""
+    """FASTER, SLOWER, SAME or UNDECIDED: the others are not for numbers to say."""
     clear: bool
     """FASTER or SLOWER, and the whole interval is outside the margin."""
     tiny: bool
@@ -148,12 +148,18 @@ def judge_exact(base: Array, head: Array, margin: float) -> Judgement | None:
         return None
     before, after = float(base[0]), float(head[0])
     verdict = Verdict.SAME if after == before else Verdict.FASTER if after < before else Verdict.SLOWER
-    ratio = math.log(after / before) if before > 0 and after > 0 else None
+    ratio = _log(after, before) if before > 0 and after > 0 else None
     estimate = None if ratio is None else Estimate(mean=ratio, se=0.0, df=base.size - 1, n=base.size)
     return Judgement(
         verdict=verdict, clear=after != before and (ratio is None or abs(ratio) >= margin), tiny=False,
         estimate=estimate, low=ratio, high=ratio, look=base.size, p=None, p_same=None, needed=None, settled=True,
     )
+
+
+def _log(after: float, before: float) -> float:
+    """Log of the ratio of two positive numbers, also where that itself is none that a computer has."""
+    ratio = after / before
+    return math.log(ratio) if 0 < ratio < math.inf else math.log(after) - math.log(before)
 
 
 def suite(

@@ -58,9 +58,11 @@ class Value:
     index: tuple[int, ...]
     """Position of each parameter's value in the record's lists; () without parameters."""
     samples: tuple[float, ...]
-    """One value a block: seconds per call, or what the benchmark counts; empty where it failed."""
+    """One value a block: seconds per call, or what the benchmark counts; empty where it failed or was skipped."""
     calls: int | None
     """Calls that a sample rests on; None for what is no time, of which asv keeps one number."""
+    skipped: bool = False
+    """By its author, in this build or in the one that it was compared with: not applicable, which is no failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,8 +183,8 @@ def _add(results: Results, one: Measured) -> None:
     combinations = list(itertools.product(*(range(len(values)) for values in one.record["params"])))
     there = {value.index: value for value in one.values}
     chosen = [there.get(index) for index in combinations]
-    # As `asv run -b` leaves what it was not asked for; a failure is None.
-    plain = [math.nan if value is None else _middle(value) for value in chosen]
+    # NaN is what `asv run` stores for what was skipped or not asked for; a failure is None.
+    plain = [math.nan if value is None or value.skipped else _middle(value) for value in chosen]
     timed = [value if value is not None and value.calls is not None and value.samples else None for value in chosen]
     results.add_result(
         dict(one.record),

@@ -53,11 +53,20 @@ class Benchmark:
         # asv runs the module's setup, then the class's; a function may carry its own.
         owners = (module, owner if owner is not None else function)
         self.setups = [partial(o.setup, *arguments) for o in owners if hasattr(o, "setup")]
+        self.setting_up = False
         self.teardowns = [partial(o.teardown, *arguments) for o in reversed(owners) if hasattr(o, "teardown")]
 
     def setup(self) -> None:
+        self.setting_up = True
         for step in self.setups:
             step()
+        self.setting_up = False
+
+    def skips(self, error: BaseException) -> bool:
+        """As asv has it: NotImplementedError in a set-up, and a mark of its own, which is a kind of it, anywhere."""
+        mark = sys.modules.get("asv_runner.benchmarks.mark")
+        return isinstance(error, NotImplementedError) and (
+            self.setting_up or isinstance(error, getattr(mark, "SkipNotImplemented", ())))
 
     def teardown(self) -> None:
         for step in self.teardowns:

@@ -26,8 +26,6 @@ FAULTS = {
     "disagreeing.time_short": r"the arms disagree: base returned 'base', head 'head'",
     "disagreeing.time_long": r"the arms disagree: base returned 'x{60}… \(length 100004, crc \w+\), head 'x{60}…",
     "disagreeing.time_huge_number": r"the arms disagree: base returned 0x[0-9a-f]+… .*, head 0x[0-9a-f]+…",
-    "disagreeing.time_only_in_head": r"only in head",
-    "disagreeing.time_only_in_base": r"only in base",
     "ending.time_calls_sys_exit": r"called sys.exit: SystemExit: 3",
     "ending.time_calls_os_exit": r"ended the process with exit code 3",
     "ending.time_segfaults": r"was killed by SIGSEGV",
@@ -38,6 +36,7 @@ FAULTS = {
     "misusing.time_forks_and_the_child_returns": r"forked, and the call returned in a forked child",
     "misusing.time_eats_memory": r"used more than 512 MiB of memory \(the limit: see --memory-limit\)",
 }
+ONE_ARM = {"disagreeing.time_only_in_head": "only in head", "disagreeing.time_only_in_base": "only in base"}
 WELL = {
     "healthy.time_sum", "healthy.time_sort", "harmless.time_prints_a_megabyte",
     "harmless.time_forks_and_the_child_exits", "harmless.LeavesAChild.time_nothing",
@@ -65,12 +64,27 @@ def rows(bench: Bench, twins: Twins) -> dict[str, dict[str, Any]]:
     told = json.loads(report.read_text())
     assert sum(row["machine_seconds"] for row in told["benchmarks"]) < 40, "not counting a wait for another run"
     assert time.monotonic() - begun < 300
-    assert len(told["benchmarks"]) == told["summary"]["failed"] + len(WELL)
+    assert len(told["benchmarks"]) == told["summary"]["failed"] + len(ONE_ARM) + len(WELL)
     return {row["name"]: row for row in told["benchmarks"]}
 
 
 def test_every_benchmark_has_a_line(rows: dict[str, dict[str, Any]]) -> None:
-    assert set(rows) == set(FAULTS) | WELL
+    assert set(rows) == set(FAULTS) | set(ONE_ARM) | WELL
+
+
+@pytest.mark.parametrize("name", ONE_ARM)
+def test_what_one_arm_lacks_is_no_fault(rows: dict[str, dict[str, Any]], name: str) -> None:
+    assert (rows[name]["verdict"], rows[name]["reason"]) == (ONE_ARM[name], ONE_ARM[name])
+
+
+def test_a_fault_of_both_arms_is_of_neither(rows: dict[str, dict[str, Any]]) -> None:
+    assert rows["raising.time_in_the_body"]["failed_arm"] is None
+    assert rows["ending.time_segfaults"]["failed_arm"] is None
+
+
+def test_a_traceback_is_the_suites_own(rows: dict[str, dict[str, Any]]) -> None:
+    told = [row["detail"] for row in rows.values() if row["detail"] and "Traceback" in row["detail"]]
+    assert len(told) >= 5 and not any("runner" in detail for detail in told)
 
 
 @pytest.mark.parametrize("name", FAULTS)

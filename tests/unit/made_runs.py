@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import TypeAdapter
 from samples import benchmark, interpreter, manifest
 
-from runner.model import Arm, Benchmark, Block, Interpreter, Mode, Settings
+from runner.model import Arm, Benchmark, Block, Failure, Interpreter, Mode, Settings
 from runner.stats.decide import LOOKS
 from runner.storage import asv_results, store
 from runner.storage.asv_results import Measured, Series, Value
@@ -65,6 +65,21 @@ def make_run(
     adapter = TypeAdapter(Block)
     (place / store.BLOCKS).write_bytes(b"".join(adapter.dump_json(one) + b"\n" for one in blocks))
     return place
+
+
+def spoil(place: Path, changes: Mapping[str, Failure | int]) -> None:
+    """Let benchmarks of a run, by key, fail in their first block, or have so many blocks and no more."""
+    adapter = TypeAdapter(Block)
+    kept = []
+    for line in (place / store.BLOCKS).read_bytes().splitlines():
+        block = adapter.validate_json(line)
+        change = changes.get(block.benchmark, len(LOOKS) * LOOKS[-1])
+        if isinstance(change, Failure):
+            if block.index == 0:
+                kept.append(replace(block, base=(), head=(), order="", failure=change))
+        elif block.index < change:
+            kept.append(block)
+    (place / store.BLOCKS).write_bytes(b"".join(adapter.dump_json(one) + b"\n" for one in kept))
 
 
 def make_runs(folder: Path, runs: int, benchmarks: int) -> list[Path]:

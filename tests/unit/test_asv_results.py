@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asv.results import Results
+from asv.results import Results, format_benchmark_result
 
 from runner.errors import UsageError
 from runner.storage import asv_results
@@ -83,6 +83,19 @@ def test_failures_and_counts(tmp_path: Path) -> None:
     assert found.get_result_value("memory.peakmem", []) == [2.0]
     assert found.get_result_samples("memory.peakmem", []) == [None]
     assert found.get_result_value("broken.time", []) == [None]
+
+
+def test_what_was_skipped_is_nan_and_a_failure_is_null(tmp_path: Path) -> None:
+    """As `asv run` has it, which shows the one as n/a and the other as failed."""
+    params = [["1", "2", "3"]]
+    add(tmp_path, measured(value((0,), 5.0), value((1,), 6.0), value((2,), 7.0), params=params))
+    skipped = Value(index=(1,), samples=(), calls=None, skipped=True)
+    found = add(tmp_path, measured(value((0,), 8.0), skipped, value((2,)), params=params))
+    first, second, third = found.get_result_value("work.time_it", params)
+    assert first == 8.0 and math.isnan(second) and third is None
+    assert found.get_result_samples("work.time_it", params)[1:] == [None, None]
+    lines = format_benchmark_result(found, record(params=params))
+    assert lines is not None and "n/a" in str(lines) and "failed" in str(lines)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from runner.judging import calibration
 from runner.machine.neighbour import LONGEST, SHORTEST, bursts
 from runner.model import BlockKind, Mode, Verdict
 from runner.report import calibration as report
-from runner.report import words
+from runner.report import notices, words
 from runner.stats.audit import PARTS, SUITES, Kind, Pair, Stratum, size
 from runner.stats.criteria import AGREEING, INTERVALS, SLOWDOWNS, TRUTH_RUNS, State
 from runner.stats.power import AGREEING_SIZES
@@ -149,7 +149,7 @@ def test_a_mode_that_disagrees_is_a_notice(tmp_path: Path) -> None:
     assert calibration.notices(tmp_path / "same") == ()
     (notice,) = calibration.notices(tmp_path / "apart")
     assert notice.numbers["mode"] == "shared"
-    sentence = words.notice_text(notice)
+    sentence = notices.sentence(notice)
     assert sentence.startswith("On this machine, shared reads a planted slowdown of 2 % +1.0") and "hints" in sentence
 
 

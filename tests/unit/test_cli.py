@@ -173,6 +173,7 @@ def test_nothing_to_export_is_said(lockstep: Callable[..., tuple[int, str, str]]
 @pytest.mark.parametrize(("verdicts", "plain", "strict"), [
     ([], 0, 0), ([Verdict.SAME, Verdict.FASTER], 0, 0), ([Verdict.SLOWER, Verdict.FAILED], 1, 1),
     ([Verdict.UNDECIDED], 0, 3), ([Verdict.FAILED], 0, 3), ([Verdict.SLOWER, Verdict.UNDECIDED], 1, 1),
+    ([Verdict.SKIPPED, Verdict.SAME], 0, 0), ([Verdict.ONLY_IN_BASE], 0, 3), ([Verdict.ONLY_IN_HEAD], 0, 3),
 ])
 def test_exit_codes(verdicts: list[Verdict], plain: int, strict: int) -> None:
     report: Any = SimpleNamespace(count=verdicts.count)

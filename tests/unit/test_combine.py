@@ -15,9 +15,9 @@ import samples
 from runner.errors import UsageError
 from runner.judging import compare
 from runner.judging.combine import Source, check, combined
-from runner.judging.compare import Report
-from runner.model import Arm, Benchmark, Block, Build, Failure, Interpreter, Metric, Notice, Verdict
-from runner.report import as_html, as_json, markdown, text, words
+from runner.judging.report import Comparison, Report
+from runner.model import Arm, Benchmark, Block, Build, Cause, Failure, Interpreter, Metric, Notice, Verdict
+from runner.report import as_html, as_json, markdown, notices, text
 from runner.storage import store
 
 A, B = samples.benchmark("work.time_a"), samples.benchmark("work.time_b")
@@ -115,7 +115,7 @@ def test_runs_that_differ_in_compiler_packages_or_files_are_combined_and_it_is_s
     report = reported([run(0, **alike), run(1, **unlike)])
     pair = f"Runs {IDS[0]} and {IDS[1]} differ in"
     end = ". What they disagree in may come from that."
-    assert [words.notice_text(one) for one in report.notices if one.kind == "unlike-runs"] == [
+    assert [notices.sentence(one) for one in report.notices if one.kind == "unlike-runs"] == [
         f"{pair} the compiler of base: gcc 12 → gcc 13{end}",
         f"{pair} the packages of base: numpy 2.1, six none → numpy 2.2, six 1.0{end}",
         f"{pair} the suite's files: a.py has changed{end}",
@@ -255,7 +255,7 @@ def test_a_failure_in_one_run_is_a_failure() -> None:
 def test_counts() -> None:
     track = samples.benchmark("work.track_a", Metric.TRACK)
 
-    def of(*pairs: tuple[float, float]) -> compare.Comparison:
+    def of(*pairs: tuple[float, float]) -> Comparison:
         runs = [run(i, counts(track.key, *pair), benchmarks=(track,)) for i, pair in enumerate(pairs)]
         return reported(runs).comparisons[0]
 
@@ -266,16 +266,44 @@ def test_counts() -> None:
     varying = of((1000, 999), (1000, 1001), (1000, 1000))
     assert (varying.exact, varying.verdict) == (False, Verdict.SAME)
     assert varying.ratio == pytest.approx(1.0, abs=1e-6)
-    failed = of((0, 64), (0, 72))
-    assert failed.failure is not None and "counted different numbers" in failed.failure.reason
+    varying = of((0, 64), (0, 72))
+    assert (varying.verdict, varying.failure, varying.reached) == (Verdict.UNDECIDED, None, True)
+    assert kinds(varying.notices) == ["from-zero", "from-zero", "no-ratio"]
+    assert varying.notices[-1].numbers == {"base": 0.0, "head": 64.0}
 
 
-def test_a_benchmark_of_one_arm_stays_failed() -> None:
+@pytest.mark.parametrize(("arms", "verdict"), [
+    ((None, None), Verdict.SKIPPED), ((Arm.HEAD, Arm.HEAD), Verdict.ONLY_IN_BASE), ((Arm.HEAD, None), Verdict.SKIPPED),
+])
+def test_what_all_runs_skip_is_skipped(arms: tuple[Arm | None, ...], verdict: Verdict) -> None:
+    rng = np.random.default_rng(90)
+    runs = [
+        run(i, [*blocks(rng, A.key, 0.0), skip(B, arm)], benchmarks=(A, B)) for i, arm in enumerate(arms)
+    ]
+    line = reported(runs).comparisons[1]
+    assert (line.verdict, line.notices) == (verdict, ())
+    assert line.failure is not None and line.failure.reason == "not here"
+
+
+def test_what_one_run_skips_is_judged_by_the_others() -> None:
+    rng = np.random.default_rng(91)
+    measured = [run(i, [*blocks(rng, A.key, 0.0), *blocks(rng, B.key, 0.1)]) for i in range(2)]
+    found = reported([*measured, run(2, [*blocks(rng, A.key, 0.0), skip(B, None)])]).comparisons[1]
+    assert found.failure is None and found.compared
+    assert [notice.kind for notice in found.notices] == ["fewer-runs"]
+
+
+def skip(benchmark: Benchmark, arm: Arm | None) -> Block:
+    failure = Failure(reason="not here", arm=arm, cause=Cause.SKIPPED)
+    return samples.block(benchmark.key, base=(), head=(), order="", failure=failure)
+
+
+def test_a_benchmark_of_one_arm_stays_so() -> None:
     lost = (store.Missing(benchmark=B, present=Arm.HEAD),)
     rng = np.random.default_rng(87)
     found = reported([run(i, blocks(rng, A.key, 0.0), benchmarks=(A,), missing=lost) for i in range(2)])
     assert [c.key for c in found.comparisons] == [A.key, B.key]
-    assert found.comparisons[1].failure is not None and found.comparisons[1].failure.reason == "only in head"
+    assert found.comparisons[1].verdict is Verdict.ONLY_IN_HEAD
 
 
 def test_notices_of_single_runs_say_of_which() -> None:
@@ -286,8 +314,8 @@ def test_notices_of_single_runs_say_of_which() -> None:
         run(i, blocks(rng, A.key, 0.0), benchmarks=(A,), notices=notices, machine=machine)
         for i, (notices, machine) in enumerate(zip(given, machines, strict=True))])
     assert kinds(found.notices) == ["combined", "layout", "sibling", "same-file"]
-    assert words.notice_text(found.notices[-1]).startswith(f"Run {IDS[0]}: Base and head are the same file")
-    assert not words.notice_text(found.notices[-2]).startswith("Run")
+    assert notices.sentence(found.notices[-1]).startswith(f"Run {IDS[0]}: Base and head are the same file")
+    assert not notices.sentence(found.notices[-2]).startswith("Run")
     assert (found.machine["cpu"], found.machine["cores"]) == ("some", "2 / 4")
 
 

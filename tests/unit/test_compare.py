@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from runner.judging.compare import Comparison, Report, report
+from runner.judging.compare import judged, report
+from runner.judging.report import STATES, Comparison, Report
 from runner.model import (
     Arm,
     Benchmark,
@@ -177,13 +178,31 @@ def test_failure_ends_it() -> None:
     assert (calibration.verdict, calibration.failure, calibration.settings) == (Verdict.FAILED, failure, None)
 
 
-def test_a_benchmark_of_one_arm_comes_last_and_failed() -> None:
+def test_a_benchmark_of_one_arm_comes_last_and_says_so() -> None:
     lost = store.Missing(benchmark=benchmark("new_one", size="4KiB"), present=Arm.HEAD)
     found = reported([benchmark("b")], timed("b", [1.0] * 8), missing=(lost,))
     assert [c.key for c in found.comparisons] == ["b", "new_one(size=4KiB)"]
     line = found.comparisons[1]
-    assert line.verdict is Verdict.FAILED and line.failure is not None and line.failure.reason == "only in head"
-    assert found.count(Verdict.FAILED) == 1
+    assert line.verdict is Verdict.ONLY_IN_HEAD and line.failure is not None and line.failure.reason == "only in head"
+    assert (found.count(Verdict.FAILED), found.count(Verdict.ONLY_IN_HEAD)) == (0, 1)
+
+
+@pytest.mark.parametrize(("arm", "verdict"), [
+    (None, Verdict.SKIPPED), (Arm.HEAD, Verdict.ONLY_IN_BASE), (Arm.BASE, Verdict.ONLY_IN_HEAD),
+])
+def test_what_is_skipped_is_no_failure_and_moves_nothing(arm: Arm | None, verdict: Verdict) -> None:
+    skip = Failure(reason="not here", arm=arm, cause=Cause.SKIPPED)
+    skipped = replace(timed("b", [9.0])[0], kind=BlockKind.CALIBRATION, base=(), head=(), failure=skip)
+    others = [*timed("a", noisy(1.05, 14, 1)), *timed("c", noisy(1.0, 14, 2))]
+    with_it = reported([benchmark("a"), benchmark("b"), benchmark("c")], [*others, skipped])
+    line = with_it.comparisons[1]
+    assert (line.verdict, line.state, line.compared, line.reached) == (verdict, verdict.value, False, True)
+    assert (line.ratio, line.failure, line.notices) == (None, skip, ())
+    without = reported([benchmark("a"), benchmark("c")], others)
+    assert with_it.mean == without.mean and with_it.mean is not None
+    assert [c.q for c in with_it.comparisons] == [without.comparisons[0].q, None, without.comparisons[1].q]
+    assert with_it.complete and with_it.states == {
+        **dict.fromkeys(STATES, 0), **{c.state: 1 for c in with_it.comparisons}}
 
 
 def test_exact_counts_have_no_test() -> None:
@@ -203,11 +222,41 @@ def test_counts_from_and_to_zero() -> None:
     assert (less.verdict, less.ratio, less.low, less.high, less.notices) == (Verdict.FASTER, 0.0, 0.0, 0.0, ())
 
 
-def test_a_varying_count_with_a_zero_fails_in_words() -> None:
-    found = only(Metric.TRACK, single("b", [64, 0, 64], [64, 64, 64]))
-    assert found.verdict is Verdict.FAILED and found.failure is not None
-    assert "block 1 has the value 0 in base" in found.failure.reason
+@pytest.mark.parametrize("head", [[64, 64, 64], [64, -1, 64]])
+def test_a_varying_count_that_has_no_ratio_is_undecided_in_words(head: list[float]) -> None:
+    found = only(Metric.TRACK, single("b", [64, 0, 64], head))
+    assert (found.verdict, found.failure, found.reached, found.too_few) == (Verdict.UNDECIDED, None, True, False)
+    assert (found.ratio, found.needed, found.base_value, found.head_value) == (None, None, 64, 64)
+    assert found.notices == (Notice(kind="no-ratio", numbers={"base": 0.0, "head": head[1]}),)
     assert found.log_ratios.size == 0 and found.base_values.tolist() == [64, 0, 64]
+
+
+def test_equal_counts_of_a_block_have_the_ratio_one_zeros_too() -> None:
+    base, head = [4, 0, 8, 0, 16, 0], [4, 0, 8, 0, 16, 0]
+    found = only(Metric.TRACK, single("b", base, head))
+    assert (found.verdict, found.exact, found.ratio, found.notices) == (Verdict.SAME, False, 1.0, ())
+    assert found.log_ratios.tolist() == [0.0] * 6
+
+
+def test_a_count_is_settled_when_it_is_exact_or_has_no_ratio_and_not_before() -> None:
+    def settled(base: list[float], head: list[float]) -> bool:
+        blocks = tuple(single("b", base, head))
+        run = store.Run(folder=Path("r"), manifest=manifest([benchmark("b", Metric.TRACK)]), blocks=blocks, torn=False)
+        return judged(run)[0].settled
+
+    for count, done in ((1, False), (2, False), (3, True)):
+        assert settled([0, 0, 0][:count], [5, 5, 5][:count]) is done
+        assert settled([0, 1, 0][:count], [5, 0, 5][:count]) is done
+
+
+@pytest.mark.parametrize(("base", "head", "verdict"), [
+    (1e-300, 1e300, Verdict.SLOWER), (1e300, 1e-300, Verdict.FASTER), (-3, -3, Verdict.SAME),
+    (-3, -5, Verdict.FASTER), (-3, 2, Verdict.SLOWER),
+])
+def test_any_two_numbers_can_be_compared(base: float, head: float, verdict: Verdict) -> None:
+    found = only(Metric.TRACK, single("b", [base] * 3, [head] * 3))
+    assert (found.verdict, found.failure) == (verdict, None)
+    assert all(number is None or math.isfinite(number) for number in (found.ratio, found.low, found.high))
 
 
 def test_constant_peak_memory_is_the_same_in_eight_blocks() -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_runs import make_run, make_runs, some_benchmarks
+from made_runs import make_run, make_runs, some_benchmarks, spoil
+from samples import benchmark
 
 from runner.history import runs as history
 from runner.history.runs import History
-from runner.judging.compare import Report
-from runner.model import Verdict
+from runner.judging.report import Report
+from runner.model import Arm, Cause, Failure, Verdict
 from runner.storage import store
 
 
@@ -38,6 +40,20 @@ def test_every_run_has_a_row_for_every_benchmark(runs: Path) -> None:
         (entry.id, "work.Case0.time_it(size=1KiB)") for entry in found.runs[2:]]
     assert found.runs[3].counts["slower"] == 1 and found.runs[3].counts["same"] == 9
     assert found.runs[0].mean is not None and abs(found.runs[0].mean[0] - 1) < 0.002
+
+
+def test_states_are_told_apart(runs: Path) -> None:
+    place = make_run(runs, 9, some_benchmarks(4), missing=(store.Missing(benchmark=benchmark(), present=Arm.BASE),))
+    first, second, third = (one.key for one in some_benchmarks(3))
+    skip = Failure(reason="not here", arm=None, cause=Cause.SKIPPED)
+    spoil(place, {first: skip, second: replace(skip, arm=Arm.BASE), third: 2})
+    found = read(runs)
+    own = found.rows[found.rows["run"] == place.name]
+    assert list(zip(own["verdict"], own["reason"], strict=True)) == [
+        ("skipped", "not here"), ("only in head", "not here"), ("not reached", ""), ("same", ""), ("only in base", "")]
+    counts = found.runs[-1].counts
+    assert {state: count for state, count in counts.items() if count} == dict.fromkeys(own["verdict"], 1)
+    assert counts["undecided"] == 0
 
 
 def test_what_is_kept_is_what_would_be_read_anew(runs: Path) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from made_runs import MACHINE, arm, make_run, make_runs, some_benchmarks
+from made_runs import MACHINE, arm, make_run, make_runs, some_benchmarks, spoil
 from samples import benchmark
 
 from runner import config, jobs
 from runner.errors import MachineError
-from runner.model import Notice
+from runner.model import Cause, Failure, Notice
 from runner.storage import store
 
 publishing = importlib.import_module("runner.jobs.publish")  # `jobs.publish` is the function
@@ -170,6 +170,23 @@ def test_another_machine_another_anchor_and_another_version_are_series_of_their_
     assert text.count('<h2 id="series-') == 4
     assert "fedcba98" in text and "another anchor" in text
     assert "results of another version measured something else" in text
+
+
+def test_what_was_not_compared_is_grouped_and_each_state_is_filtered_by(runs: Path) -> None:
+    suite = some_benchmarks(8)
+    place = make_run(runs, 9, suite, suite="/nowhere/suite")
+    traceback = 'Traceback (most recent call last):\n  File "/nowhere/suite/work.py", line 7, in time_it\nKeyError: 1'
+    failed = [Failure(reason=f"raised KeyError: {n}", arm=None, detail=traceback) for n in range(4)]
+    skipped = [Failure(reason="not here", arm=None, cause=Cause.SKIPPED)] * 2
+    spoil(place, dict(zip((one.key for one in suite), [*failed, *skipped, 3, 3], strict=True)))
+    text = (publish(runs).folder / "runs" / f"{place.name}.html").read_text()
+    reasons = text.split('id="not-compared"')[1].split("</section>")[0]
+    assert reasons.count("<li>") == 2 and "Failed (4)" in reasons and "Skipped (2)" in reasons
+    assert "raised KeyError: 0 (text of the first)" in reasons and "work.py:7, in time_it" in reasons
+    assert "and 1 more" in reasons
+    assert re.findall(r'name="verdict" value="([\w-]+)" checked> <span[^>]*>[^<]*</span> (\d+)', text) == [
+        ("not-reached", "2"), ("failed", "4"), ("skipped", "2")]
+    assert text.count('<tr data-verdict="not-reached">') == 2
 
 
 def test_there_is_a_page_without_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

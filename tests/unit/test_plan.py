@@ -190,6 +190,26 @@ def test_a_run_that_is_resumed_tries_what_has_failed_once_more() -> None:
     assert nothing == all_of_it and again.spent == plan.spent
 
 
+def test_a_run_that_is_resumed_does_not_try_what_was_skipped() -> None:
+    world = World(seed=23, spread=(0.2,) * 2, costs=(0.1,) * 2)
+
+    def session(name: str, stored: list[Block]) -> list[Block]:
+        plan = world.plan()
+        plan.replay(stored)
+        plan.begin(name)
+        blocks = []
+        while (spec := plan.next()) is not None:
+            skips = spec.benchmark.key == "work.bench_1" and Cause.SKIPPED
+            blocks.append(replace(answer(spec, log_ratio=0.2 * (-1) ** spec.index, fails=skips), session=name))
+            plan.observe(blocks[-1])
+        assert plan.progress["work.bench_1"].settled and plan.progress["work.bench_1"].skipped
+        return stored + blocks
+
+    blocks = session("a", [])
+    assert sum(block.benchmark == "work.bench_1" for block in blocks) == 1
+    assert session("b", blocks) == blocks
+
+
 def test_a_block_that_was_not_asked_for_is_refused() -> None:
     plan = World(seed=16, spread=(0.1,)).plan()
     with pytest.raises(ValueError, match=r"asked for work\.bench_0 calibration block 0, not for .* scored block 0"):

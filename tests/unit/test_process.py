@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import interpreter
 
-from runner.measuring.process import PADDING, Bytecode, bytecode, command, padded
-from runner.model import Arm
+from runner.measuring.process import PADDING, Bytecode, bytecode, command, of_both, padded
+from runner.model import Arm, Cause, Failure
 
 CODE = Bytecode(folder=Path("/scratch/bytecode-base"), library=False)
 words = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=1, max_size=6)
@@ -68,3 +68,19 @@ def test_bytecode_of_the_library_is_kept_apart_where_two_programs_share_it(tmp_p
     assert [one.library for one in bytecode(one, one, tmp_path).values()] == [False, False], "one compiler"
     nothing = replace(interpreter("/bin/false"), sha256="3")
     assert [one.library for one in bytecode(one, nothing, tmp_path).values()] == [False, False]
+
+
+def said(arm: Arm, reason: str, cause: Cause = Cause.OTHER) -> Failure:
+    return Failure(reason=reason, arm=arm, cause=cause)
+
+
+def test_what_both_arms_say_is_of_neither_and_what_one_says_is_its_own() -> None:
+    base, head = said(Arm.BASE, "raised ValueError: no"), said(Arm.HEAD, "raised ValueError: no")
+    assert of_both({Arm.HEAD: head, Arm.BASE: base}) == replace(base, arm=None)
+    assert of_both({Arm.HEAD: head}) == head
+    other = said(Arm.HEAD, "was killed by SIGKILL", Cause.KILLED)
+    assert of_both({Arm.HEAD: other, Arm.BASE: base}) == base
+    skips = {arm: said(arm, f"not in {arm.value}", Cause.SKIPPED) for arm in Arm}
+    assert of_both(skips) == Failure(reason="not in base", arm=None, cause=Cause.SKIPPED)
+    assert of_both({Arm.BASE: skips[Arm.BASE], Arm.HEAD: other}) == other, "a failure is not hidden by a skip"
+    assert of_both({Arm.BASE: base, Arm.HEAD: skips[Arm.HEAD]}) == base

@@ -7,10 +7,10 @@ from samples import answer, benchmark, block
 
 from runner.cli.terminal import _clock, measuring
 from runner.measuring.plan import Plan
-from runner.model import BlockKind, Metric
+from runner.model import BlockKind, Cause, Metric
 
 
-def plan(*log_ratios: float, fails: bool = False) -> Plan:
+def plan(*log_ratios: float, fails: bool | Cause = False) -> Plan:
     """Two tracked values; the first of them measured so far."""
     made = Plan([benchmark("work.track_a", Metric.TRACK)], seed=1, margin=0.01, budget=None)
     for log_ratio in log_ratios:
@@ -30,6 +30,7 @@ def test_blocks_interval_and_what_is_settled_are_told() -> None:
     assert "-9.52 % to -9.52 %" in line(plan(-0.1, -0.1, -0.1))
     assert line(plan(-0.1, -0.1, -0.1)).startswith("1 of 1 settled")
     assert line(plan(0.0, fails=True)) == "1 of 1 settled, about 0:00 left · work.track_a: failed"
+    assert line(plan(0.0, fails=Cause.SKIPPED)) == "1 of 1 settled, about 0:00 left · work.track_a: skipped"
 
 
 def test_a_budget_that_is_too_short_is_told_with_what_it_is_good_for() -> None:

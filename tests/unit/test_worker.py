@@ -6,11 +6,16 @@ import enum
 import io
 import json
 import math
+import re
 import sys
+import textwrap
 import time
 import tracemalloc
+import uuid
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +23,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.measuring.worker import LEAVES, SHORT, Ballast, Refused, _number, describe
+from runner.measuring.worker import (
+    LEAVES,
+    SHORT,
+    Ballast,
+    Loader,
+    NotApplicable,
+    Refused,
+    Server,
+    _number,
+    describe,
+)
+from runner.suites import asv_loaded
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
 hashable = st.recursive(scalars, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=4), max_leaves=8)
@@ -173,9 +189,9 @@ def test_any_number_is_told_as_a_plain_one(value: Any, number: float) -> None:
 
 
 @pytest.mark.parametrize(("value", "named"), [
-    (math.nan, "nan"), (math.inf, "inf"), (Metres(-math.inf), "<Metres>"), (None, "None"),
+    (math.inf, "inf"), (Metres(-math.inf), "<Metres>"), (None, "None"),
     ("12", "'12'"), ((1, 2), "(1, 2)"), (10**400, "0x"), (10**5000, "0x"), (1j, "1j"),
-    (Decimal("nan"), "<Decimal>"), ([1] * 5000, "[1, 1"),
+    (Decimal("inf"), "<Decimal>"), ([1] * 5000, "[1, 1"),
 ], ids=lambda value: "huge" if isinstance(value, int) else None)
 def test_what_is_no_finite_number_is_named(value: Any, named: str) -> None:
     with pytest.raises(Refused) as refused:
@@ -183,6 +199,101 @@ def test_what_is_no_finite_number_is_named(value: Any, named: str) -> None:
     assert str(refused.value).startswith(f"returned {named}")
     assert str(refused.value).endswith(": a tracked value must be a finite number")
     assert len(str(refused.value)) < 350
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.nan, np.float64("nan"), Decimal("nan"), Metres("nan")])
+def test_nan_does_not_apply(value: Any) -> None:
+    """As asv has it: what was skipped is stored as NaN."""
+    with pytest.raises(NotApplicable, match="returned nan"):
+        _number(value)
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], dict[str, Any]]:
+    """What a worker says of a benchmark: the source of a module that has `time_it`."""
+    monkeypatch.setattr(Loader, "folder", str(tmp_path / "bytecode"))
+
+    def load(source: str) -> dict[str, Any]:
+        suite = tmp_path / f"suite_{uuid.uuid4().hex}"
+        suite.mkdir()
+        (suite / "work.py").write_text(textwrap.dedent(source))
+        server = Server.__new__(Server)  # without the pipes, which would be this process's
+        server.benchmark, server.where, server.file = None, "start", ""  # type: ignore[assignment]
+        request = {"folder": str(suite), "module": "work", "attribute": "time_it", "index": [], "number": 0,
+                   "path": [], "file": str(Path(asv_loaded.__file__)), "call": True}
+        try:
+            reply = server.do_load(request)
+        except BaseException as error:
+            reply = server.failure(error)
+        told: dict[str, Any] = json.loads(reply)
+        return told
+
+    return load
+
+
+SKIPS: dict[str, tuple[str, dict[str, str]]] = {
+    "in the set-up": ("""
+        def setup():
+            raise NotImplementedError("not for\\n  this")
+        def time_it(): pass
+        """, {"skipped": "not for this"}),
+    "without a text": ("""
+        def setup():
+            raise NotImplementedError
+        def time_it(): pass
+        """, {"skipped": ""}),
+    "the mark in the body": ("""
+        from asv_runner.benchmarks.mark import SkipNotImplemented
+        def time_it(): raise SkipNotImplemented("not here")
+        """, {"skipped": "not here"}),
+    "the mark in the set-up": ("""
+        from asv_runner.benchmarks.mark import SkipNotImplemented
+        def setup(): raise SkipNotImplemented("nor here")
+        def time_it(): pass
+        """, {"skipped": "nor here"}),
+    "in the body": ("""
+        def setup(): pass
+        def time_it():
+            raise NotImplementedError("forgotten")
+        """, {"error": "NotImplementedError: forgotten", "where": "call"}),
+    "another error in the set-up": ("""
+        def setup(): raise ValueError("no")
+        def time_it(): pass
+        """, {"error": "ValueError: no", "where": "setup"}),
+}
+
+
+@pytest.mark.parametrize("kind", SKIPS)
+def test_what_is_skipped_is_what_asv_skips(answer: Callable[[str], dict[str, Any]], kind: str) -> None:
+    source, expected = SKIPS[kind]
+    told = answer(source)
+    assert {key: told[key] for key in told if key != "traceback"} == expected
+
+
+def test_a_traceback_has_the_users_frames_alone(answer: Callable[[str], dict[str, Any]]) -> None:
+    told = answer("""
+        def inner():
+            raise KeyError("x")
+        def time_it():
+            try:
+                inner()
+            except KeyError as error:
+                raise ValueError("no") from error
+        """)
+    frames = re.findall(r'File "(.*)", line (\d+), in (\w+)', told["traceback"])
+    assert [(Path(file).name, int(line), name) for file, line, name in frames if file != __file__] == [
+        ("work.py", 6, "time_it"), ("work.py", 3, "inner"), ("work.py", 8, "time_it")]
+    assert "The above exception was the direct cause" in told["traceback"]
+    assert told["traceback"].endswith("ValueError: no\n")
+
+
+def test_an_error_whose_text_fails_is_told_all_the_same(answer: Callable[[str], dict[str, Any]]) -> None:
+    told = answer("""
+        class Odd(Exception):
+            def __str__(self): raise RuntimeError("in the text")
+        def time_it(): raise Odd
+        """)
+    assert told["error"] == "Odd"
 
 
 def test_ballast_moves_the_places_of_the_next_objects() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from runner.judging.compare import Array, Comparison, Mean, Report
-from runner.model import Arm, Difference, Failure, Metric, Mode, Notice, Settings, Verdict
+from runner.judging.report import Array, Comparison, Mean, Report
+from runner.model import Arm, Cause, Difference, Failure, Metric, Mode, Notice, Settings, Verdict
 
 SETTINGS = Settings(mode=Mode.TURNS, calls={Arm.BASE: 12, Arm.HEAD: 12}, cycles=60, window=0.0, warmup=2)
 UNEQUAL = Settings(mode=Mode.TURNS, calls={Arm.BASE: 12, Arm.HEAD: 9000}, cycles=60, window=0.0, warmup=2)
@@ -78,6 +78,16 @@ def exact(name: str, verdict: Verdict, base: float, head: float, **changes: Any)
     return comparison(name, verdict, **(facts | changes))
 
 
+def absent(name: str, verdict: Verdict, reason: str, skips: Arm | None = None, **changes: Any) -> Comparison:
+    """A benchmark that was not compared: skipped by both arms or by one, or there in one arm alone."""
+    skipped = verdict is Verdict.SKIPPED or skips is not None
+    facts: dict[str, Any] = {
+        "blocks": 0, "machine_seconds": 0.1 * skipped, "settings": None, "mode": None,
+        "failure": Failure(reason=reason, arm=skips, cause=Cause.SKIPPED if skipped else Cause.OTHER),
+    }
+    return comparison(name, verdict, **(facts | changes))
+
+
 def every_kind() -> list[Comparison]:
     """One benchmark of each kind that a renderer treats differently."""
     return [
@@ -99,8 +109,14 @@ def every_kind() -> list[Comparison]:
         comparison("construct.Broken.time_construct", Verdict.FAILED, blocks=0, machine_seconds=0.3, settings=None,
                    mode=None, failure=Failure(reason="raised ValueError: <b>| `x` & y</b>", arm=Arm.HEAD,
                                               detail=TRACEBACK)),
-        comparison("getvalue.New.time_getbuffer", Verdict.FAILED, blocks=0, machine_seconds=0.0, settings=None,
-                   mode=None, failure=Failure(reason="only in head", arm=None)),
+        absent("getvalue.New.time_getbuffer", Verdict.ONLY_IN_HEAD, "only in head"),
+        absent("getvalue.Old.time_peek", Verdict.ONLY_IN_BASE, "gone | <b>for</b> good", Arm.HEAD),
+        *(absent("seek.Far.time_seek", Verdict.SKIPPED, "not for files of `this` size", params={"size": f"{2**i}TiB"})
+          for i in range(5)),
+        absent("seek.Abstract.time_seek", Verdict.SKIPPED, ""),
+        exact("getvalue.track_misses", Verdict.UNDECIDED, 0.0, 0.0, exact=False, clear=False, ratio=None, low=None,
+              high=None, unit="misses", base_values=_frozen([0, 0, 2]), head_values=_frozen([0, 1, 0]),
+              notices=(Notice(kind="no-ratio", numbers={"base": 0.0, "head": 1.0}),)),
         exact("construct.track_allocated", Verdict.FASTER, 16777336.0, 120.0, params={"size": "16MiB"}),
         exact("construct.track_one_more", Verdict.SLOWER, 16777336.0, 16777337.0),
         exact("getvalue.track_allocated", Verdict.SLOWER, 0.0, 4096.0,
@@ -123,7 +139,8 @@ def report(comparisons: list[Comparison] | None = None, **changes: Any) -> Repor
         "build": {"key": "ab12", "source": "CPython 3.13.5", "edits": ["nocow"], "flags": []},
     }
     content: dict[str, Any] = {
-        "run": "20250101T120000Z-ab12cd", "folder": "data/runs/20250101T120000Z-ab12cd", "base": base,
+        "run": "20250101T120000Z-ab12cd", "folder": "data/runs/20250101T120000Z-ab12cd", "suite": "/suite",
+        "base": base,
         "head": {**base, "spec": "cpython@3.13.5", "executable": "/builds/cd34/python", "build": None},
         "differences": (
             Difference(what="edits", base="nocow", head="", asked=True),

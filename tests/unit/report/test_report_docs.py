@@ -15,7 +15,7 @@ def test_the_example_of_a_renderer_works() -> None:
     names: dict[str, Any] = {}
     exec(compile(snippet, str(PAGE), "exec"), names)
     line = names["render"](samples.report())
-    assert line.startswith("head is faster in 2 of 11") and "2,042x faster" not in line.split(";")[0]
+    assert line.startswith("head is faster in 2 of 18") and "2,042x faster" not in line.split(";")[0]
     assert "\n" not in line
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import report_samples as samples
 
-from runner.judging.compare import Comparison
 from runner.judging.explanation import Explanation, Reading, Spread, explained
+from runner.judging.report import Comparison
 from runner.measuring.callgrind import Function
 from runner.measuring.counts import Allocated, Change, Counts, Instructions
 from runner.model import Arm, Block, Metric, Verdict

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from html.parser import HTMLParser
 
 import pytest
 import report_samples as samples
 
+from runner.judging.report import STATES
 from runner.model import Verdict
-from runner.report import as_html
+from runner.report import as_html, reasons
 
 VOID = {"meta", "input", "br", "wbr", "img", "link", "hr"}
 
@@ -72,11 +74,19 @@ def test_ids_are_unique_and_every_reference_has_its_target(rendered: str, page: 
 
 def test_every_benchmark_has_a_row_and_a_section(page: Page) -> None:
     links = "".join(page.text["a"]) + "".join(page.text["span"])
+    named = {c.key for _, why in reasons.not_compared(samples.report()) for one in why for c in one.about[:3]}
     rows = [attributes for tag, attributes in page.tags if tag == "tr" and "data-verdict" in attributes]
     details = [attributes for tag, attributes in page.tags if tag == "details" and "data-section" in attributes]
     assert len(rows) == len(details) == len(samples.every_kind())
     for comparison in samples.every_kind():
-        assert links.count(comparison.key) == 2
+        assert links.count(comparison.key) == 2 + (comparison.key in named)
+
+
+def test_states_are_filtered_by_and_counted_apart(page: Page) -> None:
+    boxes = {attributes["value"] for tag, attributes in page.tags if attributes.get("name") == "verdict"}
+    rows = Counter(attributes["data-verdict"] for tag, attributes in page.tags if "data-verdict" in attributes)
+    assert boxes == set(rows) == {state.replace(" ", "-") for state in STATES}
+    assert (rows["not-reached"], rows["undecided"], rows["skipped"], rows["only-in-base"]) == (1, 2, 6, 1)
 
 
 def test_hostile_text_is_shown_as_text(rendered: str, page: Page) -> None:

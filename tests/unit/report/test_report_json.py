@@ -14,9 +14,15 @@ from runner.report import as_json
 TOP = {"schema", "run", "base", "head", "machine", "scope", "margin", "benchmarks", "summary", "warnings"}
 BENCHMARK = {
     "name", "params", "metric", "unit", "verdict", "clear", "ratio", "low", "high", "base_value", "head_value",
-    "blocks", "p", "q", "mode", "machine_seconds", "reason", "warnings", "reached",
+    "blocks", "p", "q", "mode", "machine_seconds", "reason", "warnings", "reached", "state",
 }
-SUMMARY = {"faster", "slower", "same", "undecided", "failed", "geometric_mean", "not_reached"}
+SUMMARY = {
+    "faster", "slower", "same", "undecided", "failed", "geometric_mean", "not_reached", "skipped", "only_in_base",
+    "only_in_head",
+}
+STATES = {
+    "faster", "slower", "same", "undecided", "not reached", "failed", "skipped", "only in base", "only in head",
+}
 
 
 def _strict(text: str) -> Any:
@@ -37,18 +43,20 @@ def test_every_key_of_the_schema_is_there() -> None:
     assert content["summary"].keys() >= SUMMARY
     unreached = [b["verdict"] for b in content["benchmarks"] if not b["reached"]]
     assert unreached == ["undecided"] * content["summary"]["not_reached"] == ["undecided"]
-    assert content["summary"]["undecided"] == sum(b["verdict"] == "undecided" for b in content["benchmarks"]) == 2
+    assert content["summary"]["undecided"] == sum(b["verdict"] == "undecided" for b in content["benchmarks"]) == 3
     assert len(content["benchmarks"]) == len(samples.every_kind())
     for benchmark in content["benchmarks"]:
         assert benchmark.keys() >= BENCHMARK
-        assert benchmark["verdict"] in {"faster", "slower", "same", "undecided", "failed"}
+        assert benchmark["verdict"] in STATES - {"not reached"}
+        assert benchmark["state"] == (benchmark["verdict"] if benchmark["reached"] else "not reached")
+    assert {benchmark["state"] for benchmark in content["benchmarks"]} == STATES
     warnings = content["warnings"] + [w for b in content["benchmarks"] for w in b["warnings"]]
     assert warnings and all(w.keys() == {"kind", "numbers", "text"} for w in warnings)
 
 
 def test_the_summary_adds_up() -> None:
     content = _strict(as_json.render(samples.report()))
-    counts = [content["summary"][verdict.value] for verdict in Verdict]
+    counts = [content["summary"][verdict.value.replace(" ", "_")] for verdict in Verdict]
     assert sum(counts) == len(content["benchmarks"])
 
 

@@ -4,9 +4,9 @@ import pytest
 import report_samples as samples
 
 from runner.judging import guards
-from runner.judging.compare import Mean
+from runner.judging.report import Mean
 from runner.model import Difference, Notice, Verdict
-from runner.report import words
+from runner.report import notices, words
 from runner.report.sections import sections
 from runner.stats.decide import LOOKS
 
@@ -14,8 +14,9 @@ from runner.stats.decide import LOOKS
 def test_the_headline_counts_every_benchmark_once() -> None:
     first, second = words.headline(samples.report())
     assert first == (
-        "head is faster in 2 of 11, slower in 3, same within ±1 % in 2, undecided in 1, not reached in 1, failed in 2")
-    assert second.endswith("memory and counts: less in 3 of 6, more in 2, same in 1")
+        "head is faster in 2 of 18, slower in 3, same within ±1 % in 2, undecided in 1, not reached in 1, failed in 1, "
+        "skipped in 6, 1 only in base, 1 only in head")
+    assert second.endswith("memory and counts: less in 3 of 7, more in 2, same in 1, undecided in 1")
 
 
 def test_the_headline_of_no_benchmarks_and_of_counts_alone() -> None:
@@ -52,32 +53,46 @@ def test_verdicts_in_words() -> None:
     assert said["memory.peakmem_construct"] == "1.92x less"
     assert said["pickling.Big.time_dumps"] == "undecided"
     assert said["pickling.Small.time_loads"] == "not reached"
+    assert said["getvalue.track_misses"] == "undecided"
+    assert said["seek.Abstract.time_seek"] == "skipped"
+    assert said["getvalue.Old.time_peek"] == "only in base" and said["getvalue.New.time_getbuffer"] == "only in head"
+
+
+def test_why_it_was_not_compared() -> None:
+    said = {c.name: words.failure(c) for c in samples.every_kind()}
+    assert said["seek.Far.time_seek"] == "not for files of `this` size"
+    assert said["seek.Abstract.time_seek"] == "no reason given"
+    assert said["getvalue.Old.time_peek"] == "head skips it: gone | <b>for</b> good"
+    assert said["getvalue.New.time_getbuffer"] == "base does not have it"
 
 
 def test_what_would_settle_it_is_in_blocks_and_in_seconds() -> None:
     # 40 blocks took 20 s, so 20 further ones take 10 s.
-    c = samples.comparison("a", Verdict.UNDECIDED, blocks=40, machine_seconds=20.0, needed=60)
+    c = samples.comparison("a", Verdict.UNDECIDED, blocks=40, machine_seconds=20.0, needed=60, ratio=1.0)
     assert words.to_settle(c) == "about 60 blocks in all, 10 s more"
-    assert words.to_settle(samples.comparison("a", Verdict.UNDECIDED, blocks=5)) == "cannot be said from 5 blocks"
-    assert words.to_settle(samples.comparison("a", Verdict.UNDECIDED, blocks=0, needed=8)) == "8 blocks; none so far"
+    few = samples.comparison("a", Verdict.UNDECIDED, blocks=5, reached=False)
+    assert words.to_settle(few) == "cannot be said from 5 blocks"
+    none = samples.comparison("a", Verdict.UNDECIDED, blocks=0, needed=8, reached=False)
+    assert words.to_settle(none) == "8 blocks; none so far"
+    assert words.to_settle(samples.comparison("a", Verdict.UNDECIDED)) == "cannot be settled: no ratio"
 
 
 def test_an_unknown_notice_is_printed_with_its_numbers() -> None:
     flare = Notice(kind="solar-flare", numbers={"class": "X9", "n": 2})
-    assert words.notice_text(flare) == "solar flare: class X9, n 2"
-    assert words.notice_text(Notice(kind="solar-flare")) == "solar flare"
+    assert notices.sentence(flare) == "solar flare: class X9, n 2"
+    assert notices.sentence(Notice(kind="solar-flare")) == "solar flare"
 
 
 def test_a_notice_that_lacks_its_numbers_is_still_printed() -> None:
-    assert words.notice_text(Notice(kind="steal", numbers={"cpu": 1})) == "steal: cpu 1"
-    assert words.notice_text(Notice(kind="steal", numbers={"share": "much"})) == "steal: share much"
+    assert notices.sentence(Notice(kind="steal", numbers={"cpu": 1})) == "steal: cpu 1"
+    assert notices.sentence(Notice(kind="steal", numbers={"share": "much"})) == "steal: share much"
 
 
 def test_a_difference_that_nobody_asked_for_is_one_warning_and_layout_is_left_to_the_scope() -> None:
     found = Difference(what="compiler", base="gcc 12", head="gcc 13", asked=False)
     same = Notice(kind="unasked-difference", numbers={"what": "compiler", "base": "gcc 12", "head": "gcc 13"})
     report = samples.report([], differences=(found,), notices=(Notice(kind="layout"), same))
-    assert [n.kind for n in words.warnings(report)] == ["unasked-difference"]
+    assert [n.kind for n in notices.warnings(report)] == ["unasked-difference"]
     assert "layout" in words.scope(report)
 
 
@@ -85,10 +100,10 @@ def test_notices_of_a_kind_are_one_line_that_owns_up_to_differing_figures() -> N
     low, high = (Notice(kind="steal", numbers={"share": share}) for share in (0.06, 0.12))
     named = {"a": low, "b": high, "c": low}
     three = [samples.comparison(name, Verdict.SAME, notices=(notice,)) for name, notice in named.items()]
-    [(sentence, about)] = words.grouped(three, by_kind=True)
+    [(sentence, about)] = notices.grouped(three, by_kind=True)
     assert "6 %" in sentence and sentence.endswith("(figures of the first)") and len(about) == 3
-    assert [[c.name for c in about] for _, about in words.grouped(three)] == [["a", "c"], ["b"]]
-    [(sentence, _)] = words.grouped(three[:1], by_kind=True)
+    assert [[c.name for c in about] for _, about in notices.grouped(three)] == [["a", "c"], ["b"]]
+    [(sentence, _)] = notices.grouped(three[:1], by_kind=True)
     assert "figures" not in sentence
 
 
@@ -140,14 +155,14 @@ SENTENCES: dict[str, tuple[dict[str, float | int | str], str]] = {
 @pytest.mark.parametrize("kind", SENTENCES)
 def test_what_guards_and_combinations_say(kind: str) -> None:
     numbers, part = SENTENCES[kind]
-    assert part in words.notice_text(Notice(kind=kind, numbers=numbers))
-    assert words.notice_text(Notice(kind=kind, numbers={**numbers, "of_run": "z"})).startswith("Run z: ")
+    assert part in notices.sentence(Notice(kind=kind, numbers=numbers))
+    assert notices.sentence(Notice(kind=kind, numbers={**numbers, "of_run": "z"})).startswith("Run z: ")
 
 
 @pytest.mark.parametrize("reading", [*guards.READINGS, "time"])
 def test_every_reading_has_words(reading: str) -> None:
-    blocks = words.notice_text(Notice(kind="disturbed-blocks", numbers={"reading": reading, "times": 2.0}))
+    blocks = notices.sentence(Notice(kind="disturbed-blocks", numbers={"reading": reading, "times": 2.0}))
     assert blocks.startswith("The blocks scatter 2.00x as much ")
     if reading != "time":
-        ratios = words.notice_text(Notice(kind="disturbed-ratios", numbers={"reading": reading, "change": 0.1}))
+        ratios = notices.sentence(Notice(kind="disturbed-ratios", numbers={"reading": reading, "change": 0.1}))
         assert ratios.startswith("The ratios follow ")
