@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.builds import build, edits, inspection, layouts, packages, releases, repository, trees
+from runner.builds import build, edits, inspection, layouts, packages, planning, releases, repository, trees
 from runner.builds.cache import Entry, Progress, cached, remove
 from runner.builds.contrast import differences
 from runner.builds.farm import Copier, copy_of
@@ -23,7 +23,7 @@ __all__ = [
 
 
 def resolve(spec: str, *, progress: Progress) -> Interpreter:
-    """The interpreter that `spec` names; a build that is not in the cache is made first.
+    """The interpreter that `spec` names; a build that is not in the cache is made first: parsed, planned, made.
 
     `progress` is told each phase in words. A cached build is not run again.
 
@@ -34,7 +34,8 @@ def resolve(spec: str, *, progress: Progress) -> Interpreter:
     wanted = parse(spec)
     if wanted is None:
         return inspect(spec, inspection.locate(spec))
-    made = build.interpreter(build.plan(wanted, progress), progress)
+    planned = planning.plan(wanted, progress)
+    made = build.interpreter(planned, build.obtain(planned, progress))
     if wanted.layout is None:
         return made
     progress(f"linking {spec}")
@@ -63,12 +64,12 @@ def check(measured: Interpreter, *, progress: Progress) -> None:
 
 def changes(edit: str) -> bool:
     """Whether an edit changes anything; one that does not is a name for the source as it is. UsageError: unknown."""
-    return bool(edits.load_all([edit], build.DATA / "variants"))
+    return bool(edits.load_all([edit], planning.DATA / "variants"))
 
 
 def source_repository(folder: Path, version: str, *, progress: Progress) -> Sequence[str]:
     """Make `folder` a git repository of a release with a branch for each variant; see `repository.make`."""
-    return repository.make(folder, version, build.DATA, progress)
+    return repository.make(folder, version, planning.DATA, progress)
 
 
 def trees_of(made: Build) -> tuple[Sequence[str], Sequence[str]]:
@@ -79,7 +80,8 @@ def trees_of(made: Build) -> tuple[Sequence[str], Sequence[str]]:
         without.append(tree)
         if not made.edits:
             with_edits.append(tree)
-    for tree, release, applied in trees.holding(releases.read(build.DATA / "sources.toml"), build.DATA / "variants"):
+    catalogue = releases.read(planning.DATA / "sources.toml")
+    for tree, release, applied in trees.holding(catalogue, planning.DATA / "variants"):
         if f"sha256:{release.sha256}" == made.source_hash:
             if edits.digest(applied) == made.edits_hash:
                 with_edits.append(tree)

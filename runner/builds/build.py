@@ -1,96 +1,47 @@
-"""A build from its spec: found in the cache, or made there."""
+"""A build from its plan: found in the cache, or made there."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from runner.builds import cache, compiling, edits, inspection, record, releases, sources, trees
+from runner.builds import cache, compiling, edits, inspection, record, releases, sources
 from runner.builds.cache import Progress
-from runner.builds.edits import Edit
-from runner.builds.sources import Source
-from runner.builds.spec import BuildSpec
+from runner.builds.planning import Plan
+from runner.builds.record import Record
 from runner.errors import BuildError, MachineError, UsageError
 from runner.model import Build, Interpreter
 
-FORMAT = 1
-"""Part of every key: raised when the way of building changes, so that old and new builds do not mix."""
-DATA = Path(__file__).parents[2] / "data"
 LOG_LINES = 20
 """Lines of the log that a failed build shows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """All that decides what a build is."""
-
-    spec: BuildSpec
-    source: Source
-    edits: tuple[Edit, ...]
-    flags: tuple[str, ...]
-    compiler: str
-
-    @property
-    def edits_hash(self) -> str:
-        return edits.digest(self.edits)
-
-    @property
-    def key(self) -> str:
-        parts = [FORMAT, self.source.hash, self.edits_hash, self.flags, self.compiler]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
-
-    @property
-    def label(self) -> str:
-        return self.spec.text
-
-    def unedited(self) -> Plan:
-        """The same without edits."""
-        return Plan(
-            spec=self.spec.unedited(), source=self.source, edits=(), flags=self.flags, compiler=self.compiler
-        )
-
-
-def plan(spec: BuildSpec, progress: Progress, data: Path = DATA) -> Plan:
-    """Look up all that a spec names. Raises UsageError, MachineError, BuildError."""
-    loaded = edits.load_all(spec.edits, data / "variants")
-    flags = compiling.flags(spec)
-    source = sources.find(spec, data / "sources.toml", progress)
-    if isinstance(source, sources.Commit):
-        catalogue = releases.read(data / "sources.toml")
-        known = trees.recall(source.tree, catalogue, data / "variants")
-        if known is not None:
-            release, before = known
-            source, loaded = sources.ReleaseSource(release=release, catalogue=catalogue), (*before, *loaded)
-    return Plan(
-        spec=spec, edits=loaded, flags=flags, compiler=compiling.compiler_version(flags), source=source,
-    )
-
-
-def interpreter(wanted: Plan, progress: Progress) -> Interpreter:
-    """The build's interpreter; made first if it is not in the cache.
+def obtain(wanted: Plan, progress: Progress) -> Record:
+    """The finished build; made first if it is not in the cache.
 
     Raises UsageError for edits that do not fit, BuildError where source or build fail, MachineError
     for a full disk and the like.
     """
     try:
-        known = cache.load(wanted.key) or _make(wanted, progress)
+        return cache.load(wanted.key) or _make(wanted, progress)
     except OSError as error:
         raise MachineError(_disk_words(error)) from error
+
+
+def interpreter(wanted: Plan, made: Record) -> Interpreter:
+    """What can be run of a finished build."""
     # Asked each time: a build finds what is installed under its prefix, which is not in the cache.
-    found = inspection.ask(wanted.spec.text, known.executable).packages
+    found = inspection.ask(wanted.label, made.executable).packages
     return Interpreter(
-        spec=wanted.spec.text, executable=known.executable, version=known.version,
-        implementation=known.implementation, sha256=known.sha256, facts=known.facts, packages=found,
+        spec=wanted.label, executable=made.executable, version=made.version,
+        implementation=made.implementation, sha256=made.sha256, facts=made.facts, packages=found,
         build=Build(
-            key=wanted.key, tree=known.tree, source=wanted.source.label, source_hash=wanted.source.hash,
+            key=wanted.key, tree=made.tree, source=wanted.source.label, source_hash=wanted.source.hash,
             edits=tuple(edit.name for edit in wanted.edits), edits_hash=wanted.edits_hash,
-            flags=wanted.flags, compiler=wanted.compiler, changed_files=known.changed_files,
+            flags=wanted.flags, compiler=wanted.compiler, changed_files=made.changed_files,
         ),
     )
 
@@ -104,7 +55,7 @@ def _disk_words(error: OSError) -> str:
     return f"cannot build in {cache.root()}: {error}"
 
 
-def _make(wanted: Plan, progress: Progress) -> record.Record:
+def _make(wanted: Plan, progress: Progress) -> Record:
     waiting = f"waiting for another run that is building {wanted.label}"
     with cache.locked(wanted.key, progress, waiting):
         known = cache.load(wanted.key)  # the other run may have made it
@@ -128,7 +79,7 @@ def _with_log(message: str, log: Path, key: str) -> str:
     return f"{message}. The last lines of its log, {kept}:\n{tail}"
 
 
-def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> record.Record:
+def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> Record:
     tree = scratch / "tree"
     changed = _prepare(wanted, tree, progress)
     if not (tree / "Makefile").is_file():
@@ -141,7 +92,7 @@ def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> reco
     except UsageError as error:
         raise BuildError(f"{wanted.label} was built and does not start: {error}") from error
     state = executable.stat()
-    record.write(scratch / "build.json", record.Record(
+    record.write(scratch / "build.json", Record(
         label=wanted.label, created=time.time(), size=_size(scratch), tree=tree, executable=executable,
         executable_size=state.st_size, executable_mtime_ns=state.st_mtime_ns,
         sha256=releases.sha256_of(executable), version=answer.version,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.builds import build, cache, compiling, edits, record, sources
+from runner.builds import build, cache, compiling, edits, planning, record, sources
 from runner.builds.edits import Replacement, Variant
 from runner.builds.spec import parse
 from runner.errors import UsageError
@@ -102,7 +102,9 @@ def test_every_part_of_a_plan_counts_in_its_key() -> None:
     def key(
         source: _Source, changes: tuple[Variant, ...] = (), flags: tuple[str, ...] = ("f",), compiler: str = "gcc 1"
     ) -> str:
-        return build.Plan(spec=spec, source=source, edits=changes, flags=flags, compiler=compiler).key
+        return planning.Plan(
+            spec=spec, source=source, edits=changes, edits_hash=edits.digest(changes), flags=flags, compiler=compiler
+        ).key
 
     plain = _Source()
     keys = [
