@@ -12,34 +12,47 @@ from runner.builds.contrast import differences
 from runner.builds.farm import Copier, copy_of
 from runner.builds.inspection import inspect
 from runner.builds.layouts import Layouts
+from runner.builds.planning import Plan
 from runner.builds.spec import parse
 from runner.errors import UsageError
 from runner.model import Build, Interpreter
 
 __all__ = [
     "Copier", "Entry", "Interpreter", "Layouts", "Progress", "cached", "changes", "check", "copy_of", "differences",
-    "inspect", "parse", "remove", "resolve", "source_repository", "trees_of",
+    "inspect", "parse", "remove", "resolve", "resolve_all", "source_repository", "trees_of",
 ]
 
 
 def resolve(spec: str, *, progress: Progress) -> Interpreter:
-    """The interpreter that `spec` names; a build that is not in the cache is made first: parsed, planned, made.
+    """The interpreter that `spec` names; see `resolve_all`."""
+    return resolve_all([spec], progress=progress)[0]
 
-    `progress` is told each phase in words. A cached build is not run again.
+
+def resolve_all(specs: Sequence[str], *, progress: Progress) -> list[Interpreter]:
+    """The interpreters that specs name; a build that is not in the cache is made first: parsed, planned, made.
+
+    `progress` is told each phase in words. A cached build is not run again. What is wrong with any name or edit is told
+    before the first is built.
 
     Raises UsageError for a name that means nothing, an interpreter that cannot be used or edits that do
     not fit, BuildError where a source cannot be had or a build fails, MachineError where the machine lacks
     a compiler, space or permission.
     """
-    wanted = parse(spec)
-    if wanted is None:
-        return inspect(spec, inspection.locate(spec))
-    planned = planning.plan(wanted, progress)
-    made = build.interpreter(planned, build.obtain(planned, progress))
-    if wanted.layout is None:
+    named = [(spec, parse(spec)) for spec in specs]
+    ready = [
+        inspect(spec, inspection.locate(spec)) if wanted is None else planning.plan(wanted, progress)
+        for spec, wanted in named
+    ]
+    build.check([one for one in ready if isinstance(one, Plan)], progress)
+    return [_made(one, progress) if isinstance(one, Plan) else one for one in ready]
+
+
+def _made(wanted: Plan, progress: Progress) -> Interpreter:
+    made = build.interpreter(wanted, build.obtain(wanted, progress))
+    if wanted.spec.layout is None:
         return made
-    progress(f"linking {spec}")
-    return layouts.fixed(made, wanted.layout)
+    progress(f"linking {wanted.label}")
+    return layouts.fixed(made, wanted.spec.layout)
 
 
 def check(measured: Interpreter, *, progress: Progress) -> None:

@@ -8,8 +8,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from runner.builds import cache, compiling, edits, inspection, record, releases, sources
+from runner.builds import cache, compiling, edits, generated, inspection, record, releases, sources
 from runner.builds.cache import Progress
+from runner.builds.edits import Changes
 from runner.builds.planning import Plan
 from runner.builds.record import Record
 from runner.errors import BuildError, MachineError, UsageError
@@ -31,6 +32,20 @@ def obtain(wanted: Plan, progress: Progress) -> Record:
         raise MachineError(_disk_words(error)) from error
 
 
+def check(plans: Sequence[Plan], progress: Progress) -> None:
+    """See that the edits of all plans fit, before minutes are spent on building the first. Raises as `obtain` does."""
+    # The first of those that are to be made is made next, and begins with the same.
+    for wanted in [wanted for wanted in plans if cache.load(wanted.key) is None][1:]:
+        name = f"check-{wanted.key}"
+        if wanted.edits:
+            with cache.locked(name, progress, f"waiting for another run that is trying {wanted.label}"):
+                try:
+                    with cache.scratch(name) as scratch:
+                        _edited(wanted, scratch / "tree", progress)
+                except OSError as error:
+                    raise MachineError(_disk_words(error)) from error
+
+
 def interpreter(wanted: Plan, made: Record) -> Interpreter:
     """What can be run of a finished build."""
     # Asked each time: a build finds what is installed under its prefix, which is not in the cache.
@@ -41,7 +56,7 @@ def interpreter(wanted: Plan, made: Record) -> Interpreter:
         build=Build(
             key=wanted.key, tree=made.tree, source=wanted.source.label, source_hash=wanted.source.hash,
             edits=tuple(edit.name for edit in wanted.edits), edits_hash=wanted.edits_hash,
-            flags=wanted.flags, compiler=wanted.compiler, changed_files=made.changed_files,
+            flags=wanted.flags, compiler=wanted.compiler, changed_files=made.changed_files, notes=made.notes,
         ),
     )
 
@@ -81,7 +96,7 @@ def _with_log(message: str, log: Path, key: str) -> str:
 
 def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> Record:
     tree = scratch / "tree"
-    changed = _prepare(wanted, tree, progress)
+    changed, notes = _prepare(wanted, scratch, log, progress)
     if not (tree / "Makefile").is_file():
         compiling.configure(tree, wanted.flags, wanted.label, log, progress)
     executable = compiling.make(tree, wanted.spec, wanted.label, log, progress)
@@ -96,8 +111,8 @@ def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> Reco
         label=wanted.label, created=time.time(), size=_size(scratch), tree=tree, executable=executable,
         executable_size=state.st_size, executable_mtime_ns=state.st_mtime_ns,
         sha256=releases.sha256_of(executable), version=answer.version,
-        implementation=answer.implementation, compiler=wanted.compiler, changed_files=tuple(sorted(changed)),
-        facts=placeless(answer.facts, tree),
+        implementation=answer.implementation, compiler=wanted.compiler, changed_files=tuple(changed),
+        facts=placeless(answer.facts, tree), notes=tuple(notes),
     ))
     cache.install(scratch, wanted.key)
     known = cache.load(wanted.key)
@@ -106,42 +121,44 @@ def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> Reco
     return known
 
 
-def _prepare(wanted: Plan, tree: Path, progress: Progress) -> Sequence[str]:
-    """Put the edited source into `tree`, built already where that is possible; returns the files edited."""
+def _prepare(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> tuple[Sequence[str], Sequence[str]]:
+    """Put the edited source into the scratch folder's tree, configured and built already where that is possible.
+
+    What comes back: the files that differ from the source, and notes on how the edits fitted.
+    """
+    tree = scratch / "tree"
+    changes, targets = _edited(wanted, tree, progress)
     if not wanted.edits:
-        wanted.source.unpack(tree, progress)
-        _drop_products(tree)
-        return ()
-    base = wanted.unedited()
-    built = cache.load(base.key)
-    # Against the source first: a variant that does not fit is told before minutes are spent on compiling.
-    if built is None:
-        wanted.source.unpack(tree, progress)
-        _drop_products(tree)
-    progress(f"applying {' and '.join(edit.name for edit in wanted.edits)}")
-    contents = edits.apply(wanted.edits, built.tree if built is not None else tree)
-    if compiling.is_incremental(wanted.spec, contents):
-        if built is None:
-            shutil.rmtree(tree)
-            built = _make(base, progress)
+        return (), ()
+    incremental = compiling.is_incremental(wanted.spec, changes.before)
+    if incremental:
+        base = wanted.unedited()
+        built = cache.load(base.key) or _make(base, progress)
+        edited = tree.rename(scratch / "edited")
         progress(f"copying the build of {base.label}")
         compiling.copy(built.tree, tree)
-        edits.write(contents, tree)
-        compiling.touch_includers(tree, contents)
-    else:
-        if built is not None:
-            wanted.source.unpack(tree, progress)
-            _drop_products(tree)
-        edits.write(contents, tree)
-    return sorted(contents)
+        edits.carry(list(changes.before), edited, tree)
+        shutil.rmtree(edited)
+    elif targets:
+        compiling.configure(tree, wanted.flags, wanted.label, log, progress)
+    made = generated.make(targets, tree, wanted.label, log, progress)
+    files = sorted({*changes.before, *made})
+    if incremental:
+        compiling.touch_includers(tree, files)
+    notes = [f"`make {' '.join(targets)}` has made anew: {', '.join(made) or 'nothing'}"] if targets else []
+    return files, [*changes.notes, *notes]
 
 
-def _drop_products(tree: Path) -> None:
-    # A tarball of a used tree, or products that somebody committed: never mix them with ours.
-    if (tree / "Makefile").is_file() or (tree / "pyconfig.h").is_file():
-        for file in [path for path in tree.rglob("*") if path.is_file() or path.is_symlink()]:
-            if sources.is_product(str(file.relative_to(tree))):
-                file.unlink()
+def _edited(wanted: Plan, tree: Path, progress: Progress) -> tuple[Changes, Sequence[str]]:
+    """Put the edited source into `tree`; what differs, and what make has to generate anew.
+
+    Edits meet the source and never a build of it, so that whether they fit does not depend on what is in the cache.
+    """
+    sources.obtain(wanted.source, tree, progress)
+    if wanted.edits:
+        progress(f"applying {' and '.join(edit.name for edit in wanted.edits)}")
+    changes = edits.apply(wanted.edits, tree)
+    return changes, generated.targets(tree, changes.before, wanted.label)
 
 
 def placeless(facts: Mapping[str, str], tree: Path) -> dict[str, str]:
