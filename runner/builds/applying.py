@@ -109,9 +109,8 @@ def _strip_of_new(piece: Piece, tree: Path, least: int, most: int) -> int:
     if all((tree / top).is_dir() for top in tops):
         return 0
     name = piece.changes[0].name
-    raise UsageError(f"{piece.label}:{piece.changes[0].line}: it cannot be told which folder {name!r} is to be made "
-                     f"in: the source has none that is called {', '.join(sorted(tops))}; make the patch with git diff's "
-                     "own prefixes a/ and b/")
+    raise UsageError(f"{piece.label}:{piece.changes[0].line}: which folder {name!r} is to be made in cannot be told: "
+                     f"the source has no {', '.join(sorted(tops))}; make the patch with prefixes a/ and b/, git's own")
 
 
 def _run(piece: Piece, strip: int, tree: Path, before: Mapping[str, Content]) -> str:

@@ -70,6 +70,10 @@ _EXTENDED = re.compile(
     rb"(?:old mode|new mode|deleted file mode|new file mode|copy from|copy to|rename from|rename to|rename old"
     rb"|rename new|similarity index|dissimilarity index|index) "
 )
+_FOLDERS = re.compile(rb"diff (?!--git |-r [0-9a-f]{12}\b)-")
+"""The line that diff puts before each of the files of two folders; hg has its own."""
+_NO_FILE = re.compile(rb"^(?:---|\+\+\+) [^\n]*\t\((?:nonexistent|revision 0)\)$", re.MULTILINE)
+"""How svn names a file that is not there."""
 _EMPTY = (b"e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
           b"473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813")
 """git's hashes of an empty file."""
@@ -128,6 +132,7 @@ class _Reader:
         self._lines = [line + b"\n" for line in lines[:-1]] + [line for line in lines[-1:] if line]
         self._label, self._first, self._at = text.label, text.first, 0
         self._announced: int | None = None  # the line that says that a file's change follows
+        self._of_folders = not text.by_mail and any(_FOLDERS.match(line) for line in self._lines)
         self._behind_hunk = False  # where a line too many would be taken for words
         if text.by_mail:
             self._at = self._behind_message()
@@ -143,13 +148,13 @@ class _Reader:
                 kept += self._lines[start:self._at]
                 self._announced, self._behind_hunk = None, bool(changes[-1].hunks)
             else:
-                self._pass_over(self._lines[self._at])
+                self._pass_over(self._lines[self._at], bool(changes))
                 self._at += 1
         self._check_announced()
         return Piece(label=self._label, text=b"".join(kept), changes=tuple(changes), note=self._note) if kept else None
 
-    def _pass_over(self, line: bytes) -> None:
-        """See that a line between the changes is none of a change."""
+    def _pass_over(self, line: bytes, behind_change: bool) -> None:
+        """See that a line that belongs to no change is none of a change."""
         for pattern, words in _REFUSED:
             if pattern.match(line):
                 raise self._error(self._at, f"this is {words}")
@@ -164,10 +169,13 @@ class _Reader:
                 self._check_announced()
             self._announced, self._behind_hunk = self._at, False
         elif line.rstrip() == b"--" or line.startswith((b"From ", b"commit ", b"# HG ", b"changeset: ")):
-            self._behind_hunk = False
+            self._behind_hunk = self._of_folders = False
         elif self._behind_hunk and line[:1] in (b"+", b"-", b" ", b"\\"):
             raise self._error(self._at, "this line follows a hunk that is complete by its @@ line: the numbers in that "
                                         "line are wrong, or something was added")
+        elif self._of_folders and behind_change and line.strip():
+            # Its words for a file that is in one folder only, or is not text, are in the user's language.
+            raise self._error(self._at, "a diff of folders has no such line for a change; make it with: diff -urNa")
 
     def _check_announced(self) -> None:
         if self._announced is not None:
@@ -210,6 +218,8 @@ class _Reader:
         if any(line.endswith(b" 160000") for line in header):
             raise self._error(first, "a change of a submodule cannot be applied")
         named = self._is(0, b"--- ") and self._is(1, b"+++ ")
+        for at in range(self._at, self._at + 2 * named):
+            self._lines[at] = _NO_FILE.sub(lambda found: found[0][:4] + b"/dev/null", self._lines[at])
         old, new = self._names(first, header, named)
         hunks: list[Hunk] = []
         if named:

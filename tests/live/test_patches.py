@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import quopri
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -151,7 +152,7 @@ def test_a_new_file_without_prefixes_is_made_in_its_own_place(repository: Path, 
 
 def test_a_new_file_that_may_belong_in_two_places_is_refused(source: Path) -> None:
     for name in ("x/Lib/new.py", "somewhere/new.py"):
-        with pytest.raises(UsageError, match=r"fix\.patch:1: it cannot be told which folder"):
+        with pytest.raises(UsageError, match=r"fix\.patch:1: which folder .* cannot be told"):
             apply(f"--- /dev/null\n+++ {name}\n@@ -0,0 +1 @@\n+x = 1\n".encode(), source)
     assert state(source) == state(write(source.parent / "again", FILES))
 
@@ -265,6 +266,13 @@ def test_other_programs_headers(source: Path, patch: bytes) -> None:
     assert (source / "top.c").read_bytes() == b"x\n"
 
 
+def test_a_file_that_svn_says_is_not_there(source: Path) -> None:
+    apply(b"Index: Lib/gone.py\n=====\n--- Lib/gone.py\t(revision 1)\n+++ Lib/gone.py\t(nonexistent)\n@@ -1 +0,0 @@\n"
+          b"-gone\nIndex: Lib/new.py\n=====\n--- Lib/new.py\t(nonexistent)\n+++ Lib/new.py\t(working copy)\n"
+          b"@@ -0,0 +1 @@\n+new\n", source)
+    assert set(state(source)) ^ set(FILES) == {"Lib/gone.py", "Lib/new.py"}
+
+
 def test_a_patch_that_something_gave_dos_line_ends_makes_no_mixed_file(repository: Path, source: Path) -> None:
     change_text(repository)
     (repository / "Lib/dos.bat").write_bytes(FILES["Lib/dos.bat"])
@@ -351,6 +359,18 @@ REFUSED = [
 def test_a_patch_of_which_a_part_does_not_fit_is_refused(source: Path, bad: bytes, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         apply(GOOD + bad, source)
+
+
+def test_bytes_without_whole_hashes_are_refused(repository: Path, source: Path) -> None:
+    write(repository, {"Lib/data.bin": bytes(reversed(range(256)))})
+    patch = git(repository, "diff", "--binary")
+    short = re.sub(rb"index (.{7}).{33}\.\.(.{7}).{33}", rb"index \1..\2", patch)
+    assert short != patch
+    with pytest.raises(UsageError, match=r"git says: .*full index line"):
+        apply(GOOD.replace(b"good", b"fine") + short, source)
+    write(source, {"top.c": b"int top;\n", "Lib/data.bin": b"other"})
+    with pytest.raises(UsageError, match="does not match the current contents"):
+        apply(patch, source)
 
 
 def test_a_patch_that_changes_nothing_is_an_error(source: Path) -> None:
