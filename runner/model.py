@@ -147,6 +147,8 @@ class Build:
     """First line of the compiler's ``--version``."""
     changed_files: tuple[str, ...] = ()
     """Files that the edits touch, relative to the source's root."""
+    notes: tuple[str, ...] = ()
+    """How the edits fitted, one sentence each: a hunk that lay elsewhere, files that were generated anew."""
     layout: int | None = None
     """Seed of the one link order that was asked for by name; None: make's own."""
 

@@ -6,39 +6,53 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.builds import build, edits, inspection, layouts, packages, releases, repository, trees
+from runner.builds import build, edits, inspection, layouts, packages, planning, releases, repository, trees
 from runner.builds.cache import Entry, Progress, cached, remove
 from runner.builds.contrast import differences
 from runner.builds.farm import Copier, copy_of
 from runner.builds.inspection import inspect
 from runner.builds.layouts import Layouts
+from runner.builds.planning import Plan
 from runner.builds.spec import parse
 from runner.errors import UsageError
 from runner.model import Build, Interpreter
 
 __all__ = [
     "Copier", "Entry", "Interpreter", "Layouts", "Progress", "cached", "changes", "check", "copy_of", "differences",
-    "inspect", "parse", "remove", "resolve", "source_repository", "trees_of",
+    "inspect", "parse", "remove", "resolve", "resolve_all", "source_repository", "trees_of",
 ]
 
 
 def resolve(spec: str, *, progress: Progress) -> Interpreter:
-    """The interpreter that `spec` names; a build that is not in the cache is made first.
+    """The interpreter that `spec` names; see `resolve_all`."""
+    return resolve_all([spec], progress=progress)[0]
 
-    `progress` is told each phase in words. A cached build is not run again.
+
+def resolve_all(specs: Sequence[str], *, progress: Progress) -> list[Interpreter]:
+    """The interpreters that specs name; a build that is not in the cache is made first: parsed, planned, made.
+
+    `progress` is told each phase in words. A cached build is not run again. What is wrong with any name or edit is told
+    before the first is built.
 
     Raises UsageError for a name that means nothing, an interpreter that cannot be used or edits that do
     not fit, BuildError where a source cannot be had or a build fails, MachineError where the machine lacks
     a compiler, space or permission.
     """
-    wanted = parse(spec)
-    if wanted is None:
-        return inspect(spec, inspection.locate(spec))
-    made = build.interpreter(build.plan(wanted, progress), progress)
-    if wanted.layout is None:
+    named = [(spec, parse(spec)) for spec in specs]
+    ready = [
+        inspect(spec, inspection.locate(spec)) if wanted is None else planning.plan(wanted, progress)
+        for spec, wanted in named
+    ]
+    build.check([one for one in ready if isinstance(one, Plan)], progress)
+    return [_made(one, progress) if isinstance(one, Plan) else one for one in ready]
+
+
+def _made(wanted: Plan, progress: Progress) -> Interpreter:
+    made = build.interpreter(wanted, build.obtain(wanted, progress))
+    if wanted.spec.layout is None:
         return made
-    progress(f"linking {spec}")
-    return layouts.fixed(made, wanted.layout)
+    progress(f"linking {wanted.label}")
+    return layouts.fixed(made, wanted.spec.layout)
 
 
 def check(measured: Interpreter, *, progress: Progress) -> None:
@@ -63,12 +77,12 @@ def check(measured: Interpreter, *, progress: Progress) -> None:
 
 def changes(edit: str) -> bool:
     """Whether an edit changes anything; one that does not is a name for the source as it is. UsageError: unknown."""
-    return bool(edits.load_all([edit], build.DATA / "variants"))
+    return bool(edits.load_all([edit], planning.DATA / "variants"))
 
 
 def source_repository(folder: Path, version: str, *, progress: Progress) -> Sequence[str]:
     """Make `folder` a git repository of a release with a branch for each variant; see `repository.make`."""
-    return repository.make(folder, version, build.DATA, progress)
+    return repository.make(folder, version, planning.DATA, progress)
 
 
 def trees_of(made: Build) -> tuple[Sequence[str], Sequence[str]]:
@@ -79,7 +93,8 @@ def trees_of(made: Build) -> tuple[Sequence[str], Sequence[str]]:
         without.append(tree)
         if not made.edits:
             with_edits.append(tree)
-    for tree, release, applied in trees.holding(releases.read(build.DATA / "sources.toml"), build.DATA / "variants"):
+    catalogue = releases.read(planning.DATA / "sources.toml")
+    for tree, release, applied in trees.holding(catalogue, planning.DATA / "variants"):
         if f"sha256:{release.sha256}" == made.source_hash:
             if edits.digest(applied) == made.edits_hash:
                 with_edits.append(tree)

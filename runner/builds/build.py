@@ -1,96 +1,62 @@
-"""A build from its spec: found in the cache, or made there."""
+"""A build from its plan: found in the cache, or made there."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from runner.builds import cache, compiling, edits, inspection, record, releases, sources, trees
+from runner.builds import cache, compiling, edits, generated, inspection, record, releases, sources
 from runner.builds.cache import Progress
-from runner.builds.edits import Edit
-from runner.builds.sources import Source
-from runner.builds.spec import BuildSpec
+from runner.builds.edits import Changes
+from runner.builds.planning import Plan
+from runner.builds.record import Record
 from runner.errors import BuildError, MachineError, UsageError
 from runner.model import Build, Interpreter
 
-FORMAT = 1
-"""Part of every key: raised when the way of building changes, so that old and new builds do not mix."""
-DATA = Path(__file__).parents[2] / "data"
 LOG_LINES = 20
 """Lines of the log that a failed build shows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """All that decides what a build is."""
-
-    spec: BuildSpec
-    source: Source
-    edits: tuple[Edit, ...]
-    flags: tuple[str, ...]
-    compiler: str
-
-    @property
-    def edits_hash(self) -> str:
-        return edits.digest(self.edits)
-
-    @property
-    def key(self) -> str:
-        parts = [FORMAT, self.source.hash, self.edits_hash, self.flags, self.compiler]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
-
-    @property
-    def label(self) -> str:
-        return self.spec.text
-
-    def unedited(self) -> Plan:
-        """The same without edits."""
-        return Plan(
-            spec=self.spec.unedited(), source=self.source, edits=(), flags=self.flags, compiler=self.compiler
-        )
-
-
-def plan(spec: BuildSpec, progress: Progress, data: Path = DATA) -> Plan:
-    """Look up all that a spec names. Raises UsageError, MachineError, BuildError."""
-    loaded = edits.load_all(spec.edits, data / "variants")
-    flags = compiling.flags(spec)
-    source = sources.find(spec, data / "sources.toml", progress)
-    if isinstance(source, sources.Commit):
-        catalogue = releases.read(data / "sources.toml")
-        known = trees.recall(source.tree, catalogue, data / "variants")
-        if known is not None:
-            release, before = known
-            source, loaded = sources.ReleaseSource(release=release, catalogue=catalogue), (*before, *loaded)
-    return Plan(
-        spec=spec, edits=loaded, flags=flags, compiler=compiling.compiler_version(flags), source=source,
-    )
-
-
-def interpreter(wanted: Plan, progress: Progress) -> Interpreter:
-    """The build's interpreter; made first if it is not in the cache.
+def obtain(wanted: Plan, progress: Progress) -> Record:
+    """The finished build; made first if it is not in the cache.
 
     Raises UsageError for edits that do not fit, BuildError where source or build fail, MachineError
     for a full disk and the like.
     """
     try:
-        known = cache.load(wanted.key) or _make(wanted, progress)
+        return cache.load(wanted.key) or _make(wanted, progress)
     except OSError as error:
         raise MachineError(_disk_words(error)) from error
+
+
+def check(plans: Sequence[Plan], progress: Progress) -> None:
+    """See that the edits of all plans fit, before minutes are spent on building the first. Raises as `obtain` does."""
+    # The first of those that are to be made is made next, and begins with the same.
+    for wanted in [wanted for wanted in plans if cache.load(wanted.key) is None][1:]:
+        name = f"check-{wanted.key}"
+        if wanted.edits:
+            with cache.locked(name, progress, f"waiting for another run that is trying {wanted.label}"):
+                try:
+                    with cache.scratch(name) as scratch:
+                        _edited(wanted, scratch / "tree", progress)
+                except OSError as error:
+                    raise MachineError(_disk_words(error)) from error
+
+
+def interpreter(wanted: Plan, made: Record) -> Interpreter:
+    """What can be run of a finished build."""
     # Asked each time: a build finds what is installed under its prefix, which is not in the cache.
-    found = inspection.ask(wanted.spec.text, known.executable).packages
+    found = inspection.ask(wanted.label, made.executable).packages
     return Interpreter(
-        spec=wanted.spec.text, executable=known.executable, version=known.version,
-        implementation=known.implementation, sha256=known.sha256, facts=known.facts, packages=found,
+        spec=wanted.label, executable=made.executable, version=made.version,
+        implementation=made.implementation, sha256=made.sha256, facts=made.facts, packages=found,
         build=Build(
-            key=wanted.key, tree=known.tree, source=wanted.source.label, source_hash=wanted.source.hash,
+            key=wanted.key, tree=made.tree, source=wanted.source.label, source_hash=wanted.source.hash,
             edits=tuple(edit.name for edit in wanted.edits), edits_hash=wanted.edits_hash,
-            flags=wanted.flags, compiler=wanted.compiler, changed_files=known.changed_files,
+            flags=wanted.flags, compiler=wanted.compiler, changed_files=made.changed_files, notes=made.notes,
         ),
     )
 
@@ -104,7 +70,7 @@ def _disk_words(error: OSError) -> str:
     return f"cannot build in {cache.root()}: {error}"
 
 
-def _make(wanted: Plan, progress: Progress) -> record.Record:
+def _make(wanted: Plan, progress: Progress) -> Record:
     waiting = f"waiting for another run that is building {wanted.label}"
     with cache.locked(wanted.key, progress, waiting):
         known = cache.load(wanted.key)  # the other run may have made it
@@ -128,9 +94,9 @@ def _with_log(message: str, log: Path, key: str) -> str:
     return f"{message}. The last lines of its log, {kept}:\n{tail}"
 
 
-def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> record.Record:
+def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> Record:
     tree = scratch / "tree"
-    changed = _prepare(wanted, tree, progress)
+    changed, notes = _prepare(wanted, scratch, log, progress)
     if not (tree / "Makefile").is_file():
         compiling.configure(tree, wanted.flags, wanted.label, log, progress)
     executable = compiling.make(tree, wanted.spec, wanted.label, log, progress)
@@ -141,12 +107,12 @@ def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> reco
     except UsageError as error:
         raise BuildError(f"{wanted.label} was built and does not start: {error}") from error
     state = executable.stat()
-    record.write(scratch / "build.json", record.Record(
+    record.write(scratch / "build.json", Record(
         label=wanted.label, created=time.time(), size=_size(scratch), tree=tree, executable=executable,
         executable_size=state.st_size, executable_mtime_ns=state.st_mtime_ns,
         sha256=releases.sha256_of(executable), version=answer.version,
-        implementation=answer.implementation, compiler=wanted.compiler, changed_files=tuple(sorted(changed)),
-        facts=placeless(answer.facts, tree),
+        implementation=answer.implementation, compiler=wanted.compiler, changed_files=tuple(changed),
+        facts=placeless(answer.facts, tree), notes=tuple(notes),
     ))
     cache.install(scratch, wanted.key)
     known = cache.load(wanted.key)
@@ -155,42 +121,44 @@ def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> reco
     return known
 
 
-def _prepare(wanted: Plan, tree: Path, progress: Progress) -> Sequence[str]:
-    """Put the edited source into `tree`, built already where that is possible; returns the files edited."""
+def _prepare(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> tuple[Sequence[str], Sequence[str]]:
+    """Put the edited source into the scratch folder's tree, configured and built already where that is possible.
+
+    What comes back: the files that differ from the source, and notes on how the edits fitted.
+    """
+    tree = scratch / "tree"
+    changes, targets = _edited(wanted, tree, progress)
     if not wanted.edits:
-        wanted.source.unpack(tree, progress)
-        _drop_products(tree)
-        return ()
-    base = wanted.unedited()
-    built = cache.load(base.key)
-    # Against the source first: a variant that does not fit is told before minutes are spent on compiling.
-    if built is None:
-        wanted.source.unpack(tree, progress)
-        _drop_products(tree)
-    progress(f"applying {' and '.join(edit.name for edit in wanted.edits)}")
-    contents = edits.apply(wanted.edits, built.tree if built is not None else tree)
-    if compiling.is_incremental(wanted.spec, contents):
-        if built is None:
-            shutil.rmtree(tree)
-            built = _make(base, progress)
+        return (), ()
+    incremental = compiling.is_incremental(wanted.spec, changes.before)
+    if incremental:
+        base = wanted.unedited()
+        built = cache.load(base.key) or _make(base, progress)
+        edited = tree.rename(scratch / "edited")
         progress(f"copying the build of {base.label}")
         compiling.copy(built.tree, tree)
-        edits.write(contents, tree)
-        compiling.touch_includers(tree, contents)
-    else:
-        if built is not None:
-            wanted.source.unpack(tree, progress)
-            _drop_products(tree)
-        edits.write(contents, tree)
-    return sorted(contents)
+        edits.carry(list(changes.before), edited, tree)
+        shutil.rmtree(edited)
+    elif targets:
+        compiling.configure(tree, wanted.flags, wanted.label, log, progress)
+    made = generated.make(targets, tree, wanted.label, log, progress)
+    files = sorted({*changes.before, *made})
+    if incremental:
+        compiling.touch_includers(tree, files)
+    notes = [f"`make {' '.join(targets)}` has made anew: {', '.join(made) or 'nothing'}"] if targets else []
+    return files, [*changes.notes, *notes]
 
 
-def _drop_products(tree: Path) -> None:
-    # A tarball of a used tree, or products that somebody committed: never mix them with ours.
-    if (tree / "Makefile").is_file() or (tree / "pyconfig.h").is_file():
-        for file in [path for path in tree.rglob("*") if path.is_file() or path.is_symlink()]:
-            if sources.is_product(str(file.relative_to(tree))):
-                file.unlink()
+def _edited(wanted: Plan, tree: Path, progress: Progress) -> tuple[Changes, Sequence[str]]:
+    """Put the edited source into `tree`; what differs, and what make has to generate anew.
+
+    Edits meet the source and never a build of it, so that whether they fit does not depend on what is in the cache.
+    """
+    sources.obtain(wanted.source, tree, progress)
+    if wanted.edits:
+        progress(f"applying {' and '.join(edit.name for edit in wanted.edits)}")
+    changes = edits.apply(wanted.edits, tree)
+    return changes, generated.targets(tree, changes.before, wanted.label)
 
 
 def placeless(facts: Mapping[str, str], tree: Path) -> dict[str, str]:

@@ -86,6 +86,11 @@ def make(tree: Path, spec: BuildSpec, label: str, log: Path, progress: Progress)
     return executable
 
 
+def run_make(tree: Path, words: Sequence[str], doing: str, log: Path) -> None:
+    """Run make for some targets in a configured tree. Raises BuildError, and MachineError where there is no make."""
+    _run(["make", *words], tree, doing, log)
+
+
 def precompile(tree: Path, final: Path, executable: Path, label: str, log: Path, progress: Progress) -> None:
     """Compile the standard library's modules, so that no measured process has to.
 

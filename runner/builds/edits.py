@@ -1,7 +1,6 @@
-"""Edits to a source tree: find-and-replace variants in TOML, and unified diffs.
+"""Edits to a source tree: find-and-replace variants in TOML, and patches.
 
-An edit never writes. It reads files through a function and returns the files' new contents, so that
-a bad edit is found before anything is compiled.
+Edits change a tree of our own, which is thrown away where one of them does not fit, before anything is built.
 
 Format of a variant, version 1: ``title`` and ``description`` (text), and one or more ``[[edit]]`` with
 ``file`` (relative to the source's root), ``find`` (must occur exactly once) and ``replace``; or ``edit = []``, for
@@ -12,19 +11,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from runner.builds import patches
+from runner.builds import applying, patches, sources
+from runner.builds.applying import Content
 from runner.errors import UsageError
 
-Read = Callable[[str], bytes | None]
-"""Contents of a file, by its path relative to the source's root; None where there is no such file."""
-Contents = dict[str, bytes | None]
-"""New contents by relative path; None: the file is deleted."""
+READING = 2
+"""Part of every patch's digest: raised when patches are read in another way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What edits have done to a tree."""
+
+    before: Mapping[str, Content]
+    """Each file that differs, relative to the tree, with what it was."""
+    notes: tuple[str, ...] = ()
+    """What a reader of results should know of how they fitted, one sentence each."""
 
 
 class Edit(Protocol):
@@ -34,7 +43,7 @@ class Edit(Protocol):
     def name(self) -> str: ...  # as the user gave it
     @property
     def digest(self) -> str: ...  # of what it does, not of its comments
-    def apply(self, read: Read) -> Contents: ...  # raises UsageError where it does not fit
+    def apply(self, tree: Path) -> Changes: ...  # raises UsageError where it does not fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +70,17 @@ class Variant:
         parts = [[change.file, change.find, change.replace] for change in self.replacements]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    def apply(self, read: Read) -> Contents:
-        """New contents of the files. Raises UsageError for a text that is not there exactly once."""
-        done: Contents = {}
+    def apply(self, tree: Path) -> Changes:
+        """Change the files. Raises UsageError, with none changed, for a text that is not there exactly once."""
+        done: dict[str, bytes] = {}
         for change in self.replacements:
-            old = done.get(change.file) or read(change.file)
-            if old is None:
+            path = tree / change.file
+            if change.file not in done and not path.is_file():
                 raise UsageError(f"variant {self.name}: the source has no file {change.file} ({self.path})")
+            if path.is_symlink():
+                raise UsageError(f"variant {self.name}: {change.file} is a symbolic link; name the file that it leads"
+                                 f" to ({self.path})")
+            old = done[change.file] if change.file in done else path.read_bytes()
             find = change.find.encode()
             count = old.count(find)
             if count != 1:
@@ -77,21 +90,25 @@ class Variant:
                     f" (see {self.path}):\n{change.find}"
                 )
             done[change.file] = old.replace(find, change.replace.encode())
-        return done
+        before = {file: applying.content(tree / file) for file in done}
+        for file, new in done.items():
+            (tree / file).write_bytes(new)
+        return Changes(before=before)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
-    """A user's unified diff."""
+    """A user's patch."""
 
     name: str
     path: Path
     digest: str
-    files: tuple[patches.FilePatch, ...]
+    pieces: tuple[patches.Piece, ...]
 
-    def apply(self, read: Read) -> Contents:
-        """New contents of the files. Raises UsageError for a hunk that does not fit."""
-        return patches.apply(self.files, read, self.name)
+    def apply(self, tree: Path) -> Changes:
+        """Change the files. Raises UsageError for a hunk that does not fit; the tree is then of no use."""
+        before, notes = applying.apply(self.pieces, tree)
+        return Changes(before=before, notes=tuple(notes))
 
 
 def read_variant(path: Path, name: str) -> Variant:
@@ -119,6 +136,8 @@ def _replacement(path: Path, number: int, table: object) -> Replacement:
     file = PurePosixPath(values["file"])
     if file.is_absolute() or ".." in file.parts:
         raise UsageError(f"{where}: {file} leads out of the source tree")
+    if values["find"] == values["replace"]:
+        raise UsageError(f"{where}: find and replace are the same text; a variant that changes nothing has edit = []")
     return Replacement(file=str(file), find=values["find"], replace=values["replace"])
 
 
@@ -141,9 +160,8 @@ def load(word: str, variants: Path) -> Edit:
         raise UsageError(f"cannot read {word}: {error.strerror}") from error
     if path.suffix == ".toml":
         return read_variant(path, word)
-    return Patch(
-        name=word, path=path, digest=hashlib.sha256(content).hexdigest(), files=patches.parse(content, word)
-    )
+    pieces = patches.parse(content, word)
+    return Patch(name=word, path=path, digest=hashlib.sha256(b"%d\n" % READING + content).hexdigest(), pieces=pieces)
 
 
 def load_all(words: Sequence[str], variants: Path) -> tuple[Edit, ...]:
@@ -157,27 +175,28 @@ def digest(edits: Sequence[Edit]) -> str:
     return hashlib.sha256("\n".join(edit.digest for edit in edits).encode()).hexdigest() if edits else ""
 
 
-def apply(edits: Sequence[Edit], tree: Path) -> Contents:
-    """What the edits, one after the other, make of a source tree, which is only read."""
-    done: Contents = {}
+def apply(edits: Sequence[Edit], tree: Path) -> Changes:
+    """Apply edits to a tree of our own, one after the other.
 
-    def read(file: str) -> bytes | None:
-        if file in done:
-            return done[file]
-        path = tree / file
-        return path.read_bytes() if path.is_file() else None
-
+    Raises UsageError where one does not fit, and for a symbolic link that leads out of the tree.
+    """
+    before: dict[str, Content] = {}
+    notes: list[str] = []
     for edit in edits:
-        done.update(edit.apply(read))
-    return done
+        changes = edit.apply(tree)
+        before = {**changes.before, **before}
+        notes += changes.notes
+        sources.check_links(tree, changes.before, edit.name)
+    return Changes(before=before, notes=tuple(notes))
 
 
-def write(contents: Mapping[str, bytes | None], tree: Path) -> None:
-    """Put new contents into a tree. Modes are kept; modification times become now, so that make sees them."""
-    for file, content in contents.items():
-        path = tree / file
-        if content is None:
-            path.unlink()
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+def carry(files: Sequence[str], edited: Path, tree: Path) -> None:
+    """Bring files as they are in one tree into another one, gone ones too; their times become now, for make to see."""
+    gone = [file for file in files if not (edited / file).is_symlink() and not (edited / file).is_file()]
+    for file in gone:
+        (tree / file).unlink(missing_ok=True)
+    for file in sorted(set(files) - set(gone)):
+        target = tree / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        shutil.copy(edited / file, target, follow_symlinks=False)

@@ -37,6 +37,8 @@ class Record:
     facts: Mapping[str, str]
     compiler: str
     changed_files: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """How the edits fitted, as far as a reader of results should know."""
 
 
 def write(path: Path, record: Record) -> None:
@@ -66,7 +68,8 @@ def read(path: Path) -> Record | None:
             " Use the newer version, or remove the build's folder"
         )
     try:
-        fields["changed_files"] = tuple(fields["changed_files"])
+        for name in ("changed_files", "notes"):
+            fields[name] = tuple(fields.get(name, ()))
         for name in ("tree", "executable"):
             fields[name] = path.parent / fields[name]
         return Record(**fields)

@@ -58,15 +58,14 @@ def _branch(tree: Path, when: int, release: Release, variant: Path, data: Path, 
     name = variant.stem
     applied = edits.load_all([name], data / "variants")
     try:
-        contents = edits.apply(applied, tree)
+        changes = edits.apply(applied, tree)
     except UsageError as problem:
         progress(f"variant {name} has no branch: {problem}")
         return
-    _do(tree, when, "checkout", "--quiet", "-b", name, "main")
-    if not contents:
+    _do(tree, when, "checkout", "--quiet", "-b", name, "main")  # what has changed in the tree goes along
+    if not changes.before:
         return
     progress(f"committing variant {name}")
-    edits.write(contents, tree)
     _commit(tree, when, release, applied, edits.read_variant(variant, name).title)
     _do(tree, when, "checkout", "--quiet", "main")
 

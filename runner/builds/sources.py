@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tarfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -20,7 +21,7 @@ from runner.errors import BuildError, UsageError
 
 
 class Source(Protocol):
-    """Where a build starts."""
+    """Where a build starts. What it unpacks may be a used tree: see `obtain`."""
 
     @property
     def label(self) -> str: ...  # for people
@@ -49,7 +50,18 @@ def find(spec: BuildSpec, catalogue: Path, progress: Progress) -> Source:
     if not (path / "configure").is_file():
         raise UsageError(f"{spec.text}: {path} has no configure script, so it is not a CPython source tree")
     files = tracked(path)
+    check_links(path, files, spec.text)
     return Directory(path=path, files=files, hash=content_hash(path, files))
+
+
+def obtain(source: Source, tree: Path, progress: Progress) -> None:
+    """Put a source into `tree`, a folder that does not exist yet, without products of a build. Raises as `unpack`."""
+    source.unpack(tree, progress)
+    # A tarball of a used tree, or products that somebody committed: never mix them with ours.
+    if (tree / "Makefile").is_file() or (tree / "pyconfig.h").is_file():
+        for file in [path for path in tree.rglob("*") if path.is_file() or path.is_symlink()]:
+            if is_product(str(file.relative_to(tree))):
+                file.unlink()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +160,7 @@ _NONSENSE = (ValueError, ArithmeticError, LookupError)
 def unpack(packed: Path, tree: Path) -> None:
     """Unpack a tarball so that `tree` is the folder with configure in it: the top, or the one folder in it.
 
-    Raises UsageError for a file that is no tarball, is damaged, or has no configure.
+    Raises UsageError for a file that is no tarball, is damaged, leads out of its tree, or has no configure.
     """
     inside = tree.with_name("unpacked")
     try:
@@ -162,6 +174,8 @@ def unpack(packed: Path, tree: Path) -> None:
         if isinstance(error, OSError) and error.errno in _DISK:
             raise
         why = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
+        if isinstance(error, getattr(tarfile, "FilterError", ())):
+            raise UsageError(f"{packed} is not unpacked: something in it leads out of its tree ({why})") from error
         raise UsageError(f"{packed} cannot be unpacked ({why}): it is damaged or no tarball; get it again") from error
     tops = list(inside.iterdir()) if inside.is_dir() else []
     top = tops[0] if len(tops) == 1 and tops[0].is_dir() else inside
@@ -212,19 +226,40 @@ def tracked(path: Path) -> tuple[str, ...]:
     """The source files below a folder, sorted, relative to it.
 
     In a git checkout, those that git tracks and new ones that it does not ignore, as they are on disk;
-    elsewhere all but the products of a build.
+    elsewhere all but the products of a build. Symbolic links are files, wherever they lead; sockets and the like are
+    none.
     """
     if (path / ".git").exists() and shutil.which("git"):
         result = _run_git(path, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
         if result.code:
             raise BuildError(f"git cannot list the files of {path}: {result.output.strip()}")
         names = {name for name in result.output.split("\0") if name}
-        return tuple(sorted(name for name in names if os.path.lexists(path / name) and not (path / name).is_dir()))
+        return tuple(sorted(name for name in names if _is_entry(path / name)))
     found = (
         str(PurePosixPath(folder).relative_to(path) / name)
-        for folder, _, names in os.walk(path) for name in names
+        for folder, folders, names in os.walk(path) for name in (*folders, *names)
     )
-    return tuple(sorted(file for file in found if not is_product(file)))
+    return tuple(sorted(file for file in found if not is_product(file) and _is_entry(path / file)))
+
+
+def _is_entry(path: Path) -> bool:
+    return path.is_symlink() or path.is_file()
+
+
+def check_links(tree: Path, files: Iterable[str], label: str) -> None:
+    """See that no file is a symbolic link out of its tree: what it leads to would be built, and be in no hash.
+
+    Raises UsageError.
+    """
+    top = os.path.realpath(tree)
+    for file in files:
+        if (tree / file).is_symlink():
+            target = str((tree / file).readlink())
+            if target.startswith("/") or os.path.commonpath([top, os.path.realpath(tree / file)]) != top:
+                raise UsageError(
+                    f"{label}: {file} is a symbolic link to {target}, which leads out of the source tree, and is not"
+                    " followed; put a copy in its place, or remove it"
+                )
 
 
 def content_hash(path: Path, files: tuple[str, ...]) -> str:

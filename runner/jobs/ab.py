@@ -89,8 +89,7 @@ def ab(request: AbRequest, view: View) -> Finished:
     machine.supported()  # these two before minutes are spent on building
     suites.open(request.suite)
     with machine.alone(wait=request.wait, told=view.say):
-        base = builds.resolve(request.base, progress=view.phase)
-        head = builds.resolve(request.head, progress=view.phase)
+        base, head = builds.resolve_all([request.base, request.head], progress=view.phase)
         return compare_arms(request, base, head, view)
 
 
@@ -284,9 +283,11 @@ def _context(
 
 
 def _notices(base: Interpreter, head: Interpreter) -> tuple[Notice, ...]:
+    notes = dict.fromkeys(note for arm in (base, head) if arm.build is not None for note in arm.build.notes)
+    edited = (Notice(kind="edit", numbers={"text": note}) for note in notes)
     if base.executable == head.executable:
-        return (Notice(kind="same-file"),)
-    return (Notice(kind="same-content"),) if base.sha256 == head.sha256 else ()
+        return Notice(kind="same-file"), *edited
+    return (Notice(kind="same-content"), *edited) if base.sha256 == head.sha256 else tuple(edited)
 
 
 def _ignored(request: AbRequest) -> tuple[Notice, ...]:

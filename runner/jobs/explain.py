@@ -76,8 +76,7 @@ def explain(request: ExplainRequest, view: View) -> ExplainFinished:
     machine.supported()
     suites.open(request.suite)
     with machine.alone(wait=request.wait, told=view.say):
-        base = builds.resolve(request.base, progress=view.phase)
-        head = builds.resolve(request.head, progress=view.phase)
+        base, head = builds.resolve_all([request.base, request.head], progress=view.phase)
         source = request.scope != "binary" and base.build is not None and head.build is not None
         finished = compare_arms(AbRequest(
             base=request.base, head=request.head, suite=request.suite, pattern=request.pattern, scope=request.scope,

@@ -119,6 +119,7 @@ KINDS: Mapping[str, Callable[[Numbers], str]] = {
     "same-content": lambda n: (
         "Base and head are copies of the same file: this is an A/A comparison unless what they load differs, and "
         "every change that it shows is a false alarm."),
+    "edit": lambda n: f"How an edit was applied: {n['text']}.",
     "unasked-difference": lambda n: (
         f"The builds differ in {n['what']}, which was not asked for: {side(str(n['base']), 120)} in base, "
         f"{side(str(n['head']), 120)} in head."),

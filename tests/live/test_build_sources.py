@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import random
 import shutil
 import socket
@@ -316,3 +317,32 @@ def test_a_tree_that_was_built_in_place_is_built_anew(tmp_path: Path) -> None:
         assert compiled(interpreter.build.tree) == ["a.c", "b.c"]
         assert "stale" not in (interpreter.build.tree / "linked").read_text()
     assert (tree / "a.o").read_text() == "stale\n"
+
+
+@pytest.mark.parametrize("in_git", [False, pytest.param(True, marks=needs_git)])
+def test_links_inside_of_a_tree_are_kept_and_those_out_of_it_refused(tmp_path: Path, in_git: bool) -> None:
+    tree = plant(tmp_path / "tree")
+    (tree / "Lib/other.py").symlink_to("module.py")
+    (tree / "folder").symlink_to("Lib")
+    os.mkfifo(tree / "pipe")
+    if in_git:
+        git(tree, "init", "--quiet")
+    made = resolve(f"dir:{tree}")
+    assert made.build is not None
+    assert (made.build.tree / "Lib/other.py").readlink() == Path("module.py")
+    assert (made.build.tree / "folder").readlink() == Path("Lib")
+    (tmp_path / "outside.c").write_text("int a;\n")
+    for target in ("../outside.c", str(tmp_path / "outside.c"), str(tree / "b.c"), "folder/../../outside.c", "../gone"):
+        (tree / "a.c").unlink()
+        (tree / "a.c").symlink_to(target)
+        with pytest.raises(UsageError, match=rf"a\.c is a symbolic link to {target}, which leads out of the source"):
+            resolve(f"dir:{tree}")
+
+
+@pytest.mark.skipif(not hasattr(tarfile, "FilterError"), reason="this Python's tarfile has no filters")
+@pytest.mark.parametrize("target", ["../../outside.c", "/outside.c"])
+def test_a_tarball_whose_link_leads_out_of_it_is_refused(tmp_path: Path, target: str) -> None:
+    tree = plant(tmp_path / "tree")
+    (tree / "c.c").symlink_to(target)
+    with pytest.raises(UsageError, match=r"my\.tar\.gz is not unpacked: something in it leads out of its tree"):
+        resolve(f"tar:{pack(tree, tmp_path / 'my.tar.gz')}")

@@ -124,6 +124,129 @@ def test_an_edit_that_does_not_fit_is_told_before_anything_is_compiled(
     assert list((own_cache / "scratch").iterdir()) == []
 
 
+@pytest.mark.parametrize("cached", [False, True])
+def test_whether_a_patch_fits_does_not_depend_on_what_is_cached(
+    tree: Path, tmp_path: Path, own_cache: Path, cached: bool
+) -> None:
+    if cached:
+        resolve(f"dir:{tree}")
+    there = len(finished(own_cache))
+    # A build has a Makefile and compiled.txt, the source has neither.
+    (tmp_path / "no.patch").write_text("--- a/Makefile\n+++ b/Makefile\n@@ -1 +1 @@\n-python: a.o b.o\n+python: a.o\n")
+    with pytest.raises(UsageError, match=r"no\.patch:1: the source has no file Makefile"):
+        resolve(f"dir:{tree}+{tmp_path / 'no.patch'}")
+    assert len(finished(own_cache)) == there
+    (tmp_path / "yes.patch").write_text("--- /dev/null\n+++ b/linked\n@@ -0,0 +1 @@\n+mine\n")
+    made, _ = resolve(f"dir:{tree}+{tmp_path / 'yes.patch'}")
+    assert made.build is not None
+    assert made.build.changed_files == ("linked",)
+
+
+def test_what_is_wrong_with_head_is_told_before_base_is_built(tree: Path, tmp_path: Path, own_cache: Path) -> None:
+    (tmp_path / "fits.patch").write_text("--- a/b.h\n+++ b/b.h\n@@ -1 +1 @@\n-int h;\n+int g;\n")
+    (tmp_path / "fix.patch").write_text("--- a/b.h\n+++ b/b.h\n@@ -1 +1 @@\n-int z;\n+int g;\n")
+    fits, fix = (f"dir:{tree}+{tmp_path / name}" for name in ("fits.patch", "fix.patch"))
+    for base in (f"dir:{tree}", fits):
+        for head, words in ((fix, "does not fit at b.h:1"), ("no-such-python", "no-such-python")):
+            told: list[str] = []
+            with pytest.raises(UsageError, match=words):
+                builds.resolve_all([base, head], progress=told.append)
+            assert not any(line.startswith(("configuring", "compiling")) for line in told)
+    assert finished(own_cache) == []
+    assert list((own_cache / "scratch").iterdir()) == []
+    one, other = builds.resolve_all([f"dir:{tree}", fits], progress=told.append)
+    assert one.build is not None
+    assert other.build is not None
+    assert (one.build.changed_files, other.build.changed_files) == ((), ("b.h",))
+
+
+def test_how_a_patch_fitted_is_kept_with_its_build(tree: Path, tmp_path: Path) -> None:
+    (tree / "a.c").write_text("int x;\n" * 5 + "int a;\nint y;\nint z;\n")
+    (tmp_path / "fix.patch").write_text("--- a/a.c\n+++ b/a.c\n@@ -2,2 +2,2 @@\n-int a;\n+int b;\n int y;\n")
+    for _ in range(2):
+        made, _ = resolve(f"dir:{tree}+{tmp_path / 'fix.patch'}")
+        assert made.build is not None
+        (note,) = made.build.notes
+        assert "hunk 1 of a.c was found 4 lines further down than it says" in note
+
+
+REGEN = """cat >> Makefile <<'END'
+regen-cases:
+	$(PYTHON_FOR_REGEN) generate.py
+END
+"""
+GENERATE = """
+import pathlib
+text = pathlib.Path("Python/bytecodes.c").read_text()
+assert "bad" not in text, "no such instruction"
+pathlib.Path("Python/generated_cases.c.h").write_text(text.upper())
+"""
+
+
+@pytest.fixture
+def generating(tree: Path) -> Path:
+    """The tree with a file that is generated, which a.c includes."""
+    (tree / "Python").mkdir()
+    files = {"Python/bytecodes.c": "one\n", "Python/generated_cases.c.h": "ONE\n", "generate.py": GENERATE,
+             "a.c": '#include "generated_cases.c.h"\n', "Makefile.pre.in": "regen-cases:\n",
+             "configure": (tree / "configure").read_text() + REGEN}
+    for name, text in files.items():
+        (tree / name).write_text(text)
+    return tree
+
+
+@pytest.mark.parametrize("configures", [False, True])
+def test_what_is_generated_from_an_edited_file_is_made_anew(
+    generating: Path, tmp_path: Path, configures: bool
+) -> None:
+    patch = "--- a/Python/bytecodes.c\n+++ b/Python/bytecodes.c\n@@ -1 +1 @@\n-one\n+two\n"
+    if configures:  # so that nothing is built yet
+        (generating / "Modules").mkdir()
+        (generating / "Modules/Setup").write_text("a\n")
+        patch += "--- a/Modules/Setup\n+++ b/Modules/Setup\n@@ -1 +1 @@\n-a\n+b\n"
+    (tmp_path / "fix.patch").write_text(patch)
+    made, _ = resolve(f"dir:{generating}+{tmp_path / 'fix.patch'}")
+    assert made.build is not None
+    assert (made.build.tree / "Python/generated_cases.c.h").read_text() == "TWO\n"
+    assert "Python/generated_cases.c.h" in made.build.changed_files
+    assert made.build.notes == ("`make regen-cases` has made anew: Python/generated_cases.c.h",)
+    assert compiled(made.build.tree) == (["a.c", "b.c"] if configures else ["a.c", "a.c", "b.c"])
+
+
+def test_what_a_patch_has_generated_is_taken_as_it_is(generating: Path, tmp_path: Path) -> None:
+    (tmp_path / "fix.patch").write_text(
+        "--- a/Python/bytecodes.c\n+++ b/Python/bytecodes.c\n@@ -1 +1 @@\n-one\n+two\n"
+        "--- a/Python/generated_cases.c.h\n+++ b/Python/generated_cases.c.h\n@@ -1 +1 @@\n-ONE\n+Two\n")
+    made, _ = resolve(f"dir:{generating}+{tmp_path / 'fix.patch'}")
+    assert made.build is not None
+    assert (made.build.tree / "Python/generated_cases.c.h").read_text() == "Two\n"
+    assert made.build.notes == ()
+
+
+@pytest.mark.parametrize(("files", "patch", "words", "built"), [
+    ({}, "--- a/Python/bytecodes.c\n+++ b/Python/bytecodes.c\n@@ -1 +1 @@\n-one\n+bad\n",
+     r"ended with exit code 2\. Run `make regen-cases` in your own tree.*no such instruction", 1),
+    ({"Makefile.pre.in": "\n"}, "--- a/Python/bytecodes.c\n+++ b/Python/bytecodes.c\n@@ -1 +1 @@\n-one\n+two\n",
+     r"changes Python/bytecodes\.c, from which Python/generated_cases\.c\.h is generated.* Run `make regen-cases`", 0),
+    ({"configure.ac": "x\n"}, "--- a/configure.ac\n+++ b/configure.ac\n@@ -1 +1 @@\n-x\n+y\n",
+     r"changes configure\.ac, from which configure is generated.* Run `make regen-configure`", 0),
+    ({"Modules/m.c": "/*[clinic input]\nold\n[clinic start generated code]*/\n"},
+     "--- a/Modules/m.c\n+++ b/Modules/m.c\n@@ -1,3 +1,3 @@\n /*[clinic input]\n-old\n+new\n [clinic start generated "
+     "code]*/\n",
+     r"changes Modules/m\.c, from which Modules/clinic/m\.c\.h is generated.* Run `make clinic`", 0),
+])
+def test_what_cannot_be_generated_is_refused_with_the_command(
+    generating: Path, tmp_path: Path, own_cache: Path, files: dict[str, str], patch: str, words: str, built: int
+) -> None:
+    for name, text in files.items():
+        (generating / name).parent.mkdir(exist_ok=True)
+        (generating / name).write_text(text)
+    (tmp_path / "fix.patch").write_text(patch)
+    with pytest.raises(UsageError, match=f"(?s){words}"):
+        resolve(f"dir:{generating}+{tmp_path / 'fix.patch'}")
+    assert len(finished(own_cache)) == built  # what it starts from
+
+
 def test_options_and_compiler_reach_configure(tree: Path, own_cache: Path) -> None:
     made, _ = resolve(f"dir:{tree}?debug&configure=--with-luck")
     assert made.build is not None

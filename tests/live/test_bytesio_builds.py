@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from runner import builds
+from runner.builds import generated
 from runner.model import Interpreter
 
 COW, NOCOW = "cpython@3.13.5", "cpython@3.13.5+nocow"
@@ -47,6 +48,22 @@ def test_they_differ_in_the_edits_and_in_nothing_else(pair: tuple[Interpreter, I
     assert set(unlike) - {"Modules/getbuildinfo.o"} == {"Modules/_io/bytesio.o"}
     for path in sorted(trees[0].rglob("*.so")):
         assert path.read_bytes() == (trees[1] / path.relative_to(trees[0])).read_bytes()
+
+
+def test_what_this_release_generates_from_what_is_known(pair: tuple[Interpreter, Interpreter]) -> None:
+    assert pair[0].build is not None
+    tree = pair[0].build.tree
+    makefile = (tree / "Makefile.pre.in").read_text()
+    files = [str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()]
+    applying = 0
+    for rule in generated.RULES:
+        known = not rule.since or f"\n{rule.since}:" in makefile
+        if known and any((tree / file).is_file() for file in rule.products):
+            applying += 1
+            assert any(f"{target}:" in makefile for target in rule.targets), rule.targets
+            assert any(rule.sources.fullmatch(file) for file in files), rule.sources.pattern
+    assert applying >= 10
+    assert "\nclinic:" in makefile
 
 
 def test_each_finds_its_own_library_and_extension_modules(pair: tuple[Interpreter, Interpreter]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.builds import build, cache, compiling, edits, record, sources
+from runner.builds import build, cache, compiling, edits, planning, record, sources
 from runner.builds.edits import Replacement, Variant
 from runner.builds.spec import parse
 from runner.errors import UsageError
@@ -22,32 +22,51 @@ def variant(*changes: tuple[str, str, str]) -> Variant:
     )
 
 
-def test_find_once_and_replace() -> None:
-    made = variant(("a.c", "one", "two"), ("a.c", "two;", "three;")).apply({"a.c": b"x one; y"}.get)
-    assert made == {"a.c": b"x three; y"}
+def test_find_once_and_replace(tmp_path: Path) -> None:
+    (tmp_path / "a.c").write_bytes(b"x one; y\r\n\xff")
+    changes = variant(("a.c", "one", "two"), ("a.c", "two;", "three;")).apply(tmp_path)
+    assert (tmp_path / "a.c").read_bytes() == b"x three; y\r\n\xff"
+    assert changes.before == {"a.c": (0, b"x one; y\r\n\xff")}
 
 
 @pytest.mark.parametrize(("content", "words"), [
     (b"other", "is not in a.c"), (b"one one", "is 2 times in a.c"), (None, "no file a.c"),
 ])
-def test_a_miss_and_a_second_match_name_file_and_text(content: bytes | None, words: str) -> None:
+def test_a_miss_and_a_second_match_name_file_and_text(tmp_path: Path, content: bytes | None, words: str) -> None:
+    (tmp_path / "b.c").write_bytes(b"one")
+    if content is not None:
+        (tmp_path / "a.c").write_bytes(content)
     with pytest.raises(UsageError, match=words) as caught:
-        variant(("a.c", "one", "two")).apply(lambda _: content)
+        variant(("b.c", "one", "two"), ("a.c", "one", "two")).apply(tmp_path)
     if content is not None:
         assert "\none" in str(caught.value)
         assert "v.toml" in str(caught.value)
+    assert (tmp_path / "b.c").read_bytes() == b"one"
 
 
 def test_edits_see_what_the_ones_before_them_made(tmp_path: Path) -> None:
     (tmp_path / "a.c").write_text("one")
     both = [variant(("a.c", "one", "two")), variant(("a.c", "two", "three"))]
-    contents = edits.apply(both, tmp_path)
-    assert contents == {"a.c": b"three"}
-    assert (tmp_path / "a.c").read_text() == "one"
-    edits.write({**contents, "new/b.c": b"b"}, tmp_path)
+    changes = edits.apply(both, tmp_path)
     assert (tmp_path / "a.c").read_text() == "three"
-    edits.write({"new/b.c": None}, tmp_path)
-    assert not (tmp_path / "new/b.c").exists()
+    assert changes.before == {"a.c": (0, b"one")}
+
+
+def test_what_was_edited_is_carried_into_another_tree(tmp_path: Path) -> None:
+    edited, tree = tmp_path / "edited", tmp_path / "tree"
+    for place in (edited / "new", tree):
+        place.mkdir(parents=True)
+    (edited / "new/b.c").write_text("b")
+    (edited / "new/b.c").chmod(0o755)
+    (edited / "link").symlink_to("new/b.c")
+    for name in ("gone", "link", "kept"):
+        (tree / name).write_text("old")
+    os.utime(edited / "new/b.c", (1, 1))
+    edits.carry(["new/b.c", "link", "gone"], edited, tree)
+    assert sorted(str(path.relative_to(tree)) for path in tree.rglob("*")) == ["kept", "link", "new", "new/b.c"]
+    assert (tree / "link").readlink() == Path("new/b.c")
+    assert os.access(tree / "new/b.c", os.X_OK)
+    assert (tree / "new/b.c").stat().st_mtime > 1  # for make
 
 
 @pytest.mark.parametrize(("text", "words"), [
@@ -56,6 +75,7 @@ def test_edits_see_what_the_ones_before_them_made(tmp_path: Path) -> None:
     ("[[edit]]\nfile = 'a'\nfind = ''\nreplace = 'c'", "find not empty"),
     ("[[edit]]\nfile = 1\nfind = 'b'\nreplace = 'c'", "must be texts"),
     ("[[edit]]\nfile = '../a'\nfind = 'b'\nreplace = 'c'", "leads out"),
+    ("[[edit]]\nfile = 'a'\nfind = 'b'\nreplace = 'b'", "changes nothing"),
 ])
 def test_a_bad_variant_file_is_told(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "v.toml"
@@ -102,7 +122,9 @@ def test_every_part_of_a_plan_counts_in_its_key() -> None:
     def key(
         source: _Source, changes: tuple[Variant, ...] = (), flags: tuple[str, ...] = ("f",), compiler: str = "gcc 1"
     ) -> str:
-        return build.Plan(spec=spec, source=source, edits=changes, flags=flags, compiler=compiler).key
+        return planning.Plan(
+            spec=spec, source=source, edits=changes, edits_hash=edits.digest(changes), flags=flags, compiler=compiler
+        ).key
 
     plain = _Source()
     keys = [
