@@ -10,9 +10,10 @@ The parent writes one request a line to standard input, a Python literal; the re
 what was standard output. Both are moved out of the benchmark's way first: it gets an empty standard input,
 and what it prints goes where standard error goes.
 
+    {"do": "cache", "file": "…", …}        make what its processes share, in the working directory   → {"value": null}
     {"do": "load", "file": "…", …}         import, set up, call once   → {"value": "…"}
     {"do": "again"}                        call once more             → {"value": "…"}
-    {"do": "slice", "calls": n}            time n calls                → {"ns": …, "cpu": …, "children": …}
+    {"do": "slice", "calls": n}            time n calls   → {"ns": …, "cpu": …, "children": …, "setup": …, "waits": …}
     {"do": "turns", "calls": (n, …), "order": "bhhb…", "shift": n, …}   take turns with the other arm   → {"ns": […]}
     {"do": "window", "start": …, "end": …, "calls": n}  call from start to end, in lots of n
                                                                → {"lots": [[start, end, cpu per call], …]}
@@ -21,7 +22,10 @@ and what it prints goes where standard error goes.
     {"do": "peak"}                         peak memory of one call     → {"value": …}
     {"do": "count", "warmup": n, "calls": [n, …]}   so many calls between marks for callgrind   → {"value": null}
     {"do": "allocated"}                    bytes allocated at the peak of one call   → {"value": …}
+    {"do": "end"}                          tear down; whether there is more to do at the end   → {"more": …}
+    {"do": "leave"}                        do that: what `atexit` has, and the shared memory of multiprocessing
 
+It is interrupted by SIGINT while it works. When the parent is gone it tears down, and ends itself and its children.
 Anything raised is answered with {"error": "ValueError: …", "where": "setup", "traceback": "…"}.
 """
 
@@ -33,7 +37,7 @@ import sys
 from importlib import machinery
 from importlib.machinery import SourceFileLoader
 from itertools import cycle, repeat
-from time import process_time_ns
+from time import perf_counter_ns, process_time_ns, sleep
 
 TYPE_CHECKING = False  # type checkers take this name for typing's; importing typing costs 3 ms
 if TYPE_CHECKING:
@@ -44,7 +48,7 @@ if TYPE_CHECKING:
         """A benchmark as the `load` of a kind of suite gives it: imported, and not set up yet."""
 
         number: int
-        """Calls between two set-ups, where the benchmark insists on it; 0: it is set up once."""
+        """Calls between two set-ups; 0: it is set up once. Whoever calls sees to it."""
         call: Callable[[], Any]
         """One call; what it returns is its value."""
 
@@ -52,12 +56,17 @@ if TYPE_CHECKING:
 
         def teardown(self) -> None: ...
 
+        def make_cache(self) -> None:
+            """Make what the processes of several benchmarks share, in the working directory; it was not set up."""
+
         def slice(self, calls: int) -> int:
-            """Wall nanoseconds of so many calls; set up anew before each lot of `number`, outside of the time."""
+            """Wall nanoseconds of so many calls, one after the other."""
 
-        def window(self, start: int, end: int, lot: int) -> list[list[float]]:
-            """Call from `start` to `end` on perf_counter's clock, in lots: [start, end, CPU time per call], all ns."""
+        def window(self, start: int, end: int, lot: int, renew: Callable[[], None] | None) -> list[list[float]]:
+            """Call from `start` to `end` on perf_counter's clock, in lots: [start, end, CPU time per call], all ns.
 
+            `renew` is called before each lot, outside of it.
+            """
 
 
 HELLO = b'{"hello": "lockstep"}\n'
@@ -185,6 +194,13 @@ def _children() -> float:
     return sum(getrusage(RUSAGE_CHILDREN)[:2])
 
 
+def _waits() -> int:
+    """Times that this process has given up the CPU by itself."""
+    from resource import RUSAGE_SELF, getrusage
+
+    return getrusage(RUSAGE_SELF).ru_nvcsw
+
+
 class Ballast:
     """Moves the places where the next objects are allocated, differently before every slice.
 
@@ -224,14 +240,21 @@ class Server:
         os.dup2(2, 1)
         self.benchmark: Loaded = None  # type: ignore[assignment]  # until it is loaded
         self.where = "start"
+        self.live = False
+        """It was set up, and is to be torn down."""
+        self.paused = False
+        """Garbage is not collected until the call has ended."""
         self.ballast = Ballast(int(os.environ.get("PYTHONHASHSEED", "0")))  # the same in both arms
 
     def serve(self) -> None:
         self.reply(HELLO)
         while True:
-            line = self.requests.readline()
+            try:
+                line = self.requests.readline()
+            except KeyboardInterrupt:  # meant for what has just ended
+                continue
             if not line:
-                os._exit(0)
+                self.abandoned()
             # The literal comes from the parent's own pipe; ast.literal_eval would cost an import.
             request = eval(line, {"__builtins__": {}})
             _alarm(request["limit"])
@@ -241,6 +264,7 @@ class Server:
                 answer = self.failure(error)
             if os.getpid() != self.pid:
                 answer = b'{"error": "returned in a forked child", "where": "child", "traceback": ""}\n'
+            self.resume()
             _alarm(None)  # an idle worker needs none: it ends when the parent's pipe does
             self.reply(answer)
             if os.getpid() != self.pid:
@@ -258,15 +282,46 @@ class Server:
         self.benchmark = _module(request["file"]).load(request, Loader)
         self.where = "setup"
         self.benchmark.setup()
+        self.live = True
         if not request["call"]:
             return b'{"value": null}\n'
         self.where = "call"
         return self.told(describe(self.benchmark.call()))
 
+    def do_cache(self, request: dict[str, Any]) -> bytes:
+        self.where = "import"
+        benchmark: Loaded = _module(request["file"]).load(request, Loader)
+        self.where = "setup_cache"
+        benchmark.make_cache()
+        return b'{"value": null}\n'
+
+    def renew(self) -> None:
+        """Tear down and set up anew. From then until the call has ended no garbage is collected, as in timeit."""
+        self.resume()
+        self.where = "teardown"
+        self.benchmark.teardown()
+        self.paused = gc.isenabled()
+        gc.disable()
+        self.where = "setup"
+        self.benchmark.setup()
+        self.where = "call"
+
+    def resume(self) -> None:
+        if self.paused:
+            self.paused = False
+            gc.enable()
+
+    def lots(self, calls: int) -> int:
+        """Wall nanoseconds of so many calls, set up anew before each lot of them, outside of the time."""
+        total, number = 0, self.benchmark.number
+        for _ in repeat(None, calls // number):
+            self.renew()
+            total += self.benchmark.slice(number)
+        return total
+
     def do_again(self, request: dict[str, Any]) -> bytes:
         if self.benchmark.number:
-            self.benchmark.teardown()
-            self.benchmark.setup()
+            self.renew()
         self.where = "call"
         return self.told(describe(self.benchmark.call()))
 
@@ -279,11 +334,24 @@ class Server:
         return json.dumps({"value": text}).encode() + b"\n"
 
     def do_slice(self, request: dict[str, Any]) -> bytes:
-        children = _children()
-        cpu = process_time_ns()
-        wall = self.benchmark.slice(request["calls"])
-        cpu = process_time_ns() - cpu
-        return b'{"ns": %d, "cpu": %d, "children": %.6f}\n' % (wall, cpu, _children() - children)
+        """What the set-ups between the calls take is told apart: wall nanoseconds, and times that they have waited."""
+        number = self.benchmark.number
+        calls = number or request["calls"]
+        wall = cpu = setup = waits = 0
+        children = 0.0
+        for _ in repeat(None, request["calls"] // calls):
+            if number:
+                waited, begun = _waits(), perf_counter_ns()
+                self.renew()
+                setup += perf_counter_ns() - begun
+                waits += _waits() - waited
+            before = _children()
+            started = process_time_ns()
+            wall += self.benchmark.slice(calls)
+            cpu += process_time_ns() - started
+            children += _children() - before
+        return b'{"ns": %d, "cpu": %d, "children": %.6f, "setup": %d, "waits": %d}\n' % (
+            wall, cpu, children, setup, waits)
 
     def do_turns(self, request: dict[str, Any]) -> bytes:
         """Slices in the given order of the arms; the turn goes from hand to hand as a byte in a pipe.
@@ -295,6 +363,7 @@ class Server:
         mine, order, calls = request["arm"], request["order"], cycle(request["calls"])
         incoming, outgoing = request["pipes"]
         times: list[int] = []
+        take = self.lots if self.benchmark.number else self.benchmark.slice
         before = mine
         for arm, after in zip(order, order[1:] + mine):  # noqa: B905
             if arm == mine:
@@ -302,14 +371,15 @@ class Server:
                     os._exit(CLOSED)  # the parent has this end of the pipe too: both it and the other arm are gone
                 if len(times) % request["shift"] == 0:
                     self.ballast.shift()
-                times.append(self.benchmark.slice(next(calls)))
+                times.append(take(next(calls)))
                 if after != mine:
                     os.write(outgoing, b".")
             before = arm
         return b'{"ns": %s}\n' % repr(times).encode()
 
     def do_window(self, request: dict[str, Any]) -> bytes:
-        lots = self.benchmark.window(request["start"], request["end"], request["calls"])
+        renew = self.renew if self.benchmark.number else None
+        lots = self.benchmark.window(request["start"], request["end"], request["calls"], renew)
         return b'{"lots": %s}\n' % repr(lots).encode()
 
     def do_extensions(self, request: dict[str, Any]) -> bytes:
@@ -339,8 +409,7 @@ class Server:
             benchmark.call()
         for calls in request["calls"]:
             if benchmark.number:
-                benchmark.teardown()
-                benchmark.setup()
+                self.renew()
             gc.collect()
             times = repeat(None, calls)
             function = benchmark.call
@@ -354,8 +423,7 @@ class Server:
         import _tracemalloc  # tracemalloc itself, in Python, allocates too
 
         if self.benchmark.number:
-            self.benchmark.teardown()
-            self.benchmark.setup()
+            self.renew()
         self.where = "call"
         function = self.benchmark.call
         gc.collect()
@@ -367,6 +435,40 @@ class Server:
             _tracemalloc.stop()
         return b'{"value": %d}\n' % peak
 
+    def do_end(self, request: dict[str, Any]) -> bytes:
+        if self.live:
+            self.live = False
+            self.where = "teardown"
+            self.benchmark.teardown()
+        exits = sys.modules.get("atexit")
+        count = getattr(exits, "_ncallbacks", None)
+        more = _tracker() is not None or (exits is not None and (count is None or count() > 0))
+        return b'{"more": %s}\n' % (b"true" if more else b"false")
+
+    def do_leave(self, request: dict[str, Any]) -> bytes:
+        self.where = "exit"
+        sys.modules["atexit"]._run_exitfuncs()
+        tracker = _tracker()
+        if tracker is not None:
+            # It removes the shared memory that nobody has removed, when it sees that this process is gone.
+            os.close(tracker._fd)
+            tracker._fd = None
+            while not os.waitpid(tracker._pid, os.WNOHANG)[0]:
+                sleep(0.005)
+        return b'{"value": null}\n'
+
+    def abandoned(self) -> None:
+        """The parent is gone: leave nothing behind, and do not take long over it."""
+        _alarm(0.0)
+        try:
+            self.do_end({})
+            self.do_leave({})
+        except BaseException:
+            pass
+        if os.getpgrp() == self.pid:
+            os.killpg(self.pid, 9)
+        os._exit(0)
+
     def failure(self, error: BaseException) -> bytes:
         import json
         import traceback
@@ -376,6 +478,13 @@ class Server:
         told = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         text = "%s: %s" % (type(error).__name__, error) if str(error) else type(error).__name__
         return json.dumps({"error": text[:500], "where": self.where, "traceback": told[-4000:]}).encode() + b"\n"
+
+
+def _tracker() -> Any:
+    """What multiprocessing keeps of the process that watches over shared memory; None where there is none."""
+    module = sys.modules.get("multiprocessing.resource_tracker")
+    tracker = getattr(module, "_resource_tracker", None)
+    return tracker if getattr(tracker, "_fd", None) is not None else None
 
 
 class Loader(SourceFileLoader):
@@ -417,6 +526,12 @@ def _keep_apart() -> None:
 def main() -> None:
     Loader.folder, which = sys.argv[2:]
     del sys.argv[1:]  # a benchmark may parse them
+    try:
+        import _signal  # type: ignore[import-not-found, unused-ignore]
+
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)  # it may have been inherited as ignored
+    except ImportError:
+        pass
     if which == "own":
         _keep_apart()
     Server().serve()

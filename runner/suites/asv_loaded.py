@@ -18,14 +18,21 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+CACHE = "cache.pickle"
+"""What `setup_cache` has returned, in the working directory, as asv names it."""
+
+
 def load(request: dict[str, Any], loader: Any) -> Benchmark:
     """Import a benchmark; `loader` is the class that loads a source file by its path.
 
     ``folder`` of the suite, ``module`` and ``attribute`` in it, ``index`` of each parameter's value, ``number`` of
-    calls between two set-ups (0: one set-up), ``path``: what `sys.path` gets more.
+    calls between two set-ups (0: one set-up), ``path``: what `sys.path` gets more, and ``children`` before all else;
+    ``cache``: it has a `setup_cache`, whose value is read where ``do`` is to load it.
     """
     sys.path += request["path"]
-    return Benchmark(request, _package(request["folder"], loader))
+    sys.path.insert(0, request["children"])
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # a child's loader would write beside the suite
+    return Benchmark(request, package(request["folder"], loader))
 
 
 class Benchmark:
@@ -46,14 +53,16 @@ class Benchmark:
         if params and not isinstance(params[0], (list, tuple)):
             params = [params]
         arguments: list[Any] = [values[i] for values, i in zip(params, request["index"])]  # noqa: B905 — strict came with 3.10
-        cache = _first(owner, module, name="setup_cache")
-        if cache is not None:
-            arguments.insert(0, cache())
+        if request["cache"] and request["do"] == "load":
+            value = _cached()
+            if value is not None:
+                arguments.insert(0, value)
         self.call: Callable[[], Any] = partial(function, *arguments) if arguments else function
-        # asv runs the module's setup, then the class's; a function may carry its own.
-        owners = (module, owner if owner is not None else function)
-        self.setups = [partial(o.setup, *arguments) for o in owners if hasattr(o, "setup")]
-        self.teardowns = [partial(o.teardown, *arguments) for o in reversed(owners) if hasattr(o, "teardown")]
+        # As asv_runner: the module's setup, the class's, the function's own; they are torn down the other way round.
+        owners = [module, function] if owner is None else [module, owner, function]
+        self.setups = [partial(step, *arguments) for step in _hooks(owners, "setup")]
+        self.teardowns = [partial(step, *arguments) for step in _hooks(owners[::-1], "teardown")]
+        self.maker = _first(*owners[::-1], name="setup_cache")
 
     def setup(self) -> None:
         for step in self.setups:
@@ -63,26 +72,44 @@ class Benchmark:
         for step in self.teardowns:
             step()
 
-    def slice(self, calls: int) -> int:
-        """Wall nanoseconds of so many calls; where the benchmark states a number, set up anew before each lot."""
-        if not self.number:
-            return _timed(self.call, calls)
-        total = 0
-        for _ in range(calls // self.number):
-            self.teardown()
-            self.setup()
-            total += _timed(self.call, self.number)
-        return total
+    def make_cache(self) -> None:
+        """What the processes of this benchmark, and of those that share its cache, start with: files in the working
+        directory, and a value."""
+        import pickle
+        from inspect import ismethod, signature
 
-    def window(self, start: int, end: int, lot: int) -> list[list[float]]:
-        """Call from `start` to `end` on perf_counter's clock, in lots: [start, end, CPU time per call] of each, ns."""
+        for step in self.setups:
+            # asv_runner runs those first that are functions and take no argument.
+            if not ismethod(step.func):
+                try:
+                    signature(step.func).bind()
+                except TypeError:
+                    continue
+                step.func()
+        value = self.maker()
+        with open(CACHE, "wb") as stream:
+            try:
+                pickle.dump(value, stream)
+            except Exception as error:
+                raise TypeError(
+                    "it returned a %s that cannot be handed over as a pickle: %s" % (type(value).__name__, error)
+                ) from error
+
+    def slice(self, calls: int) -> int:
+        """Wall nanoseconds of so many calls, one after the other."""
+        return _timed(self.call, calls)
+
+    def window(self, start: int, end: int, lot: int, renew: Callable[[], None] | None) -> list[list[float]]:
+        """Call from `start` to `end` on perf_counter's clock, in lots: [start, end, CPU time per call] of each, ns.
+
+        `renew` is called before each lot, outside of it.
+        """
         sleep(max(0, start - perf_counter_ns()) / 1e9)
         lots: list[list[float]] = []
         now = perf_counter_ns()
         while now < end:
-            if self.number:
-                self.teardown()
-                self.setup()
+            if renew is not None:
+                renew()
             begun, cpu = perf_counter_ns(), process_time_ns()
             for _ in repeat(None, lot):
                 self.call()
@@ -93,7 +120,23 @@ class Benchmark:
 
 
 def _first(*owners: Any, name: str) -> Any:
-    return next((getattr(owner, name) for owner in owners if hasattr(owner, name)), None)
+    found = (getattr(owner, name, None) for owner in owners)
+    return next((value for value in found if value is not None), None)
+
+
+def _hooks(owners: list[Any], name: str) -> list[Any]:
+    """What the owners have under a name, in capitals or not: `setUp` is one to asv_runner."""
+    found: list[Any] = []
+    for owner in owners:
+        found += [getattr(owner, key) for key in dir(owner) if key.lower() == name]
+    return [step for step in found if step is not None]
+
+
+def _cached() -> Any:
+    import pickle
+
+    with open(CACHE, "rb") as stream:
+        return pickle.load(stream)
 
 
 def _timed(function: Callable[[], Any], calls: int) -> int:
@@ -104,7 +147,7 @@ def _timed(function: Callable[[], Any], calls: int) -> int:
     return perf_counter_ns() - start
 
 
-def _package(folder: str, loader: Any) -> str:
+def package(folder: str, loader: Any) -> str:
     """Make the suite's folder importable under its own name, as asv does, without opening its parent to imports."""
     from importlib.machinery import ModuleSpec
 
