@@ -27,9 +27,10 @@ CHILD = """import sys
 from importlib.machinery import SourceFileLoader
 loaded = type(sys)("lockstep_asv_loaded")
 SourceFileLoader(loaded.__name__, {loaded!r}).exec_module(loaded)
-loaded.package({suite!r}, SourceFileLoader)
+del sys.modules[__name__]
+__import__(loaded._package({suite!r}))
 """
-"""The module by which a process that a benchmark starts finds the suite, as the worker has found it."""
+"""A module by the suite's name, by which a process that a benchmark starts finds the suite as the worker has."""
 TIME_LIMIT = 60.0
 """Seconds for one interpreter to import a whole suite."""
 

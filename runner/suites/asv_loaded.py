@@ -32,7 +32,7 @@ def load(request: dict[str, Any], loader: Any) -> Benchmark:
     sys.path += request["path"]
     sys.path.insert(0, request["children"])
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # a child's loader would write beside the suite
-    return Benchmark(request, package(request["folder"], loader))
+    return Benchmark(request, _package(request["folder"]))
 
 
 class Benchmark:
@@ -147,17 +147,16 @@ def _timed(function: Callable[[], Any], calls: int) -> int:
     return perf_counter_ns() - start
 
 
-def package(folder: str, loader: Any) -> str:
+def _package(folder: str) -> str:
     """Make the suite's folder importable under its own name, as asv does, without opening its parent to imports."""
-    from importlib.machinery import ModuleSpec
+    from importlib.machinery import PathFinder
 
-    name = os.path.basename(os.path.abspath(folder))
-    start = os.path.join(folder, "__init__.py")
-    module = type(sys)(name)
-    module.__spec__ = ModuleSpec(name, None, is_package=True)
-    module.__path__ = [folder]
-    sys.modules[name] = module
-    if os.path.exists(start):
-        module.__file__ = start
-        loader(name, start).exec_module(module)
+    parent, name = os.path.split(os.path.abspath(folder))
+
+    class Suite:
+        @staticmethod
+        def find_spec(fullname: str, path: Any = None, target: Any = None) -> Any:
+            return PathFinder.find_spec(name, [parent], target) if fullname == name else None
+
+    sys.meta_path.insert(0, Suite)
     return name
