@@ -99,6 +99,9 @@ class Benchmark:
     number: int | None = None
     """Calls between two set-ups: 1 for a timed benchmark that has a set-up and does not call it pure; the number that
     one without a set-up states. None: it is set up once per process."""
+    form: str = ""
+    """What a call is, where name and metric do not say: ``raw``: source text, timed in processes of its own; ``size``:
+    the size of what the function returns. Empty: the function."""
     cache: Cache | None = None
     """What its processes start with; None: nothing."""
 

@@ -120,6 +120,9 @@ class Counter:
 
         `tell` hears of each step. Without valgrind there are no instructions, and no problem: that was said before.
         """
+        if benchmark.form == "raw":
+            problem = "it runs in processes of its own, whose instructions and bytes are not counted"
+            return Counts(instructions=None, allocated=None, problems=(problem,))
         problems: list[str] = []
         allocated: Allocated | None = None
         instructions: Instructions | None = None

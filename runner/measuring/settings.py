@@ -122,7 +122,7 @@ def choose(
     `forced` is a mode's name set by hand, or None; `warm` is what `warming` gives.
     """
     slow, fast = max(base.whole, head.whole), min(base.whole, head.whole)
-    mode = _mode(base, head) if forced is None else Mode(forced)
+    mode = Mode.ADJACENT if benchmark.form == "raw" else _mode(base, head) if forced is None else Mode(forced)
     lot = benchmark.number or 1
     seconds = seconds if mode is Mode.TURNS else LONG_SLICE
     if mode is Mode.SHARED and benchmark.number:

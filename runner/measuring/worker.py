@@ -48,7 +48,10 @@ if TYPE_CHECKING:
         """A benchmark as the `load` of a kind of suite gives it: imported, and not set up yet."""
 
         number: int
-        """Calls between two set-ups; 0: it is set up once. Whoever calls sees to it."""
+        """Calls that are timed as one lot; 0: any number of them."""
+        renew: Callable[[], None] | None
+        """What is due before each lot but the first, outside of its time: tear down, and set up anew. It may switch the
+        collection of garbage off until the lot has ended. None: nothing is due."""
         call: Callable[[], Any]
         """One call; what it returns is its value."""
 
@@ -296,14 +299,11 @@ class Server:
         return b'{"value": null}\n'
 
     def renew(self) -> None:
-        """Tear down and set up anew. From then until the call has ended no garbage is collected, as in timeit."""
-        self.resume()
-        self.where = "teardown"
-        self.benchmark.teardown()
-        self.paused = gc.isenabled()
-        gc.disable()
-        self.where = "setup"
-        self.benchmark.setup()
+        """Do what is due before the next lot."""
+        if self.benchmark.renew is not None:
+            self.resume()
+            self.paused, self.where = gc.isenabled(), "setup"
+            self.benchmark.renew()
         self.where = "call"
 
     def resume(self) -> None:
@@ -312,7 +312,7 @@ class Server:
             gc.enable()
 
     def lots(self, calls: int) -> int:
-        """Wall nanoseconds of so many calls, set up anew before each lot of them, outside of the time."""
+        """Wall nanoseconds of so many calls, in lots."""
         total, number = 0, self.benchmark.number
         for _ in repeat(None, calls // number):
             self.renew()
@@ -320,9 +320,7 @@ class Server:
         return total
 
     def do_again(self, request: dict[str, Any]) -> bytes:
-        if self.benchmark.number:
-            self.renew()
-        self.where = "call"
+        self.renew()
         return self.told(describe(self.benchmark.call()))
 
     def told(self, text: str) -> bytes:
@@ -334,22 +332,24 @@ class Server:
         return json.dumps({"value": text}).encode() + b"\n"
 
     def do_slice(self, request: dict[str, Any]) -> bytes:
-        """What the set-ups between the calls take is told apart: wall nanoseconds, and times that they have waited."""
-        number = self.benchmark.number
-        calls = number or request["calls"]
-        wall = cpu = setup = waits = 0
+        """What is done between the lots is told apart: wall nanoseconds, and times that this has waited."""
+        apart = self.benchmark.renew is not None
+        calls = self.benchmark.number or request["calls"]
+        wall = cpu = setup = waits = begun = waited = 0
         children = 0.0
         for _ in repeat(None, request["calls"] // calls):
-            if number:
-                waited, begun = _waits(), perf_counter_ns()
+            if apart:
+                begun, waited = perf_counter_ns(), _waits()
                 self.renew()
-                setup += perf_counter_ns() - begun
                 waits += _waits() - waited
             before = _children()
             started = process_time_ns()
-            wall += self.benchmark.slice(calls)
+            took = self.benchmark.slice(calls)
             cpu += process_time_ns() - started
             children += _children() - before
+            wall += took
+            if apart:
+                setup += perf_counter_ns() - begun - took
         return b'{"ns": %d, "cpu": %d, "children": %.6f, "setup": %d, "waits": %d}\n' % (
             wall, cpu, children, setup, waits)
 
@@ -378,7 +378,7 @@ class Server:
         return b'{"ns": %s}\n' % repr(times).encode()
 
     def do_window(self, request: dict[str, Any]) -> bytes:
-        renew = self.renew if self.benchmark.number else None
+        renew = self.renew if self.benchmark.renew is not None else None
         lots = self.benchmark.window(request["start"], request["end"], request["calls"], renew)
         return b'{"lots": %s}\n' % repr(lots).encode()
 
@@ -408,8 +408,7 @@ class Server:
         for _ in repeat(None, request["warmup"]):
             benchmark.call()
         for calls in request["calls"]:
-            if benchmark.number:
-                self.renew()
+            self.renew()
             gc.collect()
             times = repeat(None, calls)
             function = benchmark.call
@@ -422,9 +421,7 @@ class Server:
     def do_allocated(self, request: dict[str, Any]) -> bytes:
         import _tracemalloc  # tracemalloc itself, in Python, allocates too
 
-        if self.benchmark.number:
-            self.renew()
-        self.where = "call"
+        self.renew()
         function = self.benchmark.call
         gc.collect()
         _tracemalloc.start(1)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import asv_runner
+import pympler
 
 from runner import shell
 from runner.errors import UsageError
@@ -38,7 +39,7 @@ TIME_LIMIT = 60.0
 class AsvSuite:
     """A folder of asv benchmarks: a `protocol.Suite`."""
 
-    packages = ("asv_runner",)
+    packages = ("asv_runner", "pympler")
     skips: Mapping[str, str] = {}
 
     def __init__(self, name_or_dir: str | None) -> None:
@@ -102,7 +103,7 @@ class AsvSuite:
             return {
                 "file": str(LOADED), "folder": str(self.folder), "module": module, "attribute": attribute,
                 "children": str(children), "path": [str(library)], "index": list(benchmark.index),
-                "number": benchmark.number or 0, "cache": benchmark.cache is not None,
+                "number": benchmark.number or 0, "cache": benchmark.cache is not None, "form": benchmark.form,
             }
 
         return loading
@@ -129,14 +130,15 @@ def _folder(name_or_dir: str | None) -> Path:
 
 
 def link_asv_runner(folder: Path) -> Path:
-    """Make a folder that holds asv_runner and nothing else, for the path of another interpreter, and return it.
+    """Make a folder that holds asv_runner and what it uses, for the path of another interpreter, and return it.
 
-    asv_runner needs the standard library alone. Our own site-packages would bring numpy and others along, compiled
-    for another Python.
+    asv_runner needs the standard library alone, and pympler, in which asv has the sizes of objects. Our own
+    site-packages would bring numpy and others along, compiled for another Python.
     """
     library = folder / "library"
     library.mkdir()
-    (library / "asv_runner").symlink_to(Path(asv_runner.__path__[0]), target_is_directory=True)
+    for package in (asv_runner, pympler):
+        (library / package.__name__).symlink_to(Path(package.__path__[0]), target_is_directory=True)
     return library
 
 
@@ -194,6 +196,7 @@ def _expand(record: Mapping[str, Any]) -> Iterable[Benchmark]:
             version=record["version"],
             timeout=record["timeout"],
             number=record["number"],
+            form=record["form"],
             cache=record["cache"] and Cache(**record["cache"]),
         )
 

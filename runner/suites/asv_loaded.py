@@ -6,6 +6,7 @@ which loads this file by its path.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from _functools import partial  # type: ignore[import-not-found]  # functools itself takes 3 ms: collections
@@ -27,12 +28,13 @@ def load(request: dict[str, Any], loader: Any) -> Benchmark:
 
     ``folder`` of the suite, ``module`` and ``attribute`` in it, ``index`` of each parameter's value, ``number`` of
     calls between two set-ups (0: one set-up), ``path``: what `sys.path` gets more, and ``children`` before all else;
-    ``cache``: it has a `setup_cache`, whose value is read where ``do`` is to load it.
+    ``cache``: it has a `setup_cache`, whose value is read where ``do`` is to load it; ``form``: `model.Benchmark.form`.
     """
     sys.path += request["path"]
     sys.path.insert(0, request["children"])
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # a child's loader would write beside the suite
-    return Benchmark(request, _package(request["folder"]))
+    kind = Raw if request["form"] == "raw" else Benchmark
+    return kind(request, _package(request["folder"]))
 
 
 class Benchmark:
@@ -62,7 +64,11 @@ class Benchmark:
         owners = [module, function] if owner is None else [module, owner, function]
         self.setups = [partial(step, *arguments) for step in _hooks(owners, "setup")]
         self.teardowns = [partial(step, *arguments) for step in _hooks(owners[::-1], "teardown")]
-        self.maker = _first(*owners[::-1], name="setup_cache")
+        self.sources = owners[::-1]
+        due = self.number and (self.setups or self.teardowns)
+        self.renew: Callable[[], None] | None = self._again if due else None
+        if request["form"] == "size":
+            self.call = partial(_size, self.call)
 
     def setup(self) -> None:
         for step in self.setups:
@@ -71,6 +77,11 @@ class Benchmark:
     def teardown(self) -> None:
         for step in self.teardowns:
             step()
+
+    def _again(self) -> None:
+        self.teardown()
+        gc.disable()  # until the call has ended, as timeit does it
+        self.setup()
 
     def make_cache(self) -> None:
         """What the processes of this benchmark, and of those that share its cache, start with: files in the working
@@ -86,7 +97,7 @@ class Benchmark:
                 except TypeError:
                     continue
                 step.func()
-        value = self.maker()
+        value = _first(*self.sources, name="setup_cache")()
         with open(CACHE, "wb") as stream:
             try:
                 pickle.dump(value, stream)
@@ -117,6 +128,59 @@ class Benchmark:
             now = perf_counter_ns()
             lots.append([begun, now, cpu / lot])
         return lots
+
+
+class Raw(Benchmark):
+    """asv's ``timeraw_``: what the function returns is source text, timed by `timeit` in processes of its own."""
+
+    def __init__(self, request: dict[str, Any], package: str) -> None:
+        super().__init__(request, package)
+        self.text, self.call = self.call, self._once
+        self.env = _first(*self.sources, name="env") or {}
+        self.renew = _nothing  # each lot is a process; it is set up once
+
+    def _once(self) -> None:
+        self.slice(self.number)
+
+    def slice(self, calls: int) -> int:
+        """Nanoseconds of so many calls in one process, without its start; raises RuntimeError with what it printed."""
+        import subprocess
+        from textwrap import dedent
+
+        text = self.text()
+        parts = text if isinstance(text, tuple) else (text, "")
+        if not all(isinstance(part, str) for part in parts):
+            raise TypeError("it returned a %s, and no source text" % type(text).__name__)
+        stmt, setup = (dedent(part) for part in parts)
+        code = "from timeit import timeit\nprint(repr(timeit(stmt=%r, setup=%r, number=%d)))" % (stmt, setup, calls)
+        env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        env.update((str(name), str(value)) for name, value in self.env.items())
+        done = subprocess.run(
+            [sys.executable, "-c", "import sys; exec(sys.stdin.read())"], input=code.encode(), env=env,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        if done.returncode:
+            said = done.stderr.decode("utf-8", "replace").strip()
+            raise RuntimeError("its process ended with exit code %d: %s" % (done.returncode, said[-400:]))
+        return int(float(done.stdout.split()[-1]) * 1e9)
+
+    def window(self, start: int, end: int, lot: int, renew: Callable[[], None] | None) -> list[list[float]]:
+        raise TypeError("source text is timed in processes of its own, which share the CPU with nobody")
+
+
+def _nothing() -> None:
+    pass
+
+
+def _size(function: Callable[[], Any]) -> int:
+    """asv's ``mem_``: bytes of a copy of what the function returns that it does not share with the original."""
+    from copy import copy
+
+    from pympler.asizeof import asizeof  # type: ignore[import-untyped, unused-ignore]
+
+    value = function()
+    both = asizeof([value, value])
+    return int(asizeof([value, copy(value)]) - both)
 
 
 def _first(*owners: Any, name: str) -> Any:

@@ -27,10 +27,14 @@ import traceback
 from importlib import machinery
 from typing import Any, Callable, Iterator
 
-METRICS = {"TimeBenchmark": "time", "PeakMemBenchmark": "peakmem", "TrackBenchmark": "track"}
+METRICS = {
+    "TimeBenchmark": "time", "TimerawBenchmark": "time", "PeakMemBenchmark": "peakmem", "TrackBenchmark": "track",
+    "MemBenchmark": "track",
+}
+FORMS = {"TimerawBenchmark": "raw", "MemBenchmark": "size"}
 UNITS = {"time": "s", "peakmem": "bytes"}
 UNSUPPORTED = re.compile(r"mem_|Mem[A-Z_]")
-SUPPORTED = "only time_, peakmem_ and track_ are supported"
+SUPPORTED = "only time_, timeraw_, mem_, peakmem_ and track_ are supported"
 TIMEOUT = 60.0
 """asv's default, seconds."""
 LONGEST_LIMIT = 86400.0
@@ -124,6 +128,7 @@ def _record(found: Any) -> dict[str, Any]:
         "version": found.version,
         "timeout": _limit(found.timeout),
         "number": _between(found) if metric == "time" else None,
+        "form": FORMS.get(type(found).__name__, ""),
         "cache": _cache(found),
         "record": _as_asv(found),
     }
@@ -156,7 +161,10 @@ def _limit(seconds: Any) -> float:
 
 
 def _between(found: Any) -> int | None:
-    """Calls between two set-ups. asv_runner sets up before every timed call, whatever `number` is; None: once."""
+    """Calls that are timed as one lot. asv_runner sets up before every timed call, whatever `number` is; source text is
+    timed in a new process for each lot. None: any number of them."""
+    if type(found).__name__ in FORMS:
+        return max(1, found.number)
     if found._setups:
         return None if _said_of_setup(found) == "once" else 1
     return found.number or None

@@ -164,6 +164,16 @@ def test_what_sorts_in_place_costs_what_asv_says_and_about_what_sorting_a_copy_d
     assert 0.5 < in_place / asv_times("fresh.Shuffled.time_in_place", place.folder) < 2
 
 
+def test_a_text_of_ten_times_the_work_takes_ten_times_as_long(place: Place, python: Path) -> None:
+    def seconds(count: int) -> float:
+        with place.worker(python, f"raw.Text.timeraw_sum(param1={count})") as worker:
+            told = [worker.ask({"do": "slice", "calls": 1}, 10.0) for _ in range(5)]
+        assert all(one["setup"] > 5 * 10**6 and one["children"] > 0 for one in told), "a process costs more than that"
+        return median(one["ns"] for one in told)
+
+    assert 5 < seconds(200000) / seconds(20000) < 20
+
+
 def asv_order(key: str, folder: Path, python: Path) -> str:
     """What asv_runner's own steps write, in its order, for one call of a benchmark."""
     code = (
@@ -310,7 +320,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, twins: Twins) -> Ran:
     """A run of all that has a cache, and of what has a limit."""
     bench = Bench(folder=tmp_path_factory.mktemp("cached"))
     report = bench.folder / "report.json"
-    done = bench.run("ab", *twins.pythons, "--suite", SUITE, "-b", "cached|limits", "--json", report, "--seed", 3,
+    done = bench.run("ab", *twins.pythons, "--suite", SUITE, "-b", "cached|limits|raw", "--json", report, "--seed", 3,
                      "--margin", "30%")
     assert "Traceback" not in done.stderr
     rows = {row["name"]: row for row in json.loads(report.read_text())["benchmarks"]}
@@ -347,6 +357,29 @@ def test_a_cache_that_cannot_be_made_fails_what_shares_it(ran: Ran, name: str, r
 def test_what_has_an_odd_limit_is_measured(ran: Ran, name: str) -> None:
     row = ran.rows[f"limits.time_{name}"]
     assert row["reason"] is None and row["blocks"] >= 6
+
+
+def asv_value(key: str, folder: Path) -> float:
+    """What asv_runner itself has for a tracked value or a size."""
+    asv_times_script = "import sys; from asv_runner.run import _run; _run((*sys.argv[1:3], '{}', 'None', sys.argv[3]))"
+    subprocess.run([THIS, "-c", asv_times_script, SUITE, key, folder / "value"], check=True)
+    return float((folder / "value").read_text())
+
+
+@pytest.mark.parametrize("name", ["raw.mem_list", "raw.mem_shared"])
+def test_sizes_are_asvs(ran: Ran, tmp_path: Path, name: str) -> None:
+    row = ran.rows[name]
+    assert row["base"] == row["head"] == asv_value(name, tmp_path)
+    assert (row["unit"], row["exact"]) == ("bytes", True)
+
+
+def test_source_text_is_timed_in_processes_of_its_own(ran: Ran) -> None:
+    text = {key: row for key, row in ran.rows.items() if key.startswith("raw.")}
+    for name in ("timeraw_once_a_process", "timeraw_with_a_variable"):
+        row = text[f"raw.{name}"]
+        assert (row["reason"], row["mode"]) == (None, "adjacent") and row["blocks"] >= 6
+    assert "planted in the text" in text["raw.timeraw_fails"]["reason"]
+    assert text["raw.timeraw_nothing"]["reason"] == "raised TypeError: it returned a NoneType, and no source text"
 
 
 def test_a_set_up_that_takes_longer_than_all_else_is_measured_in_few_calls_and_in_the_budget(

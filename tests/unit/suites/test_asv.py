@@ -18,8 +18,8 @@ def record(**changed: Any) -> dict[str, Any]:
         "benchmark": {
             "name": "m.C.time_x", "param_names": ["size", "kind"], "params": [["0B", "4KiB"], ["a", "b"]],
             "indexes": [[0, 0], [0, 1], [1, 0], [1, 1]], "metric": "time", "unit": "s", "version": "1",
-            "timeout": 60.0, "number": None, "cache": None, "record": {"name": "m.C.time_x"}, "place": "m.py:1",
-            "doc": "", **changed,
+            "timeout": 60.0, "number": None, "form": "", "cache": None, "record": {"name": "m.C.time_x"},
+            "place": "m.py:1", "doc": "", **changed,
         }
     }
 
