@@ -277,12 +277,18 @@ class Server:
         try:
             while line:
                 line = line[os.write(self.replies, line):]
+        except BrokenPipeError:
+            self.abandoned()
         except OSError:
             os._exit(CLOSED)
 
-    def do_load(self, request: dict[str, Any]) -> bytes:
+    def loaded(self, request: dict[str, Any]) -> Loaded:
         self.where = "import"
-        self.benchmark = _module(request["file"]).load(request, Loader)
+        benchmark: Loaded = _module(request["file"]).load(request, Loader)
+        return benchmark
+
+    def do_load(self, request: dict[str, Any]) -> bytes:
+        self.benchmark = self.loaded(request)
         self.where = "setup"
         self.benchmark.setup()
         self.live = True
@@ -292,8 +298,7 @@ class Server:
         return self.told(describe(self.benchmark.call()))
 
     def do_cache(self, request: dict[str, Any]) -> bytes:
-        self.where = "import"
-        benchmark: Loaded = _module(request["file"]).load(request, Loader)
+        benchmark = self.loaded(request)
         self.where = "setup_cache"
         benchmark.make_cache()
         return b'{"value": null}\n'
@@ -368,7 +373,7 @@ class Server:
         for arm, after in zip(order, order[1:] + mine):  # noqa: B905
             if arm == mine:
                 if before != mine and not os.read(incoming, 1):
-                    os._exit(CLOSED)  # the parent has this end of the pipe too: both it and the other arm are gone
+                    self.abandoned()  # the parent has this end of the pipe too: both it and the other arm are gone
                 if len(times) % request["shift"] == 0:
                     self.ballast.shift()
                 times.append(take(next(calls)))
@@ -456,14 +461,15 @@ class Server:
 
     def abandoned(self) -> None:
         """The parent is gone: leave nothing behind, and do not take long over it."""
-        _alarm(0.0)
-        try:
-            self.do_end({})
-            self.do_leave({})
-        except BaseException:
-            pass
-        if os.getpgrp() == self.pid:
-            os.killpg(self.pid, 9)
+        if os.getpid() == self.pid:
+            _alarm(0.0)
+            try:
+                self.do_end({})
+                self.do_leave({})
+            except BaseException:
+                pass
+            if os.getpgrp() == self.pid:
+                os.killpg(self.pid, 9)
         os._exit(0)
 
     def failure(self, error: BaseException) -> bytes:
