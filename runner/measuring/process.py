@@ -43,7 +43,7 @@ INTERRUPTED = 1.0
 """Seconds within which a worker must answer that it was interrupted."""
 LEAVING = 2.0
 """Seconds that what is registered for an interpreter's end may take; what is not done then is not done."""
-LINGER = 0.2
+LINGER = 0.5
 """Seconds for those that a worker has started to see by themselves that it is gone, where it ended badly."""
 LOADING = 0.1
 """Seconds between looks at what workers use of memory while nothing is timed."""
