@@ -7,6 +7,9 @@ from io import BytesIO
 
 from .sizes import batch, copies
 
+lockstep_setup = "once"
+"""No call changes what `setup` has made, so it need not be made again before each (docs/benchmarks.md)."""
+
 
 class FromBytes:
     """`BytesIO(data)` with exact `bytes`."""

@@ -8,6 +8,9 @@ from io import SEEK_END, BytesIO
 
 from .sizes import SIZES, batch, blob, copies
 
+lockstep_setup = "once"
+"""No call changes what `setup` has made, so it need not be made again before each (docs/benchmarks.md)."""
+
 CHUNK = 8 * 1024
 """What a reading loop asks for at a time."""
 

@@ -8,6 +8,9 @@ from io import SEEK_END, BytesIO
 
 from .sizes import LINE, SIZES, batch, blob, copies
 
+lockstep_setup = "once"
+"""No call changes what `setup` has made, so it need not be made again before each (docs/benchmarks.md)."""
+
 GAP = 4096
 """How far past the end `SeekPastEnd` goes."""
 

@@ -79,6 +79,16 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """What several benchmarks of a suite share: made once for each arm, before the first of them is measured."""
+
+    key: str
+    """Tells caches apart, as asv does: ``module:line`` of the function that makes it."""
+    timeout: float
+    """Seconds after which making it counts as hanging."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
     """One asv benchmark with one set of parameters: the unit that gets a verdict."""
 
@@ -96,7 +106,13 @@ class Benchmark:
     timeout: float
     """Seconds after which one call, or setup, counts as hanging."""
     number: int | None = None
-    """Calls between two setups, where the benchmark insists on it; None: setup runs once per process."""
+    """Calls between two set-ups: 1 for a timed benchmark that has a set-up and does not call it pure; the number that
+    one without a set-up states. None: it is set up once per process."""
+    form: str = ""
+    """What a call is, where name and metric do not say: ``raw``: source text, timed in processes of its own; ``size``:
+    the size of what the function returns. Empty: the function."""
+    cache: Cache | None = None
+    """What its processes start with; None: nothing."""
 
     @property
     def key(self) -> str:
@@ -179,6 +195,8 @@ class Settings:
     """Length of the common stretch in `shared`, seconds; 0 in the other modes."""
     warmup: int
     """Cycles (`shared`: lots) that each arm does before anything is kept, the same for both."""
+    stretch: float = 0.0
+    """Seconds that all of this will take, where there are set-ups between the calls, these included; else 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,7 +283,8 @@ class Block:
     """A letter a cycle: ``b`` where base went first, ``h`` where head did; empty in `shared`."""
     readings: Mapping[str, float] = field(default_factory=dict)
     """The machine meanwhile: ``steal`` (share of the CPU's time), ``load``, ``switches_base`` and so on.
-    ``start``: seconds from the workers' start until both had loaded and called the benchmark once."""
+    ``start``: seconds from the workers' start until both had loaded and called the benchmark once; ``cache``: seconds
+    before that in which its cache was made, 0 where it was there."""
     failure: Failure | None = None
     layout: int | None = None
     """Seed of the link order of both arms; None in scope ``binary``."""

@@ -10,16 +10,17 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from runner.errors import MachineError
 from runner.measuring import callgrind
+from runner.measuring.caches import Caches
 from runner.measuring.callgrind import Function, Profile
 from runner.measuring.copies import fresh
-from runner.measuring.process import Launch, Worker, WorkerFailed, bytecode, command, padded, receive_all
+from runner.measuring.process import Launch, Worker, WorkerFailed, begin, bytecode, command, padded, receive_all
 from runner.model import Arm, Benchmark, Interpreter
 from runner.suites import Suite
 
@@ -110,6 +111,7 @@ class Counter:
         self._loading = setting.suite.loader(setting.scratch)
         arms = {Arm.BASE: setting.base, Arm.HEAD: setting.head}
         self._executables = {arm: interpreter.executable for arm, interpreter in arms.items()}
+        self._caches = Caches(setting.scratch, self._loading)
         self._bytecode = bytecode(setting.base, setting.head, setting.scratch)
         self._commands = {arm: command(interpreter, self._bytecode[arm]) for arm, interpreter in arms.items()}
 
@@ -118,6 +120,9 @@ class Counter:
 
         `tell` hears of each step. Without valgrind there are no instructions, and no problem: that was said before.
         """
+        if benchmark.form == "raw":
+            problem = "it runs in processes of its own, whose instructions and bytes are not counted"
+            return Counts(instructions=None, allocated=None, problems=(problem,))
         problems: list[str] = []
         allocated: Allocated | None = None
         instructions: Instructions | None = None
@@ -177,12 +182,14 @@ class Counter:
             fresh(out.parent)
         words = {arm: (*callgrind.prefix(valgrind, outs[arm]), *self._commands[arm]) if valgrind else
                  self._commands[arm] for arm in Arm}
-        launches = {
+        launches = self._caches.starting(benchmark, {
             arm: Launch(
-                arm=arm, command=words[arm], env={**env[arm], **self._bytecode[arm].environment}, cwd=cwd, cpus=(),
-                memory=None if valgrind else setting.memory_limit,
+                arm=arm, command=self._commands[arm], env={**env[arm], **self._bytecode[arm].environment},
+                cwd=fresh(cwd / arm.value), cpus=(), memory=setting.memory_limit,
             ) for arm in Arm
-        }
+        })
+        if valgrind:
+            launches = {arm: replace(one, command=words[arm], memory=None) for arm, one in launches.items()}
         request = {**self._loading(benchmark), "do": "load", "call": True}
         limit = benchmark.timeout * (SLOWER if valgrind else 1)
         return _Pair(launches, request, limit, outs, self._executables)
@@ -214,11 +221,7 @@ class _Pair:
         with ExitStack() as stack:
             for arm, launch in self._launches.items():
                 self._workers[arm] = stack.enter_context(Worker(launch))
-            for worker in self._workers.values():
-                worker.send(self._load, self._limit)
-            for worker in self._workers.values():
-                worker.greet()
-            receive_all(self._workers, self._limit)
+            begin(self._workers, self._load, self._limit, look=1.0)
             self._stack = stack.pop_all()
         return self
 

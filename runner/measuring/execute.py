@@ -14,9 +14,10 @@ from runner import builds, machine
 from runner.errors import UsageError
 from runner.measuring import modes, settings
 from runner.measuring.arms import Arms
+from runner.measuring.caches import Caches
 from runner.measuring.copies import fresh
 from runner.measuring.modes import Outcome
-from runner.measuring.process import Launch, Worker, WorkerFailed, bytecode, command, padded, receive_all
+from runner.measuring.process import Launch, Worker, WorkerFailed, begin, bytecode, command, padded
 from runner.model import Arm, Benchmark, Block, BlockKind, BlockSpec, Cause, Failure, Interpreter, Metric, Settings
 from runner.suites import Suite
 
@@ -24,8 +25,6 @@ VERSION = 4
 """Raised when the way of measuring changes: what was found out about an older way need not be true of this one."""
 ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 """What a worker gets of the environment, if set; with the hash seed and the padding that is all."""
-LOADING = 0.1
-"""Seconds between looks at what workers use of memory while nothing is timed."""
 COMPILING = 60.0
 """Seconds that loading a benchmark may take at least, where its modules have to be compiled."""
 
@@ -75,6 +74,7 @@ class Executor:
             copies=context.copies,
         )
         self._loading = context.suite.loader(context.scratch)
+        self._caches = Caches(context.scratch, self._loading)
         self._bytecode = bytecode(context.base, context.head, context.scratch)
         self._compiled: set[str] = set()
         self._unsteady: dict[str, str] = {}
@@ -103,6 +103,9 @@ class Executor:
                 stack.callback(shutil.rmtree, cwd, ignore_errors=True)
                 handles = stack.enter_context(modes.pipes())
                 launches = self._launches(spec, arms, cwd, handles)
+                if spec.benchmark.cache is not None:
+                    launches = self._caches.starting(spec.benchmark, launches, spec.kind is BlockKind.CANARY)
+                    taken["cache"], launched = time.perf_counter() - launched, time.perf_counter()
                 self._compile(launches, spec)
                 for arm in (spec.first, spec.first.other):
                     workers[arm] = stack.enter_context(Worker(launches[arm]))
@@ -162,7 +165,7 @@ class Executor:
         here, there = (() if cpu is None else (cpu,) for cpu in (context.worker_cpu, context.other_cpu))
         return {
             arm: Launch(
-                arm=arm, command=commands[arm], env={**env[arm], **code[arm].environment}, cwd=cwd,
+                arm=arm, command=commands[arm], env={**env[arm], **code[arm].environment}, cwd=fresh(cwd / arm.value),
                 cpus=here if arm is spec.first else there, inherited=handles[arm], memory=context.memory_limit,
                 address=spec.address if context.addresses else None,
             )
@@ -192,11 +195,7 @@ class Executor:
         """Import, set up, first call in both arms; the values that the first calls return must agree."""
         benchmark = spec.benchmark
         request = self._request(benchmark)
-        for worker in workers.values():
-            worker.send(request, benchmark.timeout)
-        for worker in workers.values():
-            worker.greet()
-        replies = receive_all(workers, benchmark.timeout, look=LOADING, apart=True)
+        replies = begin(workers, request, benchmark.timeout)
         values = {arm: str(reply["value"]) for arm, reply in replies.items()}
         if values[Arm.BASE] != values[Arm.HEAD] and self._context.values == "compare":
             self._disagree(values, workers, spec, launches)

@@ -61,7 +61,7 @@ def turns(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, ha
     order = "".join("bh" if letter == "b" else "hb" for letter in letters)
     calls = {arm: (settings.calls[arm],) for arm in Arm}
     shift = max(1, settings.cycles // PLACES)
-    times = alternate(workers, order, calls, handles, spec.benchmark.timeout, shift)
+    times = alternate(workers, order, calls, handles, spec.benchmark.timeout + settings.stretch, shift)
     outcome = Outcome()
     outcome.base, outcome.head = (times[arm][settings.warmup :] for arm in Arm)
     outcome.order = "".join(letters[settings.warmup :])

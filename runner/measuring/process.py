@@ -37,6 +37,16 @@ PADDING = "LOCKSTEP_PADDING"
 HELLO = b'{"hello": "lockstep"}'
 START_LIMIT = 30.0
 """Seconds for the interpreter to start."""
+GRACE = 5.0
+"""Seconds that tearing down may take where something has failed, or was interrupted, before."""
+INTERRUPTED = 1.0
+"""Seconds within which a worker must answer that it was interrupted."""
+LEAVING = 2.0
+"""Seconds that what is registered for an interpreter's end may take; what is not done then is not done."""
+LINGER = 0.5
+"""Seconds for those that a worker has started to see by themselves that it is gone, where it ended badly."""
+LOADING = 0.1
+"""Seconds between looks at what workers use of memory while nothing is timed."""
 PRINTED = 1 << 20
 """Bytes of a worker's output above which it is forgotten."""
 
@@ -140,6 +150,13 @@ class Worker:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._requests, self._replies = self._process.stdin, self._process.stdout
         self.pid = self._process.pid
+        self._greeted = False
+        self._busy = False
+        """It was asked, and has not answered."""
+        self._asked = ""
+        """What it was last asked to do."""
+        self._limit = GRACE
+        """Seconds that it has for tearing down."""
         # If memory runs out all the same, the kernel is to end what is measured, and not what measures.
         with contextlib.suppress(OSError):
             Path(f"/proc/{self.pid}/oom_score_adj").write_text("1000")
@@ -150,12 +167,19 @@ class Worker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.end()
+        """Have it torn down, and end it. Raises WorkerFailed when that fails, and nothing else has."""
+        orderly = kind is None
+        try:
+            if self._greeted and self.usage is None:
+                self._leave(orderly)
+        finally:
+            self.end(orderly)
 
     def greet(self) -> None:
         """Wait until it is up. What a site module prints before that is passed over."""
         while self._line(START_LIMIT, "start-up") != HELLO:
             pass
+        self._greeted = True
 
     def ask(self, request: Mapping[str, object], limit: float) -> dict[str, Any]:
         """Send a request and return the reply; raises WorkerFailed when there is none within `limit` seconds."""
@@ -163,12 +187,16 @@ class Worker:
         return self.receive(limit)
 
     def send(self, request: Mapping[str, object], limit: float) -> None:
+        self._busy, self._asked = True, str(request["do"])
+        if self._asked == "load":
+            self._limit = limit
         line = repr({**request, "limit": limit}).encode() + b"\n"
         with contextlib.suppress(BrokenPipeError):  # its end is told by `receive`, with the reason
             self._requests.write(line)
 
     def receive(self, limit: float) -> dict[str, Any]:
         line = self._line(limit, "its time limit")
+        self._busy = False
         self._forget()
         try:
             reply = json.loads(line)
@@ -205,17 +233,64 @@ class Worker:
             self.end()
             raise self._failed(f"used more than {_size(self._memory)} of memory (the limit: see --memory-limit)")
 
-    def end(self) -> None:
-        """Kill it and all that it started in its session; free the pipes. Does nothing the second time."""
+    def hung(self, what: str, limit: float) -> WorkerFailed:
+        """That it has not answered within `what` of `limit` seconds, and what it has printed."""
+        where = {"end": " in teardown", "cache": " in setup_cache"}.get(self._asked, "")
+        reason = f"hangs{where}: no answer within {what} of {limit:g} s"
+        return self._failed(reason, self._printed(), Cause.HUNG)
+
+    def _leave(self, orderly: bool) -> None:
+        """Have it tear down, and do what its interpreter does at its end. Raises WorkerFailed where all was well."""
+        more = False
+        try:
+            if self._busy:
+                self._interrupt()
+            more = self.ask({"do": "end"}, self._limit if orderly else GRACE)["more"]
+        except WorkerFailed:
+            if orderly:
+                raise
+        if more:
+            with contextlib.suppress(WorkerFailed):
+                self.ask({"do": "leave"}, LEAVING)
+
+    def _interrupt(self) -> None:
+        """Have it give up what it does. Raises WorkerFailed when it does not."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGINT)
+        self._line(INTERRUPTED, "its time limit")
+        self._busy = False
+
+    def end(self, orderly: bool = False) -> None:
+        """Kill it and all that it started in its session; free the pipes. Does nothing the second time.
+
+        Where it has not ended in an `orderly` way, those that it started in other sessions go too.
+        """
         if self.usage is not None:
             return
+        others = [] if orderly else _descendants(self.pid)
+        if not orderly:
+            self._linger()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+        for pid in _session(self.pid):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        for process in others:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
         _, status, self.usage = os.wait4(self.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         self._requests.close()
         self._replies.close()
         os.close(self._output)
+
+    def _linger(self) -> None:
+        """Kill it alone, and give the others a moment: what watches over its shared memory removes that now."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self.pid, signal.SIGKILL)
+        until = time.monotonic() + LINGER
+        while time.monotonic() < until and any(not _exited(pid) for pid in _session(self.pid)):
+            time.sleep(0.01)
 
     def _line(self, limit: float, what: str) -> bytes:
         end = time.monotonic() + limit
@@ -230,7 +305,7 @@ class Worker:
             else:
                 self.look()
                 if time.monotonic() >= end:
-                    raise self._failed(f"hangs: no answer within {what} of {limit:g} s", self._printed(), Cause.HUNG)
+                    raise self.hung(what, limit)
                 self._forget()
         line, _, self._unread = self._unread.partition(b"\n")
         return line
@@ -267,6 +342,17 @@ class Worker:
         return WorkerFailed(Failure(reason=reason, arm=self.arm, cause=cause, detail=detail))
 
 
+def begin(
+    workers: Mapping[Arm, Worker], request: Mapping[str, object], limit: float, look: float = LOADING
+) -> dict[Arm, dict[str, Any]]:
+    """The replies to the first request of workers that have just been started, each by itself; as `receive_all`."""
+    for worker in workers.values():
+        worker.send(request, limit)
+    for worker in workers.values():
+        worker.greet()
+    return receive_all(workers, limit, look, apart=True)
+
+
 def receive_all(
     workers: Mapping[Arm, Worker], limit: float, look: float = 1.0, *, apart: bool = False
 ) -> dict[Arm, dict[str, Any]]:
@@ -289,9 +375,8 @@ def receive_all(
             if time.monotonic() >= end and failures:
                 break
             if time.monotonic() >= end:
-                arm = waiting[0].arm if len(waiting) == 1 else None
-                reason = f"hangs: no answer within its time limit of {limit:g} s"
-                raise WorkerFailed(Failure(reason=reason, arm=arm, cause=Cause.HUNG))
+                failure = waiting[0].hung("its time limit", limit).failure
+                raise WorkerFailed(replace(failure, arm=failure.arm if len(waiting) == 1 else None))
         for worker in ready:
             try:
                 replies[worker.arm] = worker.receive(max(1.0, end - time.monotonic()))
@@ -336,7 +421,7 @@ def _raised(where: str, error: str) -> str:
         return error
     if where == "child":
         return f"forked, and the call {error}"
-    if where in ("import", "setup"):
+    if where in ("import", "setup", "setup_cache", "teardown"):
         return f"raised in {where}: {error}"
     if error.startswith("SystemExit"):
         return f"called sys.exit: {error}"
@@ -373,6 +458,23 @@ def _exited(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def _session(leader: int) -> list[int]:
+    """Processes of a session that has a leader, without it."""
+    found = []
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if os.getsid(pid) == leader != pid:
+                found.append(pid)
+    return found
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 def _unnamed_file() -> int:

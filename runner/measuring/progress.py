@@ -59,7 +59,7 @@ class Progress:
             self.calibration = block
         elif block.failure is None:
             self.blocks.append(block)
-            insort(self._seconds, block.seconds)
+            insort(self._seconds, _own_seconds(block))
             if self._due():
                 self.looked = self.judgement
         enough = len(self.blocks) >= self.fixed if self.fixed is not None else (
@@ -110,7 +110,17 @@ class Progress:
         as a block does, and the stretch that it chose where that is known; None before that too."""
         if self._seconds:
             return self._seconds[len(self._seconds) // 2]
-        return None if self.calibration is None else self.calibration.seconds + self.calibration.settings.window
+        calibration = self.calibration
+        if calibration is None:
+            return None
+        if calibration.settings.stretch and "start" in calibration.readings:
+            return calibration.readings["start"] + calibration.settings.stretch
+        return _own_seconds(calibration) + calibration.settings.window
+
+
+def _own_seconds(block: Block) -> float:
+    """What a block took, without what was made for all blocks of several benchmarks before it."""
+    return block.seconds - block.readings.get("cache", 0.0)
 
 
 class Canary:

@@ -28,7 +28,11 @@ LEAST_CYCLES, MOST_CYCLES = 12, 160
 WARM, WARM_JIT = 5e-3, 0.5
 """Seconds of slices that each arm does in `turns` before any is kept; the second where an arm has a JIT."""
 LONGEST_TURN = 2e-2
-"""Calls that take longer than this (seconds, the slower arm) share the CPU instead of taking turns."""
+"""Calls that take longer than this (seconds, the slower arm) share the CPU instead of taking turns. With a set-up
+before each, they do only where the call is the larger part of the two: otherwise they would share it with a set-up."""
+SET_UPS, LEAST_SET_UP = 2.0, 2
+"""Seconds that the cycles of a block should take at most where there are set-ups between the calls, and the cycles that
+it has all the same."""
 SHARED_CALLS = 6
 """Calls of the slower arm that should lie wholly inside the common stretch of `shared`."""
 SHARED_STRETCH = 0.2
@@ -37,6 +41,9 @@ UNEQUAL = 4.0
 """Arms that differ in speed by more than this get each its own number of calls a slice."""
 LONGEST_TRIAL = 0.1
 """Slices up to this long (seconds) are tried three times."""
+CLOCKS = 2e-5
+"""Seconds of CPU time that reading the clocks around a call may take; a trial with set-ups between its calls does so
+for each."""
 RETRIED = 7
 """Slices of each arm by which that is decided."""
 
@@ -49,6 +56,8 @@ class Trial:
     """Wall seconds per call."""
     calls: int
     """Calls in the slices that it was seen in."""
+    setup: float = 0.0
+    """Wall seconds per call that the set-ups between calls take."""
     busy: float
     """CPU time ÷ wall time: below 1 it waits, above 1 it uses several threads."""
     waits: float
@@ -56,6 +65,11 @@ class Trial:
     threads: int
     children: float
     """CPU seconds of its child processes."""
+
+    @property
+    def whole(self) -> float:
+        """Seconds that a call takes with its share of a set-up."""
+        return self.call + self.setup
 
 
 def calibrate(
@@ -66,7 +80,8 @@ def calibrate(
     `handles` are those of `modes.pipes`. Raises WorkerFailed.
     """
     trials = {arm: _try(worker, benchmark) for arm, worker in workers.items()}
-    if apart(trials[Arm.BASE], trials[Arm.HEAD]):
+    # Where a set-up precedes each slice, its first call is what it is; and set-ups may be dear.
+    if apart(trials[Arm.BASE], trials[Arm.HEAD]) and not any(trial.setup > LONG_SLICE for trial in trials.values()):
         again = _try_alternating(workers, trials, benchmark)
         trials = trials if apart(again[Arm.BASE], again[Arm.HEAD]) else again
     candidates = [
@@ -124,38 +139,47 @@ def choose(
 
     `forced` is a mode's name set by hand, or None; `warm` is what `warming` gives.
     """
-    slow, fast = max(base.call, head.call), min(base.call, head.call)
-    if forced is not None:
-        mode = Mode(forced)
-    elif _elsewhere(base) or _elsewhere(head):
-        mode = Mode.ADJACENT
-    else:
-        mode = Mode.TURNS if slow <= LONGEST_TURN else Mode.SHARED
+    slow, fast = max(base.whole, head.whole), min(base.whole, head.whole)
+    mode = Mode.ADJACENT if benchmark.form == "raw" else _mode(base, head) if forced is None else Mode(forced)
     lot = benchmark.number or 1
     seconds = seconds if mode is Mode.TURNS else LONG_SLICE
     if mode is Mode.SHARED and benchmark.number:
         calls = dict.fromkeys(Arm, lot)
     elif apart(base, head):
-        calls = {Arm.BASE: _calls(base.call, lot, seconds), Arm.HEAD: _calls(head.call, lot, seconds)}
+        calls = {Arm.BASE: _calls(base.whole, lot, seconds), Arm.HEAD: _calls(head.whole, lot, seconds)}
     else:
         equal = _calls((slow + fast) / 2, lot, seconds)
         calls = dict.fromkeys(Arm, equal)
-    cycle = base.call * calls[Arm.BASE] + head.call * calls[Arm.HEAD]
+    cycle = base.whole * calls[Arm.BASE] + head.whole * calls[Arm.HEAD]
     if mode is Mode.SHARED:
         # Both run at half speed; one more call at each end is cut off by the edges of the stretch.
-        longest = max(base.call * calls[Arm.BASE], head.call * calls[Arm.HEAD])
+        longest = max(base.whole * calls[Arm.BASE], head.whole * calls[Arm.HEAD])
         window = max(SHARED_STRETCH, 2 * longest * (SHARED_CALLS + 2))
         return Settings(mode=mode, calls=calls, cycles=SHARED_CALLS, window=window, warmup=1)
     stretch = STRETCH if seconds == SLICE else LONG_STRETCH
     cycles = int(min(max(stretch / cycle, LEAST_CYCLES), MOST_CYCLES)) if slow < 1.0 else 4
+    renewed = base.setup > 0 or head.setup > 0
+    if renewed:
+        cycles = min(cycles, max(LEAST_SET_UP, int(SET_UPS / cycle)))
     # A multiple of four: each order of the arms equally often (`Plan` balances it within every four cycles).
+    cycles -= cycles % 4 if cycles > 4 else 0
     warmup = max(2, math.ceil(2 * warm / cycle)) if slow < 0.1 else 0
-    return Settings(mode=mode, calls=calls, cycles=cycles - cycles % 4, window=0.0, warmup=warmup)
+    return Settings(mode=mode, calls=calls, cycles=cycles, window=0.0, warmup=warmup,
+                    stretch=(cycles + warmup) * cycle if renewed else 0.0)
+
+
+def _mode(base: Trial, head: Trial) -> Mode:
+    if _elsewhere(base) or _elsewhere(head):
+        return Mode.ADJACENT
+    if max(base.whole, head.whole) <= LONGEST_TURN:
+        return Mode.TURNS
+    set_up = base.setup > base.call or head.setup > head.call
+    return Mode.ADJACENT if set_up else Mode.SHARED
 
 
 def apart(base: Trial, head: Trial) -> bool:
     """Whether the arms' speeds are so far apart that each needs its own number of calls in a slice."""
-    return max(base.call, head.call) > UNEQUAL * min(base.call, head.call)
+    return max(base.whole, head.whole) > UNEQUAL * min(base.whole, head.whole)
 
 
 def _try_alternating(
@@ -166,7 +190,7 @@ def _try_alternating(
     The first calls of a slice find cold caches, so a call costs more in a short slice than in a long one: two equal
     arms, of which one had a bad moment, seemed ten times apart, got unequal numbers of calls, and so were.
     """
-    calls = trials[max(Arm, key=lambda arm: trials[arm].call)].calls
+    calls = trials[max(Arm, key=lambda arm: trials[arm].whole)].calls
     seen: dict[Arm, list[float]] = {arm: [] for arm in Arm}
     for _ in range(RETRIED):
         for arm, worker in workers.items():
@@ -190,19 +214,21 @@ def _try(worker: Worker, benchmark: Benchmark) -> Trial:
         waits = _voluntary_switches(worker.pid)
         reply = worker.ask({"do": "slice", "calls": calls}, benchmark.timeout)
         # Waiting for the parent's request is one voluntary switch of the worker's own.
-        waits = max(0, _voluntary_switches(worker.pid) - waits - 1)
-        if reply["ns"] >= LONG_SLICE * 1e9 / 2 or calls >= 1 << 26:
+        waits = max(0, _voluntary_switches(worker.pid) - waits - 1 - reply["waits"])
+        took = reply["ns"] + reply["setup"]
+        if took >= LONG_SLICE * 1e9 / 2 or calls >= 1 << 26:
             break
-        calls = max(calls * 2, int(calls * 0.7 * LONG_SLICE * 1e9 / max(reply["ns"], 100)) // lot * lot)
+        calls = max(calls * 2, int(calls * 0.7 * LONG_SLICE * 1e9 / max(took, 100)) // lot * lot)
     # The first calls find cold caches and memory that was never touched: the second and third slice of a call that
     # takes milliseconds take a fraction of it. Of what takes long, one is enough.
-    again = 2 if reply["ns"] < LONGEST_TRIAL * 1e9 else 0
+    again = 2 if took < LONGEST_TRIAL * 1e9 else 0
     replies = [reply, *(worker.ask({"do": "slice", "calls": calls}, benchmark.timeout) for _ in range(again))]
+    clocks = CLOCKS * 1e9 * calls / lot * len(replies) if any(r["setup"] for r in replies) else 0
     return Trial(
         call=max(median(r["ns"] for r in replies), 1) / 1e9 / calls, calls=calls, waits=waits / calls,
         threads=_threads(worker.pid),
-        busy=sum(r["cpu"] for r in replies) / max(1, sum(r["ns"] for r in replies)),
-        children=sum(r["children"] for r in replies),
+        busy=max(0, sum(r["cpu"] for r in replies) - clocks) / max(1, sum(r["ns"] for r in replies)),
+        children=sum(r["children"] for r in replies), setup=median(r["setup"] for r in replies) / 1e9 / calls,
     )
 
 

@@ -10,9 +10,10 @@ The parent writes one request a line to standard input, a Python literal; the re
 what was standard output. Both are moved out of the benchmark's way first: it gets an empty standard input,
 and what it prints goes where standard error goes.
 
+    {"do": "cache", "file": "…", …}        make what its processes share, in the working directory   → {"value": null}
     {"do": "load", "file": "…", …}         import, set up, call once   → {"value": "…"}
     {"do": "again"}                        call once more             → {"value": "…"}
-    {"do": "slice", "calls": n}            time n calls                → {"ns": …, "cpu": …, "children": …}
+    {"do": "slice", "calls": n}            time n calls   → {"ns": …, "cpu": …, "children": …, "setup": …, "waits": …}
     {"do": "turns", "calls": (n, …), "order": "bhhb…", "shift": n, …}   take turns with the other arm   → {"ns": […]}
     {"do": "window", "start": …, "end": …, "calls": n}  call from start to end, in lots of n
                                                                → {"lots": [[start, end, cpu per call], …]}
@@ -21,7 +22,10 @@ and what it prints goes where standard error goes.
     {"do": "peak"}                         peak memory of one call     → {"value": …}
     {"do": "count", "warmup": n, "calls": [n, …]}   so many calls between marks for callgrind   → {"value": null}
     {"do": "allocated"}                    bytes allocated at the peak of one call   → {"value": …}
+    {"do": "end"}                          tear down; whether there is more to do at the end   → {"more": …}
+    {"do": "leave"}                        do that: what `atexit` has, and the shared memory of multiprocessing
 
+It is interrupted by SIGINT while it works. When the parent is gone it tears down, and ends itself and its children.
 Anything raised is answered with {"error": "ValueError: …", "where": "setup", "traceback": "…"}, or, where the benchmark
 says by it that it does not apply, with {"skipped": "what its author says of that"}.
 """
@@ -34,7 +38,7 @@ import sys
 from importlib import machinery
 from importlib.machinery import SourceFileLoader
 from itertools import cycle, repeat
-from time import process_time_ns
+from time import perf_counter_ns, process_time_ns, sleep
 
 TYPE_CHECKING = False  # type checkers take this name for typing's; importing typing costs 3 ms
 if TYPE_CHECKING:
@@ -45,7 +49,10 @@ if TYPE_CHECKING:
         """A benchmark as the `load` of a kind of suite gives it: imported, and not set up yet."""
 
         number: int
-        """Calls between two set-ups, where the benchmark insists on it; 0: it is set up once."""
+        """Calls that are timed as one lot; 0: any number of them."""
+        renew: Callable[[], None] | None
+        """What is due before each lot but the first, outside of its time: tear down, and set up anew. It may switch the
+        collection of garbage off until the lot has ended. None: nothing is due."""
         call: Callable[[], Any]
         """One call; what it returns is its value."""
 
@@ -53,15 +60,20 @@ if TYPE_CHECKING:
 
         def teardown(self) -> None: ...
 
+        def make_cache(self) -> None:
+            """Make what the processes of several benchmarks share, in the working directory; it was not set up."""
+
         def skips(self, error: BaseException) -> bool:
             """Whether what it has raised says that it does not apply."""
 
         def slice(self, calls: int) -> int:
-            """Wall nanoseconds of so many calls; set up anew before each lot of `number`, outside of the time."""
+            """Wall nanoseconds of so many calls, one after the other."""
 
-        def window(self, start: int, end: int, lot: int) -> list[list[float]]:
-            """Call from `start` to `end` on perf_counter's clock, in lots: [start, end, CPU time per call], all ns."""
+        def window(self, start: int, end: int, lot: int, renew: Callable[[], None] | None) -> list[list[float]]:
+            """Call from `start` to `end` on perf_counter's clock, in lots: [start, end, CPU time per call], all ns.
 
+            `renew` is called before each lot, outside of it.
+            """
 
 
 HELLO = b'{"hello": "lockstep"}\n'
@@ -198,6 +210,13 @@ def _children() -> float:
     return sum(getrusage(RUSAGE_CHILDREN)[:2])
 
 
+def _waits() -> int:
+    """Times that this process has given up the CPU by itself."""
+    from resource import RUSAGE_SELF, getrusage
+
+    return getrusage(RUSAGE_SELF).ru_nvcsw
+
+
 class Ballast:
     """Moves the places where the next objects are allocated, differently before every slice.
 
@@ -237,14 +256,21 @@ class Server:
         os.dup2(2, 1)
         self.benchmark: Loaded = None  # type: ignore[assignment]  # until it is loaded
         self.where, self.file = "start", ""
+        self.live = False
+        """It was set up, and is to be torn down."""
+        self.paused = False
+        """Garbage is not collected until the call has ended."""
         self.ballast = Ballast(int(os.environ.get("PYTHONHASHSEED", "0")))  # the same in both arms
 
     def serve(self) -> None:
         self.reply(HELLO)
         while True:
-            line = self.requests.readline()
+            try:
+                line = self.requests.readline()
+            except KeyboardInterrupt:  # meant for what has just ended
+                continue
             if not line:
-                os._exit(0)
+                self.abandoned()
             # The literal comes from the parent's own pipe; ast.literal_eval would cost an import.
             request = eval(line, {"__builtins__": {}})
             _alarm(request["limit"])
@@ -254,6 +280,7 @@ class Server:
                 answer = self.failure(error)
             if os.getpid() != self.pid:
                 answer = b'{"error": "returned in a forked child", "where": "child", "traceback": ""}\n'
+            self.resume()
             _alarm(None)  # an idle worker needs none: it ends when the parent's pipe does
             self.reply(answer)
             if os.getpid() != self.pid:
@@ -263,25 +290,56 @@ class Server:
         try:
             while line:
                 line = line[os.write(self.replies, line):]
+        except BrokenPipeError:
+            self.abandoned()
         except OSError:
             os._exit(CLOSED)
 
-    def do_load(self, request: dict[str, Any]) -> bytes:
+    def loaded(self, request: dict[str, Any]) -> Loaded:
         self.where = "import"
         self.file = request["file"]
-        self.benchmark = _module(request["file"]).load(request, Loader)
+        benchmark: Loaded = _module(request["file"]).load(request, Loader)
+        return benchmark
+
+    def do_load(self, request: dict[str, Any]) -> bytes:
+        self.benchmark = self.loaded(request)
         self.where = "setup"
         self.benchmark.setup()
+        self.live = True
         if not request["call"]:
             return b'{"value": null}\n'
         self.where = "call"
         return self.told(describe(self.benchmark.call()))
 
-    def do_again(self, request: dict[str, Any]) -> bytes:
-        if self.benchmark.number:
-            self.benchmark.teardown()
-            self.benchmark.setup()
+    def do_cache(self, request: dict[str, Any]) -> bytes:
+        benchmark = self.loaded(request)
+        self.where = "setup_cache"
+        benchmark.make_cache()
+        return b'{"value": null}\n'
+
+    def renew(self) -> None:
+        """Do what is due before the next lot."""
+        if self.benchmark.renew is not None:
+            self.resume()
+            self.paused, self.where = gc.isenabled(), "setup"
+            self.benchmark.renew()
         self.where = "call"
+
+    def resume(self) -> None:
+        if self.paused:
+            self.paused = False
+            gc.enable()
+
+    def lots(self, calls: int) -> int:
+        """Wall nanoseconds of so many calls, in lots."""
+        total, number = 0, self.benchmark.number
+        for _ in repeat(None, calls // number):
+            self.renew()
+            total += self.benchmark.slice(number)
+        return total
+
+    def do_again(self, request: dict[str, Any]) -> bytes:
+        self.renew()
         return self.told(describe(self.benchmark.call()))
 
     def told(self, text: str) -> bytes:
@@ -293,11 +351,26 @@ class Server:
         return json.dumps({"value": text}).encode() + b"\n"
 
     def do_slice(self, request: dict[str, Any]) -> bytes:
-        children = _children()
-        cpu = process_time_ns()
-        wall = self.benchmark.slice(request["calls"])
-        cpu = process_time_ns() - cpu
-        return b'{"ns": %d, "cpu": %d, "children": %.6f}\n' % (wall, cpu, _children() - children)
+        """What is done between the lots is told apart: wall nanoseconds, and times that this has waited."""
+        apart = self.benchmark.renew is not None
+        calls = self.benchmark.number or request["calls"]
+        wall = cpu = setup = waits = begun = waited = 0
+        children = 0.0
+        for _ in repeat(None, request["calls"] // calls):
+            if apart:
+                begun, waited = perf_counter_ns(), _waits()
+                self.renew()
+                waits += _waits() - waited
+            before = _children()
+            started = process_time_ns()
+            took = self.benchmark.slice(calls)
+            cpu += process_time_ns() - started
+            children += _children() - before
+            wall += took
+            if apart:
+                setup += perf_counter_ns() - begun - took
+        return b'{"ns": %d, "cpu": %d, "children": %.6f, "setup": %d, "waits": %d}\n' % (
+            wall, cpu, children, setup, waits)
 
     def do_turns(self, request: dict[str, Any]) -> bytes:
         """Slices in the given order of the arms; the turn goes from hand to hand as a byte in a pipe.
@@ -309,21 +382,23 @@ class Server:
         mine, order, calls = request["arm"], request["order"], cycle(request["calls"])
         incoming, outgoing = request["pipes"]
         times: list[int] = []
+        take = self.lots if self.benchmark.number else self.benchmark.slice
         before = mine
         for arm, after in zip(order, order[1:] + mine):  # noqa: B905
             if arm == mine:
                 if before != mine and not os.read(incoming, 1):
-                    os._exit(CLOSED)  # the parent has this end of the pipe too: both it and the other arm are gone
+                    self.abandoned()  # the parent has this end of the pipe too: both it and the other arm are gone
                 if len(times) % request["shift"] == 0:
                     self.ballast.shift()
-                times.append(self.benchmark.slice(next(calls)))
+                times.append(take(next(calls)))
                 if after != mine:
                     os.write(outgoing, b".")
             before = arm
         return b'{"ns": %s}\n' % repr(times).encode()
 
     def do_window(self, request: dict[str, Any]) -> bytes:
-        lots = self.benchmark.window(request["start"], request["end"], request["calls"])
+        renew = self.renew if self.benchmark.renew is not None else None
+        lots = self.benchmark.window(request["start"], request["end"], request["calls"], renew)
         return b'{"lots": %s}\n' % repr(lots).encode()
 
     def do_extensions(self, request: dict[str, Any]) -> bytes:
@@ -352,9 +427,7 @@ class Server:
         for _ in repeat(None, request["warmup"]):
             benchmark.call()
         for calls in request["calls"]:
-            if benchmark.number:
-                benchmark.teardown()
-                benchmark.setup()
+            self.renew()
             gc.collect()
             times = repeat(None, calls)
             function = benchmark.call
@@ -367,10 +440,7 @@ class Server:
     def do_allocated(self, request: dict[str, Any]) -> bytes:
         import _tracemalloc  # tracemalloc itself, in Python, allocates too
 
-        if self.benchmark.number:
-            self.benchmark.teardown()
-            self.benchmark.setup()
-        self.where = "call"
+        self.renew()
         function = self.benchmark.call
         gc.collect()
         _tracemalloc.start(1)
@@ -380,6 +450,41 @@ class Server:
         finally:
             _tracemalloc.stop()
         return b'{"value": %d}\n' % peak
+
+    def do_end(self, request: dict[str, Any]) -> bytes:
+        if self.live:
+            self.live = False
+            self.where = "teardown"
+            self.benchmark.teardown()
+        exits = sys.modules.get("atexit")
+        count = getattr(exits, "_ncallbacks", None)
+        more = _tracker() is not None or (exits is not None and (count is None or count() > 0))
+        return b'{"more": %s}\n' % (b"true" if more else b"false")
+
+    def do_leave(self, request: dict[str, Any]) -> bytes:
+        self.where = "exit"
+        sys.modules["atexit"]._run_exitfuncs()
+        tracker = _tracker()
+        if tracker is not None:
+            # It removes the shared memory that nobody has removed, when it sees that this process is gone.
+            os.close(tracker._fd)
+            tracker._fd = None
+            while not os.waitpid(tracker._pid, os.WNOHANG)[0]:
+                sleep(0.005)
+        return b'{"value": null}\n'
+
+    def abandoned(self) -> None:
+        """The parent is gone: leave nothing behind, and do not take long over it."""
+        if os.getpid() == self.pid:
+            _alarm(0.0)
+            try:
+                self.do_end({})
+                self.do_leave({})
+            except BaseException:
+                pass
+            if os.getpgrp() == self.pid:
+                os.killpg(self.pid, 9)
+        os._exit(0)
 
     def failure(self, error: BaseException) -> bytes:
         import json
@@ -409,6 +514,13 @@ class Server:
         for before in (told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())):
             if before is not None:
                 self.forget(before)
+
+
+def _tracker() -> Any:
+    """What multiprocessing keeps of the process that watches over shared memory; None where there is none."""
+    module = sys.modules.get("multiprocessing.resource_tracker")
+    tracker = getattr(module, "_resource_tracker", None)
+    return tracker if getattr(tracker, "_fd", None) is not None else None
 
 
 class Loader(SourceFileLoader):
@@ -450,6 +562,12 @@ def _keep_apart() -> None:
 def main() -> None:
     Loader.folder, which = sys.argv[2:]
     del sys.argv[1:]  # a benchmark may parse them
+    try:
+        import _signal  # type: ignore[import-not-found, unused-ignore]
+
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)  # it may have been inherited as ignored
+    except ImportError:
+        pass
     if which == "own":
         _keep_apart()
     Server().serve()

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import asv_runner
+import pympler
 
 from runner import shell
 from runner.errors import UsageError
-from runner.model import Benchmark, Metric
+from runner.model import Benchmark, Cache, Metric
 from runner.suites.fingerprint import Watched
 from runner.suites.protocol import Found, Loader
 
@@ -23,6 +24,14 @@ OWN_NAME = "bytesio"
 OWN_FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 DISCOVERY = Path(__file__).with_name("discovery.py")
 LOADED = Path(__file__).with_name("asv_loaded.py")
+CHILD = """import sys
+from importlib.machinery import SourceFileLoader
+loaded = type(sys)("lockstep_asv_loaded")
+SourceFileLoader(loaded.__name__, {loaded!r}).exec_module(loaded)
+del sys.modules[__name__]
+__import__(loaded._package({suite!r}))
+"""
+"""A module by the suite's name, by which a process that a benchmark starts finds the suite as the worker has."""
 TIME_LIMIT = 60.0
 """Seconds for one interpreter to import a whole suite."""
 
@@ -30,7 +39,7 @@ TIME_LIMIT = 60.0
 class AsvSuite:
     """A folder of asv benchmarks: a `protocol.Suite`."""
 
-    packages = ("asv_runner",)
+    packages = ("asv_runner", "pympler")
     skips: Mapping[str, str] = {}
 
     def __init__(self, name_or_dir: str | None) -> None:
@@ -81,14 +90,20 @@ class AsvSuite:
         return replace(found, problems=tuple(problems))
 
     def loader(self, scratch: Path) -> Loader:
-        """See `protocol.Suite`. asv_runner is what it makes: for suites that use its marks."""
+        """See `protocol.Suite`. asv_runner is what it makes, for suites that use its marks; and what lets the children
+        of a benchmark's process import the suite, under its name and before all others of that name."""
         library = link_asv_runner(scratch)
+        children = scratch / "children"
+        children.mkdir()
+        text = CHILD.format(loaded=str(LOADED), suite=str(self.folder))
+        (children / f"{self.folder.name}.py").write_text(text, encoding="utf-8")
 
         def loading(benchmark: Benchmark) -> Mapping[str, object]:
             module, attribute = _split(benchmark.name, self.folder)
             return {
                 "file": str(LOADED), "folder": str(self.folder), "module": module, "attribute": attribute,
-                "path": [str(library)], "index": list(benchmark.index), "number": benchmark.number or 0,
+                "children": str(children), "path": [str(library)], "index": list(benchmark.index),
+                "number": benchmark.number or 0, "cache": benchmark.cache is not None, "form": benchmark.form,
             }
 
         return loading
@@ -115,14 +130,15 @@ def _folder(name_or_dir: str | None) -> Path:
 
 
 def link_asv_runner(folder: Path) -> Path:
-    """Make a folder that holds asv_runner and nothing else, for the path of another interpreter, and return it.
+    """Make a folder that holds asv_runner and what it uses, for the path of another interpreter, and return it.
 
-    asv_runner needs the standard library alone. Our own site-packages would bring numpy and others along, compiled
-    for another Python.
+    asv_runner needs the standard library alone, and pympler, in which asv has the sizes of objects. Our own
+    site-packages would bring numpy and others along, compiled for another Python.
     """
     library = folder / "library"
     library.mkdir()
-    (library / "asv_runner").symlink_to(Path(asv_runner.__path__[0]), target_is_directory=True)
+    for package in (asv_runner, pympler):
+        (library / package.__name__).symlink_to(Path(package.__path__[0]), target_is_directory=True)
     return library
 
 
@@ -152,7 +168,20 @@ def parse(told: Iterable[Mapping[str, Any]]) -> Found:
             if benchmark.key in benchmarks:
                 problems[f"{benchmark.key} is there twice, and the second is not measured: give it another name"] = None
             benchmarks.setdefault(benchmark.key, benchmark)
-    return Found(benchmarks=tuple(benchmarks.values()), problems=tuple(problems), records=records, places=places)
+    found = _with_one_limit(tuple(benchmarks.values()))
+    return Found(benchmarks=found, problems=tuple(problems), records=records, places=places)
+
+
+def _with_one_limit(benchmarks: tuple[Benchmark, ...]) -> tuple[Benchmark, ...]:
+    """Benchmarks that share a cache, with the longest of their limits for making it, as in asv."""
+    limits: dict[str, float] = {}
+    for cache in (benchmark.cache for benchmark in benchmarks):
+        if cache is not None:
+            limits[cache.key] = max(cache.timeout, limits.get(cache.key, 0.0))
+    return tuple(
+        one if one.cache is None else replace(one, cache=replace(one.cache, timeout=limits[one.cache.key]))
+        for one in benchmarks
+    )
 
 
 def _expand(record: Mapping[str, Any]) -> Iterable[Benchmark]:
@@ -167,6 +196,8 @@ def _expand(record: Mapping[str, Any]) -> Iterable[Benchmark]:
             version=record["version"],
             timeout=record["timeout"],
             number=record["number"],
+            form=record["form"],
+            cache=record["cache"] and Cache(**record["cache"]),
         )
 
 

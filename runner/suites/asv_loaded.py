@@ -6,6 +6,7 @@ which loads this file by its path.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from _functools import partial  # type: ignore[import-not-found]  # functools itself takes 3 ms: collections
@@ -18,14 +19,22 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+CACHE = "cache.pickle"
+"""What `setup_cache` has returned, in the working directory, as asv names it."""
+
+
 def load(request: dict[str, Any], loader: Any) -> Benchmark:
     """Import a benchmark; `loader` is the class that loads a source file by its path.
 
     ``folder`` of the suite, ``module`` and ``attribute`` in it, ``index`` of each parameter's value, ``number`` of
-    calls between two set-ups (0: one set-up), ``path``: what `sys.path` gets more.
+    calls between two set-ups (0: one set-up), ``path``: what `sys.path` gets more, and ``children`` before all else;
+    ``cache``: it has a `setup_cache`, whose value is read where ``do`` is to load it; ``form``: `model.Benchmark.form`.
     """
     sys.path += request["path"]
-    return Benchmark(request, _package(request["folder"], loader))
+    sys.path.insert(0, request["children"])
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # a child's loader would write beside the suite
+    kind = Raw if request["form"] == "raw" else Benchmark
+    return kind(request, _package(request["folder"]))
 
 
 class Benchmark:
@@ -46,15 +55,21 @@ class Benchmark:
         if params and not isinstance(params[0], (list, tuple)):
             params = [params]
         arguments: list[Any] = [values[i] for values, i in zip(params, request["index"])]  # noqa: B905 — strict came with 3.10
-        cache = _first(owner, module, name="setup_cache")
-        if cache is not None:
-            arguments.insert(0, cache())
+        if request["cache"] and request["do"] == "load":
+            value = _cached()
+            if value is not None:
+                arguments.insert(0, value)
         self.call: Callable[[], Any] = partial(function, *arguments) if arguments else function
-        # asv runs the module's setup, then the class's; a function may carry its own.
-        owners = (module, owner if owner is not None else function)
-        self.setups = [partial(o.setup, *arguments) for o in owners if hasattr(o, "setup")]
+        # As asv_runner: the module's setup, the class's, the function's own; they are torn down the other way round.
+        owners = [module, function] if owner is None else [module, owner, function]
+        self.setups = [partial(step, *arguments) for step in _hooks(owners, "setup")]
         self.setting_up = False
-        self.teardowns = [partial(o.teardown, *arguments) for o in reversed(owners) if hasattr(o, "teardown")]
+        self.teardowns = [partial(step, *arguments) for step in _hooks(owners[::-1], "teardown")]
+        self.sources = owners[::-1]
+        due = self.number and (self.setups or self.teardowns)
+        self.renew: Callable[[], None] | None = self._again if due else None
+        if request["form"] == "size":
+            self.call = partial(_size, self.call)
 
     def setup(self) -> None:
         self.setting_up = True
@@ -72,26 +87,49 @@ class Benchmark:
         for step in self.teardowns:
             step()
 
-    def slice(self, calls: int) -> int:
-        """Wall nanoseconds of so many calls; where the benchmark states a number, set up anew before each lot."""
-        if not self.number:
-            return _timed(self.call, calls)
-        total = 0
-        for _ in range(calls // self.number):
-            self.teardown()
-            self.setup()
-            total += _timed(self.call, self.number)
-        return total
+    def _again(self) -> None:
+        self.teardown()
+        gc.disable()  # until the call has ended, as timeit does it
+        self.setup()
 
-    def window(self, start: int, end: int, lot: int) -> list[list[float]]:
-        """Call from `start` to `end` on perf_counter's clock, in lots: [start, end, CPU time per call] of each, ns."""
+    def make_cache(self) -> None:
+        """What the processes of this benchmark, and of those that share its cache, start with: files in the working
+        directory, and a value."""
+        import pickle
+        from inspect import ismethod, signature
+
+        for step in self.setups:
+            # asv_runner runs those first that are functions and take no argument.
+            if not ismethod(step.func):
+                try:
+                    signature(step.func).bind()
+                except TypeError:
+                    continue
+                step.func()
+        value = _first(*self.sources, name="setup_cache")()
+        with open(CACHE, "wb") as stream:
+            try:
+                pickle.dump(value, stream)
+            except Exception as error:
+                raise TypeError(
+                    "it returned a %s that cannot be handed over as a pickle: %s" % (type(value).__name__, error)
+                ) from error
+
+    def slice(self, calls: int) -> int:
+        """Wall nanoseconds of so many calls, one after the other."""
+        return _timed(self.call, calls)
+
+    def window(self, start: int, end: int, lot: int, renew: Callable[[], None] | None) -> list[list[float]]:
+        """Call from `start` to `end` on perf_counter's clock, in lots: [start, end, CPU time per call] of each, ns.
+
+        `renew` is called before each lot, outside of it.
+        """
         sleep(max(0, start - perf_counter_ns()) / 1e9)
         lots: list[list[float]] = []
         now = perf_counter_ns()
         while now < end:
-            if self.number:
-                self.teardown()
-                self.setup()
+            if renew is not None:
+                renew()
             begun, cpu = perf_counter_ns(), process_time_ns()
             for _ in repeat(None, lot):
                 self.call()
@@ -101,8 +139,77 @@ class Benchmark:
         return lots
 
 
+class Raw(Benchmark):
+    """asv's ``timeraw_``: what the function returns is source text, timed by `timeit` in processes of its own."""
+
+    def __init__(self, request: dict[str, Any], package: str) -> None:
+        super().__init__(request, package)
+        self.text, self.call = self.call, self._once
+        self.env = _first(*self.sources, name="env") or {}
+        self.renew = _nothing  # each lot is a process; it is set up once
+
+    def _once(self) -> None:
+        self.slice(self.number)
+
+    def slice(self, calls: int) -> int:
+        """Nanoseconds of so many calls in one process, without its start; raises RuntimeError with what it printed."""
+        import subprocess
+        from textwrap import dedent
+
+        text = self.text()
+        parts = text if isinstance(text, tuple) else (text, "")
+        if not all(isinstance(part, str) for part in parts):
+            raise TypeError("it returned a %s, and no source text" % type(text).__name__)
+        stmt, setup = (dedent(part) for part in parts)
+        code = "from timeit import timeit\nprint(repr(timeit(stmt=%r, setup=%r, number=%d)))" % (stmt, setup, calls)
+        env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        env.update((str(name), str(value)) for name, value in self.env.items())
+        done = subprocess.run(
+            [sys.executable, "-c", "import sys; exec(sys.stdin.read())"], input=code.encode(), env=env,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        if done.returncode:
+            said = done.stderr.decode("utf-8", "replace").strip()
+            raise RuntimeError("its process ended with exit code %d: %s" % (done.returncode, said[-400:]))
+        return int(float(done.stdout.split()[-1]) * 1e9)
+
+    def window(self, start: int, end: int, lot: int, renew: Callable[[], None] | None) -> list[list[float]]:
+        raise TypeError("source text is timed in processes of its own, which share the CPU with nobody")
+
+
+def _nothing() -> None:
+    pass
+
+
+def _size(function: Callable[[], Any]) -> int:
+    """asv's ``mem_``: bytes of a copy of what the function returns that it does not share with the original."""
+    from copy import copy
+
+    from pympler.asizeof import asizeof  # type: ignore[import-untyped, unused-ignore]
+
+    value = function()
+    both = asizeof([value, value])
+    return int(asizeof([value, copy(value)]) - both)
+
+
 def _first(*owners: Any, name: str) -> Any:
-    return next((getattr(owner, name) for owner in owners if hasattr(owner, name)), None)
+    found = (getattr(owner, name, None) for owner in owners)
+    return next((value for value in found if value is not None), None)
+
+
+def _hooks(owners: list[Any], name: str) -> list[Any]:
+    """What the owners have under a name, in capitals or not: `setUp` is one to asv_runner."""
+    found: list[Any] = []
+    for owner in owners:
+        found += [getattr(owner, key) for key in dir(owner) if key.lower() == name]
+    return [step for step in found if step is not None]
+
+
+def _cached() -> Any:
+    import pickle
+
+    with open(CACHE, "rb") as stream:
+        return pickle.load(stream)
 
 
 def _timed(function: Callable[[], Any], calls: int) -> int:
@@ -113,17 +220,16 @@ def _timed(function: Callable[[], Any], calls: int) -> int:
     return perf_counter_ns() - start
 
 
-def _package(folder: str, loader: Any) -> str:
+def _package(folder: str) -> str:
     """Make the suite's folder importable under its own name, as asv does, without opening its parent to imports."""
-    from importlib.machinery import ModuleSpec
+    from importlib.machinery import PathFinder
 
-    name = os.path.basename(os.path.abspath(folder))
-    start = os.path.join(folder, "__init__.py")
-    module = type(sys)(name)
-    module.__spec__ = ModuleSpec(name, None, is_package=True)
-    module.__path__ = [folder]
-    sys.modules[name] = module
-    if os.path.exists(start):
-        module.__file__ = start
-        loader(name, start).exec_module(module)
+    parent, name = os.path.split(os.path.abspath(folder))
+
+    class Suite:
+        @staticmethod
+        def find_spec(fullname: str, path: Any = None, target: Any = None) -> Any:
+            return PathFinder.find_spec(name, [parent], target) if fullname == name else None
+
+    sys.meta_path.insert(0, Suite)
     return name

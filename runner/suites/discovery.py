@@ -27,12 +27,23 @@ import traceback
 from importlib import machinery
 from typing import Any, Callable, Iterator
 
-METRICS = {"TimeBenchmark": "time", "PeakMemBenchmark": "peakmem", "TrackBenchmark": "track"}
+METRICS = {
+    "TimeBenchmark": "time", "TimerawBenchmark": "time", "PeakMemBenchmark": "peakmem", "TrackBenchmark": "track",
+    "MemBenchmark": "track",
+}
+FORMS = {"TimerawBenchmark": "raw", "MemBenchmark": "size"}
 UNITS = {"time": "s", "peakmem": "bytes"}
 UNSUPPORTED = re.compile(r"mem_|Mem[A-Z_]")
-SUPPORTED = "only time_, peakmem_ and track_ are supported"
+SUPPORTED = "only time_, timeraw_, mem_, peakmem_ and track_ are supported"
 TIMEOUT = 60.0
 """asv's default, seconds."""
+LONGEST_LIMIT = 86400.0
+"""Seconds that a longer limit, or none, is taken for: a day."""
+IDLE = (
+    (inspect.iscoroutinefunction, "a coroutine function"), (inspect.isasyncgenfunction, "an asynchronous generator"),
+    (inspect.isgeneratorfunction, "a generator"),
+)
+"""Functions that do nothing of their work when they are called."""
 
 
 def walk(suite: str, skipped: list[str], tell: Callable[..., None]) -> None:
@@ -90,6 +101,8 @@ def _look(module: Any, owner: Any, attribute: str, function: Any, suite: str, te
             tell(problem="%s: %s is not measured: its name does not lead to it" % (place, found.name))
         elif "." not in module.__name__:
             tell(problem="%s: %s is not measured: move it from the suite's __init__.py to a module" % (place, called))
+        elif refusal := _refusal(found):
+            tell(problem="%s: %s is not measured: %s" % (place, called, refusal))
         else:
             tell(benchmark={**_record(found), "place": place, "doc": _doc(owner, function)})
     except BaseException as error:
@@ -113,10 +126,56 @@ def _record(found: Any) -> dict[str, Any]:
         "metric": metric,
         "unit": UNITS.get(metric) or str(found.unit),
         "version": found.version,
-        "timeout": TIMEOUT if found.timeout is None else float(found.timeout),
-        "number": getattr(found, "number", 0) or None,
+        "timeout": _limit(found.timeout),
+        "number": _between(found) if metric == "time" else None,
+        "form": FORMS.get(type(found).__name__, ""),
+        "cache": _cache(found),
         "record": _as_asv(found),
     }
+
+
+def _refusal(found: Any) -> str:
+    """Why it cannot be measured, though asv would; empty where it can."""
+    parts = [("it", found.func), ("its setup_cache", found._setup_cache)]
+    parts += [("its setup", step) for step in found._setups] + [("its teardown", step) for step in found._teardowns]
+    for what, function in parts:
+        for is_one, kind in IDLE:
+            if is_one(function):
+                return "%s is %s, and a call of it does none of its work: run that in the body%s" % (
+                    what, kind, "" if kind == "a generator" else ", with asyncio.run for example")
+    for what, limit in (("timeout", found.timeout), ("setup_cache.timeout", found.setup_cache_timeout)):
+        if limit is not None and not float(limit) > 0:
+            return "its %s is %r: nothing ends in that time" % (what, limit)
+    once = _said_of_setup(found)
+    return "" if once in (None, "once") else "its lockstep_setup is %r: only 'once' is known" % (once,)
+
+
+def _said_of_setup(found: Any) -> Any:
+    from asv_runner.benchmarks._base import _get_first_attr
+
+    return _get_first_attr(found._attr_sources, "lockstep_setup", None)
+
+
+def _limit(seconds: Any) -> float:
+    return TIMEOUT if seconds is None else min(float(seconds), LONGEST_LIMIT)
+
+
+def _between(found: Any) -> int | None:
+    """Calls that are timed as one lot. asv_runner sets up before every timed call, whatever `number` is; source text is
+    timed in a new process for each lot. None: any number of them."""
+    if type(found).__name__ in FORMS:
+        return max(1, found.number)
+    if found._setups:
+        return None if _said_of_setup(found) == "once" else 1
+    return found.number or None
+
+
+def _cache(found: Any) -> dict[str, Any] | None:
+    """Which cache it shares with others: asv's key, and the limit that it has for making it."""
+    if found.setup_cache_key is None:
+        return None
+    own = found.setup_cache_timeout
+    return {"key": found.setup_cache_key, "timeout": _limit(found.timeout if own is None else own)}
 
 
 def _doc(owner: Any, function: Any) -> str:
@@ -195,6 +254,7 @@ def main(library: str, suite: str, result: str, *skipped: str) -> None:
 
         importlib.import_module("asv_runner.discovery")
         tell(ready=sys.version.split()[0])
+        del sys.argv[1:]  # a module may parse them
 
         def hook(path: str) -> Any:
             if os.path.join(path, "").startswith(known):

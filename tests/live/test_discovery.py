@@ -84,6 +84,7 @@ class Work:
     def helper(self): pass
 
 def time_alone(): pass
+time_alone.number = 7
 
 def timeraw_code(): return "pass"
 
@@ -95,10 +96,11 @@ def test_what_a_benchmark_says_of_itself(python: Path, tmp_path: Path) -> None:
     folder = suite(tmp_path / "planted", work=ATTRIBUTES, helper='SIZES = ["0B", "4KiB"]')
     found = suites.open(str(folder)).discover(python)
     named = {name: [b for b in found.benchmarks if b.name == f"work.{name}"] for name in (
-        "Work.time_all", "Work.track_count", "Work.peakmem_all", "Work.time_skipped", "Work.time_some", "time_alone")}
+        "Work.time_all", "Work.track_count", "Work.peakmem_all", "Work.time_skipped", "Work.time_some", "time_alone",
+        "timeraw_code", "mem_object")}
     first = named["Work.time_all"][0]
     assert (first.key, first.number, first.timeout, first.version, first.unit, first.metric) == (
-        "work.Work.time_all(size=0B, kind=1)", 5, 7.0, "two", "s", Metric.TIME)
+        "work.Work.time_all(size=0B, kind=1)", 1, 7.0, "two", "s", Metric.TIME), "set up before every call, as in asv"
     assert [b.index for b in named["Work.time_all"]] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
     assert list(named["Work.time_all"][-1].params.values()) == ["4KiB", "x"]
     count = named["Work.track_count"][0]
@@ -107,11 +109,11 @@ def test_what_a_benchmark_says_of_itself(python: Path, tmp_path: Path) -> None:
     assert named["Work.time_skipped"] == []
     assert [tuple(b.params.values()) for b in named["Work.time_some"]] == [("0B", "x"), ("4KiB", "1"), ("4KiB", "None")]
     (alone,) = named["time_alone"]
-    assert (alone.params, alone.index, len(alone.version)) == ({}, (), 64)
-    assert sorted(found.problems) == [
-        "planted/work.py:27: work.timeraw_code is not measured: only time_, peakmem_ and track_ are supported",
-        "planted/work.py:29: work.mem_object is not measured: only time_, peakmem_ and track_ are supported",
-    ]
+    assert (alone.params, alone.index, len(alone.version), alone.number) == ({}, (), 64, 7)
+    (raw,), (size,) = named["timeraw_code"], named["mem_object"]
+    assert (raw.form, raw.number, raw.metric, raw.unit) == ("raw", 1, Metric.TIME, "s")
+    assert (size.form, size.number, size.metric, size.unit) == ("size", None, Metric.TRACK, "bytes")
+    assert found.problems == ()
 
 
 GOOD = "def time_good(): pass\n"

@@ -14,8 +14,10 @@ from runner.measuring.modes import common_lots
 from runner.measuring.settings import (
     DEARER,
     LEAST_CYCLES,
+    LEAST_SET_UP,
     LONGEST_TURN,
     MOST_CYCLES,
+    SET_UPS,
     SHARED_STRETCH,
     SLICE,
     SLICES,
@@ -138,6 +140,45 @@ def test_an_arm_that_compiles_as_it_runs_is_warmed_longer_and_so_is_the_other() 
     seconds = 1e-5 * longer.calls[Arm.BASE] * longer.warmup
     assert WARM_JIT <= seconds < 1.1 * WARM_JIT
     assert usual.cycles == longer.cycles
+
+
+@pytest.mark.parametrize(("call", "setup", "mode"), [
+    (50e-9, 1e-6, Mode.TURNS),
+    (1e-3, 3e-3, Mode.TURNS),
+    (1e-6, 0.01, Mode.ADJACENT),  # hardly anything but set-up: it would share the CPU with nothing else
+    (0.02, 0.01, Mode.SHARED),
+    (0.02, 5.0, Mode.ADJACENT),
+])
+def test_what_is_set_up_before_every_call_is_sized_by_both(call: float, setup: float, mode: Mode) -> None:
+    one = replace(trial(call), setup=setup)
+    chosen = choose(one, one, benchmark(number=1), None)
+    assert chosen.mode is mode
+    assert chosen.calls[Arm.BASE] == chosen.calls[Arm.HEAD] >= 1
+    whole = (call + setup) * chosen.calls[Arm.BASE]
+    assert chosen.calls[Arm.BASE] == 1 or whole < 2 * SLICE
+    if mode is Mode.SHARED:
+        assert chosen.window >= 2 * 8 * whole
+    else:
+        least = 2 * whole * LEAST_SET_UP
+        assert max(least, 2 * whole * 4) >= chosen.stretch >= least or chosen.stretch <= SET_UPS + 2 * WARM + 4 * whole
+        assert chosen.stretch == pytest.approx(2 * whole * (chosen.cycles + chosen.warmup))
+
+
+def test_few_calls_are_made_of_what_takes_seconds_to_set_up() -> None:
+    one = replace(trial(1e-3), setup=5.0)
+    chosen = choose(one, one, benchmark(number=1), None)
+    assert (chosen.cycles, chosen.warmup) == (LEAST_SET_UP, 0)
+    assert chosen.stretch == pytest.approx(20.004)
+
+
+@given(calls, calls, st.floats(0, 10.0))
+def test_laws_of_the_settings_with_set_ups(base: float, head: float, setup: float) -> None:
+    chosen = choose(replace(trial(base), setup=setup), replace(trial(head), setup=setup), benchmark(number=1), None)
+    assert all(n >= 1 for n in chosen.calls.values()) and chosen.cycles >= 2
+    if chosen.mode is Mode.SHARED:
+        assert chosen.window >= 2 * (max(base, head) + setup)
+    elif setup == 0:
+        assert chosen.stretch == 0 and chosen.cycles % 4 == 0
 
 
 def test_a_number_that_the_benchmark_insists_on_is_kept() -> None:

@@ -14,6 +14,7 @@ RECORD = {"name": "calibration", "values": list(range(40)), "nested": [{"x": x, 
 TEXT = json.dumps(RECORD)
 LINES = b"some text in a line of forty characters\n" * 1500
 MEGABYTE = bytes(1 << 20)
+lockstep_setup = "once"  # no call changes what set-up has made
 
 
 class Pair:

@@ -14,6 +14,7 @@ PLANTED = os.path.exists(os.path.join(os.path.dirname(sys.executable), "planted"
 DATA = bytes(1 << 14)
 WORDS = [str(number * 7919 % 1000) for number in range(10)]
 RECORD = {"name": "planted", "values": list(range(4))}
+lockstep_setup = "once"  # no call changes what set-up has made
 
 
 class Point:

@@ -12,6 +12,7 @@ PLANTED = os.path.exists(os.path.join(os.path.dirname(sys.executable), "planted"
 NUMBERS = [number * 7919 % 1009 for number in range(200)]
 KEYS = ["key" + str(number * 7919 % 1009) for number in range(200)]
 WORDS = [str(number * 7919 % 1000) for number in range(20)]
+lockstep_setup = "once"  # no call changes what set-up has made
 
 
 class Point:

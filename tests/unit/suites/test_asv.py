@@ -18,8 +18,8 @@ def record(**changed: Any) -> dict[str, Any]:
         "benchmark": {
             "name": "m.C.time_x", "param_names": ["size", "kind"], "params": [["0B", "4KiB"], ["a", "b"]],
             "indexes": [[0, 0], [0, 1], [1, 0], [1, 1]], "metric": "time", "unit": "s", "version": "1",
-            "timeout": 60.0, "number": None, "record": {"name": "m.C.time_x"}, "place": "m.py:1", "doc": "",
-            **changed,
+            "timeout": 60.0, "number": None, "form": "", "cache": None, "record": {"name": "m.C.time_x"},
+            "place": "m.py:1", "doc": "", **changed,
         }
     }
 
@@ -41,6 +41,14 @@ class TestParse:
         twice = asv.parse([record(), record()])
         assert len(twice.benchmarks) == 4
         assert "m.C.time_x(size=0B, kind=a) is there twice" in twice.problems[0]
+
+    def test_what_shares_a_cache_has_the_longest_limit_for_making_it(self) -> None:
+        told = [
+            record(name=name, params=[], param_names=[], indexes=[[]], cache={"key": key, "timeout": limit})
+            for name, key, limit in (("m.time_a", "m:1", 3.0), ("m.time_b", "m:1", 60.0), ("m.time_c", "m:9", 5.0))
+        ]
+        caches = [one.cache for one in asv.parse(told).benchmarks]
+        assert [(cache.key, cache.timeout) for cache in caches if cache] == [("m:1", 60.0), ("m:1", 60.0), ("m:9", 5.0)]
 
     def test_a_problem_told_twice_is_one(self) -> None:
         assert asv.parse([{"problem": "x"}, {"problem": "x"}, {"done": True}]).problems == ("x",)

@@ -1,0 +1,399 @@
+"""What asv means by set-up, teardown and caches, in real measured processes: see `meaning/`."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+import pytest
+from bench import Bench, Twins, ended, wait_until
+
+from runner import suites
+from runner.measuring.process import Bytecode, Launch, Worker, WorkerFailed, begin, command
+from runner.model import Arm, Benchmark, Interpreter
+from runner.suites.asv import link_asv_runner
+
+SUITE = Path(__file__).parent / "meaning"
+PYENV = Path.home() / ".pyenv" / "versions"
+SHARED = Path("/dev/shm")
+
+
+@functools.cache
+def found(python: Path) -> dict[str, Benchmark]:
+    return {benchmark.key: benchmark for benchmark in suites.open(str(SUITE)).discover(python).benchmarks}
+
+
+@functools.cache
+def version(python: Path) -> str:
+    done = subprocess.run([python, "-V"], capture_output=True, text=True, check=True)
+    return done.stdout.split()[1]
+
+
+@pytest.fixture(params=["3.8", "3.10", "3.13", "this"])
+def python(request: pytest.FixtureRequest) -> Path:
+    if request.param == "this":
+        return Path(sys.executable)
+    there = sorted(PYENV.glob(f"{request.param}.*/bin/python"))
+    if not there:
+        pytest.skip(f"no CPython {request.param} under {PYENV}")
+    return there[-1]
+
+
+THIS = Path(sys.executable)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the workers of a test live."""
+
+    folder: Path
+
+    @property
+    def left(self) -> list[str]:
+        """What they have left in their temporary folder and in shared memory, and the processes."""
+        made = [path.name for path in (self.folder / "tmp").iterdir()]
+        shared = [path.name for path in SHARED.glob("lockstep-left-*")] if SHARED.exists() else []
+        return made + shared + [" ".join(process.cmdline()) for process in self.processes()]
+
+    def processes(self) -> list[psutil.Process]:
+        mine = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("TMPDIR") == str(self.folder / "tmp") and process.status() != "zombie":
+                    mine.append(process)
+            except psutil.Error:
+                pass
+        return mine
+
+    @contextmanager
+    def worker(self, python: Path, key: str, first: str = "load") -> Iterator[Worker]:
+        """A worker that has loaded the benchmark, or made its cache."""
+        benchmark = found(python)[key]
+        number = len(list(self.folder.iterdir()))
+        scratch = self.folder / f"scratch-{number}"
+        scratch.mkdir()
+        cwd = self.folder / "cwd-x"
+        cwd.mkdir(exist_ok=True)
+        interpreter = Interpreter(
+            spec="", executable=python, version=version(python), implementation="cpython", sha256="", facts={})
+        env = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "1", "TMPDIR": str(self.folder / "tmp")}
+        launch = Launch(
+            arm=Arm.BASE, command=command(interpreter, Bytecode(folder=scratch / "bytecode-base", library=False)),
+            env=env, cwd=cwd, cpus=(),
+        )
+        request = {**suites.open(str(SUITE)).loader(scratch)(benchmark), "do": first, "call": True}
+        with Worker(launch) as worker:
+            begin({Arm.BASE: worker}, request, benchmark.timeout)
+            yield worker
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    (tmp_path / "tmp").mkdir()
+    return Place(tmp_path)
+
+
+# --- Set-up
+
+
+FRESH = [
+    "fresh.Shuffled.time_in_place", "fresh.Drained.time_join", "fresh.Unseen.time_once", "fresh.Numbered.time_once",
+    "fresh.Pure.time_nothing", "fresh.Uncollected.time_look", "of_module.time_once",
+]
+
+
+@pytest.mark.parametrize("key", FRESH)
+def test_every_call_finds_what_set_up_has_made_or_what_is_pure_is_made_once(
+    place: Place, python: Path, key: str
+) -> None:
+    with place.worker(python, key) as worker:
+        for request in (
+            {"do": "slice", "calls": 6}, {"do": "again"},
+            {"do": "turns", "arm": "b", "order": "bbbb", "calls": (6, 3), "pipes": (0, 0), "shift": 2},
+            {"do": "window", "start": time.perf_counter_ns(), "end": time.perf_counter_ns() + 10**7, "calls": 1},
+            {"do": "slice", "calls": 6},
+        ):
+            worker.ask(request, 10.0)
+
+
+def test_a_set_up_is_told_apart_from_the_calls(place: Place) -> None:
+    with place.worker(THIS, "fresh.SlowToSetUp.time_pop") as worker:
+        told = worker.ask({"do": "slice", "calls": 5}, 10.0)
+    assert told["ns"] < 1e6 and 5 * 20e6 <= told["setup"] < 5 * 60e6
+    assert told["cpu"] < 1e6 and told["waits"] >= 5, "what waits is the set-up"
+
+
+def test_a_pure_set_up_says_so_with_one_word(tmp_path: Path) -> None:
+    text = "class One:\n    lockstep_setup = 'always'\n    def setup(self): pass\n    def time_it(self): pass\n"
+    folder = tmp_path / "said"
+    folder.mkdir()
+    (folder / "work.py").write_text(text)
+    seen = suites.open(str(folder)).discover(THIS)
+    assert seen.benchmarks == ()
+    assert seen.problems == (
+        "said/work.py:4: work.One.time_it is not measured: its lockstep_setup is 'always': only 'once' is known",)
+
+
+def asv_times(key: str, folder: Path) -> float:
+    """Seconds a call, by asv_runner itself."""
+    code = ("import sys; from asv_runner.run import _run; _run((sys.argv[1], sys.argv[2], '{}', 'None', sys.argv[3]))")
+    result = folder / "result"
+    subprocess.run([THIS, "-c", code, SUITE, key, result], check=True)
+    return median(json.loads(result.read_text())["samples"])
+
+
+def test_what_sorts_in_place_costs_what_asv_says_and_about_what_sorting_a_copy_does(place: Place) -> None:
+    def seconds(key: str) -> float:
+        with place.worker(THIS, key) as worker:
+            return median(worker.ask({"do": "slice", "calls": 1}, 10.0)["ns"] for _ in range(30)) / 1e9
+
+    in_place, copy = (seconds(f"fresh.{name}.time_in_place") for name in ("Shuffled", "ShuffledCopy"))
+    assert 0.6 < in_place / copy < 1.4, "sorted data sorts ten times as fast"
+    assert 0.5 < in_place / asv_times("fresh.Shuffled.time_in_place", place.folder) < 2
+
+
+def test_a_text_of_ten_times_the_work_takes_ten_times_as_long(place: Place, python: Path) -> None:
+    def seconds(count: int) -> float:
+        with place.worker(python, f"raw.Text.timeraw_sum(param1={count})") as worker:
+            told = [worker.ask({"do": "slice", "calls": 1}, 10.0) for _ in range(5)]
+        assert all(one["setup"] > 5 * 10**6 and one["children"] > 0 for one in told), "a process costs more than that"
+        return median(one["ns"] for one in told)
+
+    assert 5 < seconds(200000) / seconds(20000) < 20
+
+
+def asv_order(key: str, folder: Path, python: Path) -> str:
+    """What asv_runner's own steps write, in its order, for one call of a benchmark."""
+    code = (
+        "import os, sys; sys.path.insert(0, sys.argv[1]); from asv_runner.discovery import get_benchmark_from_name; "
+        "one = get_benchmark_from_name(sys.argv[2], sys.argv[3]); "
+        "one.set_cache(one.do_setup_cache()); one.do_setup(); one.func(*one._build_params()); one.do_teardown()"
+    )
+    folder.mkdir()
+    subprocess.run([python, "-c", code, link_asv_runner(folder), SUITE, key], cwd=folder, check=True)
+    return (folder / "order").read_text()
+
+
+@pytest.mark.parametrize(("key", "name"), [
+    ("spelled.Camel.time_both(param1=2)", "spelled.Camel.time_both-1"),
+    ("spelled.time_alone", "spelled.time_alone"),
+])
+def test_every_spelling_and_the_order_are_asv_runners(place: Place, python: Path, key: str, name: str) -> None:
+    if found(python)[key].cache is not None:
+        with place.worker(python, key, first="cache"):
+            pass
+    with place.worker(python, key):
+        pass
+    ours = (place.folder / "cwd-x" / "order").read_text()
+    assert ours == asv_order(name, place.folder / "asv", python)
+    assert len(ours.splitlines()) >= 5
+
+
+# --- The end of a process
+
+
+@pytest.mark.parametrize("key", [
+    "leaving.Folder.time_look", "leaving.Daemon.time_nothing", "leaving.AtExit.time_look",
+    "leaving.SharedMemory.time_sum", "leaving.OtherGroup.time_nothing",
+])
+def test_nothing_is_left_at_the_end_of_a_process(place: Place, python: Path, key: str) -> None:
+    with place.worker(python, key) as worker:
+        assert place.left
+        worker.ask({"do": "slice", "calls": 3}, 10.0)
+    wait_until(lambda: not place.left, 1.0)
+
+
+@pytest.mark.parametrize("key", ["leaving.Fails.time_look", "leaving.Hangs.time_look"])
+def test_nothing_is_left_after_a_failure(place: Place, python: Path, key: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(WorkerFailed), place.worker(python, key):
+        pass
+    assert time.monotonic() - begun < 6, "its limit is 3 s"
+    wait_until(lambda: not place.left, 1.0)
+
+
+@pytest.mark.parametrize("key", ["leaving.Folder.time_look", "leaving.Daemon.time_nothing"])
+def test_nothing_is_left_where_the_caller_gives_up_meanwhile(place: Place, key: str) -> None:
+    with pytest.raises(KeyboardInterrupt), place.worker(THIS, key) as worker:
+        worker.send({"do": "slice", "calls": 10**6}, 60.0)
+        raise KeyboardInterrupt
+    wait_until(lambda: not place.left, 1.0)
+
+
+def test_a_crash_leaves_no_shared_memory_and_no_child(place: Place) -> None:
+    with pytest.raises(WorkerFailed, match="SIGSEGV"), place.worker(THIS, "leaving.SharedMemory.time_sum") as worker:
+        os.kill(worker.pid, signal.SIGSEGV)
+        worker.ask({"do": "slice", "calls": 1}, 10.0)
+    wait_until(lambda: not place.left, 1.0)
+
+
+def test_a_teardown_that_fails_is_the_benchmarks_failure(place: Place) -> None:
+    with pytest.raises(WorkerFailed) as failed, place.worker(THIS, "leaving.FailsInTeardown.time_nothing"):
+        pass
+    assert failed.value.failure.reason == "raised in teardown: OSError: planted in teardown"
+
+
+def test_a_teardown_that_hangs_is_ended_and_told(place: Place) -> None:
+    begun = time.monotonic()
+    with pytest.raises(WorkerFailed) as failed, place.worker(THIS, "leaving.HangsInTeardown.time_look"):
+        pass
+    assert failed.value.failure.reason == "hangs in teardown: no answer within its time limit of 3 s"
+    assert time.monotonic() - begun < 6
+    wait_until(lambda: not place.left, 1.0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_when_lockstep_is_ended(tmp_path: Path, number: int) -> None:
+    bench = Bench(folder=tmp_path)
+    temporary = tmp_path / "tmp"
+    with ended(bench.start("ab", THIS, THIS, "--suite", SUITE, "-b", "leaving.(Folder|Daemon)")) as process:
+        wait_until(lambda: len(bench.blocks()) > 2 and list(temporary.glob("lockstep-left-*")))
+        process.send_signal(number)
+        process.communicate(timeout=30)
+    wait_until(lambda: not bench.processes() and not list(temporary.glob("lockstep-left-*")), 5.0)
+
+
+# --- Children
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+def test_children_of_a_benchmark_find_the_suite(place: Place, python: Path, method: str) -> None:
+    before = sorted(SUITE.rglob("*"))
+    with place.worker(python, f"spawning.time_{method}"):
+        pass
+    assert sorted(SUITE.rglob("*")) == before, "nothing is written beside the suite"
+    wait_until(lambda: not place.left, 1.0)
+
+
+# --- What is refused, and limits
+
+
+def test_bodies_that_do_nothing_when_they_are_called_are_refused(python: Path) -> None:
+    problems = [one for one in suites.open(str(SUITE)).discover(python).problems if "idle" in one]
+    assert len(problems) == 4
+    assert problems[0] == (
+        "meaning/idle.py:5: idle.time_coroutine is not measured: it is a coroutine function, and a call of it does "
+        "none of its work: run that in the body, with asyncio.run for example")
+    assert "idle.time_asynchronous_generator is not measured: it is an asynchronous generator, and" in problems[1]
+    assert problems[2].endswith("it is a generator, and a call of it does none of its work: run that in the body")
+    assert "idle.SetUp.time_value is not measured: its setup is a coroutine function" in problems[3]
+    assert [key for key in found(python) if key.startswith("idle")] == ["idle.time_awaited"]
+
+
+def test_odd_limits_are_long_ones_or_said(python: Path) -> None:
+    limits = {key: one.timeout for key, one in found(python).items() if key.startswith("limits")}
+    assert limits == {
+        "limits.time_none": 60.0, "limits.time_infinite": 86400.0, "limits.time_huge": 86400.0,
+        "limits.time_fraction": 0.9,
+    }
+    problems = [one for one in suites.open(str(SUITE)).discover(python).problems if "limits" in one]
+    assert [one.partition(" is not measured: ")[2] for one in problems] == [
+        "its timeout is 0: nothing ends in that time", "its timeout is -1.0: nothing ends in that time",
+        "its timeout is nan: nothing ends in that time",
+    ]
+
+
+# --- Runs
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    rows: dict[str, dict[str, Any]]
+    made: list[str]
+    """The caches that were made, in order."""
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory, twins: Twins) -> Ran:
+    """A run of all that has a cache, and of what has a limit."""
+    bench = Bench(folder=tmp_path_factory.mktemp("cached"))
+    report = bench.folder / "report.json"
+    done = bench.run("ab", *twins.pythons, "--suite", SUITE, "-b", "cached|limits|raw", "--json", report, "--seed", 3,
+                     "--margin", "30%")
+    assert "Traceback" not in done.stderr
+    rows = {row["name"]: row for row in json.loads(report.read_text())["benchmarks"]}
+    return Ran(rows, (bench.folder / "tmp" / "made").read_text().split("\n")[:-1])
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("Nothing.track_words", 3), ("Inherits.track_words", 3), ("Inherits.track_letters", 5), ("Zero.track_given", 5),
+    ("Overrides.track_given", 6), ("Slow.track_length", 100),
+])
+def test_a_cache_is_handed_over_as_asv_does(ran: Ran, name: str, value: int) -> None:
+    row = ran.rows[f"cached.{name}"]
+    assert (row["reason"], row["base"], row["head"]) == (None, value, value)
+
+
+def test_a_cache_is_made_once_for_each_arm_also_where_it_is_shared_or_fails(ran: Ran) -> None:
+    for word in ("nothing", "zero", "overridden", "slow"):
+        assert sorted(line for line in ran.made if line.startswith(word)) == [f"{word} base", f"{word} head"]
+    # The second arm is interrupted when the first one has failed.
+    assert 1 <= sum(line.startswith("raises") for line in ran.made) <= 2
+
+
+@pytest.mark.parametrize(("name", "reason"), [
+    ("Raises.track_one", "raised in setup_cache: LookupError: planted in the cache"),
+    ("Raises.track_two", "raised in setup_cache: LookupError: planted in the cache"),
+    ("Unpicklable.track_one", "raised in setup_cache: TypeError: it returned a function that cannot be handed over as "
+     "a pickle: Can't pickle local object 'Unpicklable.setup_cache.<locals>.<lambda>'"),
+    ("Hangs.track_one", "hangs in setup_cache: no answer within its time limit of 1 s"),
+])
+def test_a_cache_that_cannot_be_made_fails_what_shares_it(ran: Ran, name: str, reason: str) -> None:
+    row = ran.rows[f"cached.{name}"]
+    assert row["verdict"] == "failed" and reason in row["reason"].replace("get local object", "pickle local object")
+
+
+@pytest.mark.parametrize("name", ["none", "infinite", "huge", "fraction"])
+def test_what_has_an_odd_limit_is_measured(ran: Ran, name: str) -> None:
+    row = ran.rows[f"limits.time_{name}"]
+    assert row["reason"] is None and row["blocks"] >= 6
+
+
+def asv_value(key: str, folder: Path) -> float:
+    """What asv_runner itself has for a tracked value or a size."""
+    asv_times_script = "import sys; from asv_runner.run import _run; _run((*sys.argv[1:3], '{}', 'None', sys.argv[3]))"
+    subprocess.run([THIS, "-c", asv_times_script, SUITE, key, folder / "value"], check=True)
+    return float((folder / "value").read_text())
+
+
+@pytest.mark.parametrize("name", ["raw.mem_list", "raw.mem_shared"])
+def test_sizes_are_asvs(ran: Ran, tmp_path: Path, name: str) -> None:
+    row = ran.rows[name]
+    assert row["base"] == row["head"] == asv_value(name, tmp_path)
+    assert (row["unit"], row["exact"]) == ("bytes", True)
+
+
+def test_source_text_is_timed_in_processes_of_its_own(ran: Ran) -> None:
+    text = {key: row for key, row in ran.rows.items() if key.startswith("raw.")}
+    for name in ("timeraw_once_a_process", "timeraw_with_a_variable"):
+        row = text[f"raw.{name}"]
+        assert (row["reason"], row["mode"]) == (None, "adjacent") and row["blocks"] >= 6
+    assert "planted in the text" in text["raw.timeraw_fails"]["reason"]
+    assert text["raw.timeraw_nothing"]["reason"] == "raised TypeError: it returned a NoneType, and no source text"
+
+
+def test_a_set_up_that_takes_longer_than_all_else_is_measured_in_few_calls_and_in_the_budget(
+    bench: Bench, twins: Twins
+) -> None:
+    done = bench.run("ab", *twins.pythons, "--suite", SUITE, "-b", "slow", "--budget", "12s")
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    blocks = bench.blocks()
+    assert not any(block["failure"] for block in blocks)
+    assert sum(block["seconds"] for block in blocks) < 12 + 4
+    settings = blocks[0]["settings"]
+    assert (settings["mode"], settings["cycles"], settings["calls"]) == ("adjacent", 2, {"base": 1, "head": 1})
+    assert 2.4 < settings["stretch"] < 3
+    scored = [block for block in blocks if block["kind"] == "scored"]
+    assert scored and all(abs(block["seconds"] - 3.2) < 0.8 for block in scored)
