@@ -24,6 +24,7 @@ from runner.model import (
     Notice,
     Settings,
     Verdict,
+    key_of,
 )
 from runner.stats.blocks import counts, evidence, frozen, scored, slice_seconds, values
 from runner.stats.decide import Judgement, suite
@@ -86,6 +87,8 @@ class Comparison:
     """Per block, seconds since the run's first block."""
     noise: Noise | None = None
     """Where the noise of a timed benchmark comes from; None where its blocks cannot tell."""
+    twin: int | None = None
+    """As `Benchmark.twin`."""
 
     @property
     def too_few(self) -> bool:
@@ -94,8 +97,7 @@ class Comparison:
 
     @property
     def key(self) -> str:
-        inside = ", ".join(f"{name}={value}" for name, value in self.params.items())
-        return f"{self.name}({inside})" if inside else self.name
+        return key_of(self.name, self.params, self.twin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,7 +306,8 @@ def line(case: Case, begun: float, notices: tuple[Notice, ...], *, with_noise: b
     measured = [block for block in case.blocks if block.failure is None]
     settings = measured[0].settings if measured and benchmark.metric is Metric.TIME else None
     return Comparison(
-        name=benchmark.name, params=benchmark.params, metric=benchmark.metric, unit=benchmark.unit,
+        name=benchmark.name, params=benchmark.params, twin=benchmark.twin, metric=benchmark.metric,
+        unit=benchmark.unit,
         **_claims(case, base, head),
         base_value=float(np.median(base)) if base.size else None,
         head_value=float(np.median(head)) if head.size else None,
@@ -355,7 +358,8 @@ def absent(benchmark: Benchmark, reason: str) -> Comparison:
     """The line of a benchmark that failed before it was measured."""
     none = frozen([])
     return Comparison(
-        name=benchmark.name, params=benchmark.params, metric=benchmark.metric, unit=benchmark.unit,
+        name=benchmark.name, params=benchmark.params, twin=benchmark.twin, metric=benchmark.metric,
+        unit=benchmark.unit,
         verdict=Verdict.FAILED, clear=False, tiny=False, exact=False, ratio=None, low=None, high=None,
         base_value=None, head_value=None, blocks=0, reached=True, needed=None, p=None, q=None, mode=None, settings=None,
         machine_seconds=0.0, failure=Failure(reason=reason, arm=None), notices=(),
@@ -371,6 +375,9 @@ def _notices(case: Case, manifest: Manifest) -> Iterator[Notice]:
     if passed:
         where = f"{passed[-1].arm.value}: " if passed[-1].arm is not None else ""
         yield Notice(kind="tried-again", numbers={"times": len(passed), "reason": where + passed[-1].reason})
+    for arm in Arm:
+        if any(block.readings.get(f"gil_{arm.value}") for block in counted):
+            yield Notice(kind="gil", numbers={"arm": arm.value})
     steal = [block.readings["steal"] for block in counted if "steal" in block.readings]
     if steal and np.mean(steal) > HIGH_STEAL:
         yield Notice(kind="steal", numbers={"share": float(np.mean(steal))})

@@ -21,19 +21,20 @@ if TYPE_CHECKING:
 def load(request: dict[str, Any], loader: Any) -> Benchmark:
     """Import a benchmark; `loader` is the class that loads a source file by its path.
 
-    ``folder`` of the suite, ``module`` and ``attribute`` in it, ``index`` of each parameter's value, ``number`` of
-    calls between two set-ups (0: one set-up), ``path``: what `sys.path` gets more.
+    ``folder`` of the suite, ``module`` in it (empty: the suite's ``__init__.py``) and ``attribute`` in that, the name
+    of each parameter's value (``chosen``) with its ``contents``, ``params``: the file that has the rule for these,
+    ``number`` of calls between two set-ups (0: one set-up), ``path``: what `sys.path` gets more.
     """
     sys.path += request["path"]
-    return Benchmark(request, _package(request["folder"], loader))
+    return Benchmark(request, package(request["folder"]), loader)
 
 
 class Benchmark:
     """A `worker.Loaded`: the bound function, and how to set it up again."""
 
-    def __init__(self, request: dict[str, Any], package: str) -> None:
+    def __init__(self, request: dict[str, Any], package: str, loader: Any) -> None:
         self.number = request["number"]
-        module = __import__(package + "." + request["module"], fromlist=["_"])
+        module = __import__(".".join(filter(None, (package, request["module"]))), fromlist=["_"])
         names = request["attribute"].split(".")
         owner: Any = None
         function = getattr(module, names[0])
@@ -42,10 +43,8 @@ class Benchmark:
             function = getattr(owner, names[1])
         elif isinstance(function, type):
             raise TypeError("%s is a class; a benchmark is a function or a method" % request["attribute"])
-        params = _first(function, owner, module, name="params") or []
-        if params and not isinstance(params[0], (list, tuple)):
-            params = [params]
-        arguments: list[Any] = [values[i] for values, i in zip(params, request["index"])]  # noqa: B905 — strict came with 3.10
+        params = _first(function, owner, module, name="params")
+        arguments = _chosen(params, request, loader) if request["chosen"] else []
         cache = _first(owner, module, name="setup_cache")
         if cache is not None:
             arguments.insert(0, cache())
@@ -93,7 +92,17 @@ class Benchmark:
 
 
 def _first(*owners: Any, name: str) -> Any:
-    return next((getattr(owner, name) for owner in owners if hasattr(owner, name)), None)
+    return next((found for owner in owners if (found := getattr(owner, name, None)) is not None), None)
+
+
+def _chosen(params: Any, request: dict[str, Any], loader: Any) -> list[Any]:
+    """The values of the names that were chosen: they may come in another order in every process."""
+    rule = type(sys)("lockstep_asv_params")
+    loader(rule.__name__, request["params"]).exec_module(rule)
+    lists, chosen = rule.lists(() if params is None else params), request["chosen"]
+    if len(lists) != len(chosen):
+        raise LookupError("there are %d parameters in this process, but %d were listed" % (len(lists), len(chosen)))
+    return [rule.find(*one) for one in zip(lists, chosen, request["contents"])]  # noqa: B905 — strict came with 3.10
 
 
 def _timed(function: Callable[[], Any], calls: int) -> int:
@@ -104,17 +113,18 @@ def _timed(function: Callable[[], Any], calls: int) -> int:
     return perf_counter_ns() - start
 
 
-def _package(folder: str, loader: Any) -> str:
-    """Make the suite's folder importable under its own name, as asv does, without opening its parent to imports."""
-    from importlib.machinery import ModuleSpec
+def package(folder: str) -> str:
+    """Import the suite's folder under its own name, as asv does, without opening its parent to imports."""
+    from importlib.machinery import PathFinder
 
-    name = os.path.basename(os.path.abspath(folder))
-    start = os.path.join(folder, "__init__.py")
-    module = type(sys)(name)
-    module.__spec__ = ModuleSpec(name, None, is_package=True)
-    module.__path__ = [folder]
-    sys.modules[name] = module
-    if os.path.exists(start):
-        module.__file__ = start
-        loader(name, start).exec_module(module)
+    parent, name = os.path.split(os.path.abspath(folder))
+
+    class Suite:
+        @staticmethod
+        def find_spec(fullname: str, path: Any = None, target: Any = None) -> Any:
+            return PathFinder.find_spec(name, [parent], target) if fullname == name else None
+
+    sys.meta_path.insert(0, Suite)
+    sys.modules.pop(name, None)  # another of that name
+    __import__(name)
     return name
