@@ -95,9 +95,10 @@ class Benchmark:
     name: str
     """Dotted name as asv gives it, without the package: ``construct.FromBytes.time_construct``."""
     params: Mapping[str, str]
-    """Parameter name to its printed value, in asv's order: ``{"size": "4KiB"}``; strings without quotes."""
+    """Each parameter's name and that of its value, in asv's order: ``{"size": "4KiB"}``. By these names a process finds
+    the values (`suites.asv_params`): they are the same in all, whatever order the values come in."""
     index: tuple[int, ...]
-    """Position of each parameter's value in asv's ``params`` lists."""
+    """Position of each parameter's value where the benchmark was listed: in another process it may be another."""
     metric: Metric
     unit: str
     """``s`` for time, ``bytes`` for peak memory, what the benchmark says for a tracked value."""
@@ -113,12 +114,24 @@ class Benchmark:
     the size of what the function returns. Empty: the function."""
     cache: Cache | None = None
     """What its processes start with; None: nothing."""
+    attribute: str = ""
+    """Where it is in the suite: ``module:Class.time_x``, without the package; empty in runs of older versions."""
+    twin: int | None = None
+    """Which one it is of several combinations whose parameters read alike: 0, 1, …; None: no other does."""
+    contents: tuple[int | None, ...] = ()
+    """For each parameter a checksum of what its value holds, where its name is told from another's by number alone and
+    the order of the values may be another in every process; empty: no parameter needs it."""
 
     @property
     def key(self) -> str:
         """The name a person reads and the run uses to tell benchmarks apart: ``name(size=4KiB)``."""
-        inside = ", ".join(f"{name}={value}" for name, value in self.params.items())
-        return f"{self.name}({inside})" if inside else self.name
+        return key_of(self.name, self.params, self.twin)
+
+
+def key_of(name: str, params: Mapping[str, str], twin: int | None) -> str:
+    """See `Benchmark.key`."""
+    inside = ", ".join(f"{parameter}={value}" for parameter, value in params.items())
+    return (f"{name}({inside})" if inside else name) + (f" ({twin})" if twin is not None else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -100,6 +101,25 @@ def size_of(value: str) -> int:
     if size <= 0:
         raise typer.BadParameter(f"{value!r} is not a size; write for example 4GiB or 800MiB.")
     return size
+
+
+def variables(words: Sequence[str]) -> Mapping[str, str]:
+    """``NAME=VALUE``, or ``NAME`` for the value that it has here, as a mapping. Raises UsageError."""
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not name:
+            raise UsageError(f"--env {word}: it begins with a name, as in --env PYTHONMALLOC=malloc.")
+        if name.startswith(config.OURS) or name in config.DRAWN:
+            raise UsageError(f"--env {name}: Lockstep sets this one itself.")
+        if not equals and name not in os.environ:
+            raise UsageError(f"--env {name}: it is not set here. Write --env {name}=VALUE.")
+        found[name] = value if equals else os.environ[name]
+        try:
+            f"{name}{found[name]}".encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"--env {name}: it holds bytes that are no text, and cannot be recorded.") from error
+    return found
 
 
 Suite = Annotated[str | None, typer.Option(help="`bytesio` (the default), or a folder of asv benchmarks.")]

@@ -26,6 +26,7 @@ from runner.cli.app import (
     margin_of,
     record,
     size_of,
+    variables,
 )
 from runner.errors import UsageError
 
@@ -53,6 +54,11 @@ def ab(
     values: Annotated[
         str, typer.Option(metavar="compare|ignore", help="What calls return in the two arms must be equal, or not.")
     ] = "compare",
+    env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[=VALUE]", help="Pass this variable on too, and record its value. All of yours are "
+                     "passed on but those that begin with PYTHON. Repeatable."),
+    ] = None,
     out: Out = None,
     json: Json = None,
     markdown: Markdown = None,
@@ -77,7 +83,8 @@ def ab(
         raise UsageError(f"--values {values}: it is compare or ignore.")
     request = jobs.AbRequest(
         base=base, head=head, suite=suite, pattern=pattern, margin=margin, budget=budget, scope=scope, out=out,
-        seed=seed, mode=mode, memory_limit=memory_limit, values=values, wait=not no_wait,
+        seed=seed, mode=mode, memory_limit=memory_limit, values=values, environment=variables(env or ()),
+        wait=not no_wait,
     )
     with Terminal() as view:
         finished = jobs.ab(request, view)
@@ -98,7 +105,10 @@ def resume(
     verbose: Verbose = False,
     no_wait: NoWait = False,
 ) -> int:
-    """Go on with a run that was interrupted or killed; nothing that it measured is measured again."""
+    """Go on with a run that was interrupted or killed; nothing that it measured is measured again.
+
+    What `--env` passed on is passed on again; of the other variables, those that the run began with, as they are now.
+    """
     from runner import jobs
     from runner.cli.terminal import Terminal
     from runner.storage import store

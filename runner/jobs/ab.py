@@ -7,7 +7,7 @@ import secrets
 import shlex
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +20,7 @@ from runner.judging.report import Report
 from runner.machine import addresses
 from runner.measuring import draws
 from runner.measuring.copies import memory, scratch
-from runner.measuring.execute import ENVIRONMENT, Context, Executor
+from runner.measuring.execute import Context, Executor
 from runner.measuring.plan import Plan
 from runner.measuring.progress import Progress
 from runner.model import Block, Interpreter, Notice
@@ -67,6 +67,8 @@ class AbRequest:
     """Blocks of a benchmark that share one layout; scope ``source`` only."""
     blocks: int | None = None
     """Blocks of every benchmark; None: as many as it takes to settle it."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that measured processes get beside those of the caller (`config.environment`)."""
     wait: bool = True
     """Wait for another run on this machine to end, or refuse."""
 
@@ -103,7 +105,7 @@ def compare_arms(
     suite = suites.open(request.suite)
     watched = suite.watch()
     view.phase("finding the benchmarks")
-    found = suite.discover(base.executable), suite.discover(head.executable)
+    found = suites.discover(suite, base.executable, head.executable, config.environment(request.environment))
     selection = suites.select(*found, request.pattern)
     problems = dict.fromkeys(problem for one in found for problem in one.problems)
     view.phase("looking at the machine")
@@ -121,8 +123,9 @@ def compare_arms(
     facts = machine.describe()
     here = config.calibration_folder(None, str(facts["fingerprint"]))
     now = time.time()
+    id = store.new_id(now)
     manifest = store.Manifest(
-        id=store.new_id(now), created=now, command=_command(request, seed), base=base, head=head,
+        id=id, created=now, command=_command(request, seed), base=base, head=head,
         differences=differences, suite=suite.place, benchmarks=selection.benchmarks,
         missing=tuple(store.Missing(benchmark=b, present=arm) for b, arm in selection.missing),
         scope="binary" if layouts is None else "source", margin=request.margin, budget=request.budget, seed=seed,
@@ -131,8 +134,9 @@ def compare_arms(
         worker_cpu=pinning.worker, machine=facts, versions=_versions(suite), calibration=calibration.known(here),
         copies=layouts is None and uncopied is None, addresses=refusal is None, labels=labels or {},
         repeats=request.repeats, blocks=request.blocks, values=request.values, suite_files=watched.files,
+        environment=config.marks(id, config.environment()), given=request.environment,
         notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head), *_ignored(request),
-                 *calibration.notices(here),
+                 *_dropped(request), *calibration.notices(here),
                  *(Notice(kind="suite-problem", numbers={"text": problem}) for problem in problems)),
     )
     folder = store.create(config.runs_folder(request.out), manifest)
@@ -187,6 +191,9 @@ def go_on(folder: Path, view: View) -> Finished:
     """Go on with a run; the caller has the machine for itself (`machine.alone`). Raises as `resume` does."""
     manifest = store.read_manifest(folder)
     watched = continuing.check(manifest, view.phase)
+    if changed := continuing.changed(manifest):
+        view.say(f"warning: the environment is not what it was when the run began: {changed}. What is measured now "
+                 "sees it as it is now.")
     pinning = machine.choose(machine.topology(), machine.activity())
     layouts = builds.Layouts(manifest.base, manifest.head) if manifest.scope == "source" else None
     return _measure(folder, pinning, layouts, watched, view)
@@ -275,7 +282,7 @@ def _context(
 ) -> Context:
     return Context(
         base=manifest.base, head=manifest.head, suite=suites.open(manifest.suite),
-        environment=config.environment(ENVIRONMENT), worker_cpu=pinning.worker, other_cpu=pinning.other,
+        environment=continuing.environment(manifest), worker_cpu=pinning.worker, other_cpu=pinning.other,
         memory_limit=manifest.memory_limit, forced=manifest.settings, scratch=place, layouts=layouts,
         copies=manifest.copies, addresses=manifest.addresses, values=manifest.values, memory=copies,
         host=platform.node(), session=secrets.token_hex(3),
@@ -294,6 +301,11 @@ def _ignored(request: AbRequest) -> tuple[Notice, ...]:
     return (Notice(kind="values-ignored"),) if request.values == "ignore" else ()
 
 
+def _dropped(request: AbRequest) -> tuple[Notice, ...]:
+    names = config.dropped(request.environment)
+    return (Notice(kind="dropped-variables", numbers={"names": ", ".join(names)}),) if names else ()
+
+
 def _command(request: AbRequest, seed: int) -> str:
     """A command line that repeats the run."""
     options: Mapping[str, object] = {
@@ -307,6 +319,8 @@ def _command(request: AbRequest, seed: int) -> str:
     for option, value in options.items():
         if value is not None:
             words += [option, str(value)]
+    for name, value in request.environment.items():
+        words += ["--env", f"{name}={value}"]
     return shlex.join(words)
 
 

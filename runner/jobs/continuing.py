@@ -1,8 +1,10 @@
-"""What must be as it was when a run goes on: interpreters, suite and machine."""
+"""What must be as it was when a run goes on: interpreters, suite and machine; and the environment in which it does."""
 
 from __future__ import annotations
 
-from runner import builds, machine, suites
+from collections.abc import Mapping
+
+from runner import builds, config, machine, suites
 from runner.builds import Progress
 from runner.errors import UsageError
 from runner.storage.store import SCHEMA, Manifest
@@ -29,6 +31,25 @@ def check(manifest: Manifest, progress: Progress) -> Watched:
     for arm in (manifest.base, manifest.head):
         builds.check(arm, progress=progress)
     return suite
+
+
+def environment(manifest: Manifest) -> Mapping[str, str]:
+    """The environment of this run's processes: what it was given, and of the caller's the variables that it began with.
+
+    Where those were not recorded, all of the caller's that a new run would get.
+    """
+    here = config.environment()
+    return {**{name: here[name] for name in manifest.environment or here if name in here}, **manifest.given}
+
+
+def changed(manifest: Manifest) -> str:
+    """Which of the variables that the run began with are gone or have another value here, in words; empty: none."""
+    here = config.marks(manifest.id, config.environment())
+    found = [
+        f"{name} {'has changed' if name in here else 'is gone'}" for name, mark in manifest.environment.items()
+        if here.get(name) != mark and name not in manifest.given
+    ]
+    return fingerprint.in_words(found) if found else ""
 
 
 def check_suite(manifest: Manifest) -> Watched:

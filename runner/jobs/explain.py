@@ -17,7 +17,6 @@ from runner.machine.tools import valgrind
 from runner.measuring import callgrind
 from runner.measuring.copies import scratch
 from runner.measuring.counts import Counter, Counts, Setting
-from runner.measuring.execute import ENVIRONMENT
 from runner.model import Benchmark, Verdict
 from runner.stats.variance import noise
 from runner.storage import store
@@ -151,7 +150,7 @@ def _count(
     with scratch() as place:
         counter = Counter(Setting(
             base=manifest.base, head=manifest.head, suite=suite,
-            environment=config.environment(ENVIRONMENT), memory_limit=manifest.memory_limit, scratch=place,
+            environment=continuing.environment(manifest), memory_limit=manifest.memory_limit, scratch=place,
         ), program)
         try:
             for benchmark in benchmarks:

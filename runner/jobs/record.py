@@ -18,6 +18,7 @@ from asv.util import UserError
 
 from runner import builds, config, machine, suites
 from runner.errors import UsageError
+from runner.jobs import continuing
 from runner.model import Arm, Benchmark, Block, Cause, Interpreter, Metric
 from runner.stats.blocks import calls_of, evidence, scored, values
 from runner.storage import asv_results, store
@@ -44,7 +45,7 @@ def record(folder: Path, configuration: Path) -> Recorded:
     with _inside(configuration) as conf:
         repository = get_repo(conf)
         series = {arm: _series(conf, repository, _arm(run, arm)) for arm in Arm}
-        records, left = _records(run)
+        records, measured, left = _records(run)
         blocks = run.by_benchmark()
         results = Path(conf.results_dir).resolve()
         facts = machine.describe()
@@ -55,8 +56,7 @@ def record(folder: Path, configuration: Path) -> Recorded:
         known = asv_results.describe(results, list(records.values()))
         files = [
             asv_results.add(results, described, series[arm], [
-                _measured(records[name], there, blocks, arm)
-                for name, there in _by_name(run.manifest.benchmarks) if name in records
+                _measured(records[name], there, blocks, arm) for name, there in _by_name(measured)
             ])
             for arm in Arm
         ]
@@ -132,23 +132,27 @@ def _commits(repository: Any, branches: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _records(run: store.Run) -> tuple[dict[str, Record], list[str]]:
-    """asv's description of the run's benchmarks, by name, as the suite has them now; and what was left out."""
+def _records(run: store.Run) -> tuple[dict[str, Record], list[Benchmark], list[str]]:
+    """asv's description of the run's benchmarks, by name, as the suite has them now; the benchmarks, placed in its
+    lists; and what was left out."""
     executable = next((path for path in (run.manifest.head.executable, run.manifest.base.executable)
                        if path.exists()), None)
     if executable is None:
         raise UsageError(f"no interpreter of {run.folder.name} is there any more, and one must describe the suite.")
-    found = suites.open(run.manifest.suite).discover(executable)
-    records, left = {}, []
+    found = suites.open(run.manifest.suite).discover(executable, continuing.environment(run.manifest))
+    placed = {benchmark.key: benchmark for benchmark in found.benchmarks}
+    records, measured, left = {}, list[Benchmark](), []
     for name, there in _by_name(run.manifest.benchmarks):
-        now = found.records.get(name)
-        if now is None:
-            left.append(f"{name} is not in the suite any more")
-        elif now["version"] != there[0].version:
+        now = [placed[one.key] for one in there if one.key in placed]
+        if len(now) < len(there):
+            gone = "" if not now else f", with {len(there) - len(now)} of its {len(there)} parameters,"
+            left.append(f"{name}{gone} is not in the suite any more")
+        if now and now[0].version != there[0].version:
             left.append(f"{name} has changed since it was measured")
-        else:
-            records[name] = now
-    return records, left
+        elif now:
+            records[name] = found.records[name]
+            measured += now
+    return records, measured, left
 
 
 def _by_name(benchmarks: Iterable[Benchmark]) -> list[tuple[str, list[Benchmark]]]:

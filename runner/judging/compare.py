@@ -190,7 +190,8 @@ def line(case: Case, begun: float, notices: tuple[Notice, ...], *, with_noise: b
     measured = [block for block in case.blocks if block.failure is None]
     settings = measured[0].settings if measured and benchmark.metric is Metric.TIME else None
     return Comparison(
-        name=benchmark.name, params=benchmark.params, metric=benchmark.metric, unit=benchmark.unit,
+        name=benchmark.name, params=benchmark.params, twin=benchmark.twin, metric=benchmark.metric,
+        unit=benchmark.unit,
         **_claims(case, base, head),
         base_value=float(np.median(base)) if base.size else None,
         head_value=float(np.median(head)) if head.size else None,
@@ -250,8 +251,8 @@ def absent(missing: Missing) -> Comparison:
     """The line of a benchmark that one arm lacks."""
     none, benchmark, verdict = frozen([]), missing.benchmark, Verdict.only_in(missing.present)
     return Comparison(
-        name=benchmark.name, params=benchmark.params, metric=benchmark.metric, unit=benchmark.unit,
-        verdict=verdict, clear=False, tiny=False, exact=False, ratio=None, low=None, high=None,
+        name=benchmark.name, params=benchmark.params, twin=benchmark.twin, metric=benchmark.metric,
+        unit=benchmark.unit, verdict=verdict, clear=False, tiny=False, exact=False, ratio=None, low=None, high=None,
         base_value=None, head_value=None, blocks=0, reached=True, needed=None, p=None, q=None, mode=None, settings=None,
         machine_seconds=0.0, failure=Failure(reason=verdict.value, arm=None), notices=(),
         log_ratios=none, base_values=none, head_values=none, started=none,
@@ -266,6 +267,9 @@ def _notices(case: Case, manifest: Manifest) -> Iterator[Notice]:
     if passed:
         where = f"{passed[-1].arm.value}: " if passed[-1].arm is not None else ""
         yield Notice(kind="tried-again", numbers={"times": len(passed), "reason": where + passed[-1].reason})
+    for arm in Arm:
+        if any(block.readings.get(f"gil_{arm.value}") for block in counted):
+            yield Notice(kind="gil", numbers={"arm": arm.value})
     steal = [block.readings["steal"] for block in counted if "steal" in block.readings]
     if steal and np.mean(steal) > HIGH_STEAL:
         yield Notice(kind="steal", numbers={"share": float(np.mean(steal))})

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.model import Difference, Failure, Metric, Mode, Notice, Settings, Verdict
+from runner.model import Difference, Failure, Metric, Mode, Notice, Settings, Verdict, key_of
 from runner.stats.paired import Array
 from runner.stats.variance import Noise
 
@@ -65,6 +65,8 @@ class Comparison:
     """Per block, seconds since the run's first block."""
     noise: Noise | None = None
     """Where the noise of a timed benchmark comes from; None where its blocks cannot tell."""
+    twin: int | None = None
+    """As `Benchmark.twin`."""
 
     @property
     def too_few(self) -> bool:
@@ -83,8 +85,7 @@ class Comparison:
 
     @property
     def key(self) -> str:
-        inside = ", ".join(f"{name}={value}" for name, value in self.params.items())
-        return f"{self.name}({inside})" if inside else self.name
+        return key_of(self.name, self.params, self.twin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,6 @@ from runner.suites import Suite
 
 VERSION = 4
 """Raised when the way of measuring changes: what was found out about an older way need not be true of this one."""
-ENVIRONMENT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
-"""What a worker gets of the environment, if set; with the hash seed and the padding that is all."""
 COMPILING = 60.0
 """Seconds that loading a benchmark may take at least, where its modules have to be compiled."""
 
@@ -37,7 +35,7 @@ class Context:
     head: Interpreter
     suite: Suite
     environment: Mapping[str, str]
-    """The allowed part of the environment (`ENVIRONMENT`)."""
+    """What a worker gets; with the hash seed and the padding that is all."""
     worker_cpu: int | None
     other_cpu: int | None
     """Where one of the arms loads meanwhile: see `machine.Pinning`."""
@@ -111,9 +109,10 @@ class Executor:
                     workers[arm] = stack.enter_context(Worker(launches[arm]))
                 self._load(workers, spec, launches)
                 taken["start"] = time.perf_counter() - launched
+                taken |= self._gil(workers, arms, spec)
                 if spec.settings is None and spec.benchmark.metric is Metric.TIME:
                     extensions = self._extensions(workers, spec)
-                    forced, warm = self._context.forced, settings.warming(self._context.base, self._context.head)
+                    forced, warm = self._context.forced, self._warming()
                     chosen = settings.calibrate(workers, spec.benchmark, forced.get("mode"), handles, warm)
                 else:
                     outcome = modes.measure(workers, spec, chosen, handles)
@@ -153,6 +152,19 @@ class Executor:
             return ()
         replies = [worker.ask({"do": "extensions"}, spec.benchmark.timeout)["names"] for worker in workers.values()]
         return tuple(sorted({name for names in replies for name in names}))
+
+    def _warming(self) -> float:
+        switched = self._context.environment.get("PYTHON_JIT", "0") != "0"
+        return settings.warming(self._context.base, self._context.head, jit=switched)
+
+    def _gil(
+        self, workers: Mapping[Arm, Worker], arms: Mapping[Arm, Interpreter], spec: BlockSpec
+    ) -> dict[str, float]:
+        """Whether a build that is for running without the GIL had it on all the same, as a reading of each such arm."""
+        return {
+            f"gil_{arm.value}": worker.ask({"do": "gil"}, spec.benchmark.timeout)["value"]
+            for arm, worker in workers.items() if arms[arm].facts.get("Py_GIL_DISABLED") == "1"
+        }
 
     def _launches(
         self, spec: BlockSpec, arms: Mapping[Arm, Interpreter], cwd: Path, handles: modes.Handles

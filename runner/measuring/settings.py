@@ -126,9 +126,9 @@ def _dearer(
     )
 
 
-def warming(*interpreters: Interpreter) -> float:
-    """Seconds of slices that each arm does before any is kept, the same for all."""
-    jit = any(one.implementation == "pypy" or one.facts.get("jit") == "True" for one in interpreters)
+def warming(*interpreters: Interpreter, jit: bool = False) -> float:
+    """Seconds of slices that each arm does before any is kept, the same for all; `jit`: one was switched on."""
+    jit = jit or any(one.implementation == "pypy" or one.facts.get("jit") == "True" for one in interpreters)
     return WARM_JIT if jit else WARM
 
 

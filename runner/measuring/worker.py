@@ -17,6 +17,7 @@ and what it prints goes where standard error goes.
     {"do": "turns", "calls": (n, …), "order": "bhhb…", "shift": n, …}   take turns with the other arm   → {"ns": […]}
     {"do": "window", "start": …, "end": …, "calls": n}  call from start to end, in lots of n
                                                                → {"lots": [[start, end, cpu per call], …]}
+    {"do": "gil"}                          whether the GIL is on now   → {"value": 0 or 1}
     {"do": "extensions"}                   file names of its library's loaded extension modules → {"names": […]}
     {"do": "value"}                        one tracked value           → {"value": …}
     {"do": "peak"}                         peak memory of one call     → {"value": …}
@@ -400,6 +401,10 @@ class Server:
         renew = self.renew if self.benchmark.renew is not None else None
         lots = self.benchmark.window(request["start"], request["end"], request["calls"], renew)
         return b'{"lots": %s}\n' % repr(lots).encode()
+
+    def do_gil(self, request: dict[str, Any]) -> bytes:
+        enabled: Any = getattr(sys, "_is_gil_enabled", lambda: True)
+        return b'{"value": %d}\n' % enabled()
 
     def do_extensions(self, request: dict[str, Any]) -> bytes:
         # Of the library alone: those of installed packages are not made from the builds' source.

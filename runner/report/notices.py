@@ -200,6 +200,12 @@ KINDS: Mapping[str, Callable[[Numbers], str]] = {
         f"{100 * n['difference']:+.2f} % differently from turns (`lockstep calibrate`): take small differences that "
         f"were measured in {n['mode']} as hints."),
     "torn-line": lambda n: "The last line of blocks.jsonl was torn off in mid-write and is not counted.",
+    "gil": lambda n: (
+        f"{n['arm']} is a build for running without the GIL, and ran with it: an extension module that the benchmark "
+        "loads turned it on, or PYTHON_GIL did"),
+    "dropped-variables": lambda n: (
+        f"Set where this was started, and not passed on to what was measured: {n['names']}. --env NAME passes on what "
+        "begins with PYTHON."),
     "suite-problem": lambda n: f"The suite has a problem: {n['text']}",
 }
 """The sentence of every kind of notice, from its numbers."""

@@ -96,6 +96,11 @@ class Manifest:
     """What `lockstep calibrate` had found on this machine when the run began."""
     suite_files: Mapping[str, str] = field(default_factory=dict)
     """Hash of the content of each of the suite's files, by its path below `suite`; empty: not recorded."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that measured processes got from the environment of `lockstep ab`, by name, with a few digits of a hash
+    of each value (`config.marks`): values may be secret. Empty: not recorded."""
+    given: Mapping[str, str] = field(default_factory=dict)
+    """Variables that the user passed on by ``--env``, with their values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 import asv_runner
 import pympler
 
-from runner import shell
+from runner import config, shell
 from runner.errors import UsageError
 from runner.model import Benchmark, Cache, Metric
 from runner.suites.fingerprint import Watched
@@ -28,10 +27,12 @@ CHILD = """import sys
 from importlib.machinery import SourceFileLoader
 loaded = type(sys)("lockstep_asv_loaded")
 SourceFileLoader(loaded.__name__, {loaded!r}).exec_module(loaded)
-del sys.modules[__name__]
-__import__(loaded._package({suite!r}))
+loaded.package({suite!r})
 """
 """A module by the suite's name, by which a process that a benchmark starts finds the suite as the worker has."""
+PARAMS = Path(__file__).with_name("asv_params.py")
+NAMED = 3
+"""Benchmarks that a problem of several names."""
 TIME_LIMIT = 60.0
 """Seconds for one interpreter to import a whole suite."""
 
@@ -58,8 +59,13 @@ class AsvSuite:
         """See `protocol.Suite`."""
         return Watched(self.folder)
 
-    def discover(self, executable: Path) -> Found:
+    def discover(
+        self, executable: Path, environment: Mapping[str, str] | None = None, *, hash_seed: int = 0
+    ) -> Found:
         """See `protocol.Suite`. A module that ends the process is left out with a problem, and the others are kept."""
+        given = config.environment() if environment is None else environment
+        # PYTHONSAFEPATH is the option -P for an interpreter that knows it, and nothing to one that does not.
+        variables = {**given, "PYTHONSAFEPATH": "1", "PYTHONHASHSEED": str(hash_seed)}
         suite = self.folder
         crashed: dict[str, str] = {}
         with tempfile.TemporaryDirectory(prefix="lockstep-") as name:
@@ -70,7 +76,7 @@ class AsvSuite:
                 result.unlink(missing_ok=True)
                 # Absolute, since it runs elsewhere; not resolved, since a virtual environment is found by the link.
                 command: list[str | Path] = [executable.absolute(), "-s", DISCOVERY, library, suite, result, *crashed]
-                ended = shell.run(command, cwd=folder, env=_environment(), timeout=TIME_LIMIT)
+                ended = shell.run(command, cwd=folder, env=variables, timeout=TIME_LIMIT)
                 told = _read(result)
                 if not any("ready" in line for line in told):
                     raise UsageError(_refusal(executable, suite, ended))
@@ -99,10 +105,15 @@ class AsvSuite:
         (children / f"{self.folder.name}.py").write_text(text, encoding="utf-8")
 
         def loading(benchmark: Benchmark) -> Mapping[str, object]:
-            module, attribute = _split(benchmark.name, self.folder)
+            module, _, attribute = benchmark.attribute.partition(":")
+            if not attribute:
+                raise UsageError(f"where {benchmark.name} is in the suite was not recorded by the older Lockstep that "
+                                 "began this run; start a new one.")
             return {
                 "file": str(LOADED), "folder": str(self.folder), "module": module, "attribute": attribute,
-                "children": str(children), "path": [str(library)], "index": list(benchmark.index),
+                "params": str(PARAMS), "chosen": list(benchmark.params.values()),
+                "contents": list(benchmark.contents) or [None] * len(benchmark.params),
+                "children": str(children), "path": [str(library)],
                 "number": benchmark.number or 0, "cache": benchmark.cache is not None, "form": benchmark.form,
             }
 
@@ -121,10 +132,10 @@ def _folder(name_or_dir: str | None) -> Path:
         raise UsageError(f"{folder} is a file. Give the folder that holds the benchmarks (asv's benchmark_dir).")
     if not any(folder.glob("*.py")) and not any(folder.glob("*/__init__.py")):
         raise UsageError(f"{folder} holds no Python files. Give the folder of the benchmarks (asv's benchmark_dir).")
-    if not folder.name.isidentifier() or folder.name in {*sys.stdlib_module_names, "asv_runner"}:
+    if "." in folder.name or folder.name in {*sys.stdlib_module_names, "asv_runner"}:
         raise UsageError(
             f"{folder} cannot be imported as a package called {folder.name!r}. "
-            "Rename it: letters, digits and underscores, and not the name of a module that Python has."
+            "Rename it: no dots, and not the name of a module that Python has."
         )
     return folder
 
@@ -142,37 +153,31 @@ def link_asv_runner(folder: Path) -> Path:
     return library
 
 
-def _split(name: str, suite: Path) -> tuple[str, str]:
-    """``sub.module.Class.time_x`` as the module's and the attribute's names, which the suite's folder tells apart."""
-    parts = name.split(".")
-    for cut in range(len(parts) - 1, 0, -1):
-        if suite.joinpath(*parts[:cut]).with_suffix(".py").is_file():
-            return ".".join(parts[:cut]), ".".join(parts[cut:])
-    return parts[0], ".".join(parts[1:])
-
-
 def parse(told: Iterable[Mapping[str, Any]]) -> Found:
-    """Turn the lines that `discovery` wrote into benchmarks, one for each combination of parameters."""
-    benchmarks: dict[str, Benchmark] = {}
-    problems: dict[str, None] = {}
+    """Turn the lines that `discovery` wrote into benchmarks, one for each combination of parameters.
+
+    Combinations that read alike get numbers (`Benchmark.twin`); problems of one kind are one problem.
+    """
+    benchmarks: list[Benchmark] = []
+    problems: dict[str, list[tuple[str, str]]] = {}
     records: dict[str, Mapping[str, Any]] = {}
     places: dict[str, Mapping[str, str]] = {}
     for line in told:
         if "benchmark" in line:
             one = line["benchmark"]
-            records.setdefault(one["name"], one["record"])
-            places.setdefault(one["name"], {"place": one["place"], "doc": one["doc"]})
+            records[one["name"]] = one["record"]
+            places[one["name"]] = {"place": one["place"], "doc": one["doc"]}
+            benchmarks += _told_apart(list(_expand(one)))
         if "problem" in line:
-            problems[line["problem"]] = None
-        for benchmark in _expand(line["benchmark"]) if "benchmark" in line else ():
-            if benchmark.key in benchmarks:
-                problems[f"{benchmark.key} is there twice, and the second is not measured: give it another name"] = None
-            benchmarks.setdefault(benchmark.key, benchmark)
-    found = _with_one_limit(tuple(benchmarks.values()))
-    return Found(benchmarks=found, problems=tuple(problems), records=records, places=places)
+            one = line["problem"]
+            problems.setdefault(one["why"], []).append((one["place"], one["what"]))
+    return Found(
+        benchmarks=_with_one_limit(benchmarks),
+        problems=tuple(_grouped(why, where) for why, where in problems.items()), records=records, places=places,
+    )
 
 
-def _with_one_limit(benchmarks: tuple[Benchmark, ...]) -> tuple[Benchmark, ...]:
+def _with_one_limit(benchmarks: Sequence[Benchmark]) -> tuple[Benchmark, ...]:
     """Benchmarks that share a cache, with the longest of their limits for making it, as in asv."""
     limits: dict[str, float] = {}
     for cache in (benchmark.cache for benchmark in benchmarks):
@@ -184,11 +189,38 @@ def _with_one_limit(benchmarks: tuple[Benchmark, ...]) -> tuple[Benchmark, ...]:
     )
 
 
+def _grouped(why: str, where: Sequence[tuple[str, str]]) -> str:
+    """One sentence for all that have a problem in common; `why` begins with *is*, *was* or another verb."""
+    distinct = list(dict.fromkeys(where))
+    if len(distinct) == 1:
+        return f"{distinct[0][0]}: {distinct[0][1]} {why}"
+    named = ", ".join(f"{what} ({place})" for place, what in distinct[:NAMED])
+    more = f" and {len(distinct) - NAMED} more" if len(distinct) > NAMED else ""
+    verb, _, rest = why.partition(" ")
+    return f"{named}{more} {({'is': 'are', 'was': 'were'}).get(verb, verb)} {rest}"
+
+
+def _told_apart(benchmarks: Sequence[Benchmark]) -> list[Benchmark]:
+    """The same, numbered where several read alike: in the order of their values, which is the same in every process."""
+    alike: dict[str, list[tuple[str, ...]]] = {}
+    for one in benchmarks:
+        alike.setdefault(one.key, []).append(tuple(one.params.values()))
+    if len(alike) == len(benchmarks):
+        return list(benchmarks)
+    return [
+        one if len(there := alike[one.key]) == 1 else
+        replace(one, twin=sorted(there).index(tuple(one.params.values())))
+        for one in benchmarks
+    ]
+
+
 def _expand(record: Mapping[str, Any]) -> Iterable[Benchmark]:
     for index in record["indexes"]:
         values = [shown[i] for shown, i in zip(record["params"], index, strict=True)]
+        contents = tuple(held[i] for held, i in zip(record["contents"], index, strict=True))
         yield Benchmark(
             name=record["name"],
+            attribute=record["attribute"],
             params=dict(zip(record["param_names"], values, strict=True)),
             index=tuple(index),
             metric=Metric(record["metric"]),
@@ -198,16 +230,8 @@ def _expand(record: Mapping[str, Any]) -> Iterable[Benchmark]:
             number=record["number"],
             form=record["form"],
             cache=record["cache"] and Cache(**record["cache"]),
+            contents=contents if any(one is not None for one in contents) else (),
         )
-
-
-def _environment() -> dict[str, str]:
-    """The caller's, without what steers Python: PYTHONPATH and its like belong to the interpreter that runs Lockstep.
-
-    PYTHONSAFEPATH is the option -P for an interpreter that knows it, and nothing to one that does not.
-    """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return {**kept, "PYTHONSAFEPATH": "1", "PYTHONHASHSEED": "0"}
 
 
 def _read(result: Path) -> list[dict[str, Any]]:

@@ -26,23 +26,25 @@ CACHE = "cache.pickle"
 def load(request: dict[str, Any], loader: Any) -> Benchmark:
     """Import a benchmark; `loader` is the class that loads a source file by its path.
 
-    ``folder`` of the suite, ``module`` and ``attribute`` in it, ``index`` of each parameter's value, ``number`` of
-    calls between two set-ups (0: one set-up), ``path``: what `sys.path` gets more, and ``children`` before all else;
-    ``cache``: it has a `setup_cache`, whose value is read where ``do`` is to load it; ``form``: `model.Benchmark.form`.
+    ``folder`` of the suite, ``module`` in it (empty: the suite's ``__init__.py``) and ``attribute`` in that, the name
+    of each parameter's value (``chosen``) with its ``contents``, ``params``: the file that has the rule for these,
+    ``number`` of calls between two set-ups (0: one set-up), ``path``: what `sys.path` gets more, and ``children``
+    before all else; ``cache``: it has a `setup_cache`, whose value is read where ``do`` is to load it; ``form``:
+    `model.Benchmark.form`.
     """
     sys.path += request["path"]
     sys.path.insert(0, request["children"])
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # a child's loader would write beside the suite
     kind = Raw if request["form"] == "raw" else Benchmark
-    return kind(request, _package(request["folder"]))
+    return kind(request, package(request["folder"]), loader)
 
 
 class Benchmark:
     """A `worker.Loaded`: the bound function, and how to set it up again."""
 
-    def __init__(self, request: dict[str, Any], package: str) -> None:
+    def __init__(self, request: dict[str, Any], package: str, loader: Any) -> None:
         self.number = request["number"]
-        module = __import__(package + "." + request["module"], fromlist=["_"])
+        module = __import__(".".join(filter(None, (package, request["module"]))), fromlist=["_"])
         names = request["attribute"].split(".")
         owner: Any = None
         function = getattr(module, names[0])
@@ -51,10 +53,8 @@ class Benchmark:
             function = getattr(owner, names[1])
         elif isinstance(function, type):
             raise TypeError("%s is a class; a benchmark is a function or a method" % request["attribute"])
-        params = _first(function, owner, module, name="params") or []
-        if params and not isinstance(params[0], (list, tuple)):
-            params = [params]
-        arguments: list[Any] = [values[i] for values, i in zip(params, request["index"])]  # noqa: B905 — strict came with 3.10
+        params = _first(function, owner, module, name="params")
+        arguments = _chosen(params, request, loader) if request["chosen"] else []
         if request["cache"] and request["do"] == "load":
             value = _cached()
             if value is not None:
@@ -142,8 +142,8 @@ class Benchmark:
 class Raw(Benchmark):
     """asv's ``timeraw_``: what the function returns is source text, timed by `timeit` in processes of its own."""
 
-    def __init__(self, request: dict[str, Any], package: str) -> None:
-        super().__init__(request, package)
+    def __init__(self, request: dict[str, Any], package: str, loader: Any) -> None:
+        super().__init__(request, package, loader)
         self.text, self.call = self.call, self._once
         self.env = _first(*self.sources, name="env") or {}
         self.renew = _nothing  # each lot is a process; it is set up once
@@ -193,8 +193,7 @@ def _size(function: Callable[[], Any]) -> int:
 
 
 def _first(*owners: Any, name: str) -> Any:
-    found = (getattr(owner, name, None) for owner in owners)
-    return next((value for value in found if value is not None), None)
+    return next((found for owner in owners if (found := getattr(owner, name, None)) is not None), None)
 
 
 def _hooks(owners: list[Any], name: str) -> list[Any]:
@@ -212,6 +211,16 @@ def _cached() -> Any:
         return pickle.load(stream)
 
 
+def _chosen(params: Any, request: dict[str, Any], loader: Any) -> list[Any]:
+    """The values of the names that were chosen: they may come in another order in every process."""
+    rule = type(sys)("lockstep_asv_params")
+    loader(rule.__name__, request["params"]).exec_module(rule)
+    lists, chosen = rule.lists(() if params is None else params), request["chosen"]
+    if len(lists) != len(chosen):
+        raise LookupError("there are %d parameters in this process, but %d were listed" % (len(lists), len(chosen)))
+    return [rule.find(*one) for one in zip(lists, chosen, request["contents"])]  # noqa: B905 — strict came with 3.10
+
+
 def _timed(function: Callable[[], Any], calls: int) -> int:
     times = repeat(None, calls)
     start = perf_counter_ns()
@@ -220,8 +229,8 @@ def _timed(function: Callable[[], Any], calls: int) -> int:
     return perf_counter_ns() - start
 
 
-def _package(folder: str) -> str:
-    """Make the suite's folder importable under its own name, as asv does, without opening its parent to imports."""
+def package(folder: str) -> str:
+    """Import the suite's folder under its own name, as asv does, without opening its parent to imports."""
     from importlib.machinery import PathFinder
 
     parent, name = os.path.split(os.path.abspath(folder))
@@ -232,4 +241,6 @@ def _package(folder: str) -> str:
             return PathFinder.find_spec(name, [parent], target) if fullname == name else None
 
     sys.meta_path.insert(0, Suite)
+    sys.modules.pop(name, None)  # another of that name
+    __import__(name)
     return name

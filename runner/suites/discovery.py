@@ -6,7 +6,7 @@ to standard output, where a module may print:
     {"ready": "3.13.5"}                   the interpreter can list benchmarks
     {"module": "benchmarks.construct"}    about to import it: the last of these is to blame if the process dies
     {"benchmark": {"name": …, …}}         see `_record`
-    {"problem": "benchmarks/x.py:3: …"}   something that cannot be measured, in words
+    {"problem": {"place": "benchmarks/x.py:3", "what": …, "why": …}}   something that cannot be measured, in words
     {"done": true}                        all modules were looked at
 
 asv_runner's own walk ends at the first class that cannot be constructed, and prints what cannot be imported; this one
@@ -27,6 +27,7 @@ import traceback
 from importlib import machinery
 from typing import Any, Callable, Iterator
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 METRICS = {
     "TimeBenchmark": "time", "TimerawBenchmark": "time", "PeakMemBenchmark": "peakmem", "TrackBenchmark": "track",
     "MemBenchmark": "track",
@@ -34,7 +35,8 @@ METRICS = {
 FORMS = {"TimerawBenchmark": "raw", "MemBenchmark": "size"}
 UNITS = {"time": "s", "peakmem": "bytes"}
 UNSUPPORTED = re.compile(r"mem_|Mem[A-Z_]")
-SUPPORTED = "only time_, timeraw_, mem_, peakmem_ and track_ are supported"
+SUPPORTED = "is not measured: only time_, timeraw_, mem_, peakmem_ and track_ are supported"
+BENCHMARK = re.compile(rb"^[ \t]*def (time|timeraw|mem|peakmem|track)_", re.MULTILINE)
 TIMEOUT = 60.0
 """asv's default, seconds."""
 LONGEST_LIMIT = 86400.0
@@ -44,93 +46,166 @@ IDLE = (
     (inspect.isgeneratorfunction, "a generator"),
 )
 """Functions that do nothing of their work when they are called."""
+SAID = 300
+"""Characters that are kept of what an exception says."""
 
 
-def walk(suite: str, skipped: list[str], tell: Callable[..., None]) -> None:
-    """Import the suite's modules one after the other and tell what is in each; those in `skipped` are passed over."""
-    from asv_runner._aux import update_sys_path
+class _Compiled(machinery.SourceFileLoader):
+    """Compiles what it loads, as if there were no bytecode."""
 
-    update_sys_path(suite)
-    root = os.path.basename(suite)
-    waiting = [root]
-    while waiting:
-        name = waiting.pop(0)
-        if name in skipped:
-            continue
-        tell(module=name)
+    def get_code(self, fullname: str) -> Any:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
+def _rule() -> Any:
+    """The module `asv_params`, which the worker loads in the same way."""
+    module = type(sys)("lockstep_asv_params")
+    _Compiled(module.__name__, os.path.join(HERE, "asv_params.py")).exec_module(module)
+    return module
+
+
+params = _rule()
+
+
+class Walk:
+    """One listing of a suite: `tell` takes each line of it."""
+
+    def __init__(self, suite: str, tell: Callable[..., None]) -> None:
+        self.suite, self.tell = suite, tell
+        self.taken: set[str] = set()
+
+    def all(self, skipped: list[str]) -> None:
+        """Import the suite's modules one after the other and tell what is in each, but for those in `skipped`."""
+        from asv_runner._aux import update_sys_path
+
+        update_sys_path(self.suite)
+        waiting = [os.path.basename(self.suite)]
+        while waiting:
+            name = waiting.pop(0)
+            if name in skipped:
+                continue
+            self.tell(module=name)
+            try:
+                module = importlib.import_module(name)
+            except BaseException as error:  # a module may raise SystemExit
+                self.problem(_place(error, self.suite), name, "could not be imported: %s" % _said(error))
+                continue
+            path = getattr(module, "__path__", [])
+            waiting[:0] = [name for _, name, _ in pkgutil.iter_modules(path, name + ".")]
+            for folder in path:
+                self.not_looked_at(folder)
+            self.module(module)
+
+    def problem(self, place: str, what: str, why: str) -> None:
+        self.tell(problem={"place": params.clean(place), "what": params.clean(what), "why": why})
+
+    def not_looked_at(self, folder: str) -> None:
+        """Tell of folders in a package's that hold benchmarks and are no packages: asv passes over them."""
+        entries = os.scandir(folder) if os.path.isdir(folder) else ()
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith((".", "__")) or not entry.is_dir():
+                continue
+            files = sorted(file for file in os.listdir(entry.path) if file.endswith(".py"))
+            if "__init__.py" not in files and any(_holds_benchmarks(os.path.join(entry.path, file)) for file in files):
+                place = os.path.relpath(entry.path, os.path.dirname(self.suite))
+                self.problem(place, entry.name + os.sep, "was not looked at: it has no __init__.py")
+
+    def module(self, module: Any) -> None:
+        """Tell of a module's benchmarks; one that it holds under two names once."""
+        told = set()
+        for path, owner, function in _candidates(module):
+            one = (id(owner or function), path[-1] if owner is not None else "")
+            if one not in told:
+                told.add(one)
+                self.look(module, path, owner, function)
+
+    def look(self, module: Any, path: list[str], owner: Any, function: Any) -> None:
+        from asv_runner.discovery import _get_benchmark
+
+        where = ".".join(module.__name__.split(".")[1:])
+        called = ".".join(([where] if where else []) + path)
+        place = _definition(function, self.suite)
         try:
-            module = importlib.import_module(name)
-        except BaseException as error:  # a module may raise SystemExit
-            tell(problem="%s: %s could not be imported: %s" % (_place(error, suite), name, _said(error)))
-            continue
-        waiting[:0] = [name for _, name, _ in pkgutil.iter_modules(getattr(module, "__path__", []), name + ".")]
-        for owner, attribute, function in _candidates(module):
-            _look(module, owner, attribute, function, suite, tell)
+            for source in (function, *(owner.__mro__ if owner is not None else ()), module):
+                _keep(source)
+            found = _get_benchmark(path[-1], module, owner, function)
+            if found is None:
+                # asv_runner knows mem_ only where pympler is installed.
+                if UNSUPPORTED.match(path[-1]) and not getattr(function, "skip_benchmark", False):
+                    self.problem(place, called, SUPPORTED)
+                return
+            if type(found).__name__ not in METRICS:
+                self.problem(place, called, SUPPORTED)
+                return
+            # asv goes by the name alone, and of two that share it would measure one.
+            name = next((name for name in (found.name, called) if name not in self.taken), None)
+            if name is None:
+                self.problem(place, called, "is not measured: another benchmark is called so")
+                return
+            if refusal := _refusal(found):
+                self.problem(place, name, "is not measured: " + refusal)
+                return
+            self.taken.add(name)
+            record = _record(found)
+            if not record["indexes"] and not all(record["params"]):
+                self.problem(place, name, "is not measured: one of its parameters has no values")
+                return
+            self.tell(benchmark={
+                **record, "name": params.clean(name), "attribute": "%s:%s" % (where, ".".join(path)),
+                "place": params.clean(place), "doc": _doc(owner, function), "record": {**_as_asv(found), "name": name},
+            })
+        except BaseException as error:
+            what = called if owner is None else "%s, which must be constructed without arguments," % owner.__name__
+            self.problem(_place(error, self.suite, place), what, "failed: %s" % _said(error))
 
 
-def _candidates(module: Any) -> Iterator[tuple[Any, str, Any]]:
-    """The functions and methods of a module, as asv goes through them: class or None, name, function."""
+def _candidates(module: Any) -> Iterator[tuple[list[str], Any, Any]]:
+    """The functions and methods of a module, as asv goes through them: where it is in the module, class or None,
+    function."""
     for name, value in list(vars(module).items()):
         if name.startswith("_"):
             continue
         if inspect.isclass(value) and not inspect.isabstract(value):
             for attribute, function in inspect.getmembers(value):
                 if inspect.isfunction(function) or inspect.ismethod(function):
-                    yield value, attribute, function
+                    yield [name, attribute], value, function
         elif inspect.isfunction(value):
-            yield None, name, value
+            yield [name], None, value
 
 
-def _look(module: Any, owner: Any, attribute: str, function: Any, suite: str, tell: Callable[..., None]) -> None:
-    from asv_runner.discovery import _get_benchmark
+def _keep(source: Any) -> None:
+    """Keep the values of ``params`` that can be gone through once: several benchmarks may share them."""
+    values = vars(source).get("params")
+    if isinstance(values, Iterator):
+        source.params = values = list(values)
+    if isinstance(values, (list, tuple)) and any(isinstance(one, Iterator) for one in values[1:]):
+        source.params = [list(one) if isinstance(one, Iterator) else one for one in values]
 
-    within = ([] if owner is None else [owner.__name__]) + [attribute]
-    called = ".".join(module.__name__.split(".")[1:] + within)
-    place = _definition(function, suite)
-    try:
-        found = _get_benchmark(attribute, module, owner, function)
-        if found is None:
-            # asv_runner knows mem_ only where pympler is installed.
-            if not UNSUPPORTED.match(attribute) or getattr(function, "skip_benchmark", False):
-                return
-            tell(problem="%s: %s is not measured: %s" % (place, called, SUPPORTED))
-        elif type(found).__name__ not in METRICS:
-            tell(problem="%s: %s is not measured: %s" % (place, called, SUPPORTED))
-        elif found.name != called or getattr(module, within[0], None) is not (owner or function):
-            # A worker finds a benchmark by its name alone.
-            tell(problem="%s: %s is not measured: its name does not lead to it" % (place, found.name))
-        elif "." not in module.__name__:
-            tell(problem="%s: %s is not measured: move it from the suite's __init__.py to a module" % (place, called))
-        elif refusal := _refusal(found):
-            tell(problem="%s: %s is not measured: %s" % (place, called, refusal))
-        else:
-            tell(benchmark={**_record(found), "place": place, "doc": _doc(owner, function)})
-    except BaseException as error:
-        what = called if owner is None else "%s, which must be constructed without arguments," % owner.__name__
-        tell(problem="%s: %s failed: %s" % (_place(error, suite, place), what, _said(error)))
+
+def _holds_benchmarks(path: str) -> bool:
+    with open(path, "rb") as stream:
+        return BENCHMARK.search(stream.read()) is not None
 
 
 def _record(found: Any) -> dict[str, Any]:
     """What the parent needs of an asv_runner benchmark.
 
-    `params` holds the printed values of each parameter, `indexes` the combinations that are not skipped.
+    `params` holds the names of each parameter's values, `contents` what tells those apart that are alike, `indexes` the
+    combinations that are not skipped.
     """
     metric = METRICS[type(found).__name__]
-    skipped = [tuple(values) for values in found._skip_tuples]
-    positions = itertools.product(*(range(len(values)) for values in found._params))
     return {
-        "name": found.name,
-        "param_names": found.param_names,
-        "params": [printed(raw, shown) for raw, shown in zip(found._params, found.params)],  # noqa: B905 — 3.10's
-        "indexes": [at for at in positions if tuple(v[i] for v, i in zip(found._params, at)) not in skipped],  # noqa: B905
+        "param_names": params.numbered([params.short(name) for name in found.param_names]),
+        "params": [params.names(values) for values in found._params],
+        "contents": [params.contents(values) for values in found._params],
+        "indexes": _not_skipped(found._params, [tuple(values) for values in found._skip_tuples]),
         "metric": metric,
-        "unit": UNITS.get(metric) or str(found.unit),
-        "version": found.version,
+        "unit": UNITS.get(metric) or params.short(str(found.unit)),
+        "version": params.short(found.version),
         "timeout": _limit(found.timeout),
         "number": _between(found) if metric == "time" else None,
         "form": FORMS.get(type(found).__name__, ""),
         "cache": _cache(found),
-        "record": _as_asv(found),
     }
 
 
@@ -178,9 +253,24 @@ def _cache(found: Any) -> dict[str, Any] | None:
     return {"key": found.setup_cache_key, "timeout": _limit(found.timeout if own is None else own)}
 
 
+def _not_skipped(values: list[list[Any]], skipped: list[tuple[Any, ...]]) -> list[tuple[int, ...]]:
+    """The combinations, as positions in `values`, that are not among the skipped ones."""
+    positions = itertools.product(*(range(len(one)) for one in values))
+    if not skipped:
+        return list(positions)
+    combinations = itertools.product(*values)
+    try:
+        there: Any = set(skipped)
+        return [at for at, one in zip(positions, combinations) if one not in there]  # noqa: B905 — 3.10's
+    except TypeError:  # a value without a hash
+        positions, combinations = itertools.product(*(range(len(one)) for one in values)), itertools.product(*values)
+        return [at for at, one in zip(positions, combinations) if one not in skipped]  # noqa: B905
+
+
 def _doc(owner: Any, function: Any) -> str:
     """What the benchmark says of itself: its own docstring, else its class's."""
-    return inspect.getdoc(function) or (owner is not None and owner.__doc__ and inspect.getdoc(owner)) or ""
+    doc = inspect.getdoc(function) or (owner is not None and owner.__doc__ and inspect.getdoc(owner)) or ""
+    return doc.encode("utf-8", "backslashreplace").decode()
 
 
 def _as_asv(found: Any) -> dict[str, Any]:
@@ -192,20 +282,9 @@ def _as_asv(found: Any) -> dict[str, Any]:
     return dict(json.loads(json.dumps(plain, skipkeys=True, default=str)))
 
 
-def printed(raw: list[Any], shown: list[str]) -> list[str]:
-    """The values of one parameter as a person reads them: strings without quotes, unless that makes two values alike.
-
-    `shown` is asv's text for each, distinct and without addresses.
-    """
-    plain = [
-        value if isinstance(value, str) and text == repr(value) else text
-        for value, text in zip(raw, shown)  # noqa: B905 — 3.10's
-    ]
-    return plain if len(set(plain)) == len(plain) else list(shown)
-
-
 def _said(error: BaseException) -> str:
-    return " ".join(traceback.format_exception_only(type(error), error)[-1].split())
+    said: str = params.clean(" ".join(traceback.format_exception_only(type(error), error)[-1].split()))
+    return said if len(said) <= SAID else said[:SAID] + "…"
 
 
 def _place(error: BaseException, suite: str, otherwise: str = "") -> str:
@@ -226,19 +305,11 @@ def _short(path: str, line: int | None, suite: str) -> str:
     return "%s:%s" % (os.path.relpath(path, os.path.dirname(suite)), line or 1)
 
 
-class _Compiled(machinery.SourceFileLoader):
-    """Compiles what it loads, as if there were no bytecode."""
-
-    def get_code(self, fullname: str) -> Any:
-        return self.source_to_code(self.get_data(self.path), self.path)
-
-
 def main(library: str, suite: str, result: str, *skipped: str) -> None:
     if sys.version_info < (3, 8):
         raise SystemExit("this is Python %d.%d, and benchmarks need 3.8 or later" % sys.version_info[:2])
-    here = os.path.dirname(os.path.abspath(__file__))
     # Before 3.11 the script's folder is on the path, and holds an asv.py that is not asv.
-    sys.path[:] = [library] + [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != here]
+    sys.path[:] = [library] + [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != HERE]
     # Nothing is written into our own packages, and nothing is taken from beside the suite or written there.
     sys.dont_write_bytecode = True
     known = tuple(os.path.join(place, "") for place in sys.path)
@@ -262,7 +333,7 @@ def main(library: str, suite: str, result: str, *skipped: str) -> None:
             return finder(path)
 
         sys.path_hooks.insert(0, hook)
-        walk(suite, list(skipped), tell)
+        Walk(suite, tell).all(list(skipped))
         tell(done=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,8 +55,10 @@ class Suite(Protocol):
         """What it holds now, by content, and from now on whether that is edited. Raises UsageError."""
         ...
 
-    def discover(self, executable: Path) -> Found:
-        """What an interpreter sees, found in a process of its own.
+    def discover(
+        self, executable: Path, environment: Mapping[str, str] | None = None, *, hash_seed: int = 0
+    ) -> Found:
+        """What an interpreter sees, found in a process of its own; `environment`: as a worker gets it.
 
         Raises UsageError when it cannot list benchmarks at all, and MachineError when it cannot be started.
         """
@@ -80,7 +82,7 @@ class Selection:
 def select(base: Found, head: Found, pattern: str | None) -> Selection:
     """Return the benchmarks whose key matches `pattern` (`re.search`, case matters; None: all), in both arms or in one.
 
-    Two benchmarks are the same if they agree in key, metric, unit and the place of their parameters.
+    Two benchmarks are the same if they agree in key, metric and unit.
 
     Raises UsageError when the pattern is no regular expression, or when nothing matches.
     """
@@ -109,8 +111,68 @@ def select(base: Found, head: Found, pattern: str | None) -> Selection:
 
 
 def _identity(benchmark: Benchmark) -> tuple[object, ...]:
-    # A worker finds parameters by place: where the arms disagree on it, they would not measure the same.
-    return benchmark.key, benchmark.index, benchmark.metric, benchmark.unit
+    return benchmark.key, benchmark.metric, benchmark.unit
+
+
+def discover(
+    suite: Suite, base: Path, head: Path, environment: Mapping[str, str] | None = None
+) -> tuple[Found, Found]:
+    """What two interpreters see, with different hash seeds.
+
+    A benchmark whose parameters have other names in every process could not be found again: it is left out of both,
+    and is a problem. Raises as `Suite.discover` does.
+    """
+    found = suite.discover(base, environment, hash_seed=0), suite.discover(head, environment, hash_seed=1)
+    found = _steady(*found), found[1]
+    keys = [_keys(one) for one in found]
+    differing = {name for name in keys[0].keys() & keys[1].keys() if keys[0][name] != keys[1][name]}
+    if not differing:
+        return found
+    # Between two versions names may differ for good; in one, from one process to the next, they may not.
+    again = _keys(suite.discover(base, environment, hash_seed=1))
+    unsteady = {name: keys[0][name] ^ again.get(name, set()) for name in differing if keys[0][name] != again.get(name)}
+    if not unsteady:
+        return found
+    first = next(iter(sorted(unsteady)))
+    seen = " and ".join(sorted(unsteady[first])[:2])
+    more = f" and {len(unsteady) - 1} more" if len(unsteady) > 1 else ""
+    problem = (
+        f"{first}{more} cannot be measured: parameters have other names in every process, such as {seen}. "
+        "Make them of constants, or give them a __repr__ that is the same in every process"
+    )
+    return tuple(
+        replace(one, benchmarks=tuple(b for b in one.benchmarks if b.name not in unsteady),
+                problems=(*one.problems, problem))
+        for one in found
+    )  # type: ignore[return-value]
+
+
+def _steady(base: Found, head: Found) -> Found:
+    """Base's, with those `Benchmark.contents` that head's process saw too: by others no value can be found again."""
+    seen = [_contents(one) for one in (base, head)]
+    kept = {place for place, there in seen[0].items() if there == seen[1].get(place)}
+    benchmarks = []
+    for one in base.benchmarks:
+        contents = tuple(held if (one.name, i) in kept else None for i, held in enumerate(one.contents))
+        benchmarks.append(replace(one, contents=contents if any(held is not None for held in contents) else ()))
+    return replace(base, benchmarks=tuple(benchmarks))
+
+
+def _contents(found: Found) -> dict[tuple[str, int], list[int]]:
+    """The contents of each parameter's values, by benchmark and place of the parameter, in ascending order."""
+    there: dict[tuple[str, int], dict[str, int]] = {}
+    for one in found.benchmarks:
+        for i, (name, held) in enumerate(zip(one.params.values(), one.contents, strict=False)):
+            if held is not None:
+                there.setdefault((one.name, i), {})[name] = held
+    return {place: sorted(held.values()) for place, held in there.items()}
+
+
+def _keys(found: Found) -> dict[str, set[str]]:
+    keys: dict[str, set[str]] = {}
+    for benchmark in found.benchmarks:
+        keys.setdefault(benchmark.name, set()).add(benchmark.key)
+    return keys
 
 
 def _nothing(pattern: str | None, there: Sequence[Benchmark], base: Found, head: Found) -> str:

@@ -15,7 +15,6 @@ from runner.machine.findings import install
 from runner.measuring import callgrind, counts
 from runner.measuring.copies import scratch
 from runner.measuring.counts import Counter, Counts, Setting
-from runner.measuring.execute import ENVIRONMENT
 from runner.model import BlockKind, Interpreter
 from runner.storage import store
 
@@ -42,7 +41,7 @@ def count(monkeypatch: pytest.MonkeyPatch, valgrind: str) -> Count:
         (benchmark,) = suites.select(found, found, pattern).benchmarks
         with scratch() as place:
             return Counter(Setting(
-                base=base, head=head, suite=opened, environment=config.environment(ENVIRONMENT), memory_limit=4 << 30,
+                base=base, head=head, suite=opened, environment=config.environment(), memory_limit=4 << 30,
                 scratch=place,
             ), valgrind).count(benchmark, lambda text: None)
 

@@ -386,7 +386,8 @@ def worker(tmp_path: Path) -> Iterator[Callable[[str], Worker]]:
                         env={"PYTHONHASHSEED": "1", "PATH": os.environ["PATH"]},
                         cwd=tmp_path, cpus=())
         started.append(Worker(launch))
-        benchmark = Benchmark(name=name, params={}, index=(), metric=Metric.TIME, unit="s", version="1", timeout=60.0)
+        benchmark = Benchmark(name=name, params={}, index=(), metric=Metric.TIME, unit="s", version="1", timeout=60.0,
+                              attribute=name.replace(".", ":", 1))
         load = {**suites.open(str(SUITE)).loader(tmp_path)(benchmark), "do": "load", "call": True}
         started[-1].greet()
         # Its alarm is set 10 s after the limit: a limit of -9 s makes that one second.

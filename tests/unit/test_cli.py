@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from samples import block, manifest
 
 from runner import cli
-from runner.cli.app import budget_of, exit_code, margin_of, size_of
+from runner.cli.app import budget_of, exit_code, margin_of, size_of, variables
 from runner.cli.terminal import Terminal
 from runner.errors import UsageError
 from runner.jobs.ab import go_on
@@ -43,6 +43,20 @@ def test_budgets(text: str, seconds: float) -> None:
 ])
 def test_sizes(text: str, size: int) -> None:
     assert size_of(text) == size
+
+
+def test_variables_to_pass_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHON_PLANTED", "a=b")
+    monkeypatch.setenv("PLANTED_BYTES", "\udcff")
+    assert variables(["PYTHON_PLANTED", "A=1", "B=", "C=x=y"]) == {
+        "PYTHON_PLANTED": "a=b", "A": "1", "B": "", "C": "x=y"}
+    for word, reason in {
+        "PLANTED_NOWHERE": "is not set here", "=1": "begins with a name", "": "begins with a name",
+        "PYTHONHASHSEED=0": "sets this one itself", "LOCKSTEP_PADDING=x": "sets this one itself",
+        "PLANTED_BYTES": "bytes that are no text",
+    }.items():
+        with pytest.raises(UsageError, match=reason):
+            variables([word])
 
 
 WRONG = [

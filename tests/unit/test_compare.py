@@ -314,6 +314,12 @@ def test_notices_of_a_benchmark() -> None:
     assert kinds(only(Metric.TIME, timed("b", [1.0] * 8, settings=uneven)).notices) == ["unequal-calls"]
 
 
+def test_a_gil_that_was_on_in_a_build_without_one_is_told() -> None:
+    assert only(Metric.TIME, timed("b", [1.0] * 8, readings={"gil_base": 0, "gil_head": 0})).notices == ()
+    [gil] = only(Metric.TIME, timed("b", [1.0] * 8, readings={"gil_base": 0, "gil_head": 1})).notices
+    assert (gil.kind, dict(gil.numbers)) == ("gil", {"arm": "head"})
+
+
 def test_geometric_mean_is_about_these_benchmarks() -> None:
     """Its interval comes from the estimates' errors; that the benchmarks differ from each other is no error."""
     one, two = noisy(0.5, 24, 5), noisy(2.0, 24, 6)

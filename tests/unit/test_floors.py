@@ -34,6 +34,7 @@ PACKAGES = (
 
 ALONE = {
     "runner/measuring/worker.py": set[str](), "runner/suites/asv_loaded.py": set[str](),
+    "runner/suites/asv_params.py": set[str](),
     "runner/suites/discovery.py": {"asv_runner"},
     "runner/suites/calibration/aa.py": set[str](), "runner/suites/calibration/planted.py": set[str](),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
@@ -29,7 +28,6 @@ from runner.measuring.settings import (
     warming,
 )
 from runner.model import Arm, Mode, Settings
-from runner.suites.asv import _split
 
 
 def trial(call: float, *, busy: float = 1.0, waits: float = 0.0, threads: int = 1, children: float = 0.0) -> Trial:
@@ -135,6 +133,7 @@ def test_an_arm_that_compiles_as_it_runs_is_warmed_longer_and_so_is_the_other() 
     )
     assert warming(plain, plain) == WARM
     assert warming(plain, jit) == warming(jit, plain) == warming(plain, pypy) == WARM_JIT
+    assert warming(plain, plain, jit=True) == WARM_JIT
     one = trial(1e-5)
     usual, longer = (choose(one, one, BENCHMARK, None, warm=warm) for warm in (WARM, WARM_JIT))
     seconds = 1e-5 * longer.calls[Arm.BASE] * longer.warmup
@@ -221,13 +220,3 @@ def test_the_call_that_finishes_alone_does_not_count() -> None:
     assert common_lots(head, base) == ([4, 5], [2, 3])
     assert common_lots([[0, 10, 1]], [[10, 20, 2]]) == ([], [])
     assert common_lots([], head) == ([], [])
-
-
-def test_a_name_is_told_apart_by_the_suites_folder(tmp_path: Path) -> None:
-    (tmp_path / "sub" / "inner").mkdir(parents=True)
-    for name in ("work", "sub/work", "sub/inner/deep"):
-        (tmp_path / f"{name}.py").touch()
-    assert _split("work.time_x", tmp_path) == ("work", "time_x")
-    assert _split("work.Class.time_x", tmp_path) == ("work", "Class.time_x")
-    assert _split("sub.work.Class.time_x", tmp_path) == ("sub.work", "Class.time_x")
-    assert _split("sub.inner.deep.time_x", tmp_path) == ("sub.inner.deep", "time_x")

@@ -77,6 +77,11 @@ def test_what_would_settle_it_is_in_blocks_and_in_seconds() -> None:
     assert words.to_settle(samples.comparison("a", Verdict.UNDECIDED)) == "cannot be settled: no ratio"
 
 
+def test_a_gil_that_was_on_names_the_arm_and_what_may_have_done_it() -> None:
+    assert words.notice_text(Notice(kind="gil", numbers={"arm": "head"})).startswith(
+        "head is a build for running without the GIL, and ran with it: an extension module")
+
+
 def test_an_unknown_notice_is_printed_with_its_numbers() -> None:
     flare = Notice(kind="solar-flare", numbers={"class": "X9", "n": 2})
     assert notices.sentence(flare) == "solar flare: class X9, n 2"
