@@ -23,3 +23,8 @@ def calibration_folder(out: Path | None, fingerprint: str) -> Path:
 def environment(allowed: Sequence[str]) -> Mapping[str, str]:
     """The part of the environment that a measured process may see."""
     return {name: os.environ[name] for name in allowed if name in os.environ}
+
+
+def unsteered() -> dict[str, str]:
+    """The caller's environment without what steers Python: that belongs to the interpreter that runs Lockstep."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runner.builds import build, edits, inspection, layouts, packages, releases, repository, trees
@@ -22,10 +22,11 @@ __all__ = [
 ]
 
 
-def resolve(spec: str, *, progress: Progress) -> Interpreter:
+def resolve(spec: str, *, progress: Progress, environment: Mapping[str, str] | None = None) -> Interpreter:
     """The interpreter that `spec` names; a build that is not in the cache is made first.
 
-    `progress` is told each phase in words. A cached build is not run again.
+    `progress` is told each phase in words. A cached build is not run again. `environment` is what a measured process
+    gets of variables, which matters to ready-made interpreters; None: the caller's, without those that steer Python.
 
     Raises UsageError for a name that means nothing, an interpreter that cannot be used or edits that do
     not fit, BuildError where a source cannot be had or a build fails, MachineError where the machine lacks
@@ -33,7 +34,7 @@ def resolve(spec: str, *, progress: Progress) -> Interpreter:
     """
     wanted = parse(spec)
     if wanted is None:
-        return inspect(spec, inspection.locate(spec))
+        return inspect(spec, inspection.locate(spec), environment=environment)
     made = build.interpreter(build.plan(wanted, progress), progress)
     if wanted.layout is None:
         return made
@@ -41,8 +42,10 @@ def resolve(spec: str, *, progress: Progress) -> Interpreter:
     return layouts.fixed(made, wanted.layout)
 
 
-def check(measured: Interpreter, *, progress: Progress) -> None:
+def check(measured: Interpreter, *, progress: Progress, environment: Mapping[str, str] | None = None) -> None:
     """See that an interpreter is what it was when a run measured it; a build that has left the cache is made again.
+
+    `environment` as in `resolve`.
 
     Raises UsageError where it is gone or another one, and what `resolve` raises.
     """
@@ -51,7 +54,7 @@ def check(measured: Interpreter, *, progress: Progress) -> None:
         resolve(measured.spec, progress=progress)
     if not os.access(measured.executable, os.X_OK):
         raise UsageError(f"{measured.executable}, which was measured, is gone or cannot be run.")
-    now = inspect(measured.spec, measured.executable)
+    now = inspect(measured.spec, measured.executable, environment=environment)
     if now.sha256 != measured.sha256:
         raise UsageError(f"{measured.executable} has changed since it was measured; start a new run: `lockstep ab`")
     if measured.packages is not None and now.packages is not None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.builds import cache, compiling, edits, inspection, record, releases, sources, trees
+from runner.builds import asking, cache, compiling, edits, record, releases, sources, trees
 from runner.builds.cache import Progress
 from runner.builds.edits import Edit
 from runner.builds.sources import Source
@@ -83,7 +83,7 @@ def interpreter(wanted: Plan, progress: Progress) -> Interpreter:
     except OSError as error:
         raise MachineError(_disk_words(error)) from error
     # Asked each time: a build finds what is installed under its prefix, which is not in the cache.
-    found = inspection.ask(wanted.spec.text, known.executable).packages
+    found = asking.ask(wanted.spec.text, known.executable).packages
     return Interpreter(
         spec=wanted.spec.text, executable=known.executable, version=known.version,
         implementation=known.implementation, sha256=known.sha256, facts=known.facts, packages=found,
@@ -137,7 +137,7 @@ def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> reco
     final = cache.root() / "builds" / wanted.key
     compiling.precompile(tree, final / "tree", executable, wanted.label, log, progress)
     try:
-        answer = inspection.ask(str(executable), executable)
+        answer = asking.ask(str(executable), executable)
     except UsageError as error:
         raise BuildError(f"{wanted.label} was built and does not start: {error}") from error
     state = executable.stat()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from runner import builds, machine, suites
+from runner import builds, config, machine, suites
 from runner.builds import Progress
 from runner.errors import UsageError
+from runner.measuring.execute import ENVIRONMENT
 from runner.storage.store import SCHEMA, Manifest
 from runner.suites import fingerprint
 from runner.suites.fingerprint import Watched
@@ -27,7 +28,7 @@ def check(manifest: Manifest, progress: Progress) -> Watched:
     _check_machine(manifest)
     suite = check_suite(manifest)
     for arm in (manifest.base, manifest.head):
-        builds.check(arm, progress=progress)
+        builds.check(arm, progress=progress, environment=config.environment(ENVIRONMENT))
     return suite
 
 

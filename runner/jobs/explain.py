@@ -75,8 +75,9 @@ def explain(request: ExplainRequest, view: View) -> ExplainFinished:
     machine.supported()
     suites.open(request.suite)
     with machine.alone(wait=request.wait, told=view.say):
-        base = builds.resolve(request.base, progress=view.phase)
-        head = builds.resolve(request.head, progress=view.phase)
+        environment = config.environment(ENVIRONMENT)
+        base = builds.resolve(request.base, progress=view.phase, environment=environment)
+        head = builds.resolve(request.head, progress=view.phase, environment=environment)
         source = request.scope != "binary" and base.build is not None and head.build is not None
         finished = compare_arms(AbRequest(
             base=request.base, head=request.head, suite=request.suite, pattern=request.pattern, scope=request.scope,

@@ -177,9 +177,22 @@ def _floor(calibration: Numbers | None) -> str:
 
 
 def arm(facts: Mapping[str, Any]) -> str:
-    """One arm's interpreter: ``cpython@3.13.5+nocow (CPython 3.13.5)``."""
+    """One arm's interpreter: ``cpython@3.13.5+nocow (CPython 3.13.5)``, with what kind of build it is."""
     name = {"cpython": "CPython", "pypy": "PyPy"}.get(str(facts.get("implementation", "cpython")), "Python")
-    return f"{facts.get('spec', '?')} ({name} {facts.get('version', '?')})"
+    kind = "".join(f", {word}" for word in _kind(facts.get("facts") or {}))
+    return f"{facts.get('spec', '?')} ({name} {facts.get('version', '?')}{kind})"
+
+
+def _kind(said: Mapping[str, str]) -> Iterator[str]:
+    """What an interpreter is beyond its version, where that bears on speed much."""
+    if said.get("Py_DEBUG") == "1":
+        yield "debug"
+    if said.get("Py_GIL_DISABLED") == "1":
+        yield "free-threaded with the GIL on" if said.get("gil") == "True" else "free-threaded"
+    if said.get("jit") == "True":
+        yield "JIT on"
+    elif "--enable-experimental-jit" in said.get("CONFIG_ARGS", ""):
+        yield "JIT off"
 
 
 def difference(found: Difference, *, limit: int | None = None) -> str:
@@ -312,6 +325,9 @@ _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
     "uncopied": lambda n: (
         "The interpreters were run from the files themselves and not from new copies in every round, so where each "
         f"lies in memory, worth a few percent, is the same in all blocks: {n['reason']}"),
+    "wrapper": lambda n: (
+        f"The {n['arm']} is a wrapper, {n['path']}, and was run as it is. It starts {n['starts']}, and adds: "
+        f"{n['adds']}."),
     "one-profile": lambda n: (
         "The builds are trained (PGO). Each arm keeps the one profile of its own training, which differs from training "
         "to training: that is one draw, and no number of layouts averages it out."),
@@ -405,6 +421,4 @@ _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
         f"were measured in {n['mode']} as hints."),
     "torn-line": lambda n: "The last line of blocks.jsonl was torn off in mid-write and is not counted.",
     "suite-problem": lambda n: f"The suite has a problem: {n['text']}",
-    "busy": lambda n: (
-        f"Other programs kept the machine busy (load {n['load']:.3g}); stop them, or expect wider intervals."),
 }
