@@ -146,7 +146,7 @@ class Interpreter:
     implementation: str
     """``cpython``, ``pypy``: ``sys.implementation.name``."""
     sha256: str
-    """Of the executable file's bytes, symbolic links followed."""
+    """Of the executable file's bytes, symbolic links followed; of a wrapper, of its hash and that of what it starts."""
     facts: Mapping[str, str]
     """What the interpreter says of itself: compiler, configure arguments, flags and so on."""
     build: Build | None = None
@@ -154,6 +154,8 @@ class Interpreter:
     packages: Mapping[str, str] | None = None
     """Version and hash of each installed package that it finds, by name: ``{"numpy": "2.1.0 0a1b2c3d"}``. None: not
     known, as in runs of older versions."""
+    starts: Path | None = None
+    """The interpreter that it starts, where the executable is a wrapper that is run as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

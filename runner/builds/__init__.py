@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runner.builds import build, edits, inspection, layouts, packages, planning, releases, repository, trees
@@ -23,16 +23,19 @@ __all__ = [
 ]
 
 
-def resolve(spec: str, *, progress: Progress) -> Interpreter:
+def resolve(spec: str, *, progress: Progress, environment: Mapping[str, str] | None = None) -> Interpreter:
     """The interpreter that `spec` names; see `resolve_all`."""
-    return resolve_all([spec], progress=progress)[0]
+    return resolve_all([spec], progress=progress, environment=environment)[0]
 
 
-def resolve_all(specs: Sequence[str], *, progress: Progress) -> list[Interpreter]:
+def resolve_all(
+    specs: Sequence[str], *, progress: Progress, environment: Mapping[str, str] | None = None
+) -> list[Interpreter]:
     """The interpreters that specs name; a build that is not in the cache is made first: parsed, planned, made.
 
     `progress` is told each phase in words. A cached build is not run again. What is wrong with any name or edit is told
-    before the first is built.
+    before the first is built. `environment` is what a measured process gets of variables, which matters to ready-made
+    interpreters; None: the caller's.
 
     Raises UsageError for a name that means nothing, an interpreter that cannot be used or edits that do
     not fit, BuildError where a source cannot be had or a build fails, MachineError where the machine lacks
@@ -40,7 +43,8 @@ def resolve_all(specs: Sequence[str], *, progress: Progress) -> list[Interpreter
     """
     named = [(spec, parse(spec)) for spec in specs]
     ready = [
-        inspect(spec, inspection.locate(spec)) if wanted is None else planning.plan(wanted, progress)
+        inspect(spec, inspection.locate(spec), environment=environment)
+        if wanted is None else planning.plan(wanted, progress)
         for spec, wanted in named
     ]
     build.check([one for one in ready if isinstance(one, Plan)], progress)
@@ -55,8 +59,10 @@ def _made(wanted: Plan, progress: Progress) -> Interpreter:
     return layouts.fixed(made, wanted.spec.layout)
 
 
-def check(measured: Interpreter, *, progress: Progress) -> None:
+def check(measured: Interpreter, *, progress: Progress, environment: Mapping[str, str] | None = None) -> None:
     """See that an interpreter is what it was when a run measured it; a build that has left the cache is made again.
+
+    `environment` as in `resolve`.
 
     Raises UsageError where it is gone or another one, and what `resolve` raises.
     """
@@ -65,7 +71,7 @@ def check(measured: Interpreter, *, progress: Progress) -> None:
         resolve(measured.spec, progress=progress)
     if not os.access(measured.executable, os.X_OK):
         raise UsageError(f"{measured.executable}, which was measured, is gone or cannot be run.")
-    now = inspect(measured.spec, measured.executable)
+    now = inspect(measured.spec, measured.executable, environment=environment)
     if now.sha256 != measured.sha256:
         raise UsageError(f"{measured.executable} has changed since it was measured; start a new run: `lockstep ab`")
     if measured.packages is not None and now.packages is not None:

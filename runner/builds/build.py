@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from runner.builds import cache, compiling, edits, generated, inspection, record, releases, sources
+from runner.builds import asking, cache, compiling, edits, generated, record, releases, sources
 from runner.builds.cache import Progress
 from runner.builds.edits import Changes
 from runner.builds.planning import Plan
@@ -49,7 +49,7 @@ def check(plans: Sequence[Plan], progress: Progress) -> None:
 def interpreter(wanted: Plan, made: Record) -> Interpreter:
     """What can be run of a finished build."""
     # Asked each time: a build finds what is installed under its prefix, which is not in the cache.
-    found = inspection.ask(wanted.label, made.executable).packages
+    found = asking.ask(wanted.label, made.executable).packages
     return Interpreter(
         spec=wanted.label, executable=made.executable, version=made.version,
         implementation=made.implementation, sha256=made.sha256, facts=made.facts, packages=found,
@@ -103,7 +103,7 @@ def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> Reco
     final = cache.root() / "builds" / wanted.key
     compiling.precompile(tree, final / "tree", executable, wanted.label, log, progress)
     try:
-        answer = inspection.ask(str(executable), executable)
+        answer = asking.ask(str(executable), executable)
     except UsageError as error:
         raise BuildError(f"{wanted.label} was built and does not start: {error}") from error
     state = executable.stat()

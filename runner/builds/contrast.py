@@ -41,8 +41,10 @@ def differences(base: Interpreter, head: Interpreter) -> list[Difference]:
             if not any(difference.what == "compiler" for difference in found):
                 note("compiler", base.facts.get(name, ""), head.facts.get(name, ""), compiler_asked)
             continue
-        # Flags change sysconfig's variables, and each version of CPython has defaults of its own.
-        note(name, base.facts.get(name, ""), head.facts.get(name, ""), flags_asked or sources_asked)
+        # Flags change sysconfig's variables, and each version of CPython has defaults of its own. What a wrapper adds
+        # is its point, and has a notice of its own.
+        asked = flags_asked or sources_asked or name.startswith("wrapper's")
+        note(name, base.facts.get(name, ""), head.facts.get(name, ""), asked)
     # Nobody names packages: that two environments differ in them is worth a word, whatever was asked for.
     if base.packages is not None and head.packages is not None:
         note("packages", *packages.differences(base.packages, head.packages), asked=False)

@@ -8,18 +8,28 @@ reproducibly (docs/decisions/0007). Hence copies: a new one is a new draw.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from runner import shell
-from runner.builds.inspection import inspect
+from runner.builds.asking import ask, library_in
 from runner.builds.releases import sha256_of
 from runner.errors import MachineError, UsageError
 from runner.model import Interpreter
 
-_ASK = "import json, sys; print(json.dumps([sys.base_prefix, sys.prefix, sys._base_executable]))"
+_MARK = "lockstep-places:"
+_ASK = f"""
+import json, sys
+try:
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+        files = sorted(set(line.split(None, 5)[-1].rstrip("\\n") for line in maps if "/libpython" in line))
+except OSError:
+    files = []
+print("\\n{_MARK}" + json.dumps([sys.base_prefix, sys.prefix, sys._base_executable, files]))
+"""
 _PLACE = "pybuilddir.txt"
 """Beside the executable, it tells CPython that it has not been installed, and where its extension modules are."""
 
@@ -55,14 +65,18 @@ class Copier:
     """Makes byte copies of one interpreter's executable."""
 
     def __init__(self, interpreter: Interpreter) -> None:
-        """Raises UsageError for an interpreter that does not say where its library is."""
+        """Raises UsageError for a wrapper, and for an interpreter that does not say where its library is."""
+        if interpreter.starts is not None:
+            raise UsageError(f"{interpreter.executable} is a wrapper; a copy of {interpreter.starts}, which it starts, "
+                             "would not be started by it")
         self._interpreter = interpreter
         self._verified = interpreter.build is not None
         self._settings = ""
         self._prefix: Path | None = None
+        self._library: Path | None = None
         self._level = False
         if interpreter.build is None:
-            self._settings, self._prefix = _environment(interpreter)
+            self._settings, self._prefix, self._library = _environment(interpreter)
 
     @property
     def home(self) -> str:
@@ -81,7 +95,9 @@ class Copier:
         """A byte copy in the new `folder`, which runs with the same library and packages.
 
         For a build of Lockstep's, a second build folder; for others a virtual environment with a copy instead of a
-        link. Raises UsageError where such a copy does not run as the original does, MachineError for a full disk.
+        link. An interpreter whose code is in libpython gets a copy of that too, where it looks for it from its own
+        place ($ORIGIN). Raises UsageError where such a copy does not run as the original does, or runs with the
+        original's libpython; MachineError for a full disk.
         """
         try:
             executable = self._copy(folder)
@@ -114,15 +130,30 @@ class Copier:
                 inside = (path for path in original.parent.iterdir() if not path.name.startswith(("python", "pypy")))
                 _link(inside, executable.parent)
         shutil.copy2(original, executable)
+        if self._library is not None:
+            library = _beside(original, self._library, executable)
+            if library.is_relative_to(folder):
+                _own(library.parent, folder)
+                library.unlink(missing_ok=True)
+                shutil.copy2(self._library, library)
         return executable
 
     def _verify(self, executable: Path) -> None:
-        found = inspect(self._interpreter.spec, executable)
         wanted = self._interpreter
+        found = ask(wanted.spec, executable)
+        if self._library is not None and (found.library is None or found.library.samefile(self._library)):
+            raise UsageError(f"the code of {wanted.spec} is in {self._library}, which a copy of it loads too, since it "
+                             "is not linked with an RPATH of $ORIGIN")
         if (found.version, found.implementation) != (wanted.version, wanted.implementation):
             raise UsageError(f"a copy of {wanted.executable} runs as {found.implementation} {found.version}, "
                              f"not as {wanted.implementation} {wanted.version}")
         self._verified = True
+
+
+def _beside(original: Path, library: Path, executable: Path) -> Path:
+    """Where a copied executable has what its original has at `library`, if that is found from the executable."""
+    place = os.path.relpath(library.resolve().parent, original.resolve().parent)
+    return Path(os.path.normpath(executable.parent / place / library.name))
 
 
 def copy_of(interpreter: Interpreter, folder: Path) -> Interpreter:
@@ -131,18 +162,31 @@ def copy_of(interpreter: Interpreter, folder: Path) -> Interpreter:
     return replace(made, sha256=sha256_of(made.executable))
 
 
+def _own(place: Path, folder: Path) -> None:
+    """Make `place`, in `folder`, a folder of its own: a link to a folder becomes one of links to what is in that."""
+    for one in reversed([place, *place.parents]):
+        if one.is_relative_to(folder) and one.is_symlink():
+            there = one.readlink()
+            one.unlink()
+            one.mkdir()
+            _link(there.iterdir(), one)
+        one.mkdir(exist_ok=True)
+
+
 def _is_home(line: str) -> bool:
     return line.partition("=")[0].strip().lower() == "home"
 
 
-def _environment(interpreter: Interpreter) -> tuple[str, Path | None]:
-    """`pyvenv.cfg` of a copy, and the original's prefix where that is a virtual environment."""
+def _environment(interpreter: Interpreter) -> tuple[str, Path | None, Path | None]:
+    """`pyvenv.cfg` of a copy, the original's prefix where that is a virtual environment, and its libpython if any."""
     result = shell.run([interpreter.executable, "-s", "-c", _ASK], timeout=10)
     try:
-        base_prefix, prefix, executable = json.loads(result.output.strip().splitlines()[-1])
+        told = next(line for line in result.output.splitlines() if line.startswith(_MARK))
+        base_prefix, prefix, executable, files = json.loads(told.removeprefix(_MARK))
+        library = library_in(files)
         if prefix != base_prefix:
-            return (Path(prefix) / "pyvenv.cfg").read_text(encoding="utf-8"), Path(prefix)
-    except (ValueError, IndexError, OSError) as error:
+            return (Path(prefix) / "pyvenv.cfg").read_text(encoding="utf-8"), Path(prefix), library
+    except (ValueError, StopIteration, OSError) as error:
         raise UsageError(f"{interpreter.spec} does not say where its library is: {result.output.strip()}") from error
     home = Path(executable or interpreter.executable).parent
-    return f"home = {home}\ninclude-system-site-packages = true\n", None
+    return f"home = {home}\ninclude-system-site-packages = true\n", None, library

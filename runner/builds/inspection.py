@@ -1,83 +1,47 @@
-"""What an interpreter says of itself: it is run once, with a short script that any Python can read."""
+"""Ready-made interpreters: what a path or a command means, and how a file that starts an interpreter is taken.
+
+Such a file is a *shim*, where it adds nothing to what it starts but a version manager's own variables: it is replaced
+by what it starts. Or it is a *wrapper*, whose variables and options are the point: it is run as it is.
+"""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
+import re
+import shlex
 import shutil
-import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from runner import shell
-from runner.builds import packages
+from runner import config
+from runner.builds.asking import Answer, SilentError, ask, is_script
 from runner.builds.releases import sha256_of
-from runner.errors import MachineError, UsageError
+from runner.errors import UsageError
 from runner.model import Interpreter
 
-START_LIMIT = 10.0
-"""Seconds that an interpreter may take to start and answer."""
-
-# It must reach its print in Python 2 too, so that an old Python is called old and not broken.
-_SCRIPT = packages.SCRIPT.replace("%", "%%") + """
-import sys
-facts = {}
-answer = {"version_info": list(sys.version_info[:2]), "executable": sys.executable, "facts": facts}
-if sys.version_info >= (3, 8):
-    import platform, sysconfig
-    answer["version"] = platform.python_version()
-    answer["implementation"] = sys.implementation.name
-    for name in %r:
-        value = sysconfig.get_config_var(name)
-        if value is not None:
-            facts[name] = str(value)
-    facts["compiler"] = platform.python_compiler()
-    facts["platform"] = sysconfig.get_platform()
-    facts["gil"] = str(getattr(sys, "_is_gil_enabled", lambda: True)())
-    jit = getattr(sys, "_jit", None)
-    facts["jit"] = str(bool(jit and jit.is_enabled()))
-    try:
-        answer["packages"] = packages()
-    except Exception:
-        answer["packages"] = None
-import json
-sys.stdout.write("\\n%s" + json.dumps(answer) + "\\n")
-"""
-_MARK = "lockstep-answer:"
-VARIABLES = (
-    "CONFIG_ARGS", "CC", "OPT", "CFLAGS", "PY_CFLAGS", "PY_CFLAGS_NODIST", "LDFLAGS", "PY_LDFLAGS_NODIST",
-    "Py_DEBUG", "Py_GIL_DISABLED", "Py_ENABLE_SHARED", "Py_TRACE_REFS", "Py_STATS", "WITH_PYMALLOC",
-    "WITH_MIMALLOC", "WITH_FREELISTS", "WITH_DOC_STRINGS", "WITH_DTRACE", "WITH_VALGRIND",
-    "USE_COMPUTED_GOTOS", "SOABI", "EXTRA_CFLAGS",
-)
-"""sysconfig variables that can bear on speed."""
-_FATAL = (
-    "Fatal Python error", "Traceback (most recent call last)", "error while loading shared libraries",
-    "Library not loaded", "ModuleNotFoundError", "ImportError",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What one interpreter said."""
-
-    executable: str
-    """Its own idea of where it is: ``sys.executable``."""
-    version: str
-    implementation: str
-    facts: Mapping[str, str]
-    packages: Mapping[str, str] | None
-    """As `packages.SCRIPT` finds them; None where they cannot be listed."""
+_MANAGERS = ("pyenv", "asdf", "mise", "rtx")
+"""Programs that keep several versions and put a shim for each command on PATH."""
+_THEIRS = re.compile(rf"_*({'|'.join(_MANAGERS)})_".upper())
+"""How the names of their variables begin."""
+_SHELLS = frozenset({"PWD", "OLDPWD", "SHLVL", "_"})
+"""What a shell sets by itself."""
+_SEED = "1"
+_LONGEST = 60
+"""Characters of a variable's value that are shown."""
 
 
 def locate(spec: str) -> Path:
-    """The file that a path or a command on PATH means. Raises UsageError where there is none."""
+    """The file that a path or a command on PATH means; of an environment's folder, its python.
+
+    Raises UsageError where there is none.
+    """
     path = Path(spec).expanduser()
-    # Never resolve(): a venv's python is a link, and must stay one.
-    if "/" in spec or path.exists():
-        return Path.cwd() / path
-    found = shutil.which(spec)
+    found = None if "/" in spec else shutil.which(spec)
+    # A folder of that name does not hide a command; a file does.
+    if "/" in spec or (path.exists() and not (path.is_dir() and found)):
+        return _inside(Path.cwd() / path)
     if found is None:
         raise UsageError(
             f"there is no interpreter {spec}: it is neither a path nor a command on PATH."
@@ -86,23 +50,43 @@ def locate(spec: str) -> Path:
     return Path.cwd() / found
 
 
-def inspect(spec: str, executable: Path) -> Interpreter:
+def _inside(path: Path) -> Path:
+    # Never resolve(): a venv's python is a link, and must stay one.
+    python = path / "bin" / "python"
+    environment = (path / "pyvenv.cfg").is_file() or (path / "conda-meta").is_dir()
+    return python if environment and python.exists() else path
+
+
+def inspect(spec: str, executable: Path, *, environment: Mapping[str, str] | None = None) -> Interpreter:
     """Run an interpreter once and collect version, implementation and facts.
 
-    A script that starts the real interpreter, such as a pyenv shim, is replaced by the interpreter
-    that it starts; a symbolic link, such as a virtual environment's python, is kept as it is.
+    `environment` is what a measured process gets of variables (None: the caller's without those that steer Python). A
+    shim is replaced by the interpreter that it starts from the current folder; a wrapper and a symbolic link, such as
+    a virtual environment's python, are kept as they are.
 
-    Raises UsageError where the file is missing, a folder, not executable, not Python, older than 3.8,
-    or dies or hangs at start-up.
+    Raises UsageError where the file is missing, a folder, not executable, not Python, older than 3.8, dies or hangs at
+    start-up, or loads another libpython than its own; where a shim has no version to start; and for a wrapper that
+    cannot be measured as it is.
     """
     _check(spec, executable)
-    answer = ask(spec, executable)
-    if _is_script(executable) and answer.executable:
-        executable = Path(answer.executable)
-    return Interpreter(
-        spec=spec, executable=executable, version=answer.version, implementation=answer.implementation,
-        sha256=sha256_of(executable), facts=answer.facts, packages=answer.packages,
-    )
+    if not is_script(executable) and _manager(executable) is None:
+        answer = ask(spec, executable, environment=environment)
+        if not _starts_another(executable, answer):
+            return _interpreter(spec, executable, answer)
+    started = _ask_here(spec, executable)
+    target = _target(executable, started)
+    if target is None:  # nothing tells what it has started
+        return _wrapper(spec, executable, ask(spec, executable, environment=environment), None)
+    plain = ask(spec, target, here=True)
+    if _is_shim(executable, started, plain):
+        return inspect(spec, target, environment=environment)
+    measured = _ask_wrapper(spec, executable, environment)
+    if _target(executable, measured) != target:
+        raise UsageError(
+            f"{spec} starts {target} from here, and {_target(executable, measured)} from where benchmarks are run, "
+            f"which is another folder, with few variables. {_missed(executable, environment)}"
+        )
+    return _wrapper(spec, executable, measured, ask(spec, target, environment=_with_seed(environment)))
 
 
 def _check(spec: str, executable: Path) -> None:
@@ -112,48 +96,148 @@ def _check(spec: str, executable: Path) -> None:
         raise UsageError(f"{spec} does not exist; give the path of a Python interpreter")
     if executable.is_dir():
         hint = f"; to build the source in it, write dir:{spec}" if (executable / "configure").is_file() else ""
-        raise UsageError(f"{spec} is a directory, not an interpreter{hint}")
+        python = next((one for one in (executable / "bin/python", executable / "bin/python3") if one.exists()), None)
+        raise UsageError(f"{spec} is a directory, not an interpreter{f'; did you mean {python}?' if python else hint}")
+    if not executable.is_file():
+        raise UsageError(f"{spec} is no file; give the path of a Python interpreter")
     if not os.access(executable, os.X_OK):
-        raise UsageError(f"{spec} is not executable; make it so with: chmod +x {executable}")
+        raise UsageError(f"{spec} is not executable; make it so with: chmod +x {shlex.quote(str(executable))}")
 
 
-def _is_script(executable: Path) -> bool:
-    with executable.open("rb") as file:
-        return file.read(2) == b"#!"
-
-
-def ask(spec: str, executable: Path) -> Answer:
-    """Run the script in an interpreter. Raises UsageError where there is no answer, or it is too old."""
-    script = _SCRIPT % (VARIABLES, _MARK)
-    # -B: nothing is written into the interpreter's folders. An empty folder, because with -c the
-    # current one comes first on sys.path; -I would do that too, but Python 2 does not know it.
-    with tempfile.TemporaryDirectory(prefix="lockstep-") as empty:
-        try:
-            result = shell.run(
-                [executable, "-B", "-E", "-s", "-c", script], cwd=Path(empty), timeout=START_LIMIT
-            )
-        except MachineError as error:
-            raise UsageError(f"{spec} is not a program that this machine can run ({error})") from error
-    if result.timed_out:
-        raise UsageError(f"{spec} hangs at start-up: no answer within {START_LIMIT:g} s")
-    line = next((line for line in result.output.splitlines() if line.startswith(_MARK)), None)
-    if line is None:
-        raise UsageError(_no_answer(spec, result))
-    answer = json.loads(line.removeprefix(_MARK))
-    major, minor = answer["version_info"]
-    if (major, minor) < (3, 8):
-        raise UsageError(f"{spec} is Python {major}.{minor}; Lockstep needs 3.8 or later")
-    return Answer(
-        executable=answer["executable"], version=answer["version"], implementation=answer["implementation"],
-        facts=answer["facts"], packages=answer["packages"],
+def _interpreter(spec: str, executable: Path, answer: Answer) -> Interpreter:
+    return Interpreter(
+        spec=spec, executable=executable, version=answer.version, implementation=answer.implementation,
+        sha256=sha256_of(executable), facts=answer.facts, packages=answer.packages,
     )
 
 
-def _no_answer(spec: str, result: shell.Result) -> str:
-    tail = "\n".join(result.output.strip().splitlines()[-5:])
-    said = f". It said:\n{tail}" if tail else " and said nothing"
-    if result.code < 0:
-        return f"{spec} dies at start-up by signal {-result.code}{said}"
-    if any(sign in result.output for sign in _FATAL):
-        return f"{spec} dies at start-up with exit code {result.code}{said}"
-    return f"{spec} is not a Python interpreter: asked for its version, it ended with exit code {result.code}{said}"
+def _starts_another(executable: Path, answer: Answer) -> bool:
+    return answer.program is not None and answer.program.exists() and not answer.program.samefile(executable)
+
+
+def _target(executable: Path, answer: Answer) -> Path | None:
+    """What a file has started, by the name that it goes by; None where the system does not tell."""
+    named = Path(answer.executable) if answer.executable else None
+    known = named is not None and named.exists() and not named.samefile(executable)
+    # By its own name where that is what runs: a virtual environment's link is to stay one.
+    itself = named is not None and known and (answer.program is None or answer.program.samefile(named))
+    return named if itself else answer.program
+
+
+def _is_shim(executable: Path, started: Answer, plain: Answer) -> bool:
+    """Whether a file adds nothing of its own to the interpreter that it starts."""
+    options, variables = _added(started, plain)
+    theirs = {name for name in variables if _THEIRS.match(name)}
+    if theirs or executable.parent.name == "shims":
+        theirs.add("PATH")
+    return not options and variables.keys() <= theirs and started.prefixes == plain.prefixes
+
+
+def _added(started: Answer, plain: Answer) -> tuple[dict[str, str], dict[str, str | None]]:
+    """Options and variables in which a wrapped interpreter differs from one that is started by itself.
+
+    A variable that is taken away is None.
+    """
+    def changed(name: str, one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+        return one.get(name) != other.get(name)
+
+    options = {name: started.options.get(name, "none") for name in {**plain.options, **started.options}
+               if changed(name, started.options, plain.options)}
+    variables = {name: started.environment.get(name) for name in {**plain.environment, **started.environment}
+                 if name not in _SHELLS and changed(name, started.environment, plain.environment)}
+    return options, variables
+
+
+def _with_seed(environment: Mapping[str, str] | None) -> dict[str, str]:
+    """What a measured process gets has a hash seed."""
+    return {**(config.environment() if environment is None else environment), "PYTHONHASHSEED": _SEED}
+
+
+def _ask_wrapper(spec: str, executable: Path, environment: Mapping[str, str] | None) -> Answer:
+    """Start a wrapper as a measured process is started. Raises UsageError where it cannot be one."""
+    try:
+        answer = ask(spec, executable, environment=_with_seed(environment))
+    except UsageError as error:
+        raise UsageError(
+            f"{spec} starts an interpreter from here, but not from where benchmarks are run, which is another folder, "
+            f"with few variables. {_missed(executable, environment)}. {error}"
+        ) from error
+    if answer.child:
+        raise UsageError(
+            f"{spec} starts its interpreter as a child and waits for it, so that the child would be measured and not "
+            "pinned to its CPU. Let the script become the interpreter: exec before the command, os.execv in Python"
+        )
+    if "PYTHONHASHSEED" not in answer.environment or answer.options.get("ignore_environment", "0") != "0":
+        raise UsageError(
+            f"{spec} keeps PYTHONHASHSEED from its interpreter (by -E, -I or env -i), which is drawn for each block, "
+            "the same for both arms. Leave that out of it"
+        )
+    return answer
+
+
+def _missed(wrapper: Path, environment: Mapping[str, str] | None) -> str:
+    """What to do where a wrapper starts something else, or nothing, with `environment` from another folder."""
+    given = config.environment() if environment is None else environment
+    read = re.findall(r"\$\{?(\w+)", wrapper.read_bytes()[:1 << 16].decode("utf-8", "replace"))
+    missed = sorted({name for name in read if name in os.environ and name not in given})
+    passed = f", or pass on what it reads: {' '.join(f'--env {name}' for name in missed)}" if missed else ""
+    return f"Name the interpreter in it by its full path{passed}"
+
+
+def _wrapper(spec: str, executable: Path, answer: Answer, plain: Answer | None) -> Interpreter:
+    found = _interpreter(spec, executable, answer)
+    target = _target(executable, answer)
+    if plain is None or target is None:
+        return found
+    options, variables = _added(answer, plain)
+    told = {
+        "wrapper's options": ", ".join(f"{name}={value}" for name, value in sorted(options.items())),
+        "wrapper's variables": ", ".join(_shown(name, value) for name, value in sorted(variables.items())),
+    }
+    both = f"{found.sha256} {sha256_of(target)}".encode()
+    return replace(
+        found, starts=target, sha256=hashlib.sha256(both).hexdigest(),
+        facts={**found.facts, **{name: text for name, text in told.items() if text}},
+    )
+
+
+def _shown(name: str, value: str | None) -> str:
+    if value is None:
+        return f"{name} unset"
+    return f"{name}={value if len(value) <= _LONGEST else value[:_LONGEST - 1] + '…'}"
+
+
+def _manager(executable: Path) -> str | None:
+    """The version manager that a shim belongs to; None for what is no shim by its look."""
+    own = executable.resolve().name
+    if own in _MANAGERS:
+        return own
+    if not is_script(executable):
+        return None
+    with executable.open("rb") as file:
+        text = file.read(4096).decode("utf-8", "replace")
+    return next((name for name in _MANAGERS if re.search(rf"\b{name}\b", text)), None)
+
+
+def _ask_here(spec: str, executable: Path) -> Answer:
+    """Start a shim or wrapper as the user would, in the current folder. Raises UsageError; a shim's has the remedy."""
+    try:
+        return ask(spec, executable, here=True)
+    except SilentError as error:
+        manager = _manager(executable)
+        if manager is None:
+            raise
+        raise UsageError(f"{spec} is a shim of {manager}, {executable}, and starts no interpreter from here. "
+                         f"{_remedy(manager, executable, error.said)}. It said:\n{error.said}") from error
+
+
+def _remedy(manager: str, shim: Path, said: str) -> str:
+    """What to do where a version manager has no version chosen for a command; `said` names those that it has."""
+    listed = {"pyenv": r"(?m)^\s+(\d\S*)$", "asdf": r"(?m)^python (\S+)$"}.get(manager, r"\bpython@(\S+)")
+    versions = re.findall(listed, said)
+    version = versions[-1] if versions else "VERSION"
+    choose = {
+        "pyenv": f"pyenv global {version}", "asdf": f'echo "python {version}" >> ~/.tool-versions',
+    }.get(manager, f"{manager} use -g python@{version}")
+    full = shim.parent.parent / ("installs/python" if manager != "pyenv" else "versions") / version / "bin" / shim.name
+    return f"Give the full path{f', {full}' if full.exists() else ''}, or choose a version: {choose}"

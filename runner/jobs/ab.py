@@ -91,7 +91,8 @@ def ab(request: AbRequest, view: View) -> Finished:
     machine.supported()  # these two before minutes are spent on building
     suites.open(request.suite)
     with machine.alone(wait=request.wait, told=view.say):
-        base, head = builds.resolve_all([request.base, request.head], progress=view.phase)
+        environment = config.environment(request.environment)
+        base, head = builds.resolve_all([request.base, request.head], progress=view.phase, environment=environment)
         return compare_arms(request, base, head, view)
 
 
@@ -163,8 +164,12 @@ def _layouts(
         # Nobody expects it of ready-made interpreters; of builds, the reason is worth a line.
         ours = base.build is not None and head.build is not None
         return None, [Notice(kind="scope-binary", numbers={"reason": str(error)})] if ours else []
+    return layouts, _of_training(base, head)
+
+
+def _of_training(base: Interpreter, head: Interpreter) -> list[Notice]:
     trained = any(arm.build and "--enable-optimizations" in arm.build.flags for arm in (base, head))
-    return layouts, [Notice(kind="one-profile")] if trained else []
+    return [Notice(kind="one-profile")] if trained else []
 
 
 def _uncopied(base: Interpreter, head: Interpreter) -> str | None:
@@ -290,11 +295,17 @@ def _context(
 
 
 def _notices(base: Interpreter, head: Interpreter) -> tuple[Notice, ...]:
+    wrappers = tuple(
+        Notice(kind="wrapper", numbers={"arm": arm, "path": str(one.executable), "starts": str(one.starts), "adds": (
+            "; ".join(text for name, text in one.facts.items() if name.startswith("wrapper's")) or "nothing")})
+        for arm, one in (("base", base), ("head", head)) if one.starts is not None
+    )
     notes = dict.fromkeys(note for arm in (base, head) if arm.build is not None for note in arm.build.notes)
     edited = (Notice(kind="edit", numbers={"text": note}) for note in notes)
     if base.executable == head.executable:
-        return Notice(kind="same-file"), *edited
-    return (Notice(kind="same-content"), *edited) if base.sha256 == head.sha256 else tuple(edited)
+        return *wrappers, Notice(kind="same-file"), *edited
+    same = (Notice(kind="same-content"),) if base.sha256 == head.sha256 else ()
+    return *wrappers, *same, *edited
 
 
 def _ignored(request: AbRequest) -> tuple[Notice, ...]:

@@ -29,7 +29,7 @@ def check(manifest: Manifest, progress: Progress) -> Watched:
     _check_machine(manifest)
     suite = check_suite(manifest)
     for arm in (manifest.base, manifest.head):
-        builds.check(arm, progress=progress)
+        builds.check(arm, progress=progress, environment=environment(manifest))
     return suite
 
 

@@ -75,7 +75,8 @@ def explain(request: ExplainRequest, view: View) -> ExplainFinished:
     machine.supported()
     suites.open(request.suite)
     with machine.alone(wait=request.wait, told=view.say):
-        base, head = builds.resolve_all([request.base, request.head], progress=view.phase)
+        environment = config.environment()
+        base, head = builds.resolve_all([request.base, request.head], progress=view.phase, environment=environment)
         source = request.scope != "binary" and base.build is not None and head.build is not None
         finished = compare_arms(AbRequest(
             base=request.base, head=request.head, suite=request.suite, pattern=request.pattern, scope=request.scope,

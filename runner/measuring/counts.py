@@ -110,6 +110,7 @@ class Counter:
         self._valgrind = valgrind
         self._loading = setting.suite.loader(setting.scratch)
         arms = {Arm.BASE: setting.base, Arm.HEAD: setting.head}
+        self._wrapper = next((one.executable for one in arms.values() if one.starts is not None), None)
         self._executables = {arm: interpreter.executable for arm, interpreter in arms.items()}
         self._caches = Caches(setting.scratch, self._loading)
         self._bytecode = bytecode(setting.base, setting.head, setting.scratch)
@@ -131,7 +132,9 @@ class Counter:
             allocated = self._allocated(benchmark, tell)
         except WorkerFailed as error:
             problems.append(f"bytes allocated: {_words(error)}")
-        if self._valgrind is not None:
+        if self._valgrind is not None and self._wrapper is not None:
+            problems.append(f"instructions: {self._wrapper} is a wrapper, and valgrind would count what it does itself")
+        elif self._valgrind is not None:
             try:
                 instructions = self._instructions(benchmark, tell, self._valgrind)
             except WorkerFailed as error:

@@ -17,7 +17,18 @@ from runner.measuring.arms import Arms
 from runner.measuring.caches import Caches
 from runner.measuring.copies import fresh
 from runner.measuring.modes import Outcome
-from runner.measuring.process import Launch, Worker, WorkerFailed, begin, bytecode, command, padded
+from runner.measuring.process import (
+    NO_SURPLUS,
+    Launch,
+    Surplus,
+    Worker,
+    WorkerFailed,
+    begin,
+    bytecode,
+    command,
+    padded,
+    surplus,
+)
 from runner.model import Arm, Benchmark, Block, BlockKind, BlockSpec, Cause, Failure, Interpreter, Metric, Settings
 from runner.suites import Suite
 
@@ -74,6 +85,7 @@ class Executor:
         self._loading = context.suite.loader(context.scratch)
         self._caches = Caches(context.scratch, self._loading)
         self._bytecode = bytecode(context.base, context.head, context.scratch)
+        self._surplus = self._of_wrappers()
         self._compiled: set[str] = set()
         self._unsteady: dict[str, str] = {}
 
@@ -172,7 +184,8 @@ class Executor:
         context = self._context
         code = {arm: self._bytecode[Arm.BASE if spec.kind is BlockKind.CANARY else arm] for arm in Arm}
         commands = {arm: command(arms[arm], code[arm]) for arm in Arm}
-        env = padded(commands, {**context.environment, "PYTHONHASHSEED": str(spec.hash_seed)}, spec.padding)
+        env = padded(commands, self._environment(cwd, spec.hash_seed), spec.padding,
+                     NO_SURPLUS if spec.kind is BlockKind.CANARY else self._surplus)  # copies, and no wrappers
         # The two load at the same time on two CPUs, which halves a block's overhead; they are measured on one.
         here, there = (() if cpu is None else (cpu,) for cpu in (context.worker_cpu, context.other_cpu))
         return {
@@ -183,6 +196,19 @@ class Executor:
             )
             for arm in Arm
         }
+
+    def _environment(self, cwd: Path, hash_seed: int) -> dict[str, str]:
+        """What both arms get, without the padding."""
+        # A shell that is a wrapper adds the folder that it runs in, whose length is drawn for each block.
+        place = {"PWD": str(cwd)} if any(one.starts for one in (self._context.base, self._context.head)) else {}
+        return {**self._context.environment, **place, "PYTHONHASHSEED": str(hash_seed)}
+
+    def _of_wrappers(self) -> Mapping[Arm, Surplus]:
+        arms = {Arm.BASE: self._context.base, Arm.HEAD: self._context.head}
+        if not any(one.starts for one in arms.values()):
+            return NO_SURPLUS
+        cwd = fresh(self._context.scratch / "wrappers")
+        return {arm: surplus(one, self._environment(cwd, 0), cwd) for arm, one in arms.items()}
 
     def _compile(self, launches: Mapping[Arm, Launch], spec: BlockSpec) -> None:
         """Load a benchmark once before the first block of it in this session, so that no block compiles its modules.

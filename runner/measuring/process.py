@@ -33,6 +33,13 @@ ASK_LIBRARIES = (
     "import os, sysconfig; paths = sysconfig.get_paths(); "
     "[print('lockstep', os.path.realpath(paths[name])) for name in ('stdlib', 'purelib')]"
 )
+ASK_STACK = (
+    "maps = open('/proc/self/maps').read().splitlines(); stat = open('/proc/self/stat').read().rpartition(')')[2]; "
+    "end = [int(line.split()[0].partition('-')[2], 16) for line in maps if line.endswith('[stack]')][0]; "
+    "read = lambda name: open('/proc/self/' + name, 'rb').read().count(bytes(1)); "
+    "print('\\nlockstep', end - int(stat.split()[45]), read('cmdline') + read('environ'))"
+)
+"""Bytes from the first argument to the end of the stack (``arg_start`` is field 48 of proc(5)'s stat), and words."""
 PADDING = "LOCKSTEP_PADDING"
 HELLO = b'{"hello": "lockstep"}'
 START_LIMIT = 30.0
@@ -115,15 +122,59 @@ def command(interpreter: Interpreter, code: Bytecode) -> tuple[str, ...]:
     return (str(interpreter.executable), "-s", *safe, "-c", START, str(WORKER), str(code.folder), which)
 
 
-def padded(arms: Mapping[Arm, Sequence[str]], env: Mapping[str, str], padding: int) -> dict[Arm, dict[str, str]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surplus:
+    """What a wrapped interpreter has on its stack beyond what its wrapper was given; either may be below 0."""
+
+    bytes: int = 0
+    """Of argv, the environment and the executable's path."""
+    words: int = 0
+    """Of argv and the environment: each is a pointer there too."""
+
+
+NO_SURPLUS: Mapping[Arm, Surplus] = {arm: Surplus() for arm in Arm}
+
+
+def surplus(interpreter: Interpreter, env: Mapping[str, str], cwd: Path) -> Surplus:
+    """What an interpreter's wrapper adds to `env` and to the words of its command; nothing where there is no wrapper.
+
+    `env` must have all that a measured process gets, the padding apart, and PWD, which shells add.
+    """
+    if interpreter.starts is None:
+        return Surplus()
+    words = (str(interpreter.executable), "-s", "-c", ASK_STACK)
+    told = shell.run(words, env=env, cwd=cwd, timeout=START_LIMIT)
+    line = next((line for line in told.output.splitlines() if line.startswith("lockstep ")), None)
+    if line is None:  # no such file system
+        return Surplus()
+    size, count = map(int, line.split()[1:])
+    return Surplus(bytes=size - _on_stack(words) - _size_of(env), words=count - len(words) - len(env))
+
+
+def _on_stack(words: Sequence[str]) -> int:
+    """Bytes of argv and of the executable's path, a zero after each, and of the word of zeros at the stack's end."""
+    return 8 + len(os.fsencode(words[0])) + 1 + sum(len(os.fsencode(word)) + 1 for word in words)
+
+
+def _size_of(env: Mapping[str, str]) -> int:
+    return sum(len(os.fsencode(f"{name}={value}")) + 1 for name, value in env.items())
+
+
+def padded(
+    arms: Mapping[Arm, Sequence[str]], env: Mapping[str, str], padding: int,
+    surplus: Mapping[Arm, Surplus] = NO_SURPLUS,
+) -> dict[Arm, dict[str, str]]:
     """The environment of each arm, such that all that the kernel puts on the stack has one total size.
 
     That is argv, the environment, and the executable's path a second time. The shorter arm gets more
-    padding; `padding` (bytes, ≥ 0) is what the longer one gets.
+    padding; `padding` (bytes, ≥ 0) is what the longer one gets. Where one arm's wrapper adds words (`surplus`), the
+    other gets as many empty variables.
     """
-    size = {arm: len(words[0].encode()) + sum(len(word.encode()) + 1 for word in words) for arm, words in arms.items()}
+    most = max(surplus[arm].words for arm in arms)
+    empty = {arm: {f"{PADDING}_{number}": "" for number in range(most - surplus[arm].words)} for arm in arms}
+    size = {arm: _on_stack(words) + surplus[arm].bytes + _size_of(empty[arm]) for arm, words in arms.items()}
     longest = max(size.values())
-    return {arm: {**env, PADDING: "x" * (padding + longest - size[arm])} for arm in arms}
+    return {arm: {**env, **empty[arm], PADDING: "x" * (padding + longest - size[arm])} for arm in arms}
 
 
 class Worker:

@@ -206,6 +206,9 @@ KINDS: Mapping[str, Callable[[Numbers], str]] = {
     "dropped-variables": lambda n: (
         f"Set where this was started, and not passed on to what was measured: {n['names']}. --env NAME passes on what "
         "begins with PYTHON."),
+    "wrapper": lambda n: (
+        f"The {n['arm']} is a wrapper, {n['path']}, and was run as it is. It starts {n['starts']}, and adds: "
+        f"{n['adds']}."),
     "suite-problem": lambda n: f"The suite has a problem: {n['text']}",
 }
 """The sentence of every kind of notice, from its numbers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runner.judging.report import NOT_REACHED, Comparison, Report
@@ -181,9 +181,22 @@ def _floor(calibration: Numbers | None) -> str:
 
 
 def arm(facts: Mapping[str, Any]) -> str:
-    """One arm's interpreter: ``cpython@3.13.5+nocow (CPython 3.13.5)``."""
+    """One arm's interpreter: ``cpython@3.13.5+nocow (CPython 3.13.5)``, with what kind of build it is."""
     name = {"cpython": "CPython", "pypy": "PyPy"}.get(str(facts.get("implementation", "cpython")), "Python")
-    return f"{facts.get('spec', '?')} ({name} {facts.get('version', '?')})"
+    kind = "".join(f", {word}" for word in _kind(facts.get("facts") or {}))
+    return f"{facts.get('spec', '?')} ({name} {facts.get('version', '?')}{kind})"
+
+
+def _kind(said: Mapping[str, str]) -> Iterator[str]:
+    """What an interpreter is beyond its version, where that bears on speed much."""
+    if said.get("Py_DEBUG") == "1":
+        yield "debug"
+    if said.get("Py_GIL_DISABLED") == "1":
+        yield "free-threaded with the GIL on" if said.get("gil") == "True" else "free-threaded"
+    if said.get("jit") == "True":
+        yield "JIT on"
+    elif "--enable-experimental-jit" in said.get("CONFIG_ARGS", ""):
+        yield "JIT off"
 
 
 def difference(found: Difference, *, limit: int | None = None) -> str:

@@ -188,8 +188,8 @@ def _size(function: Callable[[], Any]) -> int:
     from pympler.asizeof import asizeof  # type: ignore[import-untyped, unused-ignore]
 
     value = function()
-    both = asizeof([value, value])
-    return int(asizeof([value, copy(value)]) - both)
+    both = asizeof([value, value])  # type: ignore[no-untyped-call, unused-ignore]
+    return int(asizeof([value, copy(value)]) - both)  # type: ignore[no-untyped-call, unused-ignore]
 
 
 def _first(*owners: Any, name: str) -> Any:

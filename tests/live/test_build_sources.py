@@ -10,7 +10,6 @@ import socket
 import subprocess
 import tarfile
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,16 +132,15 @@ def test_a_silent_server_is_given_up_quickly(tmp_path: Path, answer: bytes, word
             with connection:
                 connection.recv(4096)
                 connection.sendall(answer)
-                ended.wait(5)
+                ended.wait(60)
 
         thread = threading.Thread(target=serve)
         thread.start()
-        start = time.monotonic()
         with pytest.raises(download.DownloadError, match=words):
             download.fetch(
                 f"http://127.0.0.1:{listening.getsockname()[1]}/x", tmp_path / "x", connect=0.3, stall=0.4
             )
-        assert time.monotonic() - start < 3
+        assert thread.is_alive(), "the server would have gone on"
         ended.set()
         thread.join()
     assert list(tmp_path.glob("x*")) == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,6 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def rows(bench: Bench, twins: Twins) -> dict[str, dict[str, Any]]:
     """The benchmarks of the report of one run over the whole suite, by name."""
     report = bench.folder / "report.json"
-    begun = time.monotonic()
     done = bench.run(
         "ab", *twins.pythons, "--suite", SUITE, "--json", report, "--strict", "--margin", "30%",
         "--memory-limit", "512MiB", "--seed", 3,
@@ -62,8 +60,6 @@ def rows(bench: Bench, twins: Twins) -> dict[str, dict[str, Any]]:
     assert done.returncode == 3, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     told = json.loads(report.read_text())
-    assert sum(row["machine_seconds"] for row in told["benchmarks"]) < 40, "not counting a wait for another run"
-    assert time.monotonic() - begun < 300
     assert len(told["benchmarks"]) == told["summary"]["failed"] + len(ONE_ARM) + len(WELL)
     return {row["name"]: row for row in told["benchmarks"]}
 
@@ -125,6 +121,19 @@ def test_values_are_not_compared_where_that_is_asked_for(tmp_path: Path, twins: 
     (manifest,) = bench.out.glob("*/manifest.json")
     assert json.loads(manifest.read_text())["values"] == "ignore"
     assert "--values ignore" in json.loads(manifest.read_text())["command"]
+
+
+def test_a_module_that_cannot_be_imported_is_told_in_the_report(rows: dict[str, dict[str, Any]], bench: Bench) -> None:
+    assert rows
+    told = json.loads((bench.folder / "report.json").read_text())["warnings"]
+    (problem,) = [one["text"] for one in told if one["kind"] == "suite-problem"]
+    assert "faults/raising_on_import.py:1" in problem
+
+
+def test_what_hangs_costs_its_time_limit(rows: dict[str, dict[str, Any]]) -> None:
+    """Theirs is 2 s, and asv's own 60 s: what is between is for a machine with much else to do."""
+    for name in ("hanging.time_busy", "hanging.time_sleeping"):
+        assert 2 <= rows[name]["machine_seconds"] < 30
 
 
 def test_no_process_and_no_file_is_left(rows: dict[str, dict[str, Any]], bench: Bench) -> None:

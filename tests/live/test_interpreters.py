@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
-import time
 import venv
 from pathlib import Path
 
 import pytest
 
 from runner import builds
-from runner.builds import inspection
+from runner.builds import asking
 from runner.errors import UsageError
 
 PYTHON = os.path.realpath(sys.executable)
@@ -49,9 +49,18 @@ def test_what_was_measured_has_to_be_what_it_was(tmp_path: Path) -> None:
         builds.check(measured, progress=lambda _: None)
 
 
-def test_a_directory(tmp_path: Path) -> None:
+def test_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"is a directory, not an interpreter$"):
         resolve(tmp_path)
+    (tmp_path / "installed" / "bin").mkdir(parents=True)
+    (tmp_path / "installed" / "bin" / "python3").symlink_to(PYTHON)
+    with pytest.raises(UsageError, match=r"not an interpreter; did you mean .*/installed/bin/python3\?$"):
+        resolve(tmp_path / "installed")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a-command").mkdir()
+    script(tmp_path / "installed" / "a-command", f'exec {PYTHON} "$@"')
+    monkeypatch.setenv("PATH", str(tmp_path / "installed"), prepend=os.pathsep)
+    assert resolve("a-command").executable == Path(PYTHON), "a folder does not hide a command"
     (tmp_path / "configure").touch()
     with pytest.raises(UsageError, match=f"to build the source in it, write dir:{tmp_path}"):
         resolve(tmp_path)
@@ -67,10 +76,18 @@ def test_a_program_that_is_not_python(tmp_path: Path) -> None:
     for program in ("/bin/cat", "/bin/true"):
         with pytest.raises(UsageError, match=r"is not a Python interpreter: .* exit code"):
             resolve(program)
-    (tmp_path / "noise").write_bytes(b"\x7fELFnoise")
-    (tmp_path / "noise").chmod(0o755)
-    with pytest.raises(UsageError, match="is not a program that this machine can run"):
-        resolve(tmp_path / "noise")
+    here = Path(PYTHON).read_bytes()[:64]
+    other = bytes([183 if here[18] != 183 else 62, 0])
+    for content, said in (
+        (b"\x7fELFnoise", "is not a program that this machine can run"), (here[:18] + other + here[20:], "it is for "),
+        (b'exec python3 "$@"\n', "its first line does not say what runs it"),
+        (b"#!/nowhere/sh\n", "its first line names /nowhere/sh, which does not exist"),
+        (b"#!/bin/sh\r\n", "ends as in Windows"),
+    ):
+        (tmp_path / "noise").write_bytes(content)
+        (tmp_path / "noise").chmod(0o755)
+        with pytest.raises(UsageError, match=said):
+            resolve(tmp_path / "noise")
 
 
 def test_an_old_python(tmp_path: Path) -> None:
@@ -93,10 +110,38 @@ def test_a_python_that_dies_at_start_up(tmp_path: Path) -> None:
 
 
 def test_a_python_that_hangs_at_start_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert inspection.START_LIMIT == 10
-    monkeypatch.setattr(inspection, "START_LIMIT", 0.5)
+    assert asking.START_LIMIT == 10
+    monkeypatch.setattr(asking, "START_LIMIT", 0.5)
     with pytest.raises(UsageError, match=r"hangs at start-up: no answer within 0\.5 s"):
         resolve(script(tmp_path / "hang", "sleep 60"))
+
+
+def site(folder: Path, code: str) -> Path:
+    """An environment whose interpreter runs this at its start."""
+    python, place = environment(folder)
+    (place / "sitecustomize.py").write_text(code)
+    return python
+
+
+def test_what_an_interpreter_prints_at_its_start_is_part_of_it(tmp_path: Path) -> None:
+    quiet, noisy = site(tmp_path / "quiet", "pass"), site(tmp_path / "noisy", "print('planted noise')")
+    failing = site(tmp_path / "failing", "raise RuntimeError('planted')")
+    assert "printed at start" not in resolve(quiet).facts
+    assert resolve(noisy).facts["printed at start"] == "planted noise"
+    assert "Error in sitecustomize" in resolve(failing).facts["printed at start"]
+    (difference,) = builds.differences(resolve(quiet), resolve(failing))
+    assert (difference.what, difference.base, difference.asked) == ("printed at start", "", False)
+
+
+def test_the_folder_of_an_environment_means_its_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    venv.create(tmp_path / "env", symlinks=True, with_pip=False)
+    (tmp_path / "conda" / "conda-meta").mkdir(parents=True)
+    (tmp_path / "conda" / "bin").mkdir()
+    (tmp_path / "conda" / "bin" / "python").symlink_to(PYTHON)
+    monkeypatch.chdir(tmp_path)
+    for name in ("env", "./env/", "conda"):
+        found = resolve(name)
+        assert (found.spec, found.executable) == (name, tmp_path / name / "bin" / "python")
 
 
 def test_what_an_interpreter_says_is_collected() -> None:
@@ -130,14 +175,6 @@ def test_the_python_of_a_virtual_environment_stays_one(tmp_path: Path) -> None:
     found = resolve(tmp_path / "venv/bin/python")
     assert found.executable == tmp_path / "venv/bin/python"
     assert found.executable.is_symlink()
-
-
-def test_a_shim_is_replaced_by_what_it_starts(tmp_path: Path) -> None:
-    (tmp_path / "versions").mkdir()
-    (tmp_path / "versions/python").symlink_to(PYTHON)
-    shim = script(tmp_path / "python3", f'exec "{tmp_path}/versions/python" "$@"')
-    found = resolve(shim)
-    assert (found.spec, found.executable) == (str(shim), tmp_path / "versions/python")
 
 
 def test_files_beside_the_user_do_not_get_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,11 +238,13 @@ def test_environments_differ_in_packages_and_not_in_their_places(tmp_path: Path)
 
 
 def quickest(python: Path) -> float:
+    """CPU time: what else the machine does meanwhile is not in it."""
     seconds = []
     for _ in range(4):
-        begun = time.perf_counter()
+        begun = resource.getrusage(resource.RUSAGE_CHILDREN)
         resolve(python)
-        seconds.append(time.perf_counter() - begun)
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(ended.ru_utime + ended.ru_stime - begun.ru_utime - begun.ru_stime)
     return min(seconds)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asv.machine import Machine, MachineCollection
 from asv.results import Results, format_benchmark_result
 
 from runner.errors import UsageError
@@ -144,4 +145,12 @@ def test_a_machine_elsewhere_is_named_by_its_fingerprint() -> None:
         "machine": "lockstep-0123456789abcdef", "os": "Debian", "arch": "x86_64", "cpu": "C", "num_cpu": "4",
         "ram": "9",
     }
-    assert asv_results.machine_of(facts, here=True)["machine"]
+
+
+def test_this_machine_is_what_asv_knows_it_as(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    name = Machine.get_unique_machine_name()
+    described = {**MACHINE, "machine": name, "cpu": "as its owner says"}
+    assert asv_results.machine_of({"cpu": "as we see it"}, here=True)["cpu"] != described["cpu"]
+    MachineCollection.save(name, described)
+    assert asv_results.machine_of({"cpu": "as we see it"}, here=True) == described

@@ -148,7 +148,7 @@ def test_a_mode_that_disagrees_is_a_notice(tmp_path: Path) -> None:
         calibration.audit(tmp_path / name)
     assert calibration.notices(tmp_path / "same") == ()
     (notice,) = calibration.notices(tmp_path / "apart")
-    assert notice.numbers["mode"] == "shared"
+    assert (notice.kind, notice.numbers["mode"]) == ("mode-disagreement", "shared")
     sentence = notices.sentence(notice)
     assert sentence.startswith("On this machine, shared reads a planted slowdown of 2 % +1.0") and "hints" in sentence
 

@@ -73,15 +73,18 @@ def test_what_is_kept_is_what_would_be_read_anew(runs: Path) -> None:
 def test_a_run_that_went_on_is_read_again_and_one_that_is_gone_is_forgotten(runs: Path) -> None:
     read(runs)
     places = sorted(runs.iterdir())
-    with (places[1] / store.BLOCKS).open("a") as stream:
-        stream.write("")
-    lines = (places[1] / store.BLOCKS).read_text().splitlines(keepends=True)
-    (places[1] / store.BLOCKS).write_text("".join(lines[:-1]))
+    blocks = places[1] / store.BLOCKS
+    lines = blocks.read_text().splitlines(keepends=True)
+    blocks.write_text("".join(lines[:-1]))
     shutil.rmtree(places[0])
     found = read(runs)
     assert found.fresh == (places[1].name,) and len(found.runs) == 3
     assert not found.runs[0].complete
     assert set(found.rows["run"]) == {place.name for place in places[1:]}
+    with blocks.open("a") as stream:
+        stream.write(lines[-1])
+    again = read(runs)
+    assert again.fresh == (places[1].name,) and again.runs[0].complete
 
 
 def test_other_code_of_the_rule_or_its_words_reads_everything_anew(

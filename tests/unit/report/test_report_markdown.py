@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
 
@@ -8,7 +9,7 @@ import report_samples as samples
 from markdown_it import MarkdownIt
 
 from runner.model import Arm, Failure, Verdict
-from runner.report import markdown
+from runner.report import markdown, words
 
 
 def _rendered(text: str) -> str:
@@ -22,11 +23,19 @@ def test_golden(golden: Callable[[str, str], None]) -> None:
 def test_every_row_of_a_table_has_its_cells() -> None:
     """A pipe or a backtick of the suite's would move what is right of it."""
     rendered = _rendered(markdown.render(samples.report()))
-    sizes = {5, 2}
+    shown = {}
     for table in re.findall(r"<table>.*?</table>", rendered, re.DOTALL):
-        for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL):
-            cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)
-            assert len(cells) in sizes and all(cell.strip() for cell in cells)
+        head, *rows = [
+            [html.unescape(re.sub(r"</?code>", "", cell)) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)]
+            for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
+        ]
+        # A row with too many cells loses the last ones, and one with too few gets empty ones.
+        assert all(len(row) == len(head) and all(row) for row in rows)
+        shown |= {row[0]: (head[-1], row[-1]) for row in rows}
+    for one in samples.every_kind():
+        column, last = shown[" ".join(one.key.split())]
+        assert last.endswith({"verdict": words.verdict, "reason": words.failure, "to settle it": words.to_settle}[
+            column](one)), one.key
 
 
 def test_hostile_names_are_shown_as_text() -> None:
