@@ -36,6 +36,7 @@ class Quiet:
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # No data of this machine: neither its runs nor its calibration.
     monkeypatch.setattr(config, "ROOT", tmp_path)
+    monkeypatch.setattr(config, "STATE", tmp_path / "data")
     make_runs(tmp_path / "runs", 3, 8)
     return tmp_path / "runs"
 
@@ -174,6 +175,7 @@ def test_another_machine_another_anchor_and_another_version_are_series_of_their_
 
 def test_there_is_a_page_without_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "ROOT", tmp_path)
+    monkeypatch.setattr(config, "STATE", tmp_path / "data")
     done = publish(tmp_path / "runs")
     assert "There is no run yet" in (done.folder / "index.html").read_text()
 
