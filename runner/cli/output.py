@@ -17,6 +17,7 @@ NARROWEST, WIDEST = 40, 140
 """Columns: in fewer, tables are torn; longer lines are hard to read."""
 USUAL = 80
 """Columns where nothing says how many there are."""
+ERROR = "standard error"
 _SPELLINGS = {
     "×": "x", "÷": "/", "±": "+-", "−": "-", "–": "-", "─": "-", "━": "-", "→": "->", "…": "...", "·": "-", "µ": "u",
     "μ": "u", "≤": "<=", "≥": ">=", "τ": "tau", "“": '"', "”": '"', "’": "'", "⚠": "!", "°": "deg",
@@ -38,7 +39,7 @@ class Stream:
     """A text stream that spells what its encoding lacks, and goes on in silence when nobody reads any more.
 
     Raises MachineError where it cannot be written for another reason, such as a full disk, and is silent from then on:
-    what is measured is kept all the same.
+    what is measured is kept all the same. Standard error is silent at once: there is nowhere left to say it.
     """
 
     def __init__(self, stream: TextIO | None, name: str) -> None:
@@ -69,7 +70,7 @@ class Stream:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
-            if not isinstance(error, BrokenPipeError):
+            if not isinstance(error, BrokenPipeError) and self._name != ERROR:
                 raise MachineError(f"cannot write {self._name}: {error.strerror or error}.") from error
 
 
@@ -79,7 +80,7 @@ def streams() -> Iterator[None]:
     output.when, output.aside = "auto", False
     before = sys.stdout, sys.stderr
     sys.stdout = cast(TextIO, Stream(before[0], "standard output"))
-    sys.stderr = cast(TextIO, Stream(before[1], "standard error"))
+    sys.stderr = cast(TextIO, Stream(before[1], ERROR))
     try:
         yield
         sys.stdout.flush()

@@ -123,7 +123,7 @@ def _remove(entries: Sequence[Entry], *, yes: bool) -> int:
     if measured:
         raise MachineError(f"{', '.join(measured)}: being measured just now. Nothing was removed; choose others.")
     if not yes:
-        if not sys.stdin.isatty():
+        if sys.stdin is None or not sys.stdin.isatty():
             raise UsageError(f"nobody can be asked here; to remove these {len(entries)} runs, add --yes.")
         sys.stderr.write(f"Remove {'this run' if len(entries) == 1 else f'these {len(entries)} runs'}? [y/N] ")
         sys.stderr.flush()
