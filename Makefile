@@ -44,7 +44,7 @@ calibrate: setup ## Prove the verdicts on this machine, and put the result into 
 
 rivals: MINUTES = 30
 rivals: setup ## Measure Lockstep against pyperf, asv and hyperfine, adding to what is stored, and write docs/evidence.md (MINUTES=30)
-	PYTHONPATH=tests $(BIN)/python -m rivals --minutes $(MINUTES)
+	PYTHONPATH=tests:. $(BIN)/python -m rivals --minutes $(MINUTES)
 
 test: lint unit live browser ## Run all tests, after making what they need
 
@@ -58,8 +58,8 @@ browser: setup ## Run the tests of the pages in Chromium, where it is installed
 	$(BIN)/python -m pytest -q tests/browser
 
 costs: setup ## Measure what publishing 1000 runs, and showing a run of 10 000 benchmarks, costs, and print it
-	$(BIN)/python tests/costs/publish.py
-	$(BIN)/python tests/costs/show.py
+	PYTHONPATH=. $(BIN)/python tests/costs/publish.py
+	PYTHONPATH=. $(BIN)/python tests/costs/show.py
 
 verdicts: setup ## Measure what verdicts on ten small workloads cost: equal, 1 % and 0.5 % apart (PYTHON=, three sessions)
 	$(BIN)/python tests/costs/verdicts.py "$$(command -v $(PYTHON))"
@@ -69,4 +69,4 @@ lint: setup ## ruff and mypy
 	$(BIN)/mypy
 
 clean: ## Remove what was made here, except the measured runs (the build cache: `lockstep build --remove`)
-	rm -rf .venv .asv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .asv build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 
-from rich.console import Console
-
 # Importing a file registers its commands.
-from runner.cli import calibrate, combine, explain, machine, measuring, publish, reading  # noqa: F401
+from runner.cli import calibrate, combine, explain, machine, measuring, publish, reading, runs  # noqa: F401
 from runner.cli.app import app
+from runner.cli.commands import Interrupted
+from runner.cli.crash import crashed
+from runner.cli.output import output, streams
 from runner.errors import LockstepError
 
 
@@ -20,15 +21,35 @@ def _terminate(*_: object) -> None:
 def main() -> None:
     """Run the command line and exit with its code."""
     signal.signal(signal.SIGTERM, _terminate)
-    error = Console(stderr=True)
+    with streams():
+        code = _run()
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command line and return its exit code; 70 for whatever nobody has foreseen."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="lockstep", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
     except LockstepError as problem:
-        error.print(f"lockstep: {problem}", markup=False, highlight=False, soft_wrap=True)
-        code = problem.exit_code
-    except Exception as problem:
-        if not hasattr(problem, "exit_code") or not hasattr(problem, "show"):
-            raise
-        problem.show()  # one of click's own: a wrong option, a missing argument
-        code = problem.exit_code
-    sys.exit(code if isinstance(code, int) else 0)
+        output.problem(f"lockstep: {problem}")
+        return problem.exit_code
+    except KeyboardInterrupt:
+        return Interrupted.exit_code
+    except BaseException as problem:  # SystemExit too: a library that ends the program does not know our exit codes
+        return _refused(problem) if hasattr(problem, "format_message") else crashed(problem)
+
+
+def _refused(problem: BaseException) -> int:
+    """Say what is wrong with the command line: the library's own words, without its frame. Returns 2."""
+    context = getattr(problem, "ctx", None)
+    message = problem.format_message()  # type: ignore[attr-defined]
+    if type(problem).__name__ == "NoArgsIsHelpError":
+        output.problem(message)
+        return 2
+    output.problem(f"lockstep: {message}")
+    if context is not None:
+        output.problem(context.get_usage())
+        output.problem(f"For examples: {context.command_path} -h")
+    return 2

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shlex
-import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
-from rich.console import Console
-from typer.core import TyperGroup
 
 from runner import config
-from runner.errors import LockstepError, UsageError
+from runner.cli import targets
+from runner.cli.commands import Command, Commands
+from runner.cli.output import output
+from runner.errors import UsageError
 from runner.model import Verdict
 
 # scipy, pandas and matplotlib take seconds to import, so each command imports what it uses: `--help`,
@@ -25,37 +27,52 @@ if TYPE_CHECKING:
     from runner.judging.report import Report
 
 
-class Interrupted(LockstepError):
-    """Ctrl-C or SIGTERM outside of measuring, where there is nothing to report."""
-
-    exit_code = 130
-
-
-ORDER = (
-    "doctor", "build", "source-repo", "ab", "resume", "show", "explain", "combine", "export", "publish", "calibrate",
-)
-"""The commands in the order in which a newcomer meets them."""
-
-
-class Commands(TyperGroup):
-    """The commands. An interruption gets words here, because typer makes a bare exit code of it."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return sorted(super().list_commands(ctx), key=ORDER.index)
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            raise Interrupted("interrupted; nothing was measured by this command.") from error
-
-
 app = typer.Typer(
     name="lockstep", cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    help="Compares two Python interpreters and says what became faster or slower, and how sure that is.\n\n"
-    "Start with `lockstep doctor` (what this machine can do) and `lockstep ab BASE HEAD`.",
+    rich_markup_mode=None, epilog="""\
+lockstep doctor                    what this machine can do
+lockstep ab python3.12 ./python    compare two interpreters
+lockstep show last -v              the last report again, with what is the same
+lockstep ab -h                     what a command takes, with examples""",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="Compares two Python interpreters and says what became faster or slower, and how sure that is.",
 )
+
+
+def command(name: str | None = None, *, examples: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Register a function as a command. `examples` are command lines that can be run, each with a remark behind it."""
+    return app.command(name=name, cls=Command, epilog=examples)
+
+
+def _set_color(when: str) -> str:
+    if when not in ("auto", "always", "never"):
+        raise typer.BadParameter(f"{when!r}: it is auto, always or never.")
+    if when != "auto" or output.when == "auto":
+        output.when = when
+    return when
+
+
+Color = Annotated[str, typer.Option(
+    "--color", metavar="auto|always|never", callback=_set_color, is_eager=True, show_default=False,
+    help="Colours; auto is for terminals, and heeds NO_COLOR, FORCE_COLOR and TERM.",
+)]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        output.line(f"lockstep {version('lockstep')} (Python {platform.python_version()})")
+        raise typer.Exit
+
+
+@app.callback()
+def _everywhere(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    color: Color = "auto",
+) -> None:
+    pass
+
 
 INTERPRETER = (
     "A path (`./python`), a command (`python3.12`), or a build that Lockstep makes: `cpython@3.13.5`, "
@@ -65,8 +82,6 @@ INTERPRETER = (
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 UNKNOWN = (Verdict.UNDECIDED, Verdict.FAILED, Verdict.ONLY_IN_BASE, Verdict.ONLY_IN_HEAD)
 """What the user may take for no regression, and is none that was seen; what is skipped is none of it."""
-WIDEST = 140
-"""Columns: longer lines are hard to read."""
 SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -122,23 +137,55 @@ def variables(words: Sequence[str]) -> Mapping[str, str]:
     return found
 
 
-Suite = Annotated[str | None, typer.Option(help="`bytesio` (the default), or a folder of asv benchmarks.")]
+Suite = Annotated[
+    str | None, typer.Option(metavar="FOLDER", help="`bytesio` (the default), or a folder of asv benchmarks.")
+]
 Pattern = Annotated[
     str | None, typer.Option("-b", "--bench", metavar="REGEX", help="Only benchmarks whose name matches.")
 ]
-Run = Annotated[str, typer.Argument(help="A run's id or the beginning of it, its folder, or `last`.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Folder for run folders (default: the project's data/runs).")]
-Json = Annotated[Path | None, typer.Option("--json", help="Write the report as JSON to this file too.")]
-Markdown = Annotated[Path | None, typer.Option("--markdown", help="Write a Markdown report, for a pull request.")]
-Html = Annotated[Path | None, typer.Option("--html", help="Write the report as one self-contained HTML file.")]
+Run = Annotated[str, typer.Argument(
+    metavar="RUN", help="A run's id or the beginning of it, its folder, or `last`. `lockstep runs` lists them.",
+)]
+Out = Annotated[Path | None, typer.Option(
+    "--out", metavar="FOLDER", help=f"Folder of run folders; by default {config.runs_folder(None)}.",
+)]
+Json = Annotated[Path | None, typer.Option(
+    "--json", metavar="FILE", help="Write the report as JSON to this file too; - is standard output."
+)]
+Markdown = Annotated[
+    Path | None, typer.Option("--markdown", metavar="FILE", help="Write a Markdown report, for a pull request.")
+]
+Html = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one self-contained HTML file.")
+]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="List the benchmarks that are the same, too.")]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit with 3 when something is undecided, failed or only in one arm.")
 ]
-Configuration = Annotated[
-    Path | None, typer.Option("--config", help="asv's configuration (default: the project's asv.conf.json).")
-]
+Configuration = Annotated[Path | None, typer.Option(
+    "--config", metavar="FILE", help="asv's configuration; by default the project's asv.conf.json, or the one here.",
+)]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Refuse when another run measures on this machine.")]
+
+
+class Files(NamedTuple):
+    """Where a report is to be written, beside being shown."""
+
+    json: Path | None
+    markdown: Path | None
+    html: Path | None
+
+    def check(self) -> None:
+        """See that they can be written. Raises as `targets.check` does."""
+        targets.check((f"--{name}", path) for name, path in self._asdict().items())
+
+    def write(self, report: Report) -> None:
+        from runner.report import as_html, as_json, markdown
+
+        renderers: tuple[Callable[[Report], str], ...] = (as_json.render, markdown.render, as_html.render)
+        for path, render in zip(self, renderers, strict=True):
+            if path is not None:
+                targets.write(path, render(report))
 
 
 def check_scope(scope: str) -> None:
@@ -147,24 +194,29 @@ def check_scope(scope: str) -> None:
         raise UsageError(f"--scope {scope}: it is auto, binary or source.")
 
 
-def close(finished: Finished, *, verbose: bool, strict: bool, files: tuple[Path | None, ...]) -> int:
+def close(finished: Finished, *, verbose: bool, strict: bool, files: Files) -> int:
+    """Print a run's report, write the files, say what comes next, and return the exit code."""
     from runner import jobs
     from runner.cli.terminal import Terminal
+    from runner.report import text
 
-    print_report(finished.report, verbose)  # before the files, which a full disk may refuse
+    # Before the files, which a full disk may refuse.
+    output.whole(text, finished.report, verbose=verbose)
     with Terminal() as view:
         view.phase("writing the report")
         page = jobs.save(finished)
-    write_files(finished.report, files)
-    out = Console()
-    out.print(f"page: {page}", soft_wrap=True, highlight=False)
+    files.write(finished.report)
+    output.line(f"page: {page}")
     if finished.interrupted:
-        # By its path where the id alone would not find it.
-        known = finished.folder.parent == config.runs_folder(None)
-        run = finished.folder.name if known else shlex.quote(str(finished.folder))
-        out.print(f"interrupted; go on with: lockstep resume {run}", soft_wrap=True, highlight=False)
+        output.line(f"interrupted; go on with: lockstep resume {name_of(finished.folder)}")
         return 130
+    suggest(finished.report, verbose)
     return exit_code(finished.report, strict)
+
+
+def name_of(folder: Path) -> str:
+    """What a user types for a run: its id, or its path where the id alone would not find it."""
+    return folder.name if folder.parent == config.runs_folder(None) else shlex.quote(str(folder))
 
 
 def record(folder: Path, configuration: Path | None) -> None:
@@ -175,41 +227,37 @@ def record(folder: Path, configuration: Path | None) -> None:
     with Terminal() as view:
         view.phase("adding to asv's results")
         done = job.record(folder, job.configuration(configuration))
-    out = Console()
     for path in done.files:
-        out.print(str(path), soft_wrap=True, highlight=False)
+        output.line(str(path))
     for line in done.left:
-        out.print(f"left out: {line}", soft_wrap=True, highlight=False, markup=False)
+        output.line(f"left out: {line}")
 
 
-def present(report: Report, *, verbose: bool, strict: bool, files: tuple[Path | None, ...]) -> int:
+def present(report: Report, *, verbose: bool, strict: bool, files: Files) -> int:
     """Print a report, write the files that were asked for, and return the exit code."""
-    print_report(report, verbose)
-    write_files(report, files)
+    from runner.report import text
+
+    output.whole(text, report, verbose=verbose)
+    files.write(report)
+    suggest(report, verbose)
     return exit_code(report, strict)
 
 
-def print_report(report: Report, verbose: bool) -> None:
-    from runner.report import text
-
-    print_whole(text, report, verbose=verbose)
-
-
-def print_whole(renderer: Any, *what: object, **options: object) -> None:
-    console = Console()
-    color = console.is_terminal and not console.no_color
-    sys.stdout.write(renderer.render(*what, width=min(console.width, WIDEST), color=color, **options))
-    sys.stdout.flush()
-
-
-def write_files(report: Report, files: tuple[Path | None, ...]) -> None:
-    from runner.report import as_html, as_json, markdown
-    from runner.storage import store
-
-    renderers: tuple[Callable[[Report], str], ...] = (as_json.render, markdown.render, as_html.render)
-    for path, render in zip(files, renderers, strict=True):
-        if path is not None:
-            store.write_whole(path, render(report))
+def suggest(report: Report, verbose: bool) -> None:
+    """Say what a reader of this report probably wants to do next."""
+    run = name_of(Path(report.folder))
+    if report.count(Verdict.SLOWER):
+        worst = max((c for c in report.comparisons if c.verdict is Verdict.SLOWER), key=lambda c: c.ratio or 0.0)
+        command, why = f"lockstep explain {run} -b {shlex.quote(re.escape(worst.name))}", "where its time goes"
+    elif report.count(Verdict.FAILED) and not verbose:
+        command, why = f"lockstep show {run} -v", "the failures in full"
+    elif report.count(Verdict.UNDECIDED):
+        command, why = f"lockstep explain {run}", "where the noise comes from, and what would buy precision"
+    elif not verbose:
+        command, why = f"lockstep show {run} -v", "with the benchmarks that are the same"
+    else:
+        command, why = "lockstep publish", "a site of all runs"
+    output.next(command, why)
 
 
 def exit_code(report: Report, strict: bool) -> int:

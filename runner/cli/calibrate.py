@@ -6,28 +6,41 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from runner.cli.app import INTERPRETER, NoWait, app, print_whole
+from runner import config
+from runner.cli import targets
+from runner.cli.app import INTERPRETER, Color, NoWait, command
+from runner.cli.output import output
 
 QUICK = 3.0
 """Minutes of a quick calibration."""
 
 
-@app.command()
+@command(examples="""\
+lockstep calibrate --minutes 60               measure for an hour, and add it to what is stored
+lockstep calibrate --report                   what is known of this machine""")
 def calibrate(
-    interpreter: Annotated[str, typer.Argument(help="What to calibrate with. " + INTERPRETER)] = "cpython@3.13.5",
-    minutes: Annotated[float, typer.Option(min=0.0, help="Minutes of measuring to add to what is stored.")] = 20.0,
+    interpreter: Annotated[
+        str, typer.Argument(metavar="INTERPRETER", help="What to calibrate with. " + INTERPRETER)
+    ] = "cpython@3.13.5",
+    minutes: Annotated[
+        float, typer.Option(metavar="NUMBER", min=0.0, help="Minutes of measuring to add to what is stored.")
+    ] = 20.0,
     quick: Annotated[bool, typer.Option("--quick", help=f"As --minutes {QUICK:g}.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Measure nothing; show what is stored.")] = False,
     markdown: Annotated[
-        Path | None, typer.Option(help="Write the tables to this file; in a page with markers, between them.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the tables to this file; in a page with markers, between them."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for calibrations (default: the project's data/calibration).")
+        Path | None, typer.Option(
+            metavar="FOLDER", help=f"Folder for calibrations; by default {config.calibrations_folder(None)}.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the order of the kinds of comparison.", min=0)] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Of the order of the kinds of comparison.", min=0)
+    ] = None,
     no_wait: NoWait = False,
+    color: Color = "auto",
 ) -> int:
     """Prove on this machine that verdicts are right, by comparisons of known truth.
 
@@ -38,8 +51,8 @@ def calibrate(
     from runner import jobs
     from runner.cli.terminal import Terminal
     from runner.report import calibration as tables
-    from runner.storage import store
 
+    targets.check([("--markdown", markdown)])
     with Terminal() as view:
         if report:
             view.phase("auditing what is stored")
@@ -49,12 +62,12 @@ def calibrate(
                 interpreter=interpreter, minutes=QUICK if quick else minutes, out=out, seed=seed, wait=not no_wait,
             ), view)
     summary = done.summary
-    print_whole(tables, summary, folder=str(done.folder))
+    output.whole(tables, summary, folder=str(done.folder))
     if markdown is not None:
         page = markdown.read_text(encoding="utf-8") if markdown.is_file() else None
-        store.write_whole(markdown, tables.into(page, summary))
+        targets.write(markdown, tables.into(page, summary))
     if done.interrupted:
-        Console().print("interrupted; what was measured is kept, and the next `lockstep calibrate` goes on with it",
-                        markup=False, highlight=False, soft_wrap=True)
+        output.line("interrupted; what was measured is kept, and the next `lockstep calibrate` goes on with it")
         return 130
+    output.next("lockstep ab BASE HEAD", "its report says how often verdicts are wrong here")
     return 0

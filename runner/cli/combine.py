@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from runner import config
-from runner.cli.app import Html, Json, Markdown, Out, Strict, Verbose, app, present
+from runner.cli.app import Color, Files, Html, Json, Markdown, Out, Strict, Verbose, command, present
 
 
-@app.command()
+@command(examples="""\
+lockstep combine 20261127 20261128            two runs by the beginnings of their ids
+lockstep combine last ci-runs/*               the last run here, and some from other machines""")
 def combine(
     runs: Annotated[
         list[str],
@@ -23,6 +25,7 @@ def combine(
     html: Html = None,
     strict: Strict = False,
     verbose: Verbose = False,
+    color: Color = "auto",
 ) -> int:
     """Make one report of several runs of one comparison: other days, other machines of one kind.
 
@@ -31,6 +34,8 @@ def combine(
     from runner import jobs
     from runner.storage import store
 
+    files = Files(json, markdown, html)
+    files.check()
     root = config.runs_folder(out)
     report = jobs.combined([store.find(root, run) for run in runs])
-    return present(report, verbose=verbose, strict=strict, files=(json, markdown, html))
+    return present(report, verbose=verbose, strict=strict, files=files)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from runner.cli.app import INTERPRETER, NoWait, Out, Pattern, Suite, app, check_scope, print_whole
+from runner.cli import targets
+from runner.cli.app import INTERPRETER, Color, NoWait, Out, Pattern, Suite, check_scope, command, name_of
+from runner.cli.output import output
 from runner.errors import UsageError
 
 
-@app.command()
+@command(examples="""\
+lockstep explain last -b Founding                       one benchmark of the last run
+lockstep explain cpython@3.13.5 cpython@3.13.5+nocow    two builds, measured anew""")
 def explain(
     base: Annotated[str, typer.Argument(
         metavar="RUN|BASE", show_default=False,
@@ -21,18 +23,22 @@ def explain(
         "with. " + INTERPRETER,
     )],
     head: Annotated[str | None, typer.Argument(
-        metavar="[HEAD]", help="What is compared; the two are measured anew.", show_default=False,
+        metavar="HEAD", help="What is compared; the two are measured anew.", show_default=False,
     )] = None,
     suite: Suite = None,
     pattern: Pattern = None,
     scope: Annotated[str, typer.Option(metavar="auto|binary|source", help="With HEAD: as in `ab`.")] = "auto",
-    seed: Annotated[int | None, typer.Option(help="With HEAD: repeat a schedule exactly.", min=0)] = None,
+    seed: Annotated[int | None, typer.Option(
+        metavar="NUMBER", help="With HEAD: repeat a schedule exactly.", min=0)] = None,
     out: Out = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Write the explanation as JSON to this file too.")] = None,
+    json: Annotated[Path | None, typer.Option(
+        "--json", metavar="FILE", help="Write the explanation as JSON to this file too; - is standard output.")] = None,
     html: Annotated[
-        Path | None, typer.Option("--html", help="Write the run's report, with the explanation in it, as HTML.")
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write the run's report, with the explanation in it, as HTML."),
     ] = None,
     no_wait: NoWait = False,
+    color: Color = "auto",
 ) -> int:
     """Say where a benchmark's noise comes from, and what each arm does in a call.
 
@@ -43,8 +49,8 @@ def explain(
     from runner import jobs
     from runner.cli.terminal import Terminal
     from runner.report import explain as report
-    from runner.storage import store
 
+    targets.check([("--json", json), ("--html", html)])
     check_scope(scope)
     if head is None and (suite is not None or seed is not None or scope != "auto"):
         raise UsageError("--suite, --scope and --seed are for a new run, of BASE and HEAD; a finished run has its own.")
@@ -53,18 +59,17 @@ def explain(
     )
     with Terminal() as view:
         done = jobs.explain(request, view)
-    print_whole(report, done.explanation)
+    output.whole(report, done.explanation)
     with Terminal() as view:
         view.phase("writing the report")
         if done.finished is not None:
             jobs.save(done.finished)
         if json is not None:
-            store.write_whole(json, report.json(done.explanation))
+            targets.write(json, report.json(done.explanation))
         if html is not None:
             from runner.report import as_html
 
-            store.write_whole(html, as_html.render(done.explanation.report, done.explanation))
+            targets.write(html, as_html.render(done.explanation.report, done.explanation))
     if done.finished is not None and done.finished.interrupted:
-        folder = shlex.quote(str(done.finished.folder))
-        Console().print(f"interrupted; go on with: lockstep resume {folder}", soft_wrap=True, highlight=False)
+        output.line(f"interrupted; go on with: lockstep resume {name_of(done.finished.folder)}")
     return 130 if done.interrupted else 0

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from runner import config
-from runner.cli.app import INTERPRETER, app, print_whole
+from runner.cli.app import INTERPRETER, Color, command
+from runner.cli.output import output
 from runner.errors import UsageError
 
 
-@app.command()
+@command(examples="""\
+lockstep build cpython@3.13.5+nocow cpython@3.13.5    make two builds
+lockstep build --list                                 what there is
+lockstep build --remove 3f2a                          remove one, by the beginning of its key""")
 def build(
     specs: Annotated[
         list[str] | None, typer.Argument(metavar="[SPEC]...", help=INTERPRETER, show_default=False)
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the builds in the cache, with size and age.")] = False,
     remove: Annotated[list[str] | None, typer.Option("--remove", metavar="KEY", help="Remove a build.")] = None,
+    color: Color = "auto",
 ) -> int:
     """Make builds ahead of time, list them, or remove them."""
     from runner import builds
@@ -28,25 +33,32 @@ def build(
 
     if not (specs or list_ or remove):
         raise UsageError("nothing to do: name a build such as cpython@3.13.5+nocow, or use --list or --remove KEY.")
-    console = Console()
     with Terminal() as view:
         for spec in specs or ():
             interpreter = builds.resolve(spec, progress=view.phase)
             view.say(f"{spec}: {interpreter.executable}")
     if remove:
         for entry in builds.remove(remove):
-            console.print(f"removed {entry.label} ({entry.key})", highlight=False, soft_wrap=True)
+            output.line(f"removed {entry.label} ({entry.key})")
     if list_:
-        print_whole(listing, builds.cached())
+        output.whole(listing, builds.cached())
+    if specs and len(specs) == 2:
+        output.next(f"lockstep ab {shlex.join(specs)}", "compare the two")
     return 0
 
 
-@app.command(name="source-repo")
+@command(name="source-repo", examples="""\
+lockstep source-repo                          where asv.conf.json expects it
+lockstep source-repo ~/cpython-3.13.5         elsewhere""")
 def source_repo(
     folder: Annotated[
-        Path | None, typer.Argument(help="Where it goes (default: .asv/source of the project).", show_default=False)
+        Path | None, typer.Argument(
+            metavar="FOLDER", help=f"Where it goes; by default {config.SOURCE}.", show_default=False)
     ] = None,
-    release: Annotated[str, typer.Option(help="The release of CPython, one of data/sources.toml.")] = "3.13.5",
+    release: Annotated[
+        str, typer.Option(metavar="VERSION", help="The release of CPython, one of data/sources.toml.")
+    ] = "3.13.5",
+    color: Color = "auto",
 ) -> int:
     """Make a git repository of a CPython release, with a branch for each variant, for asv to compare.
 
@@ -56,15 +68,17 @@ def source_repo(
     from runner import builds
     from runner.cli.terminal import Terminal
 
-    where = folder if folder is not None else config.ROOT / ".asv" / "source"
+    where = folder if folder is not None else config.SOURCE
     with Terminal() as view:
         branches = builds.source_repository(where, release, progress=view.phase)
-    Console().print(f"{where}: {', '.join(branches)}", soft_wrap=True, highlight=False)
+    output.line(f"{where}: {', '.join(branches)}")
+    output.next("asv continuous nocow cow -b construct", "asv on two of its branches")
     return 0
 
 
-@app.command()
-def doctor() -> int:
+@command(examples="""\
+lockstep doctor""")
+def doctor(color: Color = "auto") -> int:
     """Say what this machine can do for measuring, what would improve it, and the command for each."""
     from runner.cli.terminal import Terminal
     from runner.machine.doctor import examine
@@ -73,5 +87,6 @@ def doctor() -> int:
     with Terminal() as view:
         view.phase("looking at the machine")
         findings = examine()
-    print_whole(doctor_report, findings)
+    output.whole(doctor_report, findings)
+    output.next("lockstep ab BASE HEAD", "compare two interpreters; lockstep ab -h has examples")
     return 0

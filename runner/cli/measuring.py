@@ -9,6 +9,8 @@ import typer
 from runner import config
 from runner.cli.app import (
     INTERPRETER,
+    Color,
+    Files,
     Html,
     Json,
     Markdown,
@@ -19,10 +21,10 @@ from runner.cli.app import (
     Strict,
     Suite,
     Verbose,
-    app,
     budget_of,
     check_scope,
     close,
+    command,
     margin_of,
     record,
     size_of,
@@ -31,10 +33,19 @@ from runner.cli.app import (
 from runner.errors import UsageError
 
 
-@app.command()
+@command(examples="""\
+lockstep ab python3.12 ./python                              two interpreters
+lockstep ab cpython@3.13.5 cpython@3.13.5+my.patch           a patch: both are built
+lockstep ab git:~/cpython@main dir:~/cpython -b getvalue     main, and what is in your clone
+lockstep ab a/bin/python b/bin/python --suite benchmarks     two environments, with your suite
+lockstep ab python3.12 ./python --budget 5m --markdown report.md""")
 def ab(
-    base: Annotated[str, typer.Argument(help="What to compare with. " + INTERPRETER, show_default=False)],
-    head: Annotated[str, typer.Argument(help="What is compared; named in the same ways.", show_default=False)],
+    base: Annotated[str, typer.Argument(
+        metavar="BASE", help="What to compare with. " + INTERPRETER, show_default=False,
+    )],
+    head: Annotated[str, typer.Argument(
+        metavar="HEAD", help="What is compared; named in the same ways.", show_default=False,
+    )],
     suite: Suite = None,
     pattern: Pattern = None,
     margin: Annotated[
@@ -47,7 +58,7 @@ def ab(
     mode: Annotated[
         str | None, typer.Option(metavar="turns|shared|adjacent", help="Force one mode; default: by calibration.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Repeat a schedule exactly.", min=0)] = None,
+    seed: Annotated[int | None, typer.Option(metavar="NUMBER", help="Repeat a schedule exactly.", min=0)] = None,
     memory_limit: Annotated[
         Any, typer.Option(parser=size_of, metavar="SIZE", help="Memory that a benchmark may use, such as 4GiB.")
     ] = None,
@@ -67,15 +78,18 @@ def ab(
     verbose: Verbose = False,
     no_wait: NoWait = False,
     record_: Annotated[bool, typer.Option("--record", help="Add both builds to asv's results at the end.")] = False,
+    color: Color = "auto",
 ) -> int:
     """Compare two interpreters: BASE first, then HEAD.
 
     Exit code: 0 no regression, 1 a regression, 2 bad usage or input, 3 undecided (with --strict),
-    4 the machine or a build failed, 130 interrupted (`lockstep resume` goes on).
+    4 the machine or a build failed, 70 a fault of Lockstep's own, 130 interrupted (`lockstep resume` goes on).
     """
     from runner import jobs
     from runner.cli.terminal import Terminal
 
+    files = Files(json, markdown, html)
+    files.check()
     check_scope(scope)
     if mode not in (None, "turns", "shared", "adjacent"):
         raise UsageError(f"--mode {mode}: it is turns, shared or adjacent.")
@@ -88,13 +102,15 @@ def ab(
     )
     with Terminal() as view:
         finished = jobs.ab(request, view)
-    code = close(finished, verbose=verbose, strict=strict, files=(json, markdown, html))
+    code = close(finished, verbose=verbose, strict=strict, files=files)
     if record_ and not finished.interrupted:
         record(finished.folder, None)
     return code
 
 
-@app.command()
+@command(examples="""\
+lockstep resume                    the last run
+lockstep resume 20261128T18        another, by the beginning of its id""")
 def resume(
     run: Run = "last",
     out: Out = None,
@@ -104,6 +120,7 @@ def resume(
     strict: Strict = False,
     verbose: Verbose = False,
     no_wait: NoWait = False,
+    color: Color = "auto",
 ) -> int:
     """Go on with a run that was interrupted or killed; nothing that it measured is measured again.
 
@@ -113,7 +130,9 @@ def resume(
     from runner.cli.terminal import Terminal
     from runner.storage import store
 
+    files = Files(json, markdown, html)
+    files.check()
     folder = store.find(config.runs_folder(out), run)
     with Terminal() as view:
         finished = jobs.resume(folder, view, wait=not no_wait)
-    return close(finished, verbose=verbose, strict=strict, files=(json, markdown, html))
+    return close(finished, verbose=verbose, strict=strict, files=files)

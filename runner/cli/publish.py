@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from runner.cli.app import Configuration, app
+from runner import config
+from runner.cli.app import Color, Configuration, command
+from runner.cli.output import output
 
 
-@app.command()
+@command(examples="""\
+lockstep publish                              all runs
+lockstep publish --to public --no-asv         elsewhere, without asv's pages""")
 def publish(
     to: Annotated[
-        Path | None, typer.Option("--to", help="Folder of the site (default: data/site).", file_okay=False)
+        Path | None, typer.Option(
+            "--to", metavar="FOLDER", help=f"Folder of the site; by default {config.STATE / 'site'}.", file_okay=False)
     ] = None,
     runs: Annotated[
-        Path | None, typer.Option("--runs", help="Folder of the runs (default: data/runs).", file_okay=False)
+        Path | None, typer.Option(
+            "--runs", metavar="FOLDER", help=f"Folder of the runs; by default {config.runs_folder(None)}.",
+            file_okay=False,
+        )
     ] = None,
     configuration: Configuration = None,
     no_asv: Annotated[bool, typer.Option("--no-asv", help="Leave asv's own pages out.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Make every page anew, not only what has changed.")] = False,
+    color: Color = "auto",
 ) -> int:
     """Make a site of all runs: overview, comparisons, histories of benchmarks, and why to trust them.
 
@@ -32,15 +41,17 @@ def publish(
     from runner.cli.terminal import Terminal
     from runner.jobs import record
 
+    if configuration is None and not config.asv_configuration().is_file():
+        no_asv = True  # there is no asv project here
     request = jobs.PublishRequest(
         out=to, runs=runs, configuration=None if no_asv else record.configuration(configuration), fresh=fresh,
     )
     with Terminal() as view:
         done = jobs.publish(request, view)
-    out = Console()
     for problem in done.problems:
-        out.print(f"problem: {problem}", soft_wrap=True, highlight=False, markup=False)
+        output.line(f"problem: {problem}")
     left = f", {len(done.problems)} problems" * bool(done.problems)
-    out.print(f"{done.runs} runs of {done.benchmarks} benchmarks, {done.made} pages made anew{left}", highlight=False)
-    out.print(f"page: {done.folder / 'index.html'}", soft_wrap=True, highlight=False)
+    output.line(f"{done.runs} runs of {done.benchmarks} benchmarks, {done.made} pages made anew{left}")
+    output.line(f"page: {done.folder / 'index.html'}")
+    output.next(f"python3 -m http.server --directory {shlex.quote(str(done.folder))}", "to see it from elsewhere")
     return 0

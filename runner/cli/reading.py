@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from runner import config
 from runner.cli.app import (
+    Color,
     Configuration,
+    Files,
     Html,
     Json,
     Markdown,
@@ -18,13 +20,18 @@ from runner.cli.app import (
     Run,
     Strict,
     Verbose,
-    app,
+    command,
     present,
     record,
 )
+from runner.cli.output import output
 
 
-@app.command()
+@command(examples="""\
+lockstep show                      the last run
+lockstep show last -v              with the benchmarks that are the same, and failures in full
+lockstep show --json - | jq .summary
+lockstep show --color always | less -R""")
 def show(
     run: Run = "last",
     out: Out = None,
@@ -33,23 +40,32 @@ def show(
     html: Html = None,
     strict: Strict = False,
     verbose: Verbose = False,
+    color: Color = "auto",
 ) -> int:
     """Show the report of a run again, made anew from its folder."""
     from runner import jobs
     from runner.storage import store
 
+    files = Files(json, markdown, html)
+    files.check()
     folder = store.find(config.runs_folder(out), run)
     report = jobs.report_of(folder, with_noise=html is not None)  # the page alone shows it
-    return present(report, verbose=verbose, strict=strict, files=(json, markdown, html))
+    return present(report, verbose=verbose, strict=strict, files=files)
 
 
-@app.command(name="export")
+@command(name="export", examples="""\
+lockstep export last --format pyperf                  and then: pyperf compare_to BASE HEAD
+lockstep export last --format csv --to tables         a row for every measured slice
+lockstep export last --format asv                     into asv's results""")
 def export_(
     run: Run,
     format: Annotated[str, typer.Option(metavar="pyperf|csv|parquet|asv", help="The format to write.")],
-    to: Annotated[Path, typer.Option("--to", help="Folder for the files; not for asv.", file_okay=False)] = Path(),
+    to: Annotated[
+        Path, typer.Option("--to", metavar="FOLDER", help="Folder for the files; not for asv.", file_okay=False)
+    ] = Path(),
     configuration: Configuration = None,
     out: Out = None,
+    color: Color = "auto",
 ) -> int:
     """Write a run's measurements for other tools.
 
@@ -62,6 +78,9 @@ def export_(
     if format == "asv":
         record(store.find(config.runs_folder(out), run), configuration)
         return 0
-    for path in export.write(store.read(store.find(config.runs_folder(out), run)), format, to):
-        Console().print(str(path), soft_wrap=True, highlight=False)
+    files = export.write(store.read(store.find(config.runs_folder(out), run)), format, to)
+    for path in files:
+        output.line(str(path))
+    if format == "pyperf":
+        output.next(f"pyperf compare_to {shlex.join(map(str, files))}", "the same measurements, judged by pyperf")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from types import TracebackType
 
@@ -11,8 +12,11 @@ from rich.live import Live
 from rich.status import Status
 from rich.text import Text
 
+from runner import config
+from runner.cli.output import output
 from runner.measuring.plan import Plan
 from runner.measuring.progress import Progress
+from runner.report.printable import printable
 
 EVERY = 15.0
 """Seconds between two lines where the output is no terminal."""
@@ -24,8 +28,8 @@ class Terminal:
     """A spinner with elapsed time for phases, one line that is redrawn for measuring; plain lines in a log."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._live = self._console.is_terminal
+        self._live = sys.stderr.isatty() and not config.dumb()
+        self._console = Console(stderr=True, force_terminal=self._live, no_color=not output.colored(sys.stderr))
         self._status: Status | None = None
         self._text = ""
         self._since = self._told = time.monotonic()
@@ -48,17 +52,20 @@ class Terminal:
         if not self._live:
             if now - self._told >= EVERY:
                 self._told = now
-                self._console.print(f"{text} ({now - self._since:.0f} s)" if now - self._since > 1 else text,
-                                    highlight=False, markup=False, soft_wrap=True)
+                self.say(f"{text} ({now - self._since:.0f} s)" if now - self._since > 1 else text)
             return
         if self._status is None:
-            self._status = self._console.status("")
+            self._status = self._console.status("", spinner="dots" if _speaks_unicode() else "line")
             self._status.start()
         self._status.update(_Elapsed(text, self._since))
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        line = _line(text)
+        if self._live:
+            self._console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        else:
+            output.problem(line)
 
     def measured(self, plan: Plan, progress: Progress) -> None:
         """A block was measured: where the whole stands, and this benchmark."""
@@ -76,7 +83,7 @@ class Terminal:
             # auto_refresh would draw from a thread of its own in the middle of a slice.
             self._line = Live(console=self._console, auto_refresh=False, transient=True)
             self._line.start()
-        self._line.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
+        self._line.update(Text(_line(line), no_wrap=True, overflow="ellipsis"), refresh=True)
 
     def _stop(self) -> None:
         if self._status is not None:
@@ -92,7 +99,16 @@ class _Elapsed:
         self._text, self._since = text, since
 
     def __rich__(self) -> Text:
-        return Text(f"{self._text} ({time.monotonic() - self._since:.0f} s)")
+        return Text(f"{_line(self._text)} ({time.monotonic() - self._since:.0f} s)")
+
+
+def _line(text: str) -> str:
+    """Text of others on one line, so that none of it looks like a line of ours."""
+    return printable(" ".join(text.split()))
+
+
+def _speaks_unicode() -> bool:
+    return (sys.stderr.encoding or "").lower().replace("-", "").startswith("utf")
 
 
 def measuring(plan: Plan, progress: Progress) -> str:

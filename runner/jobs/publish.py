@@ -85,7 +85,7 @@ def publish(request: PublishRequest, view: View) -> Published:
     Raises MachineError when it cannot be written; the old site is as it was then.
     """
     runs = config.runs_folder(request.runs)
-    out = (request.out if request.out is not None else config.ROOT / "data" / "site").absolute()
+    out = (request.out if request.out is not None else config.STATE / "site").absolute()
     old = {} if request.fresh else _state(out)
     with _beside(out) as new:
         for name in ("runs", "benchmarks", "assets"):
@@ -285,7 +285,7 @@ def _others(known: History, new: Path, *, asv: bool) -> None:
 
 
 def _calibrations() -> list[tuple[str, str]]:
-    folders = sorted((config.ROOT / "data" / "calibration").glob(f"*/{calibration.SUMMARY}"))
+    folders = sorted(config.calibrations_folder(None).glob(f"*/{calibration.SUMMARY}"))
     summaries = [calibration.read_summary(folder.parent) for folder in folders]
     return [
         (f"{summary.machine.get('cpu')} ({folder.parent.name[:8]})", calibration_report.section(summary))

@@ -183,7 +183,7 @@ def _value(benchmark: Benchmark, blocks: Sequence[Block], arm: Arm) -> Value:
 
 def configuration(path: Path | None) -> Path:
     """The asv.conf.json to use: what the user says, else the project's. Raises UsageError where there is none."""
-    chosen = path if path is not None else config.ROOT / "asv.conf.json"
+    chosen = path if path is not None else config.asv_configuration()
     if not chosen.is_file():
         raise UsageError(f"there is no {chosen}; name asv's configuration by --config.")
     return chosen

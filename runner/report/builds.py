@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from io import StringIO
 
-from rich.console import Console
 from rich.table import Table
 
 from runner.builds.cache import Entry
 from runner.report import quantities
+from runner.report.text import clean, print_to_text
 
 
 def render(entries: Sequence[Entry], *, width: int = 100, color: bool = False) -> str:
@@ -22,12 +21,9 @@ def render(entries: Sequence[Entry], *, width: int = 100, color: bool = False) -
         table.add_column(heading, justify="right", no_wrap=True)
     now = time.time()
     for entry in entries:
-        table.add_row(entry.label, entry.key[:12], quantities.value(float(entry.size), "bytes"),
+        table.add_row(clean(entry.label), entry.key[:12], quantities.value(float(entry.size), "bytes"),
                       _age(now - entry.created), _age(now - entry.used))
-    console = Console(file=StringIO(), width=width, force_terminal=color, no_color=not color, highlight=False)
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get()
+    return print_to_text([table], width=width, color=color)
 
 
 def _age(seconds: float) -> str:

@@ -11,12 +11,14 @@ from rich import box
 from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
+from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
 from runner.judging.report import Comparison, Report
 from runner.model import Verdict
 from runner.report import notices, quantities, reasons, words
+from runner.report.printable import printable
 from runner.report.reasons import Reason
 from runner.report.sections import sections
 
@@ -40,7 +42,8 @@ def render(report: Report, *, verbose: bool = False, width: int = 100, color: bo
 def print_to_text(parts: Sequence[RenderableType], *, width: int, color: bool) -> str:
     """What rich would print, as a string that depends on nothing but its arguments.
 
-    A `Text` with `no_wrap` keeps its lines whole, however wide.
+    A `Text` with `no_wrap` keeps its lines whole, however wide. Whatever the parts hold, the only escape sequences are
+    those of their styles.
     """
     stream = io.StringIO()
     console = Console(
@@ -49,7 +52,11 @@ def print_to_text(parts: Sequence[RenderableType], *, width: int, color: bool) -
         no_color=not color, markup=False, highlight=False, emoji=False, legacy_windows=False,
     )
     for part in parts:
-        console.print(part, soft_wrap=isinstance(part, Text) and bool(part.no_wrap))
+        whole = isinstance(part, Text) and bool(part.no_wrap)
+        options = console.options.update(no_wrap=True, overflow="ignore") if whole else console.options
+        told = Segments([Segment(printable(text), style) for text, style, control in console.render(part, options)
+                         if not control])
+        console.print(told, soft_wrap=whole, end="")
     return "\n".join(line.rstrip() for line in stream.getvalue().rstrip("\n").split("\n")) + "\n"
 
 
@@ -223,8 +230,8 @@ def _warning(sentence: str) -> RenderableType:
 
 
 def clean(text: str, style: str = "") -> Text:
-    """Text of the run's, in which a benchmark's output cannot speak to the terminal."""
-    return Text(re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text), style=style)
+    """Text of the run's, in which a benchmark's output cannot speak to the terminal. Here, it is laid out right too."""
+    return Text(printable(text), style=style)
 
 
 def plain_table() -> Table:

@@ -353,12 +353,13 @@ def find(root: Path, name: str) -> Path:
 def write_whole(path: Path, text: str) -> None:
     """Write a file beside its place and move it there, so that no reader ever sees half of it.
 
-    Raises MachineError when the disk is full or the folder cannot be written.
+    What UTF-8 cannot hold (a lone surrogate, as of an undecodable path) becomes a question mark. Raises MachineError
+    when the disk is full or the folder cannot be written.
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # a pid is not one's own in every container
     with _disk(path):
         try:
-            with beside.open("w", encoding="utf-8") as stream:
+            with beside.open("w", encoding="utf-8", errors="replace") as stream:
                 stream.write(text)
                 stream.flush()
                 os.fsync(stream.fileno())

@@ -36,6 +36,7 @@ class Quiet:
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # No data of this machine: neither its runs nor its calibration.
     monkeypatch.setattr(config, "ROOT", tmp_path)
+    monkeypatch.setattr(config, "STATE", tmp_path / "data")
     make_runs(tmp_path / "runs", 3, 8)
     return tmp_path / "runs"
 
@@ -191,6 +192,7 @@ def test_what_was_not_compared_is_grouped_and_each_state_is_filtered_by(runs: Pa
 
 def test_there_is_a_page_without_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "ROOT", tmp_path)
+    monkeypatch.setattr(config, "STATE", tmp_path / "data")
     done = publish(tmp_path / "runs")
     assert "There is no run yet" in (done.folder / "index.html").read_text()
 
