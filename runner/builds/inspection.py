@@ -52,6 +52,8 @@ VARIABLES = (
     "USE_COMPUTED_GOTOS", "SOABI", "EXTRA_CFLAGS",
 )
 """sysconfig variables that can bear on speed."""
+_ENVIRONMENT = ("pyvenv.cfg", "conda-meta")
+"""What a virtual environment's folder holds, and conda's."""
 _FATAL = (
     "Fatal Python error", "Traceback (most recent call last)", "error while loading shared libraries",
     "Library not loaded", "ModuleNotFoundError", "ImportError",
@@ -72,8 +74,14 @@ class Answer:
 
 
 def locate(spec: str) -> Path:
-    """The file that a path or a command on PATH means. Raises UsageError where there is none."""
+    """The file that a path or a command on PATH means; of a virtual environment's folder, its python.
+
+    Raises UsageError where there is none.
+    """
     path = Path(spec).expanduser()
+    if any((path / sign).exists() for sign in _ENVIRONMENT):
+        path = path / "bin" / "python"
+        return Path.cwd() / path
     # Never resolve(): a venv's python is a link, and must stay one.
     if "/" in spec or path.exists():
         return Path.cwd() / path

@@ -8,7 +8,7 @@ import sys
 from rich.console import Console
 
 # Importing a file registers its commands.
-from runner.cli import calibrate, combine, explain, machine, measuring, publish, reading  # noqa: F401
+from runner.cli import calibrate, combine, continuous, explain, machine, measuring, publish, reading  # noqa: F401
 from runner.cli.app import app
 from runner.errors import LockstepError
 

@@ -31,7 +31,8 @@ class Interrupted(LockstepError):
 
 
 ORDER = (
-    "doctor", "build", "source-repo", "ab", "resume", "show", "explain", "combine", "export", "publish", "calibrate",
+    "doctor", "build", "source-repo", "ab", "continuous", "resume", "show", "explain", "combine", "export", "publish",
+    "calibrate",
 )
 """The commands in the order in which a newcomer meets them."""
 
@@ -100,9 +101,24 @@ def size_of(value: str) -> int:
     return size
 
 
-Suite = Annotated[str | None, typer.Option(help="`bytesio` (the default), or a folder of asv benchmarks.")]
+Suite = Annotated[
+    str | None, typer.Option(help="A folder of asv benchmarks, or `bytesio`; default: the one that asv.conf.json in "
+                             "this folder names, else `bytesio`.")
+]
 Pattern = Annotated[
     str | None, typer.Option("-b", "--bench", metavar="REGEX", help="Only benchmarks whose name matches.")
+]
+Margin = Annotated[
+    Any, typer.Option(parser=margin_of, metavar="PERCENT", help="The smallest change that matters to you.")
+]
+Budget = Annotated[
+    Any, typer.Option(parser=budget_of, metavar="TIME", help="Time to measure: 10m; default: until settled.")
+]
+MemoryLimit = Annotated[
+    Any, typer.Option(parser=size_of, metavar="SIZE", help="Memory that a benchmark may use, such as 4GiB.")
+]
+Values = Annotated[
+    str, typer.Option(metavar="compare|ignore", help="What calls return in the two arms must be equal, or not.")
 ]
 Run = Annotated[str, typer.Argument(help="A run's id or the beginning of it, its folder, or `last`.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for run folders (default: the project's data/runs).")]
@@ -115,6 +131,28 @@ Configuration = Annotated[
     Path | None, typer.Option("--config", help="asv's configuration (default: the project's asv.conf.json).")
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Refuse when another run measures on this machine.")]
+
+
+def suite_of(asked: str | None) -> str | None:
+    """The suite that is asked for, else that of the project of asv's in this folder; None: Lockstep's own."""
+    if asked is not None:
+        return asked
+    from runner import suites
+    from runner.suites import asv_conf
+
+    configuration = asv_conf.configuration(Path.cwd())
+    folder = None if configuration is None else asv_conf.benchmark_dir(configuration)
+    if folder is None or folder == Path(suites.open(None).place):
+        return None
+    Console(stderr=True).print(f"the benchmarks are those that {configuration} names: {folder}", soft_wrap=True,
+                               highlight=False, markup=False)
+    return str(folder)
+
+
+def check_values(values: str) -> None:
+    """Raises UsageError for a word that says nothing of values."""
+    if values not in ("compare", "ignore"):
+        raise UsageError(f"--values {values}: it is compare or ignore.")
 
 
 def check_scope(scope: str) -> None:
@@ -150,7 +188,7 @@ def record(folder: Path, configuration: Path | None) -> None:
 
     with Terminal() as view:
         view.phase("adding to asv's results")
-        done = job.record(folder, job.configuration(configuration))
+        done = job.record(folder, configuration)
     out = Console()
     for path in done.files:
         out.print(str(path), soft_wrap=True, highlight=False)

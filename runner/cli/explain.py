@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from runner.cli.app import INTERPRETER, NoWait, Out, Pattern, Suite, app, check_scope, print_whole
+from runner.cli.app import INTERPRETER, NoWait, Out, Pattern, Suite, app, check_scope, print_whole, suite_of
 from runner.errors import UsageError
 
 
@@ -49,7 +49,8 @@ def explain(
     if head is None and (suite is not None or seed is not None or scope != "auto"):
         raise UsageError("--suite, --scope and --seed are for a new run, of BASE and HEAD; a finished run has its own.")
     request = jobs.ExplainRequest(
-        base=base, head=head, suite=suite, pattern=pattern, scope=scope, out=out, seed=seed, wait=not no_wait,
+        base=base, head=head, suite=suite_of(suite) if head else suite, pattern=pattern, scope=scope, out=out,
+        seed=seed, wait=not no_wait,
     )
     with Terminal() as view:
         done = jobs.explain(request, view)

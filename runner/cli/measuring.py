@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from runner import config
 from runner.cli.app import (
     INTERPRETER,
+    Budget,
     Html,
     Json,
+    Margin,
     Markdown,
+    MemoryLimit,
     NoWait,
     Out,
     Pattern,
     Run,
     Strict,
     Suite,
+    Values,
     Verbose,
     app,
-    budget_of,
     check_scope,
+    check_values,
     close,
-    margin_of,
     record,
-    size_of,
+    suite_of,
 )
 from runner.errors import UsageError
 
@@ -36,23 +39,15 @@ def ab(
     head: Annotated[str, typer.Argument(help="What is compared; named in the same ways.", show_default=False)],
     suite: Suite = None,
     pattern: Pattern = None,
-    margin: Annotated[
-        Any, typer.Option(parser=margin_of, metavar="PERCENT", help="The smallest change that matters to you.")
-    ] = "1%",
-    budget: Annotated[
-        Any, typer.Option(parser=budget_of, metavar="TIME", help="Time to measure: 10m; default: until settled.")
-    ] = None,
+    margin: Margin = "1%",
+    budget: Budget = None,
     scope: Annotated[str, typer.Option(metavar="auto|binary|source", help="What the verdict is about.")] = "auto",
     mode: Annotated[
         str | None, typer.Option(metavar="turns|shared|adjacent", help="Force one mode; default: by calibration.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Repeat a schedule exactly.", min=0)] = None,
-    memory_limit: Annotated[
-        Any, typer.Option(parser=size_of, metavar="SIZE", help="Memory that a benchmark may use, such as 4GiB.")
-    ] = None,
-    values: Annotated[
-        str, typer.Option(metavar="compare|ignore", help="What calls return in the two arms must be equal, or not.")
-    ] = "compare",
+    memory_limit: MemoryLimit = None,
+    values: Values = "compare",
     out: Out = None,
     json: Json = None,
     markdown: Markdown = None,
@@ -73,11 +68,10 @@ def ab(
     check_scope(scope)
     if mode not in (None, "turns", "shared", "adjacent"):
         raise UsageError(f"--mode {mode}: it is turns, shared or adjacent.")
-    if values not in ("compare", "ignore"):
-        raise UsageError(f"--values {values}: it is compare or ignore.")
+    check_values(values)
     request = jobs.AbRequest(
-        base=base, head=head, suite=suite, pattern=pattern, margin=margin, budget=budget, scope=scope, out=out,
-        seed=seed, mode=mode, memory_limit=memory_limit, values=values, wait=not no_wait,
+        base=base, head=head, suite=suite_of(suite), pattern=pattern, margin=margin, budget=budget, scope=scope,
+        out=out, seed=seed, mode=mode, memory_limit=memory_limit, values=values, wait=not no_wait,
     )
     with Terminal() as view:
         finished = jobs.ab(request, view)

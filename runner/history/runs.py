@@ -195,6 +195,8 @@ def _row(one: Comparison, report: Report, version: str) -> dict[str, Any]:
 
 def _side(arm: Interpreter) -> Side:
     identity = arm.sha256 if arm.build is None else arm.build.key
+    if arm.installed is not None:
+        identity = arm.installed.commit
     return Side(spec=arm.spec, version=arm.version, identity=identity)
 
 

@@ -68,6 +68,8 @@ class AbRequest:
     """Blocks of every benchmark; None: as many as it takes to settle it."""
     wait: bool = True
     """Wait for another run on this machine to end, or refuse."""
+    words: tuple[str, ...] = ("ab",)
+    """What the command line that repeats the run begins with, before base and head."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +287,8 @@ def _context(
 def _notices(base: Interpreter, head: Interpreter) -> tuple[Notice, ...]:
     if base.executable == head.executable:
         return (Notice(kind="same-file"),)
+    if base.installed != head.installed:
+        return ()
     return (Notice(kind="same-content"),) if base.sha256 == head.sha256 else ()
 
 
@@ -301,7 +305,7 @@ def _command(request: AbRequest, seed: int) -> str:
         "--values": None if request.values == "compare" else request.values,
         "--scope": None if request.scope == "auto" else request.scope,
     }
-    words = ["lockstep", "ab", request.base, request.head]
+    words = ["lockstep", *request.words, request.base, request.head]
     for option, value in options.items():
         if value is not None:
             words += [option, str(value)]

@@ -102,6 +102,7 @@ def lockstep(
     (("resume", "1999", "--out", "/nowhere"), "there is no run '1999'"),
     (("export", "1999", "--format", "csv", "--out", "/nowhere"), "there is no run '1999'"),
     (("build",), "lockstep: nothing to do: name a build"),
+    (("continuous", "--config", "/nowhere/asv.conf.json"), "/nowhere/asv.conf.json is no configuration of asv's"),
 ])
 def test_wrong_input_ends_with_2_and_names_it(
     lockstep: Callable[..., tuple[int, str, str]], words: tuple[str, ...], told: str
