@@ -3,137 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import subprocess
 import sys
-import sysconfig
 import venv
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import LOCKSTEP, TIME_LIMIT
+from small_project import BENCHMARKS, CONFIGURATION, INSTALL, Project, make
 
-ROOT = Path(__file__).parents[2]
-ASV = Path(sysconfig.get_path("scripts")) / "asv"
-PAGE = ROOT / "docs" / "asv-projects.md"
-
-CONFIGURATION = """
-{
-    // As a person writes it: with comments and a hanging comma.
-    "version": 1,
-    "project": "small",
-    "repo": ".",
-    "branches": ["main"],
-    "environment_type": "virtualenv",
-    "benchmark_dir": "benchmarks",
-    "env_dir": ".asv/env",
-    "results_dir": ".asv/results",
-    "html_dir": ".asv/html",
-    // A plain copy, so that nothing is fetched to build it.
-    "build_command": [],
-    "install_command": ["python {conf_dir}/install.py {build_dir}"],
-}
-"""
-INSTALL = """
-import shutil, sys, sysconfig
-print("copying", sys.argv[1])
-where = sysconfig.get_path("purelib")
-shutil.copytree(sys.argv[1] + "/small", where + "/small", dirs_exist_ok=True)
-"""
-MODULE = """
-def total(n):
-    found = 0
-    for i in range({range}):
-        found += i * i % 7
-    return found
-
-
-def count(text):
-    return len(text.split())
-"""
-BENCHMARKS = """
-import small
-
-
-class Total:
-    params = [1000, 3000]
-    param_names = ["n"]
-
-    def time_total(self, n):
-        small.total(n)
-
-
-def time_count():
-    small.count("one two three four five " * 20)
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
-    folder: Path
-
-    def git(self, *words: str) -> str:
-        identity = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false")
-        return subprocess.run(("git", *identity, *words), cwd=self.folder, check=True, capture_output=True,
-                              text=True).stdout.strip()
-
-    def commit(self, message: str, **files: str) -> str:
-        for name, text in files.items():
-            path = self.folder / name.replace("__", "/")
-            path = path.with_name(path.name.replace("_py", ".py"))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        self.git("add", ".")
-        self.git("commit", "-q", "-m", message)
-        return self.git("rev-parse", "HEAD")
-
-    def run(self, *words: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-        program = [LOCKSTEP] if words[0] != "asv" else [sys.executable, ASV]
-        rest = words[1:] if words[0] == "asv" else words
-        own = ["--out", self.folder.parent / "runs"] if words[0] in ("ab", "continuous", "export") else []
-        return subprocess.run(
-            [*map(str, (*program, *rest, *own))], cwd=folder or self.folder, check=False, capture_output=True,
-            text=True, timeout=TIME_LIMIT,
-            env={**os.environ, "HOME": str(self.folder.parent), "COLUMNS": "160", "GIT_DIR": str(self.folder / "none")}
-            if words[0] != "asv" else {**os.environ, "HOME": str(self.folder.parent), "COLUMNS": "160"},
-        )
-
-    def continuous(self, *words: object) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
-        """The command with a JSON report, and what that says."""
-        report = self.folder.parent / "report.json"
-        report.unlink(missing_ok=True)
-        done = self.run("continuous", *words, "--json", report)
-        assert report.exists(), done.stderr
-        return done, json.loads(report.read_text())
-
-    def environments(self) -> dict[str, float]:
-        """When each environment of a single commit got what it holds, by commit."""
-        place = self.folder / ".asv" / "env" / "lockstep"
-        return {path.parents[1].name: path.stat().st_mtime for path in place.glob("*/*/asv-install-status.json")}
-
-
-def module(extra: str = "") -> str:
-    return MODULE.format(range=f"n{extra}")
+PAGE = Path(__file__).parents[2] / "docs" / "asv-projects.md"
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Three commits: the first, one that does 5 % more work in `total`, and one that changes a comment."""
-    made = Project(folder=tmp_path_factory.mktemp("home") / "project")
-    made.folder.mkdir()
-    made.git("init", "-q", "-b", "main")
-    (made.folder / "asv.conf.json").write_text(CONFIGURATION)
-    (made.folder / "install.py").write_text(INSTALL)
-    (made.folder / ".gitignore").write_text(".asv/\n__pycache__/\nold/\nnew/\n")
-    made.commit("The first", small____init___py=module(), benchmarks____init___py="", benchmarks__work_py=BENCHMARKS)
-    made.git("tag", "v1.0")
-    made.commit("5 % more work", small____init___py=module(" + n // 20"))
-    made.commit("A remark", small____init___py="# A remark.\n" + module(" + n // 20"))
-    return made
+    return make(tmp_path_factory.mktemp("home") / "project")
 
 
 def verdicts(report: dict[str, Any]) -> dict[str, str]:
@@ -237,6 +123,7 @@ def configured(project: Project, folder: Path, **changes: object) -> Path:
     path.write_text(json.dumps({**json.loads(text), "repo": str(project.folder), **changes}))
     (folder / "benchmarks").mkdir(exist_ok=True)
     (folder / "benchmarks" / "work.py").write_text(BENCHMARKS)
+    (folder / "install.py").write_text(INSTALL)
     return path
 
 
