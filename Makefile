@@ -57,9 +57,10 @@ live: builds ## Run the tests with real interpreters and builds
 browser: setup ## Run the tests of the pages in Chromium, where it is installed
 	$(BIN)/python -m pytest -q tests/browser
 
-costs: setup ## Measure what publishing 1000 runs, and showing a run of 10 000 benchmarks, costs, and print it
+costs: setup ## Measure what publishing 1000 runs, showing a run of 10 000 benchmarks, and `continuous` beside asv's, cost
 	PYTHONPATH=. $(BIN)/python tests/costs/publish.py
 	PYTHONPATH=. $(BIN)/python tests/costs/show.py
+	PYTHONPATH=. $(BIN)/python tests/costs/continuous.py
 
 verdicts: setup ## Measure what verdicts on ten small workloads cost: equal, 1 % and 0.5 % apart (PYTHON=, three sessions)
 	$(BIN)/python tests/costs/verdicts.py "$$(command -v $(PYTHON))"

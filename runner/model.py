@@ -139,7 +139,8 @@ class Interpreter:
     """One arm, ready to be run, with what is known of how it was made."""
 
     spec: str
-    """What the user typed: a path, a command, or a build such as ``cpython@3.13.5+nocow``."""
+    """What the user typed: a path, a command, or a build such as ``cpython@3.13.5+nocow``; where a commit of a project
+    was installed for a run, ``PROJECT@COMMIT``."""
     executable: Path
     version: str
     """``3.13.5``, with the level where it is not final: ``3.14.0a1+``."""
@@ -156,6 +157,27 @@ class Interpreter:
     known, as in runs of older versions."""
     starts: Path | None = None
     """The interpreter that it starts, where the executable is a wrapper that is run as it is."""
+    installed: Installed | None = None
+    """The commit of a project that was installed for this run; None where nothing was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """A commit of a project that asv benchmarks, installed in an environment of asv's."""
+
+    project: str
+    """As asv.conf.json calls it, which is also the name of its distribution."""
+    commit: str
+    """Full hash."""
+    name: str
+    """What the user called it: ``main~1``."""
+    configuration: Path
+    """The project's asv.conf.json, absolute."""
+    environment: str
+    """asv's name of it: ``virtualenv-py3.12-numpy``."""
+    python: str
+    requirements: Mapping[str, str]
+    """Of the environment, as the matrix says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

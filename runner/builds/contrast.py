@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runner.builds import packages
-from runner.model import Build, Difference, Interpreter
+from runner.model import Build, Difference, Installed, Interpreter
 
 
 def differences(base: Interpreter, head: Interpreter) -> list[Difference]:
@@ -45,10 +45,18 @@ def differences(base: Interpreter, head: Interpreter) -> list[Difference]:
         # is its point, and has a notice of its own.
         asked = flags_asked or sources_asked or name.startswith("wrapper's")
         note(name, base.facts.get(name, ""), head.facts.get(name, ""), asked)
+    ours = {one.installed.project for one in (base, head) if one.installed is not None}
+    if base.installed is not None and head.installed is not None:
+        note("commit", _commit(base.installed), _commit(head.installed), True)
     # Nobody names packages: that two environments differ in them is worth a word, whatever was asked for.
     if base.packages is not None and head.packages is not None:
-        note("packages", *packages.differences(base.packages, head.packages), asked=False)
+        mine, its = packages.without(base.packages, ours), packages.without(head.packages, ours)
+        note("packages", *packages.differences(mine, its), asked=False)
     return found
+
+
+def _commit(installed: Installed) -> str:
+    return f"{installed.commit[:8]} ({installed.name})"
 
 
 def _chosen_compiler(build: Build) -> str:

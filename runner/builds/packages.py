@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 
 SCRIPT = '''
 def packages():
@@ -44,6 +45,16 @@ scripts and the installer's notes are left out), by normalised name; the first o
 has no readable metadata is called ``unreadable``. pip is left out: every environment has its own, which nothing
 imports.
 """
+
+
+def without(found: Mapping[str, str], names: Collection[str]) -> Mapping[str, str]:
+    """Return what was found, without the distributions of these names, however they are spelled."""
+    left = {_normal(name) for name in names}
+    return {name: version for name, version in found.items() if name not in left}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def differences(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -138,11 +138,28 @@ def variables(words: Sequence[str]) -> Mapping[str, str]:
 
 
 Suite = Annotated[
-    str | None, typer.Option(metavar="FOLDER", help="`bytesio` (the default), or a folder of asv benchmarks.")
+    str | None, typer.Option(metavar="FOLDER", help="A folder of asv benchmarks, or `bytesio`; default: the one that "
+                             "asv.conf.json in this folder names, else `bytesio`.")
 ]
 Pattern = Annotated[
     str | None, typer.Option("-b", "--bench", metavar="REGEX", help="Only benchmarks whose name matches.")
 ]
+Margin = Annotated[
+    Any, typer.Option(parser=margin_of, metavar="PERCENT", help="The smallest change that matters to you.")
+]
+Budget = Annotated[
+    Any, typer.Option(parser=budget_of, metavar="TIME", help="Time to measure: 10m; default: until settled.")
+]
+MemoryLimit = Annotated[
+    Any, typer.Option(parser=size_of, metavar="SIZE", help="Memory that a benchmark may use, such as 4GiB.")
+]
+Values = Annotated[
+    str, typer.Option(metavar="compare|ignore", help="What calls return in the two arms must be equal, or not.")
+]
+Variables = Annotated[list[str] | None, typer.Option(
+    "--env", metavar="NAME[=VALUE]", help="Pass this variable on too, and record its value. All of yours are passed on "
+    "but those that begin with PYTHON. Repeatable.",
+)]
 Run = Annotated[str, typer.Argument(
     metavar="RUN", help="A run's id or the beginning of it, its folder, or `last`. `lockstep runs` lists them.",
 )]
@@ -188,6 +205,27 @@ class Files(NamedTuple):
                 targets.write(path, render(report))
 
 
+def suite_of(asked: str | None) -> str | None:
+    """The suite that is asked for, else that of the project of asv's in this folder; None: Lockstep's own."""
+    if asked is not None:
+        return asked
+    from runner import suites
+    from runner.suites import asv_conf
+
+    configuration = asv_conf.configuration(Path.cwd())
+    folder = None if configuration is None else asv_conf.benchmark_dir(configuration)
+    if folder is None or folder == Path(suites.open(None).place):
+        return None
+    output.problem(f"the benchmarks are those that {configuration} names: {folder}")
+    return str(folder)
+
+
+def check_values(values: str) -> None:
+    """Raises UsageError for a word that says nothing of values."""
+    if values not in ("compare", "ignore"):
+        raise UsageError(f"--values {values}: it is compare or ignore.")
+
+
 def check_scope(scope: str) -> None:
     """Raises UsageError for a word that is no scope."""
     if scope not in ("auto", "binary", "source"):
@@ -226,7 +264,7 @@ def record(folder: Path, configuration: Path | None) -> None:
 
     with Terminal() as view:
         view.phase("adding to asv's results")
-        done = job.record(folder, job.configuration(configuration))
+        done = job.record(folder, configuration)
     for path in done.files:
         output.line(str(path))
     for line in done.left:

@@ -20,8 +20,8 @@ class Interrupted(LockstepError):
 
 
 ORDER = (
-    "doctor", "build", "source-repo", "ab", "resume", "show", "explain", "combine", "runs", "export", "publish",
-    "calibrate",
+    "doctor", "build", "source-repo", "ab", "continuous", "resume", "show", "explain", "combine", "runs", "export",
+    "publish", "calibrate",
 )
 """The commands in the order in which a newcomer meets them."""
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from runner.cli import targets
-from runner.cli.app import INTERPRETER, Color, NoWait, Out, Pattern, Suite, check_scope, command, name_of
+from runner.cli.app import INTERPRETER, Color, NoWait, Out, Pattern, Suite, check_scope, command, name_of, suite_of
 from runner.cli.output import output
 from runner.errors import UsageError
 
@@ -55,7 +55,8 @@ def explain(
     if head is None and (suite is not None or seed is not None or scope != "auto"):
         raise UsageError("--suite, --scope and --seed are for a new run, of BASE and HEAD; a finished run has its own.")
     request = jobs.ExplainRequest(
-        base=base, head=head, suite=suite, pattern=pattern, scope=scope, out=out, seed=seed, wait=not no_wait,
+        base=base, head=head, suite=suite_of(suite) if head else suite, pattern=pattern, scope=scope, out=out,
+        seed=seed, wait=not no_wait,
     )
     with Terminal() as view:
         done = jobs.explain(request, view)

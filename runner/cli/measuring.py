@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from runner import config
 from runner.cli.app import (
     INTERPRETER,
+    Budget,
     Color,
     Files,
     Html,
     Json,
+    Margin,
     Markdown,
+    MemoryLimit,
     NoWait,
     Out,
     Pattern,
     Run,
     Strict,
     Suite,
+    Values,
+    Variables,
     Verbose,
-    budget_of,
     check_scope,
+    check_values,
     close,
     command,
-    margin_of,
     record,
-    size_of,
+    suite_of,
     variables,
 )
 from runner.errors import UsageError
@@ -48,28 +52,16 @@ def ab(
     )],
     suite: Suite = None,
     pattern: Pattern = None,
-    margin: Annotated[
-        Any, typer.Option(parser=margin_of, metavar="PERCENT", help="The smallest change that matters to you.")
-    ] = "1%",
-    budget: Annotated[
-        Any, typer.Option(parser=budget_of, metavar="TIME", help="Time to measure: 10m; default: until settled.")
-    ] = None,
+    margin: Margin = "1%",
+    budget: Budget = None,
     scope: Annotated[str, typer.Option(metavar="auto|binary|source", help="What the verdict is about.")] = "auto",
     mode: Annotated[
         str | None, typer.Option(metavar="turns|shared|adjacent", help="Force one mode; default: by calibration.")
     ] = None,
     seed: Annotated[int | None, typer.Option(metavar="NUMBER", help="Repeat a schedule exactly.", min=0)] = None,
-    memory_limit: Annotated[
-        Any, typer.Option(parser=size_of, metavar="SIZE", help="Memory that a benchmark may use, such as 4GiB.")
-    ] = None,
-    values: Annotated[
-        str, typer.Option(metavar="compare|ignore", help="What calls return in the two arms must be equal, or not.")
-    ] = "compare",
-    env: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME[=VALUE]", help="Pass this variable on too, and record its value. All of yours are "
-                     "passed on but those that begin with PYTHON. Repeatable."),
-    ] = None,
+    memory_limit: MemoryLimit = None,
+    values: Values = "compare",
+    env: Variables = None,
     out: Out = None,
     json: Json = None,
     markdown: Markdown = None,
@@ -93,11 +85,10 @@ def ab(
     check_scope(scope)
     if mode not in (None, "turns", "shared", "adjacent"):
         raise UsageError(f"--mode {mode}: it is turns, shared or adjacent.")
-    if values not in ("compare", "ignore"):
-        raise UsageError(f"--values {values}: it is compare or ignore.")
+    check_values(values)
     request = jobs.AbRequest(
-        base=base, head=head, suite=suite, pattern=pattern, margin=margin, budget=budget, scope=scope, out=out,
-        seed=seed, mode=mode, memory_limit=memory_limit, values=values, environment=variables(env or ()),
+        base=base, head=head, suite=suite_of(suite), pattern=pattern, margin=margin, budget=budget, scope=scope,
+        out=out, seed=seed, mode=mode, memory_limit=memory_limit, values=values, environment=variables(env or ()),
         wait=not no_wait,
     )
     with Terminal() as view:

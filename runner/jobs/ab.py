@@ -71,6 +71,8 @@ class AbRequest:
     """Variables that measured processes get beside those of the caller (`config.environment`)."""
     wait: bool = True
     """Wait for another run on this machine to end, or refuse."""
+    words: tuple[str, ...] = ("ab",)
+    """What the command line that repeats the run begins with, before base and head."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,8 +306,8 @@ def _notices(base: Interpreter, head: Interpreter) -> tuple[Notice, ...]:
     edited = (Notice(kind="edit", numbers={"text": note}) for note in notes)
     if base.executable == head.executable:
         return *wrappers, Notice(kind="same-file"), *edited
-    same = (Notice(kind="same-content"),) if base.sha256 == head.sha256 else ()
-    return *wrappers, *same, *edited
+    same = base.sha256 == head.sha256 and base.installed == head.installed
+    return *wrappers, *((Notice(kind="same-content"),) if same else ()), *edited
 
 
 def _ignored(request: AbRequest) -> tuple[Notice, ...]:
@@ -326,7 +328,7 @@ def _command(request: AbRequest, seed: int) -> str:
         "--values": None if request.values == "compare" else request.values,
         "--scope": None if request.scope == "auto" else request.scope,
     }
-    words = ["lockstep", "ab", request.base, request.head]
+    words = ["lockstep", *request.words, request.base, request.head]
     for option, value in options.items():
         if value is not None:
             words += [option, str(value)]

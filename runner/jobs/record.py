@@ -1,20 +1,15 @@
-"""The order of steps of `lockstep export --format asv` and of `lockstep ab --record`."""
+"""The order of steps of `lockstep export --format asv`, and of `--record` of `ab` and `continuous`."""
 
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from asv import environment
-from asv.config import Config
-from asv.plugin_manager import plugin_manager
 from asv.repo import get_repo
-from asv.util import UserError
 
 from runner import builds, config, machine, suites
 from runner.errors import UsageError
@@ -23,6 +18,7 @@ from runner.model import Arm, Benchmark, Block, Cause, Interpreter, Metric
 from runner.stats.blocks import calls_of, evidence, scored, values
 from runner.storage import asv_results, store
 from runner.storage.asv_results import OPTIONS, VARIANT, Measured, Record, Series, Value
+from runner.suites import asv_project
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,19 +26,21 @@ class Recorded:
     """What was put into asv's store."""
 
     files: tuple[Path, ...]
-    """The two builds' files, base's first, then the file of the benchmarks."""
+    """The two arms' files, base's first, then the file of the benchmarks."""
     left: tuple[str, ...]
     """Benchmarks that were left out, each with the reason."""
 
 
-def record(folder: Path, configuration: Path) -> Recorded:
-    """Add a run to the results folder that an asv.conf.json names: one file for each of its two builds.
+def record(folder: Path, asked: Path | None) -> Recorded:
+    """Add a run to the results folder that an asv.conf.json names: one file for each of its two arms.
 
-    Raises UsageError for a run that does not belong there: an interpreter that is no build, a build of which
-    the repository has no commit, a suite that is gone; and for files of asv's that cannot be read.
+    None: that of the project whose commits were compared, else `configuration`'s. Raises UsageError for a run that does
+    not belong there: an interpreter that is neither a build nor has a commit installed, a build of which the repository
+    has no commit, a suite that is gone; and for files of asv's that cannot be read.
     """
     run = store.read(folder)
-    with _inside(configuration) as conf:
+    installed = run.manifest.head.installed
+    with asv_project.inside(configuration(asked) if asked or installed is None else installed.configuration) as conf:
         repository = get_repo(conf)
         series = {arm: _series(conf, repository, _arm(run, arm)) for arm in Arm}
         records, measured, left = _records(run)
@@ -63,27 +61,17 @@ def record(folder: Path, configuration: Path) -> Recorded:
     return Recorded(files=(*files, known), left=tuple(left))
 
 
-@contextmanager
-def _inside(path: Path) -> Iterator[Any]:
-    """The configuration, in its folder: asv takes what it names from there."""
-    before = Path.cwd()
-    try:
-        os.chdir(path.resolve().parent)
-        conf = Config.load(path.name)
-        for plugin in conf.plugins:
-            plugin_manager.import_plugin(plugin)
-        yield conf
-    except (UserError, OSError) as error:
-        raise UsageError(f"{path}: {error}") from error
-    finally:
-        os.chdir(before)
-
-
 def _arm(run: store.Run, arm: Arm) -> Interpreter:
     return run.manifest.base if arm is Arm.BASE else run.manifest.head
 
 
 def _series(conf: Any, repository: Any, interpreter: Interpreter) -> Series:
+    there = interpreter.installed
+    if there is not None:
+        return Series(
+            commit=there.commit, date=repository.get_date(there.commit), environment=there.environment,
+            python=there.python, requirements=there.requirements,
+        )
     build = interpreter.build
     if build is None:
         raise UsageError(

@@ -162,7 +162,7 @@ def _identity(arm: Interpreter) -> tuple[str, ...]:
     """What makes an interpreter the same one elsewhere: what a build is made of, or a ready-made file's content."""
     build = arm.build
     if build is None:
-        return (arm.sha256,)
+        return (arm.sha256,) if arm.installed is None else (arm.installed.commit, arm.sha256)
     layout = () if build.layout is None else (f"layout={build.layout}",)
     return build.source_hash, build.edits_hash, *build.flags, *layout
 

@@ -94,6 +94,7 @@ def test_any_text_is_a_value_or_is_refused_in_words(text: str, parse: Callable[[
     (("resume", "1999", "--out", "/nowhere"), "there is no run '1999'"),
     (("export", "1999", "--format", "csv", "--out", "/nowhere"), "there is no run '1999'"),
     (("build",), "lockstep: nothing to do: name a build"),
+    (("continuous", "--config", "/nowhere/asv.conf.json"), "/nowhere/asv.conf.json is no configuration of asv's"),
 ])
 def test_wrong_input_ends_with_2_and_names_it(
     lockstep: Callable[..., tuple[int, str, str]], words: tuple[str, ...], told: str

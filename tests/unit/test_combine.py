@@ -16,7 +16,7 @@ from runner.errors import UsageError
 from runner.judging import compare
 from runner.judging.combine import Source, check, combined
 from runner.judging.report import Comparison, Report
-from runner.model import Arm, Benchmark, Block, Build, Cause, Failure, Interpreter, Metric, Notice, Verdict
+from runner.model import Arm, Benchmark, Block, Build, Cause, Failure, Installed, Interpreter, Metric, Notice, Verdict
 from runner.report import as_html, as_json, markdown, notices, text
 from runner.storage import store
 
@@ -52,6 +52,19 @@ def blocks(rng: np.random.Generator, key: str, truth: float, n: int = 14, spread
                       order="bhhb")
         for i in range(n)
     ]
+
+
+def test_runs_of_other_commits_are_not_combined() -> None:
+    """Their interpreters are one file: what was installed tells them apart."""
+    def installed(commit: str) -> Interpreter:
+        return replace(interpreter("1"), spec=f"small@{commit[:8]}", installed=Installed(
+            project="small", commit=commit, name="main", configuration=Path("asv.conf.json"),
+            environment="virtualenv-py3.13", python="3.13", requirements={}))
+
+    arms = {"base": installed("a" * 40), "head": installed("b" * 40)}
+    check([run(0, **arms), run(1, **arms)])
+    with pytest.raises(UsageError, match=r"different builds as head: small@bbbbbbbb .* and small@cccccccc"):
+        check([run(0, **arms), run(1, **(arms | {"head": installed("c" * 40)}))])
 
 
 def counts(key: str, base: float, head: float) -> list[Block]:

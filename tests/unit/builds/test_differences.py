@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from runner.builds import differences
-from runner.model import Build, Interpreter
+from runner.model import Build, Installed, Interpreter
 
 
 def made(
@@ -81,3 +82,23 @@ def test_a_build_beside_a_ready_made_interpreter() -> None:
 
 def test_a_fact_that_one_arm_lacks_differs() -> None:
     assert asked(ready("p", Py_GIL_DISABLED="0"), ready("q")) == {"Py_GIL_DISABLED": False}
+
+
+def test_two_commits_of_a_project_differ_in_them_and_not_in_its_package() -> None:
+    """Of its dependencies, those that differ are still worth a word."""
+    def installed(commit: str, name: str, numpy: str) -> Interpreter:
+        return replace(
+            ready(f"my_lib@{commit}"), packages={"my-lib": f"1.0 {commit}", "numpy": numpy},
+            installed=Installed(
+                project="my_lib", commit=commit * 5, name=name, configuration=Path("asv.conf.json"),
+                environment="virtualenv-py3.13", python="3.13", requirements={},
+            ),
+        )
+
+    base, head = installed("0123abcd", "v1", "2.1 aa"), installed("4567abcd", "main", "2.1 aa")
+    assert asked(base, head) == {"commit": True}
+    assert [(d.base, d.head) for d in differences(base, head)] == [("0123abcd (v1)", "4567abcd (main)")]
+    assert asked(base, installed("4567abcd", "main", "2.2 bb")) == {"commit": True, "packages": False}
+    # Without commits, it is a package as any other.
+    plain = [replace(one, installed=None) for one in (base, head)]
+    assert asked(*plain) == {"packages": False}
