@@ -19,7 +19,8 @@ from typing import Any
 from asv import environment, util
 from asv.console import log
 
-from runner import builds, machine, shell
+from runner import builds, machine
+from runner.builds import git
 from runner.errors import LockstepError
 from runner.storage.asv_results import OPTIONS, VARIANT
 from runner.suites import asv as suites
@@ -131,4 +132,4 @@ def _pinned() -> tuple[str, ...]:
 def _is_branch(repository: str, name: str) -> bool:
     if not Path(repository).is_dir():
         return False
-    return not shell.run(["git", "-C", repository, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}"]).code
+    return not git.run(Path(repository), "rev-parse", "--verify", "--quiet", f"refs/heads/{name}").code
