@@ -95,7 +95,9 @@ class Build(environment.Environment):  # type: ignore[misc]
         """Run the build with these arguments, pinned, and wait while another run measures on this machine."""
         log.debug(f"Running '{' '.join(args)}' in {self.name}")
         # The build's own path: an interpreter that is started through a link looks for its library beside the link.
-        command = [*_pinned(), str(self._executable.resolve()), "-s", *args]
+        executable = self._executable.resolve()
+        builds.use(executable)
+        command = [*_pinned(), str(executable), "-s", *args]
         kwargs["env"] = self._environment(kwargs.get("env") or {})
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = self._install_timeout

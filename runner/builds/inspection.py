@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from runner.builds import packages
 from runner.builds.releases import sha256_of
 from runner.errors import MachineError, UsageError
 from runner.model import Interpreter
+from runner.owned import owned
 
 START_LIMIT = 10.0
 """Seconds that an interpreter may take to start and answer."""
@@ -127,10 +127,10 @@ def ask(spec: str, executable: Path) -> Answer:
     script = _SCRIPT % (VARIABLES, _MARK)
     # -B: nothing is written into the interpreter's folders. An empty folder, because with -c the
     # current one comes first on sys.path; -I would do that too, but Python 2 does not know it.
-    with tempfile.TemporaryDirectory(prefix="lockstep-") as empty:
+    with owned("lockstep-ask-") as empty:
         try:
             result = shell.run(
-                [executable, "-B", "-E", "-s", "-c", script], cwd=Path(empty), timeout=START_LIMIT
+                [executable, "-B", "-E", "-s", "-c", script], cwd=empty, timeout=START_LIMIT
             )
         except MachineError as error:
             raise UsageError(f"{spec} is not a program that this machine can run ({error})") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from runner.builds.cache import Progress
 from runner.builds.edits import Edit
 from runner.builds.releases import Release
 from runner.errors import BuildError, UsageError
+from runner.owned import owned
 
 AUTHOR = "Lockstep"
 MAIL = "lockstep@localhost"
@@ -38,8 +38,8 @@ def make(folder: Path, version: str, data: Path, progress: Progress) -> tuple[st
             raise UsageError(f"{folder} exists and has no {tag}{why}. Remove it, or name another folder.")
         return _branches(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as scratch:
-        tree = Path(scratch) / "tree"
+    with owned(f".{folder.name}.new-", folder.parent) as scratch:
+        tree = scratch / "tree"
         sources.ReleaseSource(release=release, catalogue=catalogue).unpack(tree, progress)
         # The newest file's time: the release's own, whenever and wherever the repository is made.
         when = int(max(path.lstat().st_mtime for path in tree.rglob("*") if path.is_file()))

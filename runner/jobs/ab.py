@@ -87,6 +87,8 @@ def ab(request: AbRequest, view: View) -> Finished:
     """
     machine.supported()  # these two before minutes are spent on building
     suites.open(request.suite)
+    if (unwritable := builds.unwritable()) is not None:
+        view.say(unwritable)
     with machine.alone(wait=request.wait, told=view.say):
         base = builds.resolve(request.base, progress=view.phase)
         head = builds.resolve(request.head, progress=view.phase)

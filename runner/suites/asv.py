@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import asv_runner
 from runner import shell
 from runner.errors import UsageError
 from runner.model import Benchmark, Metric
+from runner.owned import owned
 from runner.suites.fingerprint import Watched
 from runner.suites.protocol import Found, Loader
 
@@ -53,8 +53,7 @@ class AsvSuite:
         """See `protocol.Suite`. A module that ends the process is left out with a problem, and the others are kept."""
         suite = self.folder
         crashed: dict[str, str] = {}
-        with tempfile.TemporaryDirectory(prefix="lockstep-") as name:
-            folder = Path(name)
+        with owned("lockstep-discovery-") as folder:
             library = link_asv_runner(folder)
             while True:
                 result = folder / "found"
