@@ -116,6 +116,9 @@ class Interpreter:
     packages: Mapping[str, str] | None = None
     """Version and hash of each installed package that it finds, by name: ``{"numpy": "2.1.0 0a1b2c3d"}``. None: not
     known, as in runs of older versions."""
+    modules: Mapping[str, str] | None = None
+    """Modules of the standard library that it lacks (``missing``), and the versions of foreign libraries that others
+    link, by name: ``{"_ssl": "OpenSSL 3.0.17", "_tkinter": "missing"}``. None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

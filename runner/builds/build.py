@@ -86,6 +86,7 @@ def interpreter(wanted: Plan, progress: Progress) -> Interpreter:
     return Interpreter(
         spec=wanted.spec.text, executable=known.executable, version=known.version,
         implementation=known.implementation, sha256=known.sha256, facts=known.facts, packages=answer.packages,
+        modules=answer.modules,
         build=Build(
             key=wanted.key, tree=known.tree, source=wanted.source.label, source_hash=wanted.source.hash,
             edits=tuple(edit.name for edit in wanted.edits), edits_hash=wanted.edits_hash,

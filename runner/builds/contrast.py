@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.builds import packages
+from runner.builds import modules, packages
 from runner.model import Build, Difference, Interpreter
 
 
@@ -46,7 +46,15 @@ def differences(base: Interpreter, head: Interpreter) -> list[Difference]:
     # Nobody names packages: that two environments differ in them is worth a word, whatever was asked for.
     if base.packages is not None and head.packages is not None:
         note("packages", *packages.differences(base.packages, head.packages), asked=False)
+    # Nor modules, unless a flag is what leaves one out.
+    if base.modules is not None and head.modules is not None:
+        alike = base.implementation == head.implementation and _series(base) == _series(head)
+        note("modules", *modules.differences(base.modules, head.modules, alike=alike), asked=flags_asked)
     return found
+
+
+def _series(interpreter: Interpreter) -> list[str]:
+    return interpreter.version.split(".")[:2]
 
 
 def _chosen_compiler(build: Build) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner import shell
-from runner.builds import packages
+from runner.builds import modules, packages
 from runner.builds.releases import sha256_of
 from runner.errors import MachineError, UsageError
 from runner.model import Interpreter
@@ -20,7 +20,7 @@ START_LIMIT = 10.0
 """Seconds that an interpreter may take to start and answer."""
 
 # It must reach its print in Python 2 too, so that an old Python is called old and not broken.
-_SCRIPT = packages.SCRIPT.replace("%", "%%") + """
+_SCRIPT = (packages.SCRIPT + modules.SCRIPT).replace("%", "%%") + """
 import sys
 facts = {}
 answer = {"version_info": list(sys.version_info[:2]), "executable": sys.executable, "facts": facts}
@@ -41,6 +41,10 @@ if sys.version_info >= (3, 8):
         answer["packages"] = packages()
     except Exception:
         answer["packages"] = None
+    try:
+        answer["modules"] = modules()
+    except Exception:
+        answer["modules"] = None
 import json
 sys.stdout.write("\\n%s" + json.dumps(answer) + "\\n")
 """
@@ -69,6 +73,8 @@ class Answer:
     facts: Mapping[str, str]
     packages: Mapping[str, str] | None
     """As `packages.SCRIPT` finds them; None where they cannot be listed."""
+    modules: Mapping[str, str] | None
+    """As `modules.SCRIPT` finds them; None where they cannot be listed."""
 
 
 def locate(spec: str) -> Path:
@@ -102,6 +108,7 @@ def inspect(spec: str, executable: Path) -> Interpreter:
     return Interpreter(
         spec=spec, executable=executable, version=answer.version, implementation=answer.implementation,
         sha256=sha256_of(executable), facts=answer.facts, packages=answer.packages,
+        modules=answer.modules,
     )
 
 
@@ -145,7 +152,7 @@ def ask(spec: str, executable: Path) -> Answer:
         raise UsageError(f"{spec} is Python {major}.{minor}; Lockstep needs 3.8 or later")
     return Answer(
         executable=answer["executable"], version=answer["version"], implementation=answer["implementation"],
-        facts=answer["facts"], packages=answer["packages"],
+        facts=answer["facts"], packages=answer["packages"], modules=answer["modules"],
     )
 
 
