@@ -19,7 +19,8 @@ from typing import Any
 from asv import environment, util
 from asv.console import log
 
-from runner import builds, machine, shell
+from runner import builds, machine
+from runner.builds import git
 from runner.errors import LockstepError
 from runner.storage.asv_results import OPTIONS, VARIANT
 from runner.suites import asv as suites
@@ -94,7 +95,9 @@ class Build(environment.Environment):  # type: ignore[misc]
         """Run the build with these arguments, pinned, and wait while another run measures on this machine."""
         log.debug(f"Running '{' '.join(args)}' in {self.name}")
         # The build's own path: an interpreter that is started through a link looks for its library beside the link.
-        command = [*_pinned(), str(self._executable.resolve()), "-s", *args]
+        executable = self._executable.resolve()
+        builds.use(executable)
+        command = [*_pinned(), str(executable), "-s", *args]
         kwargs["env"] = self._environment(kwargs.get("env") or {})
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = self._install_timeout
@@ -131,4 +134,4 @@ def _pinned() -> tuple[str, ...]:
 def _is_branch(repository: str, name: str) -> bool:
     if not Path(repository).is_dir():
         return False
-    return not shell.run(["git", "-C", repository, "rev-parse", "--verify", "--quiet", f"refs/heads/{name}"]).code
+    return not git.run(Path(repository), "rev-parse", "--verify", "--quiet", f"refs/heads/{name}").code

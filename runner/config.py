@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,6 +43,28 @@ def calibration_folder(out: Path | None, fingerprint: str) -> Path:
 def asv_configuration() -> Path:
     """asv's configuration where none is named: a checkout's own, else that of the folder where the user is."""
     return (ROOT if CHECKOUT else Path.cwd()) / "asv.conf.json"
+
+
+def caches() -> tuple[Path, ...]:
+    """The folders of the cache, which need not exist: all are looked through, and what is made goes into the last.
+
+    One, the user's, where it can be written. Where it cannot (another user's, or on a disk that is mounted read-only),
+    a second: the one that the user has when XDG_CACHE_HOME names none, or one in the folder for temporary files.
+    """
+    first = platformdirs.user_cache_path("lockstep")
+    if writable(first):
+        return (first,)
+    usual = Path("~/.cache/lockstep").expanduser()
+    if usual != first and writable(usual):
+        return first, usual
+    return first, Path(tempfile.gettempdir()) / f"lockstep-cache-{os.geteuid()}"
+
+
+def writable(folder: Path) -> bool:
+    """Whether this process may write into a folder, which is made where it is missing."""
+    # Not exists(), which raises where a folder above may not be searched.
+    there = next((path for path in (folder, *folder.parents) if os.access(path, os.F_OK)), folder)
+    return os.access(there, os.W_OK | os.X_OK) and there.is_dir()
 
 
 def environment(given: Mapping[str, str] | None = None) -> Mapping[str, str]:

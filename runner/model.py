@@ -159,6 +159,9 @@ class Interpreter:
     """The interpreter that it starts, where the executable is a wrapper that is run as it is."""
     installed: Installed | None = None
     """The commit of a project that was installed for this run; None where nothing was."""
+    modules: Mapping[str, str] | None = None
+    """Modules of the standard library that it lacks (``missing``), and the versions of foreign libraries that others
+    link, by name: ``{"_ssl": "OpenSSL 3.0.17", "_tkinter": "missing"}``. None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

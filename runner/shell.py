@@ -25,6 +25,8 @@ class Result:
     output: str
     """Standard output and standard error together, as they came; empty where a log file took them."""
     timed_out: bool
+    errors: str = ""
+    """Standard error, where it was asked for apart."""
 
 
 def run(
@@ -35,27 +37,25 @@ def run(
     timeout: float | None = None,
     log: Path | None = None,
     tick: Callable[[], None] | None = None,
+    apart: bool = False,
 ) -> Result:
     """Run a command to its end and return how it ended; never raises for a non-zero exit code.
 
     The command gets a process group of its own, which is killed when the time limit (seconds) passes or
     when this call is left by an exception, so that nothing keeps running behind the caller's back.
-    `log` receives the output (appended); `tick` is called about five times a second while waiting.
+    `log` receives the output (appended); `tick` is called about five times a second while waiting. `apart`
+    keeps standard error out of the output, which is then decoded as names of files are: no byte of it is lost.
 
     Raises MachineError when the command does not exist or may not be run.
     """
     words = [str(word) for word in command]
-    read_end: int | None = None
-    if log is not None:
-        sink = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    else:
-        # A memory file, not a pipe: no reader thread, and no dead end when a grandchild keeps it open.
-        sink = read_end = os.memfd_create("output") if hasattr(os, "memfd_create") else _temporary_file()
+    sink = _sink() if log is None else os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    other = _sink() if apart else sink
     try:
         try:
             process = subprocess.Popen(
                 words, cwd=cwd, env=None if env is None else dict(env), stdin=subprocess.DEVNULL,
-                stdout=sink, stderr=sink, start_new_session=True,
+                stdout=sink, stderr=other, start_new_session=True,
             )
         except OSError as error:
             raise MachineError(f"cannot run {words[0]}: {error.strerror or error}") from error
@@ -63,14 +63,25 @@ def run(
             timed_out = _wait(process, timeout, tick)
         finally:
             _end(process)
-        output = ""
-        if read_end is not None:
-            os.lseek(read_end, 0, os.SEEK_SET)
-            with os.fdopen(os.dup(read_end), "rb") as stream:
-                output = stream.read().decode("utf-8", "replace")
-        return Result(code=process.returncode, output=output, timed_out=timed_out)
+        output = b"" if log is not None else _content(sink)
+        return Result(
+            code=process.returncode, output=os.fsdecode(output) if apart else output.decode("utf-8", "replace"),
+            timed_out=timed_out, errors=_content(other).decode("utf-8", "replace") if apart else "",
+        )
     finally:
-        os.close(sink)
+        for descriptor in {sink, other}:
+            os.close(descriptor)
+
+
+def _sink() -> int:
+    # A memory file, not a pipe: no reader thread, and no dead end when a grandchild keeps it open.
+    return os.memfd_create("output") if hasattr(os, "memfd_create") else _temporary_file()
+
+
+def _content(sink: int) -> bytes:
+    os.lseek(sink, 0, os.SEEK_SET)
+    with os.fdopen(os.dup(sink), "rb") as stream:
+        return stream.read()
 
 
 def _temporary_file() -> int:

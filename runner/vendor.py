@@ -11,16 +11,14 @@ import hashlib
 import re
 import shutil
 import tarfile
-import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
-from runner import shell
+from runner import config, shell
 from runner.errors import BuildError, UsageError
+from runner.owned import owned
 
 FOLDER = "vendor"
 """Beside the pages."""
@@ -93,27 +91,32 @@ def _file(package: Package, path: str) -> bytes:
 
 def _tarball(package: Package) -> Path:
     """The package as npm distributes it: from the cache, or by npm."""
-    folder = platformdirs.user_cache_path("lockstep") / "vendor"
-    kept = folder / f"{package.name}-{package.version}.tgz"
-    if kept.is_file() and _is_whole(kept, package):
-        return kept
+    folder = config.caches()[-1] / "vendor"
+    name = f"{package.name}-{package.version}.tgz"
+    for kept in (place / "vendor" / name for place in config.caches()):
+        if kept.is_file() and _is_whole(kept, package):
+            return kept
+    kept = folder / name
     if shutil.which("npm") is None:
         raise BuildError(f"{package.name} {package.version} is not in {folder}, and npm, which gets it, is missing")
-    with tempfile.TemporaryDirectory(prefix="lockstep-") as scratch:
+    with owned("lockstep-npm-") as scratch:
         ended = shell.run(
             ["npm", "pack", f"{package.name}@{package.version}", "--silent", "--ignore-scripts",
-             "--pack-destination", scratch], cwd=Path(scratch), timeout=TIME_LIMIT,
+             "--pack-destination", scratch], cwd=scratch, timeout=TIME_LIMIT,
         )
-        made = list(Path(scratch).glob("*.tgz"))
+        made = list(scratch.glob("*.tgz"))
         if ended.code or len(made) != 1:
             why = "it took too long" if ended.timed_out else " ".join(ended.output.split())[:400]
             raise BuildError(f"npm cannot get {package.name} {package.version}: {why}")
         if not _is_whole(made[0], package):
             raise BuildError(f"{package.name} {package.version} from npm is not what it was: its integrity differs")
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = kept.with_name(f".{kept.name}")
-        shutil.copyfile(made[0], beside)
-        beside.replace(kept)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            beside = kept.with_name(f".{kept.name}")
+            shutil.copyfile(made[0], beside)
+            beside.replace(kept)
+        except OSError as error:
+            raise BuildError(f"cannot keep {name} in {folder}: {error.strerror or error}") from error
     return kept
 
 

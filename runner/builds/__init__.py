@@ -6,20 +6,23 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from runner.builds import build, edits, inspection, layouts, packages, planning, releases, repository, trees
-from runner.builds.cache import Entry, Progress, cached, remove
+from runner import config
+from runner.builds import build, cache, edits, inspection, layouts, packages, planning, releases, repository, trees
+from runner.builds.cache import Entry, Progress, cached, remove, unwritable
 from runner.builds.contrast import differences
 from runner.builds.farm import Copier, copy_of
 from runner.builds.inspection import inspect
 from runner.builds.layouts import Layouts
 from runner.builds.planning import Plan
+from runner.builds.pruning import MAX_AGE, MAX_SIZE, Pruned, prune
 from runner.builds.spec import parse
 from runner.errors import UsageError
 from runner.model import Build, Interpreter
 
 __all__ = [
-    "Copier", "Entry", "Interpreter", "Layouts", "Progress", "cached", "changes", "check", "copy_of", "differences",
-    "inspect", "parse", "remove", "resolve", "resolve_all", "source_repository", "trees_of",
+    "MAX_AGE", "MAX_SIZE", "Copier", "Entry", "Interpreter", "Layouts", "Progress", "Pruned", "cached", "changes",
+    "check", "copy_of", "differences", "inspect", "parse", "prune", "remove", "resolve", "resolve_all",
+    "source_repository", "trees_of", "unwritable", "use",
 ]
 
 
@@ -59,6 +62,16 @@ def _made(wanted: Plan, progress: Progress) -> Interpreter:
     return layouts.fixed(made, wanted.spec.layout)
 
 
+def use(executable: Path) -> None:
+    """Where an interpreter is a build or a layout in the cache, keep it from being removed while this process lives."""
+    tree = executable.parent
+    if not any(tree.resolve().is_relative_to(top.resolve()) for top in config.caches()):
+        return
+    if cache.use(tree, layouts.SYMBOLS):
+        tree = (tree / "Lib").resolve().parent  # a layout has links to the build
+    cache.use(tree.parent)
+
+
 def check(measured: Interpreter, *, progress: Progress, environment: Mapping[str, str] | None = None) -> None:
     """See that an interpreter is what it was when a run measured it; a build that has left the cache is made again.
 
@@ -67,6 +80,7 @@ def check(measured: Interpreter, *, progress: Progress, environment: Mapping[str
     Raises UsageError where it is gone or another one, and what `resolve` raises.
     """
     progress(f"checking {measured.spec}")
+    use(measured.executable)
     if measured.build is not None and not measured.executable.exists():
         resolve(measured.spec, progress=progress)
     if not os.access(measured.executable, os.X_OK):

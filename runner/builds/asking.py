@@ -9,7 +9,6 @@ import os
 import platform
 import re
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from runner import config, shell
-from runner.builds import packages
+from runner.builds import modules, packages
 from runner.errors import MachineError, UsageError
+from runner.owned import owned
 
 START_LIMIT = 10.0
 """Seconds that an interpreter may take to start and answer."""
@@ -26,7 +26,7 @@ OLDEST = (3, 8)
 
 # It must reach its print in Python 2 too, so that an old Python is called old and not broken. With -c the current
 # folder comes first on sys.path, and nothing in it is to be imported.
-_SCRIPT = packages.SCRIPT.replace("%", "%%") + """
+_SCRIPT = (packages.SCRIPT + modules.SCRIPT).replace("%", "%%") + """
 import sys
 if sys.path and sys.path[0] == "":
     del sys.path[0]
@@ -57,6 +57,10 @@ if sys.version_info >= (3, 8):
         answer["packages"] = packages()
     except Exception:
         answer["packages"] = None
+    try:
+        answer["modules"] = modules()
+    except Exception:
+        answer["modules"] = None
     options = dict((name, str(getattr(sys.flags, name))) for name in dir(sys.flags)
                    if name[0] != "_" and isinstance(getattr(sys.flags, name), int) and name[:2] != "n_")
     for name, value in getattr(sys, "_xoptions", {}).items():
@@ -117,6 +121,8 @@ class Answer:
     facts: Mapping[str, str]
     packages: Mapping[str, str] | None
     """As `packages.SCRIPT` finds them; None where they cannot be listed."""
+    modules: Mapping[str, str] | None
+    """As `modules.SCRIPT` finds them; None where they cannot be listed."""
     program: Path | None
     """The file that runs; None where the system does not tell."""
     library: Path | None
@@ -142,7 +148,7 @@ def ask(
     """
     script = _SCRIPT % (VARIABLES, _MARK)
     with ExitStack() as stack:
-        folder = None if here else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lockstep-")))
+        folder = None if here else stack.enter_context(owned("lockstep-ask-"))
         try:
             # -B: nothing is written into the interpreter's folders.
             result = shell.run([executable, "-B", "-s", "-c", script], cwd=folder, timeout=START_LIMIT,
@@ -163,6 +169,7 @@ def ask(
     return Answer(
         executable=answer["executable"] or "", version=answer["version"], implementation=answer["implementation"],
         facts={**answer["facts"], **({_PRINTED: printed[:200]} if printed else {})}, packages=answer["packages"],
+        modules=answer["modules"],
         program=None if answer["program"] is None else Path(answer["program"]),
         library=_own_library(spec, executable, answer), options=answer["options"], environment=answer["environment"],
         prefixes=(answer["prefixes"][0], answer["prefixes"][1]), child=answer["parent"] != os.getpid(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -29,7 +28,7 @@ def obtain(wanted: Plan, progress: Progress) -> Record:
     try:
         return cache.load(wanted.key) or _make(wanted, progress)
     except OSError as error:
-        raise MachineError(_disk_words(error)) from error
+        raise cache.problem(error) from error
 
 
 def check(plans: Sequence[Plan], progress: Progress) -> None:
@@ -40,19 +39,20 @@ def check(plans: Sequence[Plan], progress: Progress) -> None:
         if wanted.edits:
             with cache.locked(name, progress, f"waiting for another run that is trying {wanted.label}"):
                 try:
-                    with cache.scratch(name) as scratch:
+                    with cache.scratch() as scratch:
                         _edited(wanted, scratch / "tree", progress)
                 except OSError as error:
-                    raise MachineError(_disk_words(error)) from error
+                    raise cache.problem(error) from error
 
 
 def interpreter(wanted: Plan, made: Record) -> Interpreter:
     """What can be run of a finished build."""
     # Asked each time: a build finds what is installed under its prefix, which is not in the cache.
-    found = asking.ask(wanted.label, made.executable).packages
+    answer = asking.ask(wanted.label, made.executable)
     return Interpreter(
         spec=wanted.label, executable=made.executable, version=made.version,
-        implementation=made.implementation, sha256=made.sha256, facts=made.facts, packages=found,
+        implementation=made.implementation, sha256=made.sha256, facts=made.facts, packages=answer.packages,
+        modules=answer.modules,
         build=Build(
             key=wanted.key, tree=made.tree, source=wanted.source.label, source_hash=wanted.source.hash,
             edits=tuple(edit.name for edit in wanted.edits), edits_hash=wanted.edits_hash,
@@ -61,35 +61,29 @@ def interpreter(wanted: Plan, made: Record) -> Interpreter:
     )
 
 
-def _disk_words(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return (
-            f"the disk of the cache {cache.root()} is full; free some space (lockstep build --list shows what the"
-            " builds take, --remove removes them), or set XDG_CACHE_HOME to a folder on another disk"
-        )
-    return f"cannot build in {cache.root()}: {error}"
-
-
 def _make(wanted: Plan, progress: Progress) -> Record:
     waiting = f"waiting for another run that is building {wanted.label}"
     with cache.locked(wanted.key, progress, waiting):
         known = cache.load(wanted.key)  # the other run may have made it
         if known is not None:
             return known
-        with cache.scratch(wanted.key) as scratch:
+        with cache.scratch() as scratch:
             log = scratch / "build.log"
             try:
                 return _make_in(wanted, scratch, log, progress)
             except BuildError as error:
-                if not log.is_file():
+                text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+                if cache.says_full(text + str(error)):
+                    raise MachineError(f"{error}: {cache.full()}") from error
+                if not text:
                     raise
-                raise BuildError(_with_log(str(error), log, wanted.key)) from error
+                raise BuildError(_with_log(str(error), text, wanted.key)) from error
 
 
-def _with_log(message: str, log: Path, key: str) -> str:
+def _with_log(message: str, text: str, key: str) -> str:
     kept = cache.folder("logs") / f"{key}.log"
-    shutil.copyfile(log, kept)
-    lines = kept.read_text(encoding="utf-8", errors="replace").splitlines()
+    kept.write_text(text, encoding="utf-8")
+    lines = text.splitlines()
     tail = "\n".join(f"  {line[:400]}" for line in lines[-LOG_LINES:])
     return f"{message}. The last lines of its log, {kept}:\n{tail}"
 
@@ -100,15 +94,15 @@ def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> Reco
     if not (tree / "Makefile").is_file():
         compiling.configure(tree, wanted.flags, wanted.label, log, progress)
     executable = compiling.make(tree, wanted.spec, wanted.label, log, progress)
-    final = cache.root() / "builds" / wanted.key
+    final = cache.home() / "builds" / wanted.key
     compiling.precompile(tree, final / "tree", executable, wanted.label, log, progress)
     try:
         answer = asking.ask(str(executable), executable)
     except UsageError as error:
         raise BuildError(f"{wanted.label} was built and does not start: {error}") from error
     state = executable.stat()
-    record.write(scratch / "build.json", Record(
-        label=wanted.label, created=time.time(), size=_size(scratch), tree=tree, executable=executable,
+    record.write(scratch / record.NAME, Record(
+        label=wanted.label, created=time.time(), size=cache.size(scratch), tree=tree, executable=executable,
         executable_size=state.st_size, executable_mtime_ns=state.st_mtime_ns,
         sha256=releases.sha256_of(executable), version=answer.version,
         implementation=answer.implementation, compiler=wanted.compiler, changed_files=tuple(changed),
@@ -164,7 +158,3 @@ def _edited(wanted: Plan, tree: Path, progress: Progress) -> tuple[Changes, Sequ
 def placeless(facts: Mapping[str, str], tree: Path) -> dict[str, str]:
     """Facts without the place of the tree, which clang's PGO flags contain: it would differ between any two builds."""
     return {name: value.replace(str(tree), ".") for name, value in facts.items()}
-
-
-def _size(folder: Path) -> int:
-    return sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))

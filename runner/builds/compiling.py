@@ -116,7 +116,7 @@ def copy(source: Path, target: Path) -> None:
     if sys.platform != "linux":
         shutil.copytree(source, target, symlinks=True)
         return
-    result = shell.run(["cp", "-a", "--reflink=auto", source, target])
+    result = shell.run(["cp", "-a", "--reflink=auto", source, target], env=environment())
     if result.code:
         raise BuildError(f"cannot copy {source}: {result.output.strip()}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.builds import packages
+from runner.builds import modules, packages
 from runner.model import Build, Difference, Installed, Interpreter
 
 
@@ -52,7 +52,15 @@ def differences(base: Interpreter, head: Interpreter) -> list[Difference]:
     if base.packages is not None and head.packages is not None:
         mine, its = packages.without(base.packages, ours), packages.without(head.packages, ours)
         note("packages", *packages.differences(mine, its), asked=False)
+    # Nor modules, unless a flag is what leaves one out.
+    if base.modules is not None and head.modules is not None:
+        alike = base.implementation == head.implementation and _series(base) == _series(head)
+        note("modules", *modules.differences(base.modules, head.modules, alike=alike), asked=flags_asked)
     return found
+
+
+def _series(interpreter: Interpreter) -> list[str]:
+    return interpreter.version.split(".")[:2]
 
 
 def _commit(installed: Installed) -> str:

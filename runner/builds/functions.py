@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner import shell
+from runner.builds import compiling
 from runner.builds.slots import Section, loaded, sections_of
 from runner.model import Arm
 
@@ -31,7 +32,7 @@ class Compiling:
 
     def run(self, output: Path, *flags: str) -> bool:
         """Run it for another output, with more flags; False where it fails."""
-        return shell.run([*self.words, *flags, "-o", output], cwd=self.tree).code == 0
+        return shell.run([*self.words, *flags, "-o", output], cwd=self.tree, env=compiling.environment()).code == 0
 
 
 def parse(line: str, output: str) -> tuple[str, ...] | None:
@@ -90,4 +91,4 @@ def _padded(text: str, room: Mapping[str, int], sizes: Mapping[str, int]) -> str
 
 
 def _assembled(how: Compiling, source: Path, output: Path) -> bool:
-    return shell.run([how.words[0], "-c", source, "-o", output]).code == 0
+    return shell.run([how.words[0], "-c", source, "-o", output], env=compiling.environment()).code == 0

@@ -108,6 +108,7 @@ def _interpreter(spec: str, executable: Path, answer: Answer) -> Interpreter:
     return Interpreter(
         spec=spec, executable=executable, version=answer.version, implementation=answer.implementation,
         sha256=sha256_of(executable), facts=answer.facts, packages=answer.packages,
+        modules=answer.modules,
     )
 
 

@@ -10,13 +10,14 @@ is needed because GNU ld gathers `.text.hot` first, so that shuffling alone hard
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shlex
 import shutil
-import tempfile
 import weakref
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -25,8 +26,9 @@ from pathlib import Path
 from runner import shell
 from runner.builds import cache, compiling, farm, functions, slots
 from runner.builds.releases import sha256_of
-from runner.errors import BuildError
+from runner.errors import BuildError, MachineError
 from runner.model import Arm, Build, Interpreter
+from runner.owned import owned
 
 LIMIT = 2 << 30
 """Bytes of layouts that are kept; the oldest are removed first."""
@@ -34,6 +36,10 @@ STEP = 16
 """Bytes: what functions are aligned to, so that a finer padding would be lost."""
 STEPS = 256
 """Different paddings of a section, from 0 up to a page."""
+USED = 16
+"""Layouts of a build that a process uses at a time, at most: those of its last blocks and of its canary's copies."""
+SYMBOLS = "symbols.json"
+"""In a layout's folder: where the hot functions are. Written last."""
 SLOTS = "2"
 """Raised when slots are made in another way: a layout that is in the cache is then another one."""
 SECTIONS = (".text.hot", ".text", ".text.unlikely")
@@ -120,6 +126,9 @@ class Linker:
         if interpreter.build is None:
             raise BuildError(f"{interpreter.spec} is not a build of Lockstep's, so its object files are not there")
         self._interpreter, self._build = interpreter, interpreter.build
+        if not cache.use(self._build.tree.parent):
+            raise BuildError(f"the build {interpreter.spec} is no longer in {self._build.tree.parent}")
+        self._used: deque[cache.Use] = deque(maxlen=USED)
         self._tree = self._build.tree
         self._name = next(path.name for path in (self._tree / "python", self._tree / "python.exe") if path.is_file())
         reason = _unfit(self._build)
@@ -160,14 +169,29 @@ class Linker:
         Made if it is not in the cache. Raises BuildError.
         """
         folder = self._folder(seed)
-        if not (folder / "symbols.json").is_file():
-            self._make(folder, seed)
-        os.utime(folder)
-        place = farm.extensions(folder)
-        for name in extensions:
-            if (place / name).is_symlink() and self._of_extension(name) is not None:
-                self._link_extension(place / name, seed)
+        try:
+            self._used.append(self._there(folder, seed))
+            os.utime(folder)
+            place = farm.extensions(folder)
+            for name in extensions:
+                if (place / name).is_symlink() and self._of_extension(name) is not None:
+                    self._link_extension(place / name, seed)
+        except OSError as error:
+            raise cache.problem(error) from error
         return replace(self._interpreter, executable=folder / self._name)
+
+    def _there(self, folder: Path, seed: int) -> cache.Use:
+        while True:
+            try:
+                return cache.Use(folder / SYMBOLS)
+            except FileNotFoundError:
+                self._make(folder, seed)
+
+    def let_go(self) -> None:
+        """The layouts that were linked are in use no longer."""
+        for use in self._used:
+            use.close()
+        self._used.clear()
 
     def covers(self, extension: str) -> bool:
         """Whether this extension module can be linked anew."""
@@ -175,7 +199,7 @@ class Linker:
 
     def addresses(self, seed: int) -> Mapping[str, int]:
         """Where the hot functions are in a layout that was linked; bytes from the start of the file's image."""
-        found = json.loads((self._folder(seed) / "symbols.json").read_text(encoding="utf-8"))
+        found = json.loads((self._folder(seed) / SYMBOLS).read_text(encoding="utf-8"))
         return {str(name): int(address) for name, address in found.items()}
 
     def unshuffled(self, output: Path) -> None:
@@ -185,27 +209,31 @@ class Linker:
 
     def _folder(self, seed: int) -> Path:
         # The slots follow from the two builds of a pair, so that a layout of another pair is another layout.
-        return cache.root() / "layouts" / self._build.key / f"{seed:08x}{self._pair}"
+        return cache.home() / "layouts" / self._build.key / f"{seed:08x}{self._pair}"
 
     def _make(self, folder: Path, seed: int) -> None:
         assert self._command is not None
-        with _beside(folder) as place:
-            scratch = Path(place)
-            new = scratch / "new"
+        with cache.scratch() as scratch:
+            new = scratch / "layout"
             farm.plant(self._tree, new, self._name)
             self._run(self._command.words(
                 new / self._name, self._pad(scratch, seed), seed, self._slots.get(self._name)
             ))
             symbols = hot_symbols(new / self._name)
-            (new / "symbols.json").write_text(json.dumps(symbols), encoding="utf-8")
-            shutil.rmtree(folder, ignore_errors=True)
-            new.rename(folder)
+            (new / SYMBOLS).write_text(json.dumps(symbols), encoding="utf-8")
+            (cache.folder("layouts") / self._build.key).mkdir(exist_ok=True)
+            if not (folder / SYMBOLS).is_file():
+                shutil.rmtree(folder, ignore_errors=True)
+            try:
+                new.rename(folder)
+            except OSError:
+                if not (folder / SYMBOLS).is_file():  # else another process has made it meanwhile
+                    raise
 
     def _link_extension(self, place: Path, seed: int) -> None:
         command = self._of_extension(place.name)
         assert command is not None
-        with _beside(place) as beside:
-            scratch = Path(beside)
+        with cache.scratch() as scratch:
             self._run(command.words(
                 scratch / place.name, self._pad(scratch, seed), seed, self._slots.get(place.name)
             ))
@@ -237,7 +265,8 @@ class Linker:
     def _run(self, command: Sequence[str]) -> None:
         result = shell.run(command, cwd=self._tree, env=compiling.environment())
         if result.code:
-            raise BuildError(f"linking {self._interpreter.spec} anew failed:\n{result.output.strip()[-2000:]}")
+            said = f"linking {self._interpreter.spec} anew failed:\n{result.output.strip()[-2000:]}"
+            raise MachineError(f"{said}\n{cache.full()}") if cache.says_full(result.output) else BuildError(said)
 
 
 def _pair(one: Build, other: Build) -> str:
@@ -277,15 +306,26 @@ def moved(one: Mapping[str, int], other: Mapping[str, int]) -> bool:
 
 
 def trim(limit: int = LIMIT) -> None:
-    """Remove the layouts that were not used for longest, until the others fit into `limit` bytes."""
-    folders = sorted((cache.root() / "layouts").glob("*/*"), key=lambda path: path.stat().st_mtime)
+    """Remove the layouts that were not used for longest and are not in use, until the others fit into `limit` bytes."""
+    folders = sorted((cache.home() / "layouts").glob("*/*"), key=lambda path: path.stat().st_mtime)
     sizes = {path: sum(file.lstat().st_size for file in path.rglob("*") if not file.is_symlink()) for path in folders}
     total = sum(sizes.values())
     for path in folders:
         if total <= limit:
             break
-        total -= sizes[path]
-        cache.discard(path)
+        if drop(path):
+            total -= sizes[path]
+
+
+def drop(layout: Path) -> bool:
+    """Remove a layout, unless a process uses it; returns whether it is gone."""
+    symbols = layout / SYMBOLS
+    with cache.free(symbols) as unused:
+        if symbols.exists() and not unused:
+            return False
+        with contextlib.suppress(FileNotFoundError):  # another process has removed it
+            cache.discard(layout)
+    return True
 
 
 class Layouts:
@@ -298,8 +338,9 @@ class Layouts:
         self._linkers = {Arm.BASE: linker, Arm.HEAD: linker if one else Linker(head, base)}
         self._one = one
         self._slotted: set[str | None] = set()
-        self._files = Path(tempfile.mkdtemp(prefix="lockstep-slots-"))
-        weakref.finalize(self, shutil.rmtree, self._files, ignore_errors=True)
+        with contextlib.ExitStack() as stack:
+            self._files = stack.enter_context(owned("lockstep-slots-"))
+            weakref.finalize(self, stack.pop_all().close)
         trim()
 
     def arms(self, seed: int, extensions: Sequence[str] = ()) -> dict[Arm, Interpreter]:
@@ -351,9 +392,5 @@ def fixed(interpreter: Interpreter, seed: int) -> Interpreter:
     """The interpreter in one layout, for good: what ``?layout=SEED`` in a build's name means. Raises BuildError."""
     linked = Linker(interpreter).link(seed)
     assert linked.build is not None
+    cache.use(linked.executable.parent, SYMBOLS)
     return replace(linked, sha256=sha256_of(linked.executable), build=replace(linked.build, layout=seed))
-
-
-def _beside(path: Path) -> tempfile.TemporaryDirectory[str]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(prefix=".", dir=path.parent)

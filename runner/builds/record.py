@@ -16,6 +16,8 @@ from typing import Any
 from runner.errors import UsageError
 
 SCHEMA = "lockstep.build/1"
+NAME = "build.json"
+"""Of the file, in the build's folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,24 @@ class Record:
     changed_files: tuple[str, ...]
     notes: tuple[str, ...] = ()
     """How the edits fitted, as far as a reader of results should know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a list of builds shows of one, whichever version made it."""
+
+    label: str
+    created: float
+    size: int
+
+
+def summary(path: Path) -> Summary | None:
+    """What a record of any version says first of all; None where there is none, or it is torn."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        return Summary(label=str(fields["label"]), created=float(fields["created"]), size=int(fields["size"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def write(path: Path, record: Record) -> None:

@@ -6,7 +6,9 @@ sha256, the first identifies the source) and, optional, ``debian`` (suite, sourc
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import re
 import shutil
 import tomllib
@@ -89,9 +91,11 @@ def obtain(release: Release, catalogue: Catalogue, progress: Progress) -> Path:
     waiting = f"waiting for another run that is downloading CPython {release.version}"
     with cache.locked(f"download-{release.version}", progress, waiting):
         failed: list[str] = []
-        for name in release.files:
-            if (folder / name).is_file() and _is_right(folder / name, release, failed, progress):
-                return folder / name
+        for file in (place / name for place in cache.kept("downloads") for name in release.files):
+            if file.is_file() and _is_right(file, release, failed, progress):
+                with contextlib.suppress(OSError):  # somebody else's
+                    os.utime(file)
+                return file
         if not failed:
             failed.append(f"{folder}: there is none yet")
         for name in release.files:
@@ -148,11 +152,12 @@ def _is_right(file: Path, release: Release, failed: list[str], progress: Progres
     if total == release.files[file.name]:
         return True
     aside = file.with_name(file.name + ".wrong")
-    file.replace(aside)
-    line = (
-        f"{file.name}: its sha256 is {total}, and must be {release.files[file.name]};"
-        f" the file was moved aside to {aside}"
-    )
+    try:
+        file.replace(aside)
+        where = f"the file was moved aside to {aside}"
+    except OSError as error:
+        where = f"{file} could not be moved aside ({error.strerror})"
+    line = f"{file.name}: its sha256 is {total}, and must be {release.files[file.name]}; {where}"
     failed.append(line)
     progress(line)
     return False

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from runner import shell
-from runner.builds import edits, releases, sources, trees
+from runner.builds import edits, git, releases, sources, trees
 from runner.builds.cache import Progress
 from runner.builds.edits import Edit
 from runner.builds.releases import Release
 from runner.errors import BuildError, UsageError
+from runner.owned import owned
 
 AUTHOR = "Lockstep"
 MAIL = "lockstep@localhost"
@@ -32,12 +32,14 @@ def make(folder: Path, version: str, data: Path, progress: Progress) -> tuple[st
     release = catalogue.find(version)
     tag = f"v{version}"
     if folder.exists():
-        if _git(folder, "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}").code:
-            raise UsageError(f"{folder} exists and has no {tag}. Remove it, or name another folder.")
+        found = _git(folder, "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}")
+        if found.code:
+            why = f": {git.reason(folder, found)}" if found.errors else ""
+            raise UsageError(f"{folder} exists and has no {tag}{why}. Remove it, or name another folder.")
         return _branches(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as scratch:
-        tree = Path(scratch) / "tree"
+    with owned(f".{folder.name}.new-", folder.parent) as scratch:
+        tree = scratch / "tree"
         sources.ReleaseSource(release=release, catalogue=catalogue).unpack(tree, progress)
         # The newest file's time: the release's own, whenever and wherever the repository is made.
         when = int(max(path.lstat().st_mtime for path in tree.rglob("*") if path.is_file()))
@@ -83,14 +85,14 @@ def _branches(folder: Path) -> tuple[str, ...]:
 def _do(tree: Path, when: int, *words: str) -> None:
     result = _git(tree, *words, when=when)
     if result.code:
-        raise BuildError(f"git {words[0]} failed in {tree}: {result.output.strip()}")
+        raise BuildError(f"git {words[0]} failed in {tree}: {git.reason(tree, result)}")
 
 
 def _git(folder: Path, *words: str, when: int = 0) -> shell.Result:
     date = f"{when} +0000"
-    # Nothing of the user's: a template, a hook or a signature would make other commits.
-    return shell.run(["git", "-C", folder, *words], env={
-        **os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "GIT_TEMPLATE_DIR": "",
+    # Nothing of the user's: a template, an excluded file or a signature would make other commits.
+    return git.run(folder, *words, env={
+        "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "GIT_TEMPLATE_DIR": "",
         "GIT_AUTHOR_NAME": AUTHOR, "GIT_AUTHOR_EMAIL": MAIL, "GIT_AUTHOR_DATE": date,
         "GIT_COMMITTER_NAME": AUTHOR, "GIT_COMMITTER_EMAIL": MAIL, "GIT_COMMITTER_DATE": date,
         "GIT_CEILING_DIRECTORIES": str(folder.resolve().parent),

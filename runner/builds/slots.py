@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner import shell
+from runner.builds import compiling
 from runner.errors import BuildError
 from runner.model import Arm
 
@@ -175,7 +176,7 @@ def _assembled(path: Path, text: str, assembler: Sequence[str]) -> Path:
 
 
 def _run(command: Sequence[str | Path]) -> str:
-    result = shell.run(command)
+    result = shell.run(command, env=compiling.environment())
     if result.code:
         raise BuildError(f"{command[0]} failed on an object file:\n{result.output.strip()[-1000:]}")
     return result.output

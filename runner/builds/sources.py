@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from runner import shell
-from runner.builds import cache, releases
+from runner.builds import commits, git, releases
 from runner.builds.cache import Progress
 from runner.builds.spec import BuildSpec, Origin
 from runner.errors import BuildError, UsageError
@@ -123,9 +122,10 @@ class Commit:
     def unpack(self, tree: Path, progress: Progress) -> None:
         progress(f"taking {self.label} from {self.repository}")
         packed = tree.with_name("source.tar")
-        result = _run_git(self.repository, "archive", "--format=tar", "-o", str(packed), self.commit)
+        # The tree and not the commit, whose hash and date would get into files that ask for them (export-subst).
+        result = git.run(self.repository, "archive", "--format=tar", "-o", str(packed), self.tree)
         if result.code:
-            raise BuildError(f"git archive of {self.label} in {self.repository} failed: {result.output.strip()}")
+            raise BuildError(f"git archive of {self.label} failed: {git.reason(self.repository, result)}")
         unpack(packed, tree)
         packed.unlink()
 
@@ -150,7 +150,7 @@ class Directory:
             shutil.copy2(self.path / file, target, follow_symlinks=False)
 
 
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EMFILE)
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EMFILE, errno.EFBIG)
 
 
 _NONSENSE = (ValueError, ArithmeticError, LookupError)
@@ -230,11 +230,13 @@ def tracked(path: Path) -> tuple[str, ...]:
     none.
     """
     if (path / ".git").exists() and shutil.which("git"):
-        result = _run_git(path, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        result = git.run(path, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
         if result.code:
-            raise BuildError(f"git cannot list the files of {path}: {result.output.strip()}")
-        names = {name for name in result.output.split("\0") if name}
-        return tuple(sorted(name for name in names if _is_entry(path / name)))
+            raise BuildError(f"git cannot list the files of {path}: {git.reason(path, result)}")
+        names = {name for name in result.output.split("\0") if name and _is_entry(path / name, folders=True)}
+        folders = {name for name in names if (path / name).is_dir() and not (path / name).is_symlink()}
+        inside = {f"{name}/{file}" for name in folders if not name.endswith("/") for file in _submodule(path / name)}
+        return tuple(sorted(names - folders | inside))
     found = (
         str(PurePosixPath(folder).relative_to(path) / name)
         for folder, folders, names in os.walk(path) for name in (*folders, *names)
@@ -242,8 +244,8 @@ def tracked(path: Path) -> tuple[str, ...]:
     return tuple(sorted(file for file in found if not is_product(file) and _is_entry(path / file)))
 
 
-def _is_entry(path: Path) -> bool:
-    return path.is_symlink() or path.is_file()
+def _is_entry(path: Path, *, folders: bool = False) -> bool:
+    return path.is_symlink() or path.is_file() or (folders and path.is_dir())
 
 
 def check_links(tree: Path, files: Iterable[str], label: str) -> None:
@@ -262,6 +264,12 @@ def check_links(tree: Path, files: Iterable[str], label: str) -> None:
                 )
 
 
+def _submodule(path: Path) -> tuple[str, ...]:
+    if not (path / ".git").exists():
+        raise UsageError(f"the submodule {path} is empty; get it with: git submodule update --init")
+    return tracked(path)
+
+
 def content_hash(path: Path, files: tuple[str, ...]) -> str:
     """Hash of names, contents and execute permissions."""
     total = hashlib.sha256()
@@ -278,50 +286,5 @@ def content_hash(path: Path, files: tuple[str, ...]) -> str:
 
 
 def _git(spec: BuildSpec, progress: Progress) -> Commit:
-    if shutil.which("git") is None:
-        raise UsageError(f"{spec.text} needs git, which is not installed; a tarball does without: tar:FILE")
-    if spec.ref.startswith("-"):
-        raise UsageError(f"{spec.text}: {spec.ref!r} is not a branch, tag or commit")
-    path = Path(spec.place).expanduser()
-    if path.exists():
-        return _commit(path.resolve(), spec.ref, spec)
-    if "://" not in spec.place and not re.match(r"[^/]+:", spec.place):
-        raise UsageError(f"{spec.text}: there is no folder {path}, and it is not a URL either")
-    return _remote(spec, progress)
-
-
-def _remote(spec: BuildSpec, progress: Progress) -> Commit:
-    name = hashlib.sha256(spec.place.encode()).hexdigest()[:16]
-    mirror = cache.folder("git") / name
-    with cache.locked(f"git-{name}", progress, f"waiting for another run that is fetching {spec.place}"):
-        if not (mirror / "HEAD").is_file():
-            made = shell.run(["git", "init", "--quiet", "--bare", mirror])
-            if made.code:
-                raise BuildError(f"cannot make {mirror}: {made.output.strip()}")
-        kept = f"refs/lockstep/{spec.ref}"
-        # A full hash always means the same; a branch or tag may have moved since.
-        if re.fullmatch(r"[0-9a-f]{40}", spec.ref) and not _run_git(mirror, "cat-file", "-e", kept).code:
-            return _commit(mirror, kept, spec)
-        progress(f"fetching {spec.ref} from {spec.place}")
-        result = _run_git(
-            mirror, "-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=20",
-            "fetch", "--quiet", "--depth=1", "--no-tags", "--", spec.place, f"+{spec.ref}:{kept}",
-        )
-        if result.code:
-            raise BuildError(f"cannot fetch {spec.ref} from {spec.place}: {result.output.strip()}")
-        return _commit(mirror, kept, spec)
-
-
-def _commit(repository: Path, ref: str, spec: BuildSpec) -> Commit:
-    result = _run_git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
-    tree = _run_git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{tree}}")
-    commit = result.output.strip()
-    if result.code or tree.code:
-        why = commit or "git knows no such branch, tag or commit"
-        raise UsageError(f"{spec.text}: cannot find {spec.ref} in {repository}: {why}")
-    return Commit(repository=repository, ref=spec.ref, commit=commit, tree=tree.output.strip())
-
-
-def _run_git(repository: Path, *words: str) -> shell.Result:
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
-    return shell.run(["git", "-C", repository, *words], env=environment)
+    found = commits.find(spec.text, spec.place, spec.ref, progress)
+    return Commit(repository=found.repository, ref=spec.ref, commit=found.commit, tree=found.tree)

@@ -56,8 +56,8 @@ class BuildSpec:
 
 _TARBALL = re.compile(r"\.(?:tar\.\w+|tar|tgz|txz|tbz2?)(?=$|[+?])")
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?")
-# A ref has none of "@:+", so that `git@host:a/b.git@main+fix.patch` splits where a reader splits it.
-_GIT = re.compile(r"(?P<place>.+?)@(?P<ref>[^@:+\s]+)(?P<edits>(?:\+.*)?)")
+# A ref has none of "@:+" but in main@{upstream}, so that `git@host:a/b.git@main+fix.patch` splits where a reader does.
+_GIT = re.compile(r"(?P<place>.+?)@(?P<ref>(?:[^@:+\s]|@\{[^}]*\})+)(?P<edits>(?:\+.*)?)")
 
 
 def _exists(path: str) -> bool:

@@ -6,7 +6,9 @@ Format, version 1: a file `trees/HASH.json` in the cache for each tree, with ``v
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -28,19 +30,22 @@ def remember(tree: str, release: Release, applied: Sequence[Edit]) -> None:
 
 def recall(tree: str, catalogue: Catalogue, variants: Path) -> tuple[Release, tuple[Edit, ...]] | None:
     """The release and the variants that a tree holds; None where that is not known, or the variants have changed."""
+    paths = [path for trees in cache.kept("trees") if (path := trees / f"{tree}.json").is_file()]
     try:
-        known = json.loads((cache.root() / "trees" / f"{tree}.json").read_text(encoding="utf-8"))
+        known = json.loads(paths[-1].read_text(encoding="utf-8"))
         release = catalogue.releases[known["version"]]
         applied = edits.load_all(known["edits"], variants)
-    except (OSError, ValueError, KeyError, TypeError, UsageError):
+    except (OSError, ValueError, LookupError, TypeError, UsageError):
         return None
+    with contextlib.suppress(OSError):  # somebody else's
+        os.utime(paths[-1])
     same = release.sha256 == known.get("release") and edits.digest(applied) == known.get("edits_hash")
     return (release, applied) if same else None
 
 
 def holding(catalogue: Catalogue, variants: Path) -> Iterator[tuple[str, Release, tuple[Edit, ...]]]:
     """All trees that are known, with what they hold."""
-    for path in sorted((cache.root() / "trees").glob("*.json")):
-        known = recall(path.stem, catalogue, variants)
+    for tree in sorted({path.stem for trees in cache.kept("trees") for path in trees.glob("*.json")}):
+        known = recall(tree, catalogue, variants)
         if known is not None:
-            yield path.stem, *known
+            yield tree, *known

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from runner import config
-from runner.cli.app import INTERPRETER, Color, command
+from runner.cli.app import INTERPRETER, Color, command, size_of
 from runner.cli.output import output
 from runner.errors import UsageError
+
+AGES = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+
+
+def age_of(value: str) -> float:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([hdw])\s*", value)
+    if match is None:
+        raise typer.BadParameter(f"{value!r} is not an age; write for example 90d, 12h or 2w.")
+    return float(match[1]) * AGES[match[2]]
 
 
 @command(examples="""\
@@ -24,22 +34,45 @@ def build(
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the builds in the cache, with size and age.")] = False,
     remove: Annotated[list[str] | None, typer.Option("--remove", metavar="KEY", help="Remove a build.")] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove what was not used for long, or is too much, and leftovers.")
+    ] = False,
+    max_size: Annotated[
+        Any, typer.Option(parser=size_of, metavar="SIZE", help="With --prune: what the whole cache may take.")
+    ] = "10GiB",
+    max_age: Annotated[
+        Any, typer.Option(parser=age_of, metavar="AGE", help="With --prune: how long something may lie unused.")
+    ] = "90d",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --prune: only list what would go.")] = False,
     color: Color = "auto",
 ) -> int:
-    """Make builds ahead of time, list them, or remove them."""
+    """Make builds ahead of time, list them, or remove them.
+
+    `lockstep build --prune --max-age 30d --dry-run` lists what of the cache was not used for a month.
+    """
     from runner import builds
     from runner.cli.terminal import Terminal
     from runner.report import builds as listing
 
-    if not (specs or list_ or remove):
-        raise UsageError("nothing to do: name a build such as cpython@3.13.5+nocow, or use --list or --remove KEY.")
+    if not (specs or list_ or remove or prune):
+        raise UsageError(
+            "nothing to do: name a build such as cpython@3.13.5+nocow, or use --list, --prune or --remove KEY."
+        )
     with Terminal() as view:
+        if (unwritable := builds.unwritable()) is not None:
+            view.say(unwritable)
         for spec in specs or ():
             interpreter = builds.resolve(spec, progress=view.phase)
             view.say(f"{spec}: {interpreter.executable}")
     if remove:
         for entry in builds.remove(remove):
             output.line(f"removed {entry.label} ({entry.key})")
+    if prune:
+        with Terminal() as view:
+            view.phase("looking through the cache")
+            pruned = builds.prune(max_size=max_size, max_age=max_age, dry_run=dry_run)
+        for line in listing.pruned(pruned, dry_run=dry_run):
+            output.line(line)
     if list_:
         output.whole(listing, builds.cached())
     if specs and len(specs) == 2:

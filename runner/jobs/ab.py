@@ -92,6 +92,8 @@ def ab(request: AbRequest, view: View) -> Finished:
     """
     machine.supported()  # these two before minutes are spent on building
     suites.open(request.suite)
+    if (unwritable := builds.unwritable()) is not None:
+        view.say(unwritable)
     with machine.alone(wait=request.wait, told=view.say):
         environment = config.environment(request.environment)
         base, head = builds.resolve_all([request.base, request.head], progress=view.phase, environment=environment)

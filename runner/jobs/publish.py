@@ -11,7 +11,6 @@ import math
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,11 +30,11 @@ from runner.history.runs import Entry, History
 from runner.jobs.ab import View
 from runner.judging import calibration, compare
 from runner.judging.report import Report
+from runner.owned import owned
 from runner.report import calibration as calibration_report
 from runner.report import site
 from runner.stats import steps
 from runner.storage import asv_results, store
-from runner.storage.owned import owned
 
 STATE = "site.json"
 """What the site was made of, so that the next time only what is new has to be made."""
@@ -319,14 +318,14 @@ def _asv(
     view.phase("asv publish")
     readable, unreadable = asv_results.check(results)
     problems += [f"left out of asv's pages: {one}" for one in unreadable]
-    with tempfile.TemporaryDirectory(prefix="lockstep-") as scratch:
+    with owned("lockstep-asv-") as scratch:
         # Without the files that asv cannot read: it passes over some, and ends at others.
         for file in readable:
-            link = Path(scratch) / file.relative_to(results)
-            link.parent.mkdir(exist_ok=True)
+            link = scratch / "results" / file.relative_to(results)
+            link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(file)
         ended = shell.run(
-            [sys.executable, "-c", _ASV_PUBLISH, request.configuration.name, scratch, new / "asv"],
+            [sys.executable, "-c", _ASV_PUBLISH, request.configuration.name, scratch / "results", new / "asv"],
             cwd=request.configuration.resolve().parent,
         )
     if ended.code or not (new / "asv" / "index.html").is_file():

@@ -13,7 +13,7 @@ from pathlib import Path
 from runner import builds
 from runner.errors import MachineError
 from runner.model import Arm, Interpreter
-from runner.storage.owned import owned
+from runner.owned import owned
 
 MEMORY = 1 << 30
 """Bytes that must be free in memory for copies of interpreters to be kept there."""

@@ -11,7 +11,6 @@ import datetime
 import itertools
 import json
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from asv.results import Results, get_filename
 from asv.runner import BenchmarkResult
 
 from runner.errors import UsageError
+from runner.owned import owned
 from runner.storage import store
 
 VARIANT, OPTIONS = "variant", "options"
@@ -131,9 +131,9 @@ def add(folder: Path, machine: Mapping[str, str], series: Series, measured: Sequ
         ) from error
     for one in measured:
         _add(results, one)
-    with tempfile.TemporaryDirectory(prefix="lockstep-") as scratch:
-        results.save(scratch)
-        store.write_whole(path, (Path(scratch) / file).read_text(encoding="utf-8"))
+    with owned("lockstep-results-") as scratch:
+        results.save(str(scratch))
+        store.write_whole(path, (scratch / file).read_text(encoding="utf-8"))
     return path
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import pympler
 from runner import config, shell
 from runner.errors import UsageError
 from runner.model import Benchmark, Cache, Metric
+from runner.owned import owned
 from runner.suites.fingerprint import Watched
 from runner.suites.protocol import Found, Loader
 
@@ -68,8 +68,7 @@ class AsvSuite:
         variables = {**given, "PYTHONSAFEPATH": "1", "PYTHONHASHSEED": str(hash_seed)}
         suite = self.folder
         crashed: dict[str, str] = {}
-        with tempfile.TemporaryDirectory(prefix="lockstep-") as name:
-            folder = Path(name)
+        with owned("lockstep-discovery-") as folder:
             library = link_asv_runner(folder)
             while True:
                 result = folder / "found"

@@ -6,10 +6,11 @@ import dataclasses
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from bench import Bench, Twins
+from bench import Bench, Twins, ended
 
 from runner import builds
 from runner.builds import cache, layouts
@@ -18,6 +19,7 @@ from runner.errors import BuildError
 from runner.model import Arm, Interpreter
 from runner.stats.decide import LAYOUTS
 
+ROOT = Path(__file__).parents[2]
 COW, NOCOW = "cpython@3.13.5", "cpython@3.13.5+nocow"
 
 
@@ -57,6 +59,9 @@ def test_one_seed_gives_one_file_and_the_cache_gives_it_back() -> None:
     digest, state = sha256_of(first.executable), first.executable.stat()
     assert linker.link(21).executable.stat().st_mtime_ns == state.st_mtime_ns, "it was linked a second time"
     layouts.trim(0)
+    assert first.executable.exists(), "it is in use"
+    linker.let_go()
+    layouts.trim(0)
     assert not first.executable.exists()
     assert sha256_of(linker.link(21).executable) == digest
 
@@ -65,9 +70,36 @@ def test_the_oldest_layouts_are_removed_first() -> None:
     linker = layouts.Linker(made(COW))
     old, new = linker.link(31), linker.link(32)
     linker.link(31)  # used again: now the newer of the two
+    linker.let_go()
     size = sum(file.lstat().st_size for file in old.executable.parent.rglob("*") if not file.is_symlink())
     layouts.trim(size + size // 2)
     assert old.executable.exists() and not new.executable.exists()
+
+
+SLOTS = """
+import sys, time
+from runner import builds
+arms = [builds.resolve(spec, progress=lambda _: None) for spec in sys.argv[1:]]
+both = builds.Layouts(*arms)
+print(both._files, flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_slots_of_a_killed_process_are_removed_by_the_next() -> None:
+    base, head = made(NOCOW), made(COW)
+    command = [sys.executable, "-c", SLOTS, NOCOW, COW]
+    with ended(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)) as process:
+        assert process.stdout is not None
+        left = Path(process.stdout.readline().strip())
+        mine = layouts.Layouts(base, head)
+        assert left.is_dir(), "its owner lives"
+        process.kill()
+        process.wait()
+    assert left.is_dir()
+    again = layouts.Layouts(base, head)
+    assert not left.exists()
+    assert mine._files.is_dir() and again._files.is_dir()
 
 
 def test_extension_modules_are_linked_anew_too() -> None:
@@ -80,7 +112,7 @@ def test_extension_modules_are_linked_anew_too() -> None:
     before, value = says(linker.link(41), code).splitlines()
     after, again = says(linker.link(41, (name,)), code).splitlines()
     assert Path(before).is_relative_to(build.tree)
-    assert Path(after).is_relative_to(cache.root() / "layouts")
+    assert Path(after).is_relative_to(cache.home() / "layouts")
     assert value == again
     assert sha256_of(Path(before)) != sha256_of(Path(after))
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from bench import ended, wait_until
 
+from runner.builds.inspection import ask
 from runner.jobs.publish import _beside
 from runner.measuring.copies import memory
-from runner.storage.owned import LOCK, owned
+from runner.owned import LOCK, owned
 
 MEMORY = """
 import sys, time
@@ -35,7 +36,7 @@ with _beside(Path(sys.argv[1]) / "site") as new:
 MANY = """
 import sys
 from pathlib import Path
-from runner.storage.owned import owned
+from runner.owned import owned
 for _ in range(200):
     with owned("some-", Path(sys.argv[1])) as folder:
         (folder / "a").mkdir()
@@ -121,3 +122,29 @@ def test_threads_of_one_process_do_not_take_each_others(tmp_path: Path) -> None:
         thread.start()
         wait_until(lambda: not thread.is_alive())
         assert found == [True]
+
+
+ASK = """
+import sys
+from pathlib import Path
+from runner.builds.inspection import ask
+ask("slow", Path(sys.argv[1]) / "slow")
+"""
+
+
+def test_an_interpreter_that_was_asked_by_a_killed_process_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "slow").write_text(f"#!/bin/sh\npwd > {tmp_path}/where\nexec sleep 5\n")
+    (tmp_path / "slow").chmod(0o755)
+    with ended(subprocess.Popen([sys.executable, "-c", ASK, str(tmp_path)])) as process:
+        wait_until(lambda: (tmp_path / "where").exists() and (tmp_path / "where").read_text().endswith("\n"))
+        process.kill()
+        process.wait()
+    left = Path((tmp_path / "where").read_text().strip())
+    assert left.parent == tmp_path / "tmp" and left.is_dir()
+    ask("python", Path(sys.executable))
+    assert list((tmp_path / "tmp").iterdir()) == []

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "model", "config"),  # 0 words
     ("stats",),  # 1 mathematics
-    ("shell",),  # 2 one outside thing each; shell at the foot, since the others run their commands through it
+    # 2 one outside thing each; at the foot what the others run their commands through, and make folders with
+    ("shell", "owned"),
     ("machine", "builds", "suites", "storage", "vendor"),
     ("measuring",),  # 3 the outside and inside of a measured process
     ("judging",),  # 4 numbers to claims

@@ -1,0 +1,174 @@
+"""A commit by its name: in a repository on this machine, or in one elsewhere, of which a copy is kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.builds import cache, git
+from runner.builds.cache import Progress
+from runner.errors import BuildError, UsageError
+
+_FULL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SHORT = re.compile(r"[0-9a-f]{4,63}")
+_RELATIVE = re.compile(r"[~^]|@\{|^@$")
+"""What stands behind a name and leads to another commit: only a whole repository knows that one."""
+_SLOW = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=20")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A commit that is there."""
+
+    repository: Path
+    commit: str
+    tree: str
+    """git's hash of its content."""
+
+
+def find(text: str, place: str, ref: str, progress: Progress) -> Found:
+    """The commit that `ref` means in the repository `place`, a folder or a URL; `text` is what the user typed.
+
+    Raises UsageError for what is not there, means two things or cannot be taken whole, BuildError where a server
+    cannot be asked.
+    """
+    if shutil.which("git") is None:
+        raise UsageError(f"{text} needs git, which is not installed; a tarball does without: tar:FILE")
+    if ref.startswith("-"):
+        raise UsageError(f"{text}: {ref!r} is not a branch, tag or commit")
+    path = Path(place).expanduser()
+    if path.is_dir():
+        found = _local(text, path.resolve(), ref)
+    elif path.exists():
+        raise UsageError(f"{text}: {path} is a file; a git build needs the folder or the URL of a repository")
+    elif "://" not in place and not re.match(r"[^/]+:", place):
+        raise UsageError(f"{text}: there is no folder {path}, and it is not a URL either")
+    else:
+        found = _remote(text, place, ref, progress)
+    _check_submodules(text, found)
+    return found
+
+
+def _local(text: str, repository: Path, ref: str) -> Found:
+    asked = git.run(repository, "rev-parse", "--is-shallow-repository", "--show-prefix")
+    if asked.code:
+        raise UsageError(f"{text}: {git.reason(repository, asked)}")
+    shallow, _, prefix = asked.output.partition("\n")
+    if prefix.strip("\n"):
+        top = git.run(repository, "rev-parse", "--show-toplevel").output.strip("\n")
+        raise UsageError(f"{text}: {repository} is a folder inside the git repository {top}, not a repository itself")
+    _check_ambiguity(text, repository, ref)
+    found = git.run(repository, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}")
+    if found.code:
+        raise UsageError(f"{text}: cannot find {ref} in {repository}: "
+                         + _missing(repository, ref, git.reason(repository, found), shallow == "true"))
+    return _whole(repository, found.output.strip())
+
+
+def _whole(repository: Path, commit: str) -> Found:
+    tree = git.run(repository, "rev-parse", "--verify", f"{commit}^{{tree}}")
+    if tree.code:
+        raise BuildError(f"{repository} lacks the content of commit {commit}: {git.reason(repository, tree)}")
+    return Found(repository=repository, commit=commit, tree=tree.output.strip())
+
+
+def _missing(repository: Path, ref: str, said: str, shallow: bool) -> str:
+    """Why a name means nothing in a repository, and what helps."""
+    if not git.run(repository, "rev-list", "--max-count=1", "--all").output.strip():
+        return "the repository has no commit yet"
+    if "Needed a single revision" not in said:
+        return said
+    if shallow:
+        return (f"it is a shallow clone, which has the newest commits only: "
+                f"git -C {shlex.quote(str(repository))} fetch --unshallow")
+    pattern = f"refs/remotes/*/{ref}"
+    there = git.run(repository, "for-each-ref", "--format=%(refname:lstrip=2)", pattern).output.split()
+    if there:
+        return f"there is no such branch here, but {' and '.join(there)}"
+    return "git knows no such branch, tag or commit"
+
+
+def _check_ambiguity(text: str, repository: Path, ref: str) -> None:
+    """Refuse a name that git takes for one of several: which one is not obvious to everybody."""
+    name = _RELATIVE.split(ref)[0]
+    patterns = [f"refs/tags/{name}", f"refs/heads/{name}", f"refs/remotes/{name}"]
+    if not name or name.startswith("refs/"):
+        return
+    listed = git.run(repository, "for-each-ref", "--format=%(refname) %(objectname) %(*objectname)", *patterns)
+    meant = {words[0]: words[-1] for line in listed.output.splitlines() if (words := line.split())[0] in patterns}
+    _refuse_several(text, name, meant)
+
+
+def _refuse_several(text: str, name: str, meant: Mapping[str, str]) -> None:
+    """`meant` has the commit of each full name that `name` may stand for."""
+    if len(set(meant.values())) > 1:
+        spelled = " or ".join(text.replace(f"@{name}", f"@{full}", 1) for full in meant)
+        raise UsageError(f"{text}: {name} names several commits; write {spelled}")
+
+
+def _check_submodules(text: str, found: Found) -> None:
+    listed = git.run(found.repository, "ls-tree", "-r", "-z", "--full-tree", found.tree)
+    names = [line.partition("\t")[2] for line in listed.output.split("\0") if line.startswith("160000 ")]
+    if names:
+        raise UsageError(
+            f"{text}: its submodules ({', '.join(names)}) are not in that commit. Check it out with them (git clone "
+            "--recurse-submodules), and name the folder: dir:FOLDER"
+        )
+
+
+def _remote(text: str, url: str, ref: str, progress: Progress) -> Found:
+    if _RELATIVE.search(ref):
+        raise UsageError(f"{text}: {ref} counts from a commit, which needs the whole repository. Clone {url}, and name "
+                         "the clone; or write a branch, a tag or a full hash")
+    name = hashlib.sha256(url.encode()).hexdigest()[:16]
+    mirror = cache.folder("git") / name
+    with cache.locked(f"git-{name}", progress, f"waiting for another run that is fetching {url}"):
+        if not (mirror / "HEAD").is_file():
+            made = git.run(mirror.parent, "init", "--quiet", "--bare", "--template=", str(mirror))
+            if made.code:
+                raise BuildError(f"cannot make {mirror}: {git.reason(mirror, made)}")
+        # By a hash: of the names a and a/b, git keeps one only.
+        kept = f"refs/lockstep/{hashlib.sha256(ref.encode()).hexdigest()[:16]}"
+        # A full hash always means the same; a branch or tag may have moved since.
+        if not _FULL.fullmatch(ref) or git.run(mirror, "cat-file", "-e", kept).code:
+            progress(f"fetching {ref} from {url}")
+            wanted = ref if _FULL.fullmatch(ref) else _there(text, url, ref, mirror)
+            result = git.run(
+                mirror, *_SLOW, "fetch", "--quiet", "--depth=1", "--no-tags", "--", url, f"+{wanted}:{kept}",
+            )
+            if result.code:
+                raise BuildError(f"cannot fetch {ref} from {url}: {git.reason(mirror, result)}")
+        found = git.run(mirror, "rev-parse", "--verify", f"{kept}^{{commit}}")
+        if found.code:
+            raise UsageError(f"{text}: {ref} is no commit: {git.reason(mirror, found)}")
+        return _whole(mirror, found.output.strip())
+
+
+def _there(text: str, url: str, ref: str, mirror: Path) -> str:
+    """What to fetch for a name: itself, or the commit that it is the beginning of."""
+    patterns = [f"refs/tags/{ref}", f"refs/tags/{ref}^{{}}", f"refs/heads/{ref}"]
+    named = _listed(mirror, url, *patterns)
+    # An annotated tag is listed twice: as itself, and with ^{} as what it points to.
+    meant = {full: named.get(f"{full}^{{}}", commit) for full, commit in named.items() if not full.endswith("^{}")}
+    _refuse_several(text, ref, {full: commit for full, commit in meant.items() if full in patterns})
+    if meant or not _SHORT.fullmatch(ref):
+        return ref
+    commits = sorted({commit for commit in _listed(mirror, url, "refs/heads/*", "refs/tags/*").values()
+                      if commit.startswith(ref)})
+    if len(commits) != 1:
+        why = f"begins {len(commits)} commits" if commits else "begins no commit that a branch or tag there points to"
+        raise UsageError(f"{text}: {ref} {why}, and a server does not look further: write the full hash, or clone "
+                         f"{url} and name the clone")
+    return commits[0]
+
+
+def _listed(mirror: Path, url: str, *patterns: str) -> dict[str, str]:
+    """Names that a server has, with their hashes; empty where it does not say, which fetching will tell."""
+    result = git.run(mirror, *_SLOW, "ls-remote", "--quiet", "--", url, *patterns)
+    rows = (line.split("\t") for line in result.output.splitlines() if not result.code)
+    return {name: commit for commit, name in rows}
