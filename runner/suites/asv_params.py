@@ -136,7 +136,8 @@ def _told(value: Any, depth: int) -> str:
     if kind.__module__ == "numpy" and getattr(value, "shape", None) == () and value.dtype.kind in "biufc":
         return str(value)  # its `repr` names the type, since numpy 2
     text = str.__repr__(value) if _is_text(value) else repr(value)
-    if kind in COLLECTIONS and depth and any(mark in text for mark in UNSTEADY):
+    # Beyond the first character, which is a dict's own: a large one of plain values is not gone through.
+    if depth and kind in COLLECTIONS and (kind is set or any(mark in text[1:] for mark in UNSTEADY)):
         return _collection(value, depth - 1)
     first, *rest = text.split(" at 0x")
     text = first + "".join([part.lstrip(HEX) for part in rest])
