@@ -252,10 +252,16 @@ class Worker:
                 self.ask({"do": "leave"}, LEAVING)
 
     def _interrupt(self) -> None:
-        """Have it give up what it does. Raises WorkerFailed when it does not."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGINT)
-        self._line(INTERRUPTED, "its time limit")
+        """Have it give up what it does, a set-up when that has ended. Raises WorkerFailed when it does not."""
+        for last in (False, True):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGINT)
+            try:
+                self._line(INTERRUPTED, "its time limit")
+                break
+            except WorkerFailed:
+                if last or self.usage is not None:
+                    raise
         self._busy = False
 
     def end(self, orderly: bool = False) -> None:

@@ -163,11 +163,12 @@ def _limit(seconds: Any) -> float:
 def _between(found: Any) -> int | None:
     """Calls that are timed as one lot. asv_runner sets up before every timed call, whatever `number` is; source text is
     timed in a new process for each lot. None: any number of them."""
+    stated = int(found.number)
     if type(found).__name__ in FORMS:
-        return max(1, found.number)
+        return max(1, stated)
     if found._setups:
         return None if _said_of_setup(found) == "once" else 1
-    return found.number or None
+    return stated or None
 
 
 def _cache(found: Any) -> dict[str, Any] | None:
