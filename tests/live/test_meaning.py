@@ -323,8 +323,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory, twins: Twins) -> Ran:
     """A run of all that has a cache, and of what has a limit."""
     bench = Bench(folder=tmp_path_factory.mktemp("cached"))
     report = bench.folder / "report.json"
-    done = bench.run("ab", *twins.pythons, "--suite", SUITE, "-b", "cached|limits|raw.(timeraw|mem)", "--json", report, "--seed", 3,
-                     "--margin", "30%")
+    done = bench.run("ab", *twins.pythons, "--suite", SUITE, "-b", "cached|limits|raw.(timeraw|mem)", "--seed", 3,
+                     "--margin", "30%", "--json", report)
     assert "Traceback" not in done.stderr
     rows = {row["name"]: row for row in json.loads(report.read_text())["benchmarks"]}
     return Ran(rows, (bench.folder / "tmp" / "made").read_text().split("\n")[:-1])
