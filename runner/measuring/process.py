@@ -292,23 +292,32 @@ class Worker:
 
     def _leave(self, orderly: bool) -> None:
         """Have it tear down, and do what its interpreter does at its end. Raises WorkerFailed where all was well."""
-        more = False
+        limit = self._limit if orderly else GRACE
+        reply: dict[str, Any] = {}
         try:
             if self._busy:
                 self._interrupt()
-            more = self.ask({"do": "end"}, self._limit if orderly else GRACE)["more"]
+            self.send({"do": "end"}, limit)
+            while "more" not in reply:  # where a forked child has answered too, its parent's answer comes first
+                reply = self.receive(limit)
         except WorkerFailed:
             if orderly:
                 raise
-        if more:
+        if reply.get("more"):
             with contextlib.suppress(WorkerFailed):
                 self.ask({"do": "leave"}, LEAVING)
 
     def _interrupt(self) -> None:
-        """Have it give up what it does. Raises WorkerFailed when it does not."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGINT)
-        self._line(INTERRUPTED, "its time limit")
+        """Have it give up what it does, a set-up when that has ended. Raises WorkerFailed when it does not."""
+        for last in (False, True):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGINT)
+            try:
+                self._line(INTERRUPTED, "its time limit")
+                break
+            except WorkerFailed:
+                if last or self.usage is not None:
+                    raise
         self._busy = False
 
     def end(self, orderly: bool = False) -> None:

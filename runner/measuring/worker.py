@@ -26,7 +26,9 @@ and what it prints goes where standard error goes.
     {"do": "end"}                          tear down; whether there is more to do at the end   → {"more": …}
     {"do": "leave"}                        do that: what `atexit` has, and the shared memory of multiprocessing
 
-It is interrupted by SIGINT while it works. When the parent is gone it tears down, and ends itself and its children.
+It is interrupted by SIGINT while it works, in a set-up by a second one. When the parent is gone it tears down, and
+ends itself and its children.
+
 Anything raised is answered with {"error": "ValueError: …", "where": "setup", "traceback": "…"}, or, where the benchmark
 says by it that it does not apply, with {"skipped": "what its author says of that"}.
 """
@@ -261,23 +263,28 @@ class Server:
         """It was set up, and is to be torn down."""
         self.paused = False
         """Garbage is not collected until the call has ended."""
+        self.working = self.stopping = False
+        """It answers a request; it is to give up as soon as it can."""
         self.ballast = Ballast(int(os.environ.get("PYTHONHASHSEED", "0")))  # the same in both arms
 
     def serve(self) -> None:
         self.reply(HELLO)
         while True:
-            try:
-                line = self.requests.readline()
-            except KeyboardInterrupt:  # meant for what has just ended
-                continue
+            line = self.requests.readline()
             if not line:
                 self.abandoned()
             # The literal comes from the parent's own pipe; ast.literal_eval would cost an import.
             request = eval(line, {"__builtins__": {}})
             _alarm(request["limit"])
             try:
+                self.working = True
+                if request["do"] not in ("end", "leave"):
+                    self.give_up_if_due()
+                self.stopping = False
                 answer = getattr(self, "do_" + request["do"])(request)
+                self.working = False
             except BaseException as error:  # SystemExit and KeyboardInterrupt are a benchmark's doing too
+                self.working = False
                 answer = self.failure(error)
             if os.getpid() != self.pid:
                 answer = b'{"error": "returned in a forked child", "where": "child", "traceback": ""}\n'
@@ -307,6 +314,7 @@ class Server:
         self.where = "setup"
         self.benchmark.setup()
         self.live = True
+        self.give_up_if_due()
         if not request["call"]:
             return b'{"value": null}\n'
         self.where = "call"
@@ -324,7 +332,18 @@ class Server:
             self.resume()
             self.paused, self.where = gc.isenabled(), "setup"
             self.benchmark.renew()
+            self.give_up_if_due()
         self.where = "call"
+
+    def interrupted(self, *_: object) -> None:
+        """SIGINT: give up. What a set-up has made half could not be torn down, so that is given up the second time."""
+        if self.working and (self.stopping or self.where != "setup"):
+            raise KeyboardInterrupt
+        self.stopping = True
+
+    def give_up_if_due(self) -> None:
+        if self.stopping:
+            raise KeyboardInterrupt
 
     def resume(self) -> None:
         if self.paused:
@@ -567,12 +586,13 @@ def _keep_apart() -> None:
 def main() -> None:
     Loader.folder, which = sys.argv[2:]
     del sys.argv[1:]  # a benchmark may parse them
+    if which == "own":
+        _keep_apart()
+    server = Server()
     try:
         import _signal  # type: ignore[import-not-found, unused-ignore]
 
-        _signal.signal(_signal.SIGINT, _signal.default_int_handler)  # it may have been inherited as ignored
+        _signal.signal(_signal.SIGINT, server.interrupted)
     except ImportError:
         pass
-    if which == "own":
-        _keep_apart()
-    Server().serve()
+    server.serve()

@@ -185,8 +185,9 @@ def _size(function: Callable[[], Any]) -> int:
     """asv's ``mem_``: bytes of a copy of what the function returns that it does not share with the original."""
     from copy import copy
 
-    from pympler.asizeof import asizeof  # type: ignore[import-untyped, unused-ignore]
+    from pympler import asizeof as sizes
 
+    asizeof: Any = sizes.asizeof
     value = function()
     both = asizeof([value, value])  # type: ignore[no-untyped-call, unused-ignore]
     return int(asizeof([value, copy(value)]) - both)  # type: ignore[no-untyped-call, unused-ignore]

@@ -238,12 +238,12 @@ def _limit(seconds: Any) -> float:
 def _between(found: Any) -> int | None:
     """Calls that are timed as one lot. asv_runner sets up before every timed call, whatever `number` is; source text is
     timed in a new process for each lot. None: any number of them."""
+    stated = int(found.number)
     if type(found).__name__ in FORMS:
-        return max(1, int(found.number))
+        return max(1, stated)
     if found._setups:
         return None if _said_of_setup(found) == "once" else 1
-    number: int = found.number
-    return number or None
+    return stated or None
 
 
 def _cache(found: Any) -> dict[str, Any] | None:
@@ -324,7 +324,13 @@ def main(library: str, suite: str, result: str, *skipped: str) -> None:
             stream.write(json.dumps(line) + "\n")
             stream.flush()
 
+        # asv_runner knows mem_ where there is pympler: 2 700 lines, which nobody needs here.
+        fakes = {name: type(sys)(name) for name in ("pympler", "pympler.asizeof")}
+        vars(fakes["pympler.asizeof"])["asizeof"] = None
+        sys.modules.update(fakes)
         importlib.import_module("asv_runner.discovery")
+        for name in fakes:
+            del sys.modules[name]
         tell(ready=sys.version.split()[0])
         del sys.argv[1:]  # a module may parse them
 

@@ -164,14 +164,14 @@ def test_what_sorts_in_place_costs_what_asv_says_and_about_what_sorting_a_copy_d
     assert 0.5 < in_place / asv_times("fresh.Shuffled.time_in_place", place.folder) < 2
 
 
-def test_a_text_of_ten_times_the_work_takes_ten_times_as_long(place: Place, python: Path) -> None:
+def test_a_text_of_ten_times_the_work_takes_several_times_as_long(place: Place, python: Path) -> None:
     def seconds(count: int) -> float:
         with place.worker(python, f"raw.Text.timeraw_sum(param1={count})") as worker:
             told = [worker.ask({"do": "slice", "calls": 1}, 10.0) for _ in range(5)]
         assert all(one["setup"] > 5 * 10**6 and one["children"] > 0 for one in told), "a process costs more than that"
-        return median(one["ns"] for one in told)
+        return float(min(one["ns"] for one in told))
 
-    assert 5 < seconds(200000) / seconds(20000) < 20
+    assert seconds(200000) > 4 * seconds(20000), "the start of the process is not in it"
 
 
 def asv_order(key: str, folder: Path, python: Path) -> str:
@@ -225,9 +225,12 @@ def test_nothing_is_left_after_a_failure(place: Place, python: Path, key: str) -
 
 
 @pytest.mark.parametrize("key", ["leaving.Folder.time_look", "leaving.Daemon.time_nothing"])
-def test_nothing_is_left_where_the_caller_gives_up_meanwhile(place: Place, key: str) -> None:
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.021, 0.1])
+def test_nothing_is_left_where_the_caller_gives_up_meanwhile(place: Place, key: str, seconds: float) -> None:
+    """In the middle of a set-up too."""
     with pytest.raises(KeyboardInterrupt), place.worker(THIS, key) as worker:
         worker.send({"do": "slice", "calls": 10**6}, 60.0)
+        time.sleep(seconds)
         raise KeyboardInterrupt
     wait_until(lambda: not place.left, 1.0)
 
@@ -320,8 +323,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory, twins: Twins) -> Ran:
     """A run of all that has a cache, and of what has a limit."""
     bench = Bench(folder=tmp_path_factory.mktemp("cached"))
     report = bench.folder / "report.json"
-    done = bench.run("ab", *twins.pythons, "--suite", SUITE, "-b", "cached|limits|raw", "--json", report, "--seed", 3,
-                     "--margin", "30%")
+    done = bench.run("ab", *twins.pythons, "--suite", SUITE, "-b", "cached|limits|raw.(timeraw|mem)", "--seed", 3,
+                     "--margin", "30%", "--json", report)
     assert "Traceback" not in done.stderr
     rows = {row["name"]: row for row in json.loads(report.read_text())["benchmarks"]}
     return Ran(rows, (bench.folder / "tmp" / "made").read_text().split("\n")[:-1])
@@ -333,7 +336,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, twins: Twins) -> Ran:
 ])
 def test_a_cache_is_handed_over_as_asv_does(ran: Ran, name: str, value: int) -> None:
     row = ran.rows[f"cached.{name}"]
-    assert (row["reason"], row["base"], row["head"]) == (None, value, value)
+    assert (row["reason"], row["base_value"], row["head_value"]) == (None, value, value)
 
 
 def test_a_cache_is_made_once_for_each_arm_also_where_it_is_shared_or_fails(ran: Ran) -> None:
@@ -355,7 +358,7 @@ def test_a_cache_that_cannot_be_made_fails_what_shares_it(ran: Ran, name: str, r
     assert row["verdict"] == "failed" and reason in row["reason"].replace("get local object", "pickle local object")
 
 
-@pytest.mark.parametrize("name", ["none", "infinite", "huge", "fraction"])
+@pytest.mark.parametrize("name", ["none", "infinite", "huge"])
 def test_what_has_an_odd_limit_is_measured(ran: Ran, name: str) -> None:
     row = ran.rows[f"limits.time_{name}"]
     assert row["reason"] is None and row["blocks"] >= 6
@@ -368,10 +371,10 @@ def asv_value(key: str, folder: Path) -> float:
     return float((folder / "value").read_text())
 
 
-@pytest.mark.parametrize("name", ["raw.mem_list", "raw.mem_shared"])
+@pytest.mark.parametrize("name", ["raw.mem_list", "raw.mem_shared_in_part"])
 def test_sizes_are_asvs(ran: Ran, tmp_path: Path, name: str) -> None:
     row = ran.rows[name]
-    assert row["base"] == row["head"] == asv_value(name, tmp_path)
+    assert row["base_value"] == row["head_value"] == asv_value(name, tmp_path)
     assert (row["unit"], row["exact"]) == ("bytes", True)
 
 

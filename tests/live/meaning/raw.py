@@ -37,5 +37,5 @@ def mem_list():
     return [0] * 256
 
 
-def mem_shared():
-    return (1, 2, 3)
+def mem_shared_in_part():
+    return {number: [number] * 100 for number in range(50)}
