@@ -40,6 +40,8 @@ REACH = 5
 """Margins from the middle of a bar's axis to its edge."""
 PAIRS, CHANGES, SHOWN = 20, 40, 50
 """Most pairs and changes on the overview, and runs in a table on a benchmark's page; all are in the lists behind."""
+REASON = 60
+"""Letters of a reason that a table shows; below it, or in the run's report, it stands whole."""
 ALARMS = ("canary", "canary-failed", "drift", "disturbed-ratios", "disturbed-blocks", "order-effect", "steal")
 """Notices of a run that tell of the machine."""
 LOST = (Verdict.FAILED.value, Verdict.ONLY_IN_BASE.value, Verdict.ONLY_IN_HEAD.value)
@@ -82,7 +84,7 @@ def run_page(report: Report) -> RunPage:
 
 def _line(one: Comparison, report: Report) -> Line:
     base, head = words.values(one)
-    why = [words.failure(one)] if one.failure is not None else []
+    why = [words.side(words.failure(one), REASON)] if one.failure is not None else []
     return Line(
         label=one.key, link=f"../benchmarks/{slug(one.key)}.html", state=one.state, words=words.verdict(one),
         base=base, head=head, ratio=words.ratio(one),
@@ -222,8 +224,8 @@ def _row_line(row: Any, entry: Entry, *, label: str, root: str) -> Line:
             **quantities.sorting(base=row["base_value"], head=row["head_value"], ratio=row["ratio"]),
             "date": str(entry.created),
         },
-        bar=bar(ratio, low, high, entry.margin), notes=[row["reason"]] if row["reason"] else [], command="",
-        when=day(entry.created),
+        bar=bar(ratio, low, high, entry.margin), command="", when=day(entry.created),
+        notes=[words.side(row["reason"], REASON)] if row["reason"] else [],
     )
 
 

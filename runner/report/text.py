@@ -161,9 +161,9 @@ def _numbers(cells: Sequence[str], style: str, sizes: Sequence[int]) -> Table:
 def _failed(why: Sequence[Reason], width: int, verbose: bool) -> RenderableType:
     """A line for each reason; below them, at full width, what does not fit in one, and where it comes from."""
     table = plain_table()
-    longest = max(len(one.names(1)) for one in why)
-    table.add_column("benchmark", width=max(1, min(longest, width // 2)), no_wrap=True, overflow="ellipsis")
-    table.add_column("reason", no_wrap=True, overflow="ellipsis")
+    room = min(max(len("benchmark"), *(len(one.names(1)) for one in why)), width // 2)
+    table.add_column("benchmark", max_width=room, no_wrap=True, overflow="ellipsis")
+    table.add_column("reason", max_width=max(1, width - room - 2), no_wrap=True, overflow="ellipsis")
     parts: list[RenderableType] = [table]
     style = _STYLES[Verdict.FAILED]
     shown, rest = (why, "") if verbose else reasons.first(why)
