@@ -325,6 +325,9 @@ _NOTICES: Mapping[str, Callable[[Numbers], str]] = {
     "uncopied": lambda n: (
         "The interpreters were run from the files themselves and not from new copies in every round, so where each "
         f"lies in memory, worth a few percent, is the same in all blocks: {n['reason']}"),
+    "uncopied-library": lambda n: (
+        "The interpreters' code is in a library that the copies of every round share, so where it lies in memory, "
+        f"worth a few percent, is the same in all blocks: {n['libraries']}"),
     "wrapper": lambda n: (
         f"The {n['arm']} is a wrapper, {n['path']}, and was run as it is. It starts {n['starts']}, and adds: "
         f"{n['adds']}."),
