@@ -75,8 +75,13 @@ class Copier:
         self._prefix: Path | None = None
         self._library: Path | None = None
         self._level = False
+        self.shared: Path | None = None
+        """The libpython with the interpreter's code, where the copies load it too instead of one of their own."""
         if interpreter.build is None:
-            self._settings, self._prefix, self._library = _environment(interpreter)
+            self._settings, self._prefix, library = _environment(interpreter)
+            if library is not None and b"$ORIGIN" in interpreter.executable.read_bytes():
+                self._library = library
+            self.shared = library if self._library is None else None
 
     @property
     def home(self) -> str:
@@ -96,8 +101,8 @@ class Copier:
 
         For a build of Lockstep's, a second build folder; for others a virtual environment with a copy instead of a
         link. An interpreter whose code is in libpython gets a copy of that too, where it looks for it from its own
-        place ($ORIGIN). Raises UsageError where such a copy does not run as the original does, or runs with the
-        original's libpython; MachineError for a full disk.
+        place ($ORIGIN). Raises UsageError where such a copy does not run as the original does, MachineError for a full
+        disk.
         """
         try:
             executable = self._copy(folder)
@@ -142,8 +147,7 @@ class Copier:
         wanted = self._interpreter
         found = ask(wanted.spec, executable)
         if self._library is not None and (found.library is None or found.library.samefile(self._library)):
-            raise UsageError(f"the code of {wanted.spec} is in {self._library}, which a copy of it loads too, since it "
-                             "is not linked with an RPATH of $ORIGIN")
+            raise UsageError(f"the code of {wanted.spec} is in {self._library}, which a copy of it loads too")
         if (found.version, found.implementation) != (wanted.version, wanted.implementation):
             raise UsageError(f"a copy of {wanted.executable} runs as {found.implementation} {found.version}, "
                              f"not as {wanted.implementation} {wanted.version}")

@@ -37,11 +37,11 @@ def locate(spec: str) -> Path:
 
     Raises UsageError where there is none.
     """
-    path = Path(spec).expanduser()
+    path = _inside(Path.cwd() / Path(spec).expanduser())
     found = None if "/" in spec else shutil.which(spec)
-    # A folder of that name does not hide a command; a file does.
+    # A folder of that name does not hide a command; a file does, and so does an environment.
     if "/" in spec or (path.exists() and not (path.is_dir() and found)):
-        return _inside(Path.cwd() / path)
+        return path
     if found is None:
         raise UsageError(
             f"there is no interpreter {spec}: it is neither a path nor a command on PATH."
@@ -102,6 +102,8 @@ def _check(spec: str, executable: Path) -> None:
         raise UsageError(f"{spec} is no file; give the path of a Python interpreter")
     if not os.access(executable, os.X_OK):
         raise UsageError(f"{spec} is not executable; make it so with: chmod +x {shlex.quote(str(executable))}")
+    if not os.access(executable, os.R_OK):
+        raise UsageError(f"{spec} cannot be read, and what is measured is known by its content")
 
 
 def _interpreter(spec: str, executable: Path, answer: Answer) -> Interpreter:
@@ -119,10 +121,10 @@ def _starts_another(executable: Path, answer: Answer) -> bool:
 def _target(executable: Path, answer: Answer) -> Path | None:
     """What a file has started, by the name that it goes by; None where the system does not tell."""
     named = Path(answer.executable) if answer.executable else None
-    known = named is not None and named.exists() and not named.samefile(executable)
+    if named is None or not named.exists() or named.samefile(executable):
+        return answer.program
     # By its own name where that is what runs: a virtual environment's link is to stay one.
-    itself = named is not None and known and (answer.program is None or answer.program.samefile(named))
-    return named if itself else answer.program
+    return named if answer.program is None or answer.program.samefile(named) else answer.program
 
 
 def _is_shim(executable: Path, started: Answer, plain: Answer) -> bool:
@@ -217,7 +219,10 @@ def _manager(executable: Path) -> str | None:
         return None
     with executable.open("rb") as file:
         text = file.read(4096).decode("utf-8", "replace")
-    return next((name for name in _MANAGERS if re.search(rf"\b{name}\b", text)), None)
+    if executable.parent.name == "shims":
+        return next((name for name in _MANAGERS if re.search(rf"\b{name}\b", f"{executable}\n{text}")), None)
+    # Not by the name alone: a wrapper may start an interpreter that a manager has installed.
+    return next((name for name in _MANAGERS if re.search(rf"\b{name}[\"']?\s+exec\b", text)), None)
 
 
 def _ask_here(spec: str, executable: Path) -> Answer:

@@ -121,8 +121,8 @@ def compare_arms(
         view.say(f"{asked}they differ in {words.difference(difference, limit=60)}")
     seed = secrets.randbelow(2**31) if request.seed is None else request.seed
     layouts, of_scope = _layouts(request, base, head, seed, view)
-    uncopied = _uncopied(base, head) if layouts is None else None
-    of_scope += [] if uncopied is None else [Notice(kind="uncopied", numbers={"reason": uncopied})]
+    copied, of_copies = _copied(base, head) if layouts is None else (False, [])
+    of_scope += of_copies
     refusal = addresses.refusal()
     of_scope += [] if refusal is None else [Notice(kind="addresses", numbers={"reason": refusal})]
     facts = machine.describe()
@@ -137,7 +137,7 @@ def compare_arms(
         memory_limit=request.memory_limit or (machine.usable_memory() or FALLBACK) // 3,
         settings={} if request.mode is None else {"mode": request.mode},
         worker_cpu=pinning.worker, machine=facts, versions=_versions(suite), calibration=calibration.known(here),
-        copies=layouts is None and uncopied is None, addresses=refusal is None, labels=labels or {},
+        copies=copied, addresses=refusal is None, labels=labels or {},
         repeats=request.repeats, blocks=request.blocks, values=request.values, suite_files=watched.files,
         environment=config.marks(id, config.environment()), given=request.environment,
         notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head), *_ignored(request),
@@ -176,15 +176,19 @@ def _of_training(base: Interpreter, head: Interpreter) -> list[Notice]:
     return [Notice(kind="one-profile")] if trained else []
 
 
-def _uncopied(base: Interpreter, head: Interpreter) -> str | None:
-    """Why byte copies of these interpreters cannot be measured in their stead; None: they can."""
+def _copied(base: Interpreter, head: Interpreter) -> tuple[bool, list[Notice]]:
+    """Whether byte copies of these interpreters can be measured in their stead, and what a report must say of that."""
+    shared = []
     try:
         with scratch() as place:
             for name, interpreter in (("base", base), ("head", head)):
-                builds.Copier(interpreter).copy(place / name)
+                copier = builds.Copier(interpreter)
+                copier.copy(place / name)
+                shared += [] if copier.shared is None else [str(copier.shared)]
     except UsageError as error:
-        return str(error)
-    return None
+        return False, [Notice(kind="uncopied", numbers={"reason": str(error)})]
+    libraries = ", ".join(dict.fromkeys(shared))
+    return True, [Notice(kind="uncopied-library", numbers={"libraries": libraries})] if libraries else []
 
 
 def resume(folder: Path, view: View, *, wait: bool = True) -> Finished:

@@ -104,6 +104,9 @@ KINDS: Mapping[str, Callable[[Numbers], str]] = {
     "uncopied": lambda n: (
         "The interpreters were run from the files themselves and not from new copies in every round, so where each "
         f"lies in memory, worth a few percent, is the same in all blocks: {n['reason']}"),
+    "uncopied-library": lambda n: (
+        "The interpreters' code is in a library that the copies of every round share, so where it lies in memory, "
+        f"worth a few percent, is the same in all blocks: {n['libraries']}"),
     "one-profile": lambda n: (
         "The builds are trained (PGO). Each arm keeps the one profile of its own training, which differs from training "
         "to training: that is one draw, and no number of layouts averages it out."),

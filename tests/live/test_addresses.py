@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bench import LOCKSTEP, TIME_LIMIT, Bench, Twins
 
 from runner import builds
 from runner.builds import functions, layouts, slots
@@ -18,6 +19,7 @@ from runner.machine import addresses
 from runner.measuring.copies import Copies
 from runner.model import Arm, Interpreter
 
+SUITE = Path(__file__).parent / "told"
 BASE, HEAD = "cpython@3.13.5+nocow", "cpython@3.13.5"
 WHERE = (
     "import json, re; maps = open('/proc/self/maps').read(); "
@@ -54,6 +56,18 @@ def test_the_caller_is_left_as_it_was() -> None:
         assert Path("/proc/self/personality").read_text() != before[1]
         raise RuntimeError
     assert (resource.getrlimit(resource.RLIMIT_STACK), Path("/proc/self/personality").read_text()) == before
+
+
+def test_where_the_system_refuses_the_report_says_so(bench: Bench, twins: Twins) -> None:
+    """By a hard limit on the stack, which cannot be raised again."""
+    words = ["ab", *twins.pythons, "--suite", SUITE, "-b", "time_something", "--budget", "4s", "--out", bench.out]
+    done = subprocess.run(["bash", "-c", 'ulimit -Hs 65536; exec "$0" "$@"', LOCKSTEP, *words], capture_output=True,
+                          text=True, timeout=TIME_LIMIT, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    said = " ".join(done.stdout.split())
+    assert "Each process got addresses of its own, which makes intervals wider" in said
+    assert "the hard limit on the stack is 64 MiB" in said
+    assert "at addresses drawn for each block" not in said
 
 
 def symbols(executable: Path) -> dict[str, list[str]]:

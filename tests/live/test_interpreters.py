@@ -133,6 +133,23 @@ def test_what_an_interpreter_prints_at_its_start_is_part_of_it(tmp_path: Path) -
     assert (difference.what, difference.base, difference.asked) == ("printed at start", "", False)
 
 
+@pytest.mark.parametrize(("configured", "variable", "on"), [
+    ("", None, False), ("", "1", False), ("--enable-experimental-jit", None, True),
+    ("--enable-experimental-jit=yes", "0", False), ("--enable-experimental-jit=yes-off", None, False),
+    ("--enable-experimental-jit=yes-off", "1", True), ("--enable-experimental-jit=interpreter", "1", False),
+])
+def test_a_jit_that_does_not_say_whether_it_is_on_does_what_it_was_configured_for(
+    tmp_path: Path, configured: str, variable: str | None, on: bool
+) -> None:
+    """As in CPython 3.13; this one plays to have been configured so."""
+    python = site(tmp_path / "env", f"import sys, sysconfig; sysconfig.get_config_vars()['CONFIG_ARGS'] = "
+                                    f"\"'{configured}' 'CC=gcc'\"; vars(sys).pop('_jit', None)")
+    given = {} if variable is None else {"PYTHON_JIT": variable}
+    found = builds.resolve(str(python), progress=lambda _: None, environment=given)
+    assert found.facts["jit"] == str(on)
+    assert builds.resolve(str(python), progress=lambda _: None, environment={"PYTHON_GIL": "1"}).facts["gil"] == "True"
+
+
 def test_the_folder_of_an_environment_means_its_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     venv.create(tmp_path / "env", symlinks=True, with_pip=False)
     (tmp_path / "conda" / "conda-meta").mkdir(parents=True)

@@ -5,22 +5,30 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sysconfig
-import venv
 from pathlib import Path
 
 import pytest
 
 from runner import builds
 from runner.errors import UsageError
+from runner.jobs.ab import _copied
 from runner.model import Interpreter
 
-SYSTEM = next(iter(sorted(Path("/usr/lib").glob("**/libpython3.*.so.1.0"))), None)
-"""A shared libpython that some system's package has."""
+
+def of_system() -> Path | None:
+    """A shared libpython that one of the system's packages has, with its standard library."""
+    for library in sorted(Path("/usr/lib").glob("*/libpython3.*.so.1.0")):
+        version = library.name.removeprefix("libpython").partition(".so")[0]
+        if Path(f"/usr/lib/python{version}/os.py").is_file():
+            return library
+    return None
+
+
+SYSTEM = of_system()
 MAIN = "extern int Py_BytesMain(int, char **); int main(int n, char **words) { return Py_BytesMain(n, words); }"
 LOADED = (
     "import sys, json; print(sys.prefix != sys.base_prefix, json.__file__.count('json'), sys.version); "
-    "print({line.split()[-1] for line in open('/proc/self/maps') if 'libpython' in line}.pop())"
+    "print({line.split(None, 5)[-1].strip() for line in open('/proc/self/maps') if 'libpython' in line}.pop())"
 )
 
 pytestmark = pytest.mark.skipif(SYSTEM is None or shutil.which("cc") is None,
@@ -94,16 +102,19 @@ def test_a_copy_of_one_that_looks_beside_itself_has_a_library_of_its_own(tmp_pat
     assert {path: os.lstat(path).st_mtime_ns for path in before} == before, "nothing is put beside the original"
 
 
-def test_a_copy_that_would_load_the_originals_library_is_no_copy(tmp_path: Path) -> None:
-    python = installed(tmp_path / "opt", str(tmp_path / "opt" / "lib"), more=b"\0")
-    copier = builds.Copier(resolve(python))
-    with pytest.raises(UsageError, match=r"is in .*/opt/lib/libpython.*, which a copy of it loads too"):
-        copier.copy(tmp_path / "copy")
+def test_a_copy_that_loads_the_originals_library_is_said_to(tmp_path: Path) -> None:
+    """As pyenv's are linked: with the path of their own installation."""
+    python = resolve(installed(tmp_path / "opt", str(tmp_path / "opt" / "lib"), more=b"\0"))
+    copier = builds.Copier(python)
+    library = loaded(python)[1]
+    assert copier.shared == library == loaded(copier.copy(tmp_path / "copy"))[1]
+    copied, [notice] = _copied(python, python)
+    assert copied and (notice.kind, notice.numbers) == ("uncopied-library", {"libraries": str(library)})
+    beside = resolve(installed(tmp_path / "first", "$ORIGIN/../lib"))
+    assert builds.Copier(beside).shared is None and _copied(beside, beside) == (True, [])
 
 
 def test_an_interpreter_without_a_library_needs_none(tmp_path: Path) -> None:
-    venv.create(tmp_path / "env", symlinks=True, with_pip=False)
-    if sysconfig.get_config_var("Py_ENABLE_SHARED"):
-        pytest.skip("this one has one")
-    builds.Copier(resolve(tmp_path / "env/bin/python")).copy(tmp_path / "copy")
-    assert list((tmp_path / "copy").rglob("libpython*")) == []
+    copier = builds.Copier(resolve(Path("/usr/bin/python3")))
+    copier.copy(tmp_path / "copy")
+    assert copier.shared is None and list((tmp_path / "copy").rglob("libpython*")) == []

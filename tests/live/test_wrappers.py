@@ -102,6 +102,11 @@ def test_a_shim_without_a_version_is_told_with_the_remedy(tmp_path: Path) -> Non
     )
     with pytest.raises(UsageError, match=r"(?s)is a shim of pyenv, .*full path, or .* pyenv global 3\.12\.1.*3\.12\.1"):
         resolve(shim)
+    with pytest.raises(UsageError, match=r"is not a Python interpreter"):
+        resolve(script(tmp_path / "wrapper", f"# {tmp_path}/.pyenv/versions", "exit 3"))
+    with pytest.raises(UsageError, match=r"is Python 2\.7; Lockstep needs 3\.8"):
+        resolve(script(shim.parent / "python2", "# pyenv", "for code; do :; done",
+                       f'exec {PYTHON} -c "import sys; sys.version_info = (2, 7)\n$code"'))
     there = script(tmp_path / "versions" / "3.12.1" / "bin" / "python3.12", "exit 1")
     with pytest.raises(UsageError, match=f"Give the full path, {there}, or"):
         resolve(shim)
@@ -173,7 +178,7 @@ def test_a_run_measures_a_wrapper_as_it_is_and_says_so(bench: Bench, tmp_path: P
     done = bench.run("ab", PYTHON, wrapper, "--suite", SUITE, "--margin", "50%", "--budget", "20s")
     assert done.returncode in (0, 1), done.stderr
     report = json.loads(next(bench.out.glob("*/report.json")).read_text())
-    values = {one["benchmark"]: (one["base_value"], one["head_value"]) for one in report["comparisons"]}
+    values = {one["name"]: (one["base_value"], one["head_value"]) for one in report["benchmarks"]}
     assert values["told.track_told"] == (1, 4) and values["told.track_optimize"] == (1, 2)
     said = " ".join(done.stdout.split())
     assert "The head is a wrapper," in said and "optimize=1; TOLD=4" in said

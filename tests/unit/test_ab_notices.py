@@ -8,8 +8,7 @@ from pathlib import Path
 from samples import interpreter
 
 from runner.cli.terminal import Terminal
-from runner.jobs import ab
-from runner.jobs.ab import AbRequest
+from runner.jobs.ab import AbRequest, _copied, _layouts, _notices, _of_training
 from runner.model import Build, Interpreter
 from runner.report import notices
 
@@ -21,7 +20,7 @@ def built(tree: Path, *flags: str) -> Interpreter:
 
 
 def kinds(base: Interpreter, head: Interpreter) -> list[str]:
-    return [notice.kind for notice in ab._notices(base, head)]
+    return [notice.kind for notice in _notices(base, head)]
 
 
 def test_arms_that_are_equal_are_said_to_be() -> None:
@@ -38,10 +37,11 @@ def test_a_wrapper_is_told_with_what_it_adds() -> None:
         facts={"CC": "gcc", "wrapper's options": "optimize=1", "wrapper's variables": "TOLD=1"},
     )
     assert kinds(plain, wrapper) == ["wrapper"] and kinds(wrapper, wrapper) == ["wrapper", "wrapper", "same-file"]
-    (notice,) = ab._notices(wrapper, plain)
+    (notice,) = _notices(wrapper, plain)
     assert notices.sentence(notice) == ("The base is a wrapper, /home/run.sh, and was run as it is. It starts "
                                          "/opt/python, and adds: optimize=1; TOLD=1.")
-    assert "is a wrapper" in (ab._uncopied(plain, wrapper) or "")
+    copied, [why] = _copied(wrapper, plain)
+    assert not copied and why.kind == "uncopied" and "is a wrapper" in str(why.numbers["reason"])
 
 
 def test_how_an_edit_was_applied_is_told_once() -> None:
@@ -49,7 +49,7 @@ def test_how_an_edit_was_applied_is_told_once() -> None:
     assert arm.build is not None
     shifted = replace(arm, build=replace(arm.build, notes=("fix.patch: hunk 2 lies 12 lines further down",)))
     assert kinds(shifted, shifted) == ["same-file", "edit"]
-    *_, notice = ab._notices(interpreter("/other/python"), shifted)
+    *_, notice = _notices(interpreter("/other/python"), shifted)
     assert notice.kind == "edit"
     assert notices.sentence(notice) == "How an edit was applied: fix.patch: hunk 2 lies 12 lines further down."
 
@@ -57,15 +57,15 @@ def test_how_an_edit_was_applied_is_told_once() -> None:
 def test_builds_that_cannot_be_linked_anew_say_why(tmp_path: Path) -> None:
     (tmp_path / "python").touch()
     arm = built(tmp_path, "--with-lto")
-    layouts, [notice] = ab._layouts(AbRequest(base="a", head="b"), arm, arm, 1, Terminal())
+    layouts, [notice] = _layouts(AbRequest(base="a", head="b"), arm, arm, 1, Terminal())
     assert layouts is None and notice.kind == "scope-binary"
     assert "every new order costs the whole optimisation" in str(notice.numbers["reason"])
     ready_made = interpreter()
-    assert ab._layouts(AbRequest(base="a", head="b"), ready_made, ready_made, 1, Terminal()) == (None, [])
+    assert _layouts(AbRequest(base="a", head="b"), ready_made, ready_made, 1, Terminal()) == (None, [])
 
 
 def test_a_trained_build_is_one_draw(tmp_path: Path) -> None:
     trained, plain = built(tmp_path, "--enable-optimizations"), built(tmp_path)
-    assert [[one.kind for one in ab._of_training(*arms)] for arms in ((plain, trained), (trained, plain))] == [
+    assert [[one.kind for one in _of_training(*arms)] for arms in ((plain, trained), (trained, plain))] == [
         ["one-profile"], ["one-profile"]]
-    assert ab._of_training(plain, plain) == ab._of_training(interpreter(), interpreter()) == []
+    assert _of_training(plain, plain) == _of_training(interpreter(), interpreter()) == []

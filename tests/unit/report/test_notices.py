@@ -19,7 +19,7 @@ READING, ANOTHER, *_ = READINGS
 TEXTS = {
     "reading": READING, "between": "calls", "arm": "head", "run": "r1", "runs": "r1, r2",
     **dict.fromkeys(("reason", "what", "base", "head", "names", "text", "benchmark", "resume", "mode", "first",
-                     "second", "one", "other", "path", "starts", "adds"), "some text"),
+                     "second", "one", "other", "path", "starts", "adds", "libraries"), "some text"),
 }
 """What stands in for the numbers that are texts."""
 
