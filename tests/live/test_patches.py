@@ -300,7 +300,12 @@ def test_a_hunk_that_lies_elsewhere_is_said(source: Path, repository: Path) -> N
     changes = apply(patch, source)
     assert (source / "Lib/numbers.py").read_bytes() == b"above\n" * 12 + (repository / "Lib/numbers.py").read_bytes()
     (note,) = changes.notes
-    assert "of Lib/numbers.py was found 12 lines further down than it says (2 of its hunks lie elsewhere)" in note
+    assert note.endswith("of Lib/numbers.py was found 12 lines down from where it says (2 of its hunks lie elsewhere)")
+    twice = b"--- a/Lib/numbers.py\n+++ b/Lib/numbers.py\n@@ -20,3 +20,3 @@\n line 2\n-line 3\n+line three\n line 4\n"
+    write(source, {"Lib/numbers.py": NUMBERS * 2})
+    (note,) = apply(twice, source).notes
+    assert note.endswith("hunk 1 of Lib/numbers.py was found 18 lines up from where it says, and one of them fits at 2 "
+                         "places, of which the nearest was taken")
 
 
 def test_a_patch_that_is_in_the_source_already_is_said(source: Path, repository: Path) -> None:

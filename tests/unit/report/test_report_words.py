@@ -133,8 +133,8 @@ SENTENCES: dict[str, tuple[dict[str, float | int | str], str]] = {
     "budget": ({"undecided": 2, "not_reached": 310},
                f"ended with 2 undecided and 310 not reached (fewer than {LOOKS[0]} blocks each). Give a larger"),
     "tried-again": ({"times": 1, "reason": "head: hangs"}, "1 block failed and was tried again (head: hangs)"),
-    "edit": ({"text": "fix.patch: hunk 2 of a.c was found 12 lines further down than it says"},
-             "How an edit was applied: fix.patch: hunk 2 of a.c was found 12 lines further down than it says."),
+    "edit": ({"text": "fix.patch: hunk 2 of a.c was found 12 lines down from where it says"},
+             "How an edit was applied: fix.patch: hunk 2 of a.c was found 12 lines down from where it says."),
     "fewer-runs": ({"judged": 1, "runs": 2}, "only 1 of 2 runs"),
 }
 
