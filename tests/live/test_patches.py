@@ -383,6 +383,15 @@ def test_a_patch_that_changes_nothing_is_an_error(source: Path) -> None:
         apply(unified("top.c", 1, "int top;", "int top;"), source)
 
 
+def test_a_series_that_changes_nothing_all_in_all_is_an_error(repository: Path, source: Path) -> None:
+    change_all(repository)
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "-m", "There")
+    git(repository, "revert", "--no-edit", "HEAD")
+    with pytest.raises(UsageError, match="all in all, this changes nothing"):
+        apply(git(repository, "format-patch", "--stdout", "--binary", "HEAD~2"), source)
+
+
 def test_what_git_is_told_does_not_depend_on_where_the_tree_lies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
