@@ -30,9 +30,10 @@ def build(
         raise UsageError("nothing to do: name a build such as cpython@3.13.5+nocow, or use --list or --remove KEY.")
     console = Console()
     with Terminal() as view:
-        for spec in specs or ():
-            interpreter = builds.resolve(spec, progress=view.phase)
-            view.say(f"{spec}: {interpreter.executable}")
+        for interpreter in builds.resolve_all(specs or (), progress=view.phase):
+            view.say(f"{interpreter.spec}: {interpreter.executable}")
+            for note in interpreter.build.notes if interpreter.build is not None else ():
+                view.say(note)
     if remove:
         for entry in builds.remove(remove):
             console.print(f"removed {entry.label} ({entry.key})", highlight=False, soft_wrap=True)
