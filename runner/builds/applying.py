@@ -39,7 +39,7 @@ def apply(pieces: Sequence[Piece], tree: Path) -> tuple[dict[str, Content], list
         names = {_inner(name, strip) for change in piece.changes for name in (change.old, change.new) if name}
         before = {name: content(tree / name) for name in names}
         notes += [f"{piece.label}: {piece.note}"] if piece.note else []
-        notes += _offsets(_run(piece, strip, tree, before), piece.label)
+        notes += _offsets(_run(piece, strip, tree, before), piece, strip, before)
         changed = {name: old for name, old in before.items() if content(tree / name) != old}
         if not changed:
             raise UsageError(f"{piece.label} changes nothing: every line that it takes out it puts back")
@@ -180,8 +180,8 @@ def _misfit(hunk: Hunk, file: str, now: Content, label: str) -> str:
     )
 
 
-def _offsets(output: str, label: str) -> list[str]:
-    """A line for each file whose hunks lie elsewhere than the patch says."""
+def _offsets(output: str, piece: Piece, strip: int, before: Mapping[str, Content]) -> Iterator[str]:
+    """A sentence for each file whose hunks lie elsewhere than the patch says."""
     far: dict[str, list[tuple[int, int]]] = {}
     file = ""
     for line in output.splitlines():
@@ -190,13 +190,22 @@ def _offsets(output: str, label: str) -> list[str]:
             file = match["file"]
         elif match is not None:
             far.setdefault(file, []).append((int(match["hunk"]), int(match["by"])))
-    found = []
-    for file, hunks in far.items():
-        number, by = max(hunks, key=lambda pair: abs(pair[1]))
-        others = f" ({len(hunks)} of its hunks lie elsewhere)" if len(hunks) > 1 else ""
-        way = "further down" if by > 0 else "further up"
-        found.append(f"{label}: hunk {number} of {file} was found {abs(by)} lines {way} than it says{others}")
-    return found
+    for file, found in far.items():
+        number, by = max(found, key=lambda pair: abs(pair[1]))
+        hunks = [hunk for change, hunk in _hunks(piece) if _inner(change.name, strip) == file]
+        counts = (_places(hunks[n - 1], before[file]) for n, _ in found if file in before and n <= len(hunks))
+        places = max(counts, default=1)
+        yield (
+            f"{piece.label}: hunk {number} of {file} was found {abs(by)} lines {'down' if by > 0 else 'up'} from where "
+            "it says" + (f" ({len(found)} of its hunks lie elsewhere)" if len(found) > 1 else "")
+            + (f", and one of them fits at {places} places, of which the nearest was taken" if places > 1 else "")
+        )
+
+
+def _places(hunk: Hunk, now: Content) -> int:
+    lines = [] if now is None else now[1].split(b"\n")
+    size = len(hunk.old)
+    return sum(tuple(lines[at:at + size]) == hunk.old for at in range(len(lines) - size + 1))
 
 
 def _check_line_ends(changed: Mapping[str, Content], tree: Path, label: str) -> None:

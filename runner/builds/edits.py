@@ -178,7 +178,8 @@ def digest(edits: Sequence[Edit]) -> str:
 def apply(edits: Sequence[Edit], tree: Path) -> Changes:
     """Apply edits to a tree of our own, one after the other.
 
-    Raises UsageError where one does not fit, and for a symbolic link that leads out of the tree.
+    Raises UsageError where one does not fit, where they undo one another, and for a symbolic link that leads out of the
+    tree.
     """
     before: dict[str, Content] = {}
     notes: list[str] = []
@@ -187,6 +188,9 @@ def apply(edits: Sequence[Edit], tree: Path) -> Changes:
         before = {**changes.before, **before}
         notes += changes.notes
         sources.check_links(tree, changes.before, edit.name)
+    before = {file: old for file, old in before.items() if applying.content(tree / file) != old}
+    if edits and not before:
+        raise UsageError(f"{' and '.join(edit.name for edit in edits)}: all in all, this changes nothing")
     return Changes(before=before, notes=tuple(notes))
 
 

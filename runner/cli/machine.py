@@ -61,9 +61,10 @@ def build(
     with Terminal() as view:
         if (unwritable := builds.unwritable()) is not None:
             view.say(unwritable)
-        for spec in specs or ():
-            interpreter = builds.resolve(spec, progress=view.phase)
-            view.say(f"{spec}: {interpreter.executable}")
+        for interpreter in builds.resolve_all(specs or (), progress=view.phase):
+            view.say(f"{interpreter.spec}: {interpreter.executable}")
+            for note in interpreter.build.notes if interpreter.build is not None else ():
+                view.say(note)
     if remove:
         for entry in builds.remove(remove):
             output.line(f"removed {entry.label} ({entry.key})")

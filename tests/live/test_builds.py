@@ -116,9 +116,11 @@ def test_an_edit_that_does_not_fit_is_told_before_anything_is_compiled(
     tree: Path, tmp_path: Path, own_cache: Path, name: str, text: str, words: str
 ) -> None:
     (tmp_path / name).write_text(text)
+    before = snapshot(tree)
     told: list[str] = []
     with pytest.raises(UsageError, match=words):
         builds.resolve(f"dir:{tree}+{tmp_path / name}", progress=told.append)
+    assert snapshot(tree) == before
     assert not any(line.startswith(("configuring", "compiling")) for line in told)
     assert finished(own_cache) == []
     assert list((own_cache / "scratch").iterdir()) == []
@@ -167,7 +169,7 @@ def test_how_a_patch_fitted_is_kept_with_its_build(tree: Path, tmp_path: Path) -
         made, _ = resolve(f"dir:{tree}+{tmp_path / 'fix.patch'}")
         assert made.build is not None
         (note,) = made.build.notes
-        assert "hunk 1 of a.c was found 4 lines further down than it says" in note
+        assert "hunk 1 of a.c was found 4 lines down from where it says" in note
 
 
 REGEN = """cat >> Makefile <<'END'

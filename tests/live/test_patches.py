@@ -300,7 +300,12 @@ def test_a_hunk_that_lies_elsewhere_is_said(source: Path, repository: Path) -> N
     changes = apply(patch, source)
     assert (source / "Lib/numbers.py").read_bytes() == b"above\n" * 12 + (repository / "Lib/numbers.py").read_bytes()
     (note,) = changes.notes
-    assert "of Lib/numbers.py was found 12 lines further down than it says (2 of its hunks lie elsewhere)" in note
+    assert note.endswith("of Lib/numbers.py was found 12 lines down from where it says (2 of its hunks lie elsewhere)")
+    twice = b"--- a/Lib/numbers.py\n+++ b/Lib/numbers.py\n@@ -20,3 +20,3 @@\n line 2\n-line 3\n+line three\n line 4\n"
+    write(source, {"Lib/numbers.py": NUMBERS * 2})
+    (note,) = apply(twice, source).notes
+    assert note.endswith("hunk 1 of Lib/numbers.py was found 18 lines up from where it says, and one of them fits at 2 "
+                         "places, of which the nearest was taken")
 
 
 def test_a_patch_that_is_in_the_source_already_is_said(source: Path, repository: Path) -> None:
@@ -376,6 +381,15 @@ def test_bytes_without_whole_hashes_are_refused(repository: Path, source: Path) 
 def test_a_patch_that_changes_nothing_is_an_error(source: Path) -> None:
     with pytest.raises(UsageError, match="changes nothing"):
         apply(unified("top.c", 1, "int top;", "int top;"), source)
+
+
+def test_a_series_that_changes_nothing_all_in_all_is_an_error(repository: Path, source: Path) -> None:
+    change_all(repository)
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "-m", "There")
+    git(repository, "revert", "--no-edit", "HEAD")
+    with pytest.raises(UsageError, match="all in all, this changes nothing"):
+        apply(git(repository, "format-patch", "--stdout", "--binary", "HEAD~2"), source)
 
 
 def test_what_git_is_told_does_not_depend_on_where_the_tree_lies(
