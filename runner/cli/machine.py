@@ -10,7 +10,7 @@ import typer
 
 from runner import config
 from runner.cli.app import INTERPRETER, Color, command
-from runner.cli.output import output
+from runner.cli.printing import output
 from runner.errors import UsageError
 
 
