@@ -21,8 +21,8 @@ from rich.text import Text
 from runner import jobs
 from runner.report import text
 
-WIDTH = 100
-LINES = 7
+WIDTH = 112
+LINES = 8
 """Of a part of the report, what is between two empty lines."""
 HERE = Path(__file__).parent
 

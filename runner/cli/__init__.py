@@ -10,7 +10,7 @@ from runner.cli import calibrate, combine, continuous, explain, machine, measuri
 from runner.cli.app import app
 from runner.cli.commands import Interrupted
 from runner.cli.crash import crashed
-from runner.cli.output import output, streams
+from runner.cli.printing import output, streams
 from runner.errors import LockstepError
 
 
@@ -51,5 +51,5 @@ def _refused(problem: BaseException) -> int:
     output.problem(f"lockstep: {message}")
     if context is not None:
         output.problem(context.get_usage())
-        output.problem(f"For examples: {context.command_path} -h")
+    output.problem(f"For examples: {'lockstep' if context is None else context.command_path} -h")
     return 2

@@ -16,7 +16,7 @@ import typer
 from runner import config
 from runner.cli import targets
 from runner.cli.commands import Command, Commands
-from runner.cli.output import output
+from runner.cli.printing import output
 from runner.errors import UsageError
 from runner.model import Verdict
 

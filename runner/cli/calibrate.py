@@ -10,7 +10,7 @@ import typer
 from runner import config
 from runner.cli import targets
 from runner.cli.app import INTERPRETER, Color, NoWait, command
-from runner.cli.output import output
+from runner.cli.printing import output
 
 QUICK = 3.0
 """Minutes of a quick calibration."""

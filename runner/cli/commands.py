@@ -9,7 +9,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-from runner.cli.output import output
+from runner.cli.printing import output
 from runner.errors import LockstepError
 
 

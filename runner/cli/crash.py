@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from runner import config
-from runner.cli.output import output
+from runner.cli.printing import output
 
 FOLDER = "crashes"
 """In the folder for state."""

@@ -9,7 +9,7 @@ import typer
 
 from runner.cli import targets
 from runner.cli.app import INTERPRETER, Color, NoWait, Out, Pattern, Suite, check_scope, command, name_of, suite_of
-from runner.cli.output import output
+from runner.cli.printing import output
 from runner.errors import UsageError
 
 

@@ -11,7 +11,7 @@ import typer
 
 from runner import config
 from runner.cli.app import INTERPRETER, Color, command, size_of
-from runner.cli.output import output
+from runner.cli.printing import output
 from runner.errors import UsageError
 
 AGES = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}

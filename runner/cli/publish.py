@@ -10,7 +10,7 @@ import typer
 
 from runner import config
 from runner.cli.app import Color, Configuration, command
-from runner.cli.output import output
+from runner.cli.printing import output
 
 
 @command(examples="""\

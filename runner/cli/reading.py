@@ -24,7 +24,7 @@ from runner.cli.app import (
     present,
     record,
 )
-from runner.cli.output import output
+from runner.cli.printing import output
 
 
 @command(examples="""\

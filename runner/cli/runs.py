@@ -16,7 +16,7 @@ import typer
 from runner import config
 from runner.cli import targets
 from runner.cli.app import Color, Out, Pattern, command
-from runner.cli.output import output
+from runner.cli.printing import output
 from runner.errors import MachineError, UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from runner.cli.output import output
+from runner.cli.printing import output
 from runner.errors import MachineError, UsageError
 from runner.storage import store
 

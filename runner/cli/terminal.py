@@ -13,7 +13,7 @@ from rich.status import Status
 from rich.text import Text
 
 from runner import config
-from runner.cli.output import output
+from runner.cli.printing import output
 from runner.measuring.plan import Plan
 from runner.measuring.progress import Progress
 from runner.report.printable import printable

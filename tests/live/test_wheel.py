@@ -113,7 +113,7 @@ def test_asv_finds_its_builds(installed: Installed) -> None:
     code = (
         "import asv.environment\n"
         "from asv.plugin_manager import plugin_manager\n"
-        "plugin_manager.import_plugin('lockstep_ab.asv_plugin')\n"
+        "plugin_manager.import_plugin('.lockstep_ab.asv_plugin')\n"
         "print(asv.environment.get_environment_class_by_name('lockstep').tool_name)\n"
         "from importlib.metadata import entry_points\n"
         "(found,) = entry_points(group='asv.environment_backends')\n"

@@ -20,7 +20,7 @@ from samples import benchmark, block, interpreter, manifest
 from runner import config
 from runner.cli import app, targets
 from runner.cli.app import name_of
-from runner.cli.output import Stream
+from runner.cli.printing import Stream
 from runner.cli.terminal import Terminal
 from runner.errors import MachineError
 from runner.model import Arm, BlockKind, Failure
@@ -82,7 +82,8 @@ def is_harmless(text: str) -> bool:
 def test_printable_text_has_nothing_that_a_terminal_obeys(text: str) -> None:
     shown = printable(text)
     assert len(shown) == len(text)
-    assert not any(one in shown for one in OBEYED[:-1]) and shown.encode() and printable(shown) == shown
+    assert not any(one in shown for one in OBEYED[:-1]) and printable(shown) == shown
+    shown.encode()
     assert all(a == b or b == "\N{REPLACEMENT CHARACTER}" for a, b in zip(text, shown, strict=True))
 
 
@@ -149,7 +150,8 @@ def test_a_report_on_standard_output_is_alone_there(lockstep: Lockstep, runs: Pa
     code, out, error = lockstep("show", "--out", runs, *options, "-")
     assert code == 0
     assert "Failed (1)" in error and "Run folder:" in error
-    assert "Run folder:" not in out
+    assert out.startswith({"--json": "{", "--markdown": "#", "--html": "<"}[options[0]])
+    assert "\nRun folder: " not in out
     if options == ("--json",):
         assert json.loads(out)["summary"]["failed"] == 1
     assert lockstep("show", "--out", runs)[1].count("Failed (1)") == 1, "the next command is as ever"
@@ -242,7 +244,7 @@ def test_the_version(lockstep: Lockstep) -> None:
 def test_a_mistyped_line_gets_the_words_that_mend_it(lockstep: Lockstep, words: tuple[str, ...], told: str) -> None:
     code, out, error = lockstep(*words)
     assert (code, out) == (2, "") and told in error
-    assert "For examples: lockstep" in error or error.startswith("lockstep: -")
+    assert "For examples: lockstep" in error or error.startswith("lockstep: -"), error
 
 
 @pytest.mark.parametrize(("environment", "terminal", "expected"), [
@@ -265,7 +267,7 @@ def test_when_there_are_colours(
 def test_the_width_is_what_columns_says(
     lockstep: Lockstep, runs: Path, monkeypatch: pytest.MonkeyPatch, said: str, widest: int
 ) -> None:
-    monkeypatch.setattr("runner.cli.output._columns", lambda: None)
+    monkeypatch.setattr("runner.cli.printing._columns", lambda: None)
     monkeypatch.setattr(config, "columns", lambda before=config.columns: (os.environ.update(COLUMNS=said), before())[1])
     _, out, _ = lockstep("show", "--out", runs)
     lines = [line for line in out.splitlines() if not line.startswith("Run folder:")]

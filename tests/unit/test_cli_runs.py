@@ -74,6 +74,7 @@ def test_removal_asks_or_is_told_yes(lockstep: Lockstep, nights: Path) -> None:
 
 
 def test_a_run_that_is_measured_is_said_so_and_never_removed(lockstep: Lockstep, nights: Path) -> None:
+    (nights / "notes" / "manifest.json").unlink()
     folder = store.find(nights, "last")
     with store.appending(folder):
         assert listed(lockstep, nights, "last")[0]["state"] == "measuring"
