@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from runner import builds, machine, suites
 from runner.jobs.ab import AbRequest, Finished, View, compare_arms
-from runner.model import Arm, Interpreter
+from runner.model import Arm, Installed, Interpreter
 from runner.suites import asv_conf, asv_project
-from runner.suites.asv_project import Made, Wanted
+from runner.suites.asv_project import Wanted
 
 
 def continuous(wanted: Wanted, request: AbRequest, view: View) -> Finished:
@@ -19,18 +20,18 @@ def continuous(wanted: Wanted, request: AbRequest, view: View) -> Finished:
     """
     machine.supported()
     suite = request.suite or str(asv_conf.benchmark_dir(wanted.configuration))
-    suites.open(suite)  # before minutes are spent on installing
+    suites.open(suite)  # these before minutes are spent on waiting and installing
+    planned = asv_project.plan(wanted, progress=view.phase, told=view.say)
+    own = ["continuous", "--config", str(wanted.configuration.resolve())]
+    own += ["--env-name", wanted.environment] if wanted.environment else []
+    request = replace(request, base=planned.arms[Arm.BASE].commit, head=planned.arms[Arm.HEAD].commit, suite=suite,
+                      words=tuple(own))
     with machine.alone(wait=request.wait, told=view.say):
-        made = asv_project.install(wanted, progress=view.phase, told=view.say)
-        base, head = (_arm(made[arm], view) for arm in Arm)
-        own = ["continuous", "--config", str(wanted.configuration.resolve())]
-        own += ["--env-name", wanted.environment] if wanted.environment else []
-        request = replace(request, base=made[Arm.BASE].installed.commit, head=made[Arm.HEAD].installed.commit,
-                          suite=suite, words=tuple(own))
+        pythons = asv_project.install(planned, progress=view.phase)
+        base, head = (_arm(pythons[arm], planned.arms[arm], view) for arm in Arm)
         return compare_arms(request, base, head, view)
 
 
-def _arm(made: Made, view: View) -> Interpreter:
-    installed = made.installed
+def _arm(python: Path, installed: Installed, view: View) -> Interpreter:
     name = f"{installed.project}@{installed.commit[:asv_project.SHORT]}"
-    return replace(builds.resolve(str(made.python), progress=view.phase), spec=name, installed=installed)
+    return replace(builds.resolve(str(python), progress=view.phase), spec=name, installed=installed)

@@ -12,7 +12,7 @@ import copy
 import logging
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +57,11 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """One commit in its environment."""
+class Planned:
+    """What was found of `wanted`: nothing is installed yet."""
 
-    python: Path
-    installed: Installed
+    wanted: Wanted
+    arms: Mapping[Arm, Installed]
 
 
 @contextmanager
@@ -84,28 +84,40 @@ def inside(path: Path) -> Iterator[Any]:
         os.chdir(before)
 
 
-def install(wanted: Wanted, *, progress: Told, told: Told) -> dict[Arm, Made]:
-    """Install both commits, each in an environment of its own; what is installed already is left as it is.
+def plan(wanted: Wanted, *, progress: Told, told: Told) -> Planned:
+    """Find the commits and the environment; a repository that is elsewhere is fetched.
 
-    `progress` is told each step, `told` what the user must know. The caller has the machine for itself: environments
-    of other commits are removed where there are many. Raises UsageError for a project, a commit or an environment that
-    cannot be had, BuildError where a command of asv's fails.
+    `progress` is told each step, `told` what the user must know. Raises UsageError for a project, a commit or an
+    environment that cannot be had.
     """
     with inside(wanted.configuration) as conf, _heard(progress) as warnings:
         chosen = _chosen(conf, wanted.environment, warnings, told)
-        repository = _repository(conf, wanted.configuration)
+        repository = _repository(conf, wanted.configuration, fetched=True)
         commits = _commits(conf, repository, wanted)
         _tell_of_edits(conf, told)
-        place = Path(conf.env_dir).resolve() / PLACE
-        _prune(place, {commit for _, commit in commits.values()})
-        made = {}
-        for arm, (name, commit) in commits.items():
-            with _heard(_prefixed(f"{arm.value}, {conf.project} {commit[:SHORT]}", progress)):
-                python = _install(conf, wanted.environment, chosen.name, repository, commit, place)
-            made[arm] = Made(python=python, installed=Installed(
+        return Planned(wanted=wanted, arms={
+            arm: Installed(
                 project=str(conf.project), commit=commit, name=name, configuration=wanted.configuration.resolve(),
                 environment=chosen.name, python=str(chosen.python), requirements=dict(chosen.requirements),
-            ))
+            )
+            for arm, (name, commit) in commits.items()
+        })
+
+
+def install(planned: Planned, *, progress: Told) -> dict[Arm, Path]:
+    """Install both commits, each in an environment of its own, and return the Python of each.
+
+    What is installed already is left as it is. The caller has the machine for itself: environments of other commits
+    are removed where there are many. Raises UsageError as `plan` does, and BuildError where a command of asv's fails.
+    """
+    with inside(planned.wanted.configuration) as conf:
+        repository = _repository(conf, planned.wanted.configuration, fetched=False)
+        place = Path(conf.env_dir).resolve() / PLACE
+        _prune(place, {one.commit for one in planned.arms.values()})
+        made = {}
+        for arm, one in planned.arms.items():
+            with _heard(_prefixed(f"{arm.value}, {one.project} {one.commit[:SHORT]}", progress)):
+                made[arm] = _install(conf, planned.wanted.environment, one, repository, place)
     return made
 
 
@@ -171,10 +183,11 @@ def _chosen(conf: Any, asked: str | None, warnings: list[str], told: Told) -> An
     return chosen
 
 
-def _repository(conf: Any, path: Path) -> Any:
+def _repository(conf: Any, path: Path, *, fetched: bool) -> Any:
     try:
         repository = get_repo(conf)
-        repository.pull()
+        if fetched:
+            repository.pull()
         return repository
     except (UserError, ProcessError) as error:
         raise UsageError(f"{conf.repo!r}, which {path} names as its repo, is no repository that asv can use: "
@@ -219,18 +232,19 @@ def _tell_of_edits(conf: Any, told: Told) -> None:
              "the working tree)")
 
 
-def _install(conf: Any, asked: str | None, name: str, repository: Any, commit: str, place: Path) -> Path:
+def _install(conf: Any, asked: str | None, wanted: Installed, repository: Any, place: Path) -> Path:
     """Have the commit installed in its environment; return its Python."""
     own = copy.copy(conf)
-    own.env_dir = str(place / commit)
-    made = next(one for one in _environments(own, asked) if one.name == name)
+    own.env_dir = str(place / wanted.commit)
+    made = next(one for one in _environments(own, asked) if one.name == wanted.environment)
     try:
         made.create()
-        made.install_project(own, repository, commit)
+        made.install_project(own, repository, wanted.commit)
         os.utime(own.env_dir)
         return Path(made.find_executable("python"))
     except ProcessError as error:
-        raise BuildError(f"{conf.project} {commit[:SHORT]} cannot be installed in {name}: {_said(error)}") from error
+        raise BuildError(f"{wanted.project} {wanted.commit[:SHORT]} cannot be installed in {made.name}: "
+                         f"{_said(error)}") from error
 
 
 def _said(error: Exception) -> str:
