@@ -10,7 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.builds import cache, compiling, edits, inspection, record, releases, sources, trees
+from runner.builds import (
+    cache,
+    compiling,
+    edits,
+    farm,
+    inspection,
+    outcome,
+    record,
+    releases,
+    sources,
+    toolchain,
+    trees,
+)
 from runner.builds.cache import Progress
 from runner.builds.edits import Edit
 from runner.builds.sources import Source
@@ -18,7 +30,7 @@ from runner.builds.spec import BuildSpec
 from runner.errors import BuildError, MachineError, UsageError
 from runner.model import Build, Interpreter
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key: raised when the way of building changes, so that old and new builds do not mix."""
 DATA = Path(__file__).parents[2] / "data"
 LOG_LINES = 20
@@ -33,7 +45,8 @@ class Plan:
     source: Source
     edits: tuple[Edit, ...]
     flags: tuple[str, ...]
-    compiler: str
+    toolchain: Mapping[str, str]
+    """See `toolchain.describe`."""
 
     @property
     def edits_hash(self) -> str:
@@ -41,7 +54,7 @@ class Plan:
 
     @property
     def key(self) -> str:
-        parts = [FORMAT, self.source.hash, self.edits_hash, self.flags, self.compiler]
+        parts = [FORMAT, self.source.hash, self.edits_hash, self.flags, sorted(self.toolchain.items())]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
     @property
@@ -51,7 +64,7 @@ class Plan:
     def unedited(self) -> Plan:
         """The same without edits."""
         return Plan(
-            spec=self.spec.unedited(), source=self.source, edits=(), flags=self.flags, compiler=self.compiler
+            spec=self.spec.unedited(), source=self.source, edits=(), flags=self.flags, toolchain=self.toolchain
         )
 
 
@@ -67,7 +80,7 @@ def plan(spec: BuildSpec, progress: Progress, data: Path = DATA) -> Plan:
             release, before = known
             source, loaded = sources.ReleaseSource(release=release, catalogue=catalogue), (*before, *loaded)
     return Plan(
-        spec=spec, edits=loaded, flags=flags, compiler=compiling.compiler_version(flags), source=source,
+        spec=spec, edits=loaded, flags=flags, toolchain=toolchain.describe(flags), source=source,
     )
 
 
@@ -90,7 +103,9 @@ def interpreter(wanted: Plan, progress: Progress) -> Interpreter:
         build=Build(
             key=wanted.key, tree=known.tree, source=wanted.source.label, source_hash=wanted.source.hash,
             edits=tuple(edit.name for edit in wanted.edits), edits_hash=wanted.edits_hash,
-            flags=wanted.flags, compiler=wanted.compiler, changed_files=known.changed_files,
+            flags=wanted.flags, compiler=wanted.toolchain["compiler"], changed_files=known.changed_files,
+            toolchain=known.toolchain, pyconfig=outcome.digest(known.pyconfig),
+            libraries=outcome.in_words(known.libraries),
         ),
     )
 
@@ -139,8 +154,10 @@ def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> reco
         label=wanted.label, created=time.time(), size=cache.size(scratch), tree=tree, executable=executable,
         executable_size=state.st_size, executable_mtime_ns=state.st_mtime_ns,
         sha256=releases.sha256_of(executable), version=answer.version,
-        implementation=answer.implementation, compiler=wanted.compiler, changed_files=tuple(sorted(changed)),
-        facts=placeless(answer.facts, tree),
+        implementation=answer.implementation, compiler=wanted.toolchain["compiler"],
+        changed_files=tuple(sorted(changed)), facts=placeless(answer.facts, tree), place=str(final),
+        toolchain=wanted.toolchain, pyconfig=outcome.defines(tree), libraries=_libraries(tree),
+        missing=tuple(sorted(name for name, state in (answer.modules or {}).items() if state == "missing")),
     ))
     cache.install(scratch, wanted.key)
     known = cache.load(wanted.key)
@@ -185,6 +202,10 @@ def _drop_products(tree: Path) -> None:
         for file in [path for path in tree.rglob("*") if path.is_file() or path.is_symlink()]:
             if sources.is_product(str(file.relative_to(tree))):
                 file.unlink()
+
+
+def _libraries(tree: Path) -> Mapping[str, tuple[str, ...]]:
+    return outcome.libraries(farm.extensions(tree)) if (tree / "pybuilddir.txt").is_file() else {}
 
 
 def placeless(facts: Mapping[str, str], tree: Path) -> dict[str, str]:
