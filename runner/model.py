@@ -188,7 +188,7 @@ class Build:
     """How an interpreter of Lockstep's own was made. Two builds with one ``key`` are the same build."""
 
     key: str
-    """Hash of source, edits, flags and compiler; names the folder in the cache."""
+    """Hash of source, edits, flags and toolchain; names the folder in the cache."""
     tree: Path
     """The finished build tree with its object files."""
     source: str
@@ -207,6 +207,13 @@ class Build:
     """How the edits fitted, one sentence each: a hunk that lay elsewhere, files that were generated anew."""
     layout: int | None = None
     """Seed of the one link order that was asked for by name; None: make's own."""
+    toolchain: Mapping[str, str] = field(default_factory=dict)
+    """What it was made with: target, assembler, linker, C library, headers of optional libraries. Empty: not known, as
+    in runs of older versions."""
+    pyconfig: str = ""
+    """Hash of what configure found, ``pyconfig.h``; empty: not known."""
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    """Foreign libraries that its extension modules link, by module: ``{"zlib": "libz.so.1"}``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

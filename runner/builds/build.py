@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from runner.builds import asking, cache, compiling, edits, generated, record, releases, sources
+from runner.builds import asking, cache, compiling, edits, farm, generated, outcome, record, releases, sources
 from runner.builds.cache import Progress
 from runner.builds.edits import Changes
 from runner.builds.planning import Plan
@@ -56,7 +56,9 @@ def interpreter(wanted: Plan, made: Record) -> Interpreter:
         build=Build(
             key=wanted.key, tree=made.tree, source=wanted.source.label, source_hash=wanted.source.hash,
             edits=tuple(edit.name for edit in wanted.edits), edits_hash=wanted.edits_hash,
-            flags=wanted.flags, compiler=wanted.compiler, changed_files=made.changed_files, notes=made.notes,
+            flags=wanted.flags, compiler=wanted.toolchain["compiler"], changed_files=made.changed_files,
+            notes=made.notes, toolchain=made.toolchain, pyconfig=outcome.digest(made.pyconfig),
+            libraries=outcome.in_words(made.libraries),
         ),
     )
 
@@ -105,8 +107,10 @@ def _make_in(wanted: Plan, scratch: Path, log: Path, progress: Progress) -> Reco
         label=wanted.label, created=time.time(), size=cache.size(scratch), tree=tree, executable=executable,
         executable_size=state.st_size, executable_mtime_ns=state.st_mtime_ns,
         sha256=releases.sha256_of(executable), version=answer.version,
-        implementation=answer.implementation, compiler=wanted.compiler, changed_files=tuple(changed),
-        facts=placeless(answer.facts, tree), notes=tuple(notes),
+        implementation=answer.implementation, compiler=wanted.toolchain["compiler"],
+        changed_files=tuple(changed), facts=placeless(answer.facts, tree), notes=tuple(notes), place=str(final),
+        toolchain=wanted.toolchain, pyconfig=outcome.defines(tree), libraries=_libraries(tree),
+        missing=tuple(sorted(name for name, state in (answer.modules or {}).items() if state == "missing")),
     ))
     cache.install(scratch, wanted.key)
     known = cache.load(wanted.key)
@@ -153,6 +157,10 @@ def _edited(wanted: Plan, tree: Path, progress: Progress) -> tuple[Changes, Sequ
         progress(f"applying {' and '.join(edit.name for edit in wanted.edits)}")
     changes = edits.apply(wanted.edits, tree)
     return changes, generated.targets(tree, changes.before, wanted.label)
+
+
+def _libraries(tree: Path) -> Mapping[str, tuple[str, ...]]:
+    return outcome.libraries(farm.extensions(tree)) if (tree / "pybuilddir.txt").is_file() else {}
 
 
 def placeless(facts: Mapping[str, str], tree: Path) -> dict[str, str]:

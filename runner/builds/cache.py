@@ -38,8 +38,8 @@ Progress = Callable[[str], None]
 """Told each phase in words, again whenever it changes."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the system says where a disk, or this user's share of it, is full."""
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EBADF, errno.ENOSYS)
-"""What it says on disks that have no locks, or none on files that are open for reading."""
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+"""What it says on disks that have no locks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,10 +139,13 @@ def locked(name: str, progress: Progress, waiting: str) -> Iterator[None]:
 
 @contextmanager
 def free(path: Path) -> Iterator[bool]:
-    """Whether nobody holds the lock on a file; this process alone has it meanwhile. False too where it is gone."""
+    """Whether nobody holds the lock on a file; this process alone has it meanwhile.
+
+    False too where it is gone, or on a disk that has no locks, where nobody can know.
+    """
     try:
         lock = _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB, os.O_RDWR)
-    except FileNotFoundError:
+    except OSError:
         lock = None
     try:
         yield lock is not None
@@ -179,9 +182,7 @@ def _lock(path: Path, how: int, flags: int = os.O_RDWR | os.O_CREAT) -> int | No
             return None
         except FileNotFoundError:
             pass
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
-                return lock
+        except OSError:
             os.close(lock)
             raise
         os.close(lock)
@@ -192,7 +193,13 @@ class Use:
 
     def __init__(self, path: Path) -> None:
         """Raises FileNotFoundError where it is gone, OSError where it cannot be read."""
-        lock = _lock(path, fcntl.LOCK_SH, os.O_RDONLY)
+        try:
+            lock = _lock(path, fcntl.LOCK_SH, os.O_RDONLY)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            # Nobody else can lock it alone either, and so nobody removes it.
+            lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         assert lock is not None
         self.close = weakref.finalize(self, os.close, lock)
 
@@ -270,7 +277,10 @@ def _whole(build: Path) -> record.Record | None:
     except OSError:
         return None
     same = (state.st_size, state.st_mtime_ns) == (found.executable_size, found.executable_mtime_ns)
-    return found if same else None
+    # Elsewhere, each import would correct the names in the compiled library, in this build and not in the next.
+    same = same and found.place == str(build)
+    linked = {path for paths in found.libraries.values() for path in paths if "/" in path}
+    return found if same and all(Path(path).exists() for path in linked) else None
 
 
 def install(finished: Path, key: str) -> Path:

@@ -45,15 +45,6 @@ def flags(spec: BuildSpec) -> tuple[str, ...]:
     return (*chosen, *spec.configure)
 
 
-def compiler_version(flags: Sequence[str]) -> str:
-    """First line of what the compiler that the flags name says to --version. Raises MachineError."""
-    command = next(flag.removeprefix("CC=") for flag in reversed(flags) if flag.startswith("CC="))
-    result = shell.run([*command.split(), "--version"], env=environment(), timeout=20)
-    if result.code or not result.output.strip():
-        raise MachineError(f"{command} --version failed: {result.output.strip()}")
-    return result.output.splitlines()[0]
-
-
 def environment() -> dict[str, str]:
     """What configure and make see of the environment: nothing that could change the build unseen, such as CFLAGS."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
@@ -129,7 +120,12 @@ def is_incremental(spec: BuildSpec, files: Iterable[str]) -> bool:
 
     Not where configure has to run again, nor with PGO, whose training belongs to the edited program.
     """
-    return not spec.pgo and not any(_CONFIGURED.search(file) for file in files)
+    return not spec.pgo and not any(map(is_configuration, files))
+
+
+def is_configuration(file: str) -> bool:
+    """Whether configure reads a file, or makes something of it."""
+    return _CONFIGURED.search(file) is not None
 
 
 def touch_includers(tree: Path, files: Iterable[str]) -> None:

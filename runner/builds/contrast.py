@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from runner.builds import modules, packages
+from collections.abc import Callable
+
+from runner.builds import compiling, modules, outcome, packages
 from runner.model import Build, Difference, Installed, Interpreter
 
 
@@ -33,6 +35,10 @@ def differences(base: Interpreter, head: Interpreter) -> list[Difference]:
             note("edits", _edits(base.build, head.build), _edits(head.build, base.build), named_apart)
         note("flags", " ".join(base.build.flags), " ".join(head.build.flags), flags_asked)
         note("compiler", base.build.compiler, head.build.compiler, compiler_asked)
+        for name in sorted(base.build.toolchain.keys() & head.build.toolchain.keys() - {"compiler", "macros"}):
+            note(name, base.build.toolchain[name], head.build.toolchain[name], compiler_asked)
+        # What configure found follows from source and flags, and from an edit to configure; else from the machine.
+        _note_outcome(base.build, head.build, note, flags_asked or sources_asked)
         note("layout", _layout(base.build), _layout(head.build), True)
     elif base.build is not None or head.build is not None:
         note("made by", _maker(base), _maker(head), True)
@@ -57,6 +63,21 @@ def differences(base: Interpreter, head: Interpreter) -> list[Difference]:
         alike = base.implementation == head.implementation and _series(base) == _series(head)
         note("modules", *modules.differences(base.modules, head.modules, alike=alike), asked=flags_asked)
     return found
+
+
+def _note_outcome(base: Build, head: Build, note: Callable[[str, str, str, bool], None], asked: bool) -> None:
+    if base.pyconfig and head.pyconfig and base.pyconfig != head.pyconfig:
+        configured = any(map(compiling.is_configuration, (*base.changed_files, *head.changed_files)))
+        both = outcome.differences(outcome.defines(base.tree), outcome.defines(head.tree))
+        if not any(both):  # the trees are gone
+            both = base.pyconfig, head.pyconfig
+        note("pyconfig.h", *both, asked or configured)
+    if base.toolchain and head.toolchain:
+        # Of modules that both have: `modules` tells of the others.
+        common = sorted(base.libraries.keys() & head.libraries.keys())
+        apart = [name for name in common if base.libraries[name] != head.libraries[name]]
+        mine, its = (", ".join(f"{name} {build.libraries[name]}" for name in apart) for build in (base, head))
+        note("libraries linked", mine, its, asked)
 
 
 def _series(interpreter: Interpreter) -> list[str]:

@@ -1,19 +1,20 @@
-"""What a build is to be: its source, edits, flags and compiler, looked up once, before anything is made."""
+"""What a build is to be: its source, edits, flags and toolchain, looked up once, before anything is made."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runner.builds import compiling, edits, releases, sources, trees
+from runner.builds import compiling, edits, releases, sources, toolchain, trees
 from runner.builds.cache import Progress
 from runner.builds.edits import Edit
 from runner.builds.sources import Source
 from runner.builds.spec import BuildSpec
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key: raised when the way of building changes, so that old and new builds do not mix."""
 DATA = Path(__file__).parents[2] / "data"
 
@@ -28,12 +29,13 @@ class Plan:
     edits_hash: str
     """Of what the edits do; empty for none."""
     flags: tuple[str, ...]
-    compiler: str
+    toolchain: Mapping[str, str]
+    """See `toolchain.describe`."""
 
     @property
     def key(self) -> str:
         """Hash of all that decides; names the folder in the cache."""
-        parts = [FORMAT, self.source.hash, self.edits_hash, self.flags, self.compiler]
+        parts = [FORMAT, self.source.hash, self.edits_hash, self.flags, sorted(self.toolchain.items())]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
     @property
@@ -59,5 +61,5 @@ def plan(spec: BuildSpec, progress: Progress, data: Path = DATA) -> Plan:
             source, loaded = sources.ReleaseSource(release=release, catalogue=catalogue), (*before, *loaded)
     return Plan(
         spec=spec, source=source, edits=loaded, edits_hash=edits.digest(loaded), flags=flags,
-        compiler=compiling.compiler_version(flags),
+        toolchain=toolchain.describe(flags),
     )

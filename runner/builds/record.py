@@ -1,7 +1,8 @@
 """build.json: what is known of a finished build, so that it need not be run to be resolved.
 
-Schema ``lockstep.build/1`` (first version): one object with the fields of `Record`; times in seconds
-since the epoch, sizes in bytes, modification times in nanoseconds, paths relative to the file's folder.
+Schema ``lockstep.build/2``: one object with the fields of `Record`; times in seconds since the epoch, sizes in bytes,
+modification times in nanoseconds, paths relative to the file's folder. The first version lacked what is below
+``changed_files``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from runner.errors import UsageError
 
-SCHEMA = "lockstep.build/1"
+SCHEMA = "lockstep.build/2"
 NAME = "build.json"
 """Of the file, in the build's folder."""
 
@@ -39,6 +40,16 @@ class Record:
     facts: Mapping[str, str]
     compiler: str
     changed_files: tuple[str, ...]
+    place: str
+    """The folder of the build, absolute, which its compiled library names."""
+    toolchain: Mapping[str, str]
+    """What it was made with; see `toolchain.describe`."""
+    pyconfig: Mapping[str, str]
+    """The macros of pyconfig.h, by name."""
+    libraries: Mapping[str, tuple[str, ...]]
+    """Paths of the foreign libraries that its extension modules link, by module."""
+    missing: tuple[str, ...]
+    """Modules of the standard library that could not be built, or that are another system's."""
     notes: tuple[str, ...] = ()
     """How the edits fitted, as far as a reader of results should know."""
 
@@ -88,10 +99,11 @@ def read(path: Path) -> Record | None:
             " Use the newer version, or remove the build's folder"
         )
     try:
-        for name in ("changed_files", "notes"):
-            fields[name] = tuple(fields.get(name, ()))
+        for name in ("changed_files", "missing", "notes"):
+            fields[name] = tuple(fields[name])
+        fields["libraries"] = {name: tuple(paths) for name, paths in fields["libraries"].items()}
         for name in ("tree", "executable"):
             fields[name] = path.parent / fields[name]
         return Record(**fields)
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, AttributeError):
         return None

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -321,25 +322,30 @@ def test_a_planted_cache_in_the_folder_for_temporary_files_is_not_believed(
             resolve(f"dir:{tree}")
 
 
-def test_a_shared_cache_of_another_user_is_read(tree: Path, tmp_path: Path, own_cache: Path) -> None:
+def test_a_shared_cache_of_another_user_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     system = Path("/usr/bin/python3")
     if os.geteuid() != 0 or not system.exists():
         pytest.skip("only root can be another user, and that one needs a Python of its own")
-    for path in (tmp_path, *tmp_path.parents):
-        path.chmod(path.stat().st_mode | 0o011)
-    # That user may not be able to read the Python that runs the tests.
-    (tree / "configure").write_text((tree / "configure").read_text().replace(PYTHON, str(system)))
-    made = resolve(f"dir:{tree}")
-    let_go(made)
-    (tmp_path / "other").mkdir()
-    os.chown(tmp_path / "other", 65534, 65534)
-    environment = {**os.environ, "HOME": str(tmp_path / "other"), "TMPDIR": str(tmp_path / "other")}
-    for spec, place in ((f"dir:{tree}", own_cache), (f"dir:{tree}?debug", tmp_path / "other/.cache/lockstep")):
-        ran = subprocess.run([sys.executable, "-c", AS_NOBODY, spec], cwd=ROOT, env=environment,
-                             capture_output=True, text=True, check=False)
-        assert ran.returncode == 0, ran.stderr
-        assert Path(ran.stdout.splitlines()[-1]).is_relative_to(place / "builds")
-    assert made.executable.exists()
+    # Not in pytest's folder, which every session of pytest shuts to others.
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        place = Path(name)
+        place.chmod(0o755)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(place / "cache"))
+        tree = plant(place / "source")
+        # That user may not be able to read the Python that runs the tests.
+        (tree / "configure").write_text((tree / "configure").read_text().replace(PYTHON, str(system)))
+        made = resolve(f"dir:{tree}")
+        let_go(made)
+        (place / "other").mkdir()
+        os.chown(place / "other", 65534, 65534)
+        environment = {**os.environ, "HOME": str(place / "other"), "TMPDIR": str(place / "other")}
+        for spec, top in ((f"dir:{tree}", place / "cache/lockstep"),
+                          (f"dir:{tree}?debug", place / "other/.cache/lockstep")):
+            ran = subprocess.run([sys.executable, "-c", AS_NOBODY, spec], cwd=ROOT, env=environment,
+                                 capture_output=True, text=True, check=False)
+            assert ran.returncode == 0, ran.stderr
+            assert Path(ran.stdout.splitlines()[-1]).is_relative_to(top / "builds")
+        assert made.executable.exists()
 
 
 # A full disk.

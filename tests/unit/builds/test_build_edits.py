@@ -120,16 +120,18 @@ def test_every_part_of_a_plan_counts_in_its_key() -> None:
     again = variant(("a", "b", "d"))
 
     def key(
-        source: _Source, changes: tuple[Variant, ...] = (), flags: tuple[str, ...] = ("f",), compiler: str = "gcc 1"
+        source: _Source, changes: tuple[Variant, ...] = (), flags: tuple[str, ...] = ("f",), **toolchain: str
     ) -> str:
+        tools = {"compiler": "gcc 1", "libc": "glibc 2.36", **toolchain}
         return planning.Plan(
-            spec=spec, source=source, edits=changes, edits_hash=edits.digest(changes), flags=flags, compiler=compiler
+            spec=spec, source=source, edits=changes, edits_hash=edits.digest(changes), flags=flags, toolchain=tools
         ).key
 
     plain = _Source()
     keys = [
         key(plain), key(other), key(plain, (edit,)), key(plain, (again,)), key(plain, (edit, again)),
         key(plain, (again, edit)), key(plain, flags=("g",)), key(plain, compiler="gcc 2"),
+        key(plain, libc="glibc 2.41"), key(plain, libc="gcc 1", compiler="glibc 2.36"),
     ]
     assert len(set(keys)) == len(keys)
     assert key(plain) == key(_Source())
@@ -182,7 +184,9 @@ def test_a_record_reads_back_as_it_was(tmp_path: Path) -> None:
     written = record.Record(
         label="cpython@3.13.5", created=1.5, size=10, tree=tmp_path / "tree", executable=tmp_path / "tree/python",
         executable_size=3, executable_mtime_ns=4, sha256="ab", version="3.13.5", implementation="cpython",
-        facts={"CC": "gcc"}, compiler="gcc 12", changed_files=("a.c",),
+        facts={"CC": "gcc"}, compiler="gcc 12", changed_files=("a.c",), place=str(tmp_path),
+        toolchain={"target": "x86_64-linux-gnu"}, pyconfig={"HAVE_X": "1"}, missing=("_tkinter",),
+        libraries={"zlib": ("/lib/libz.so.1",)},
     )
     record.write(tmp_path / "build.json", written)
     assert record.read(tmp_path / "build.json") == written
@@ -198,8 +202,8 @@ def test_a_torn_record_is_no_record_and_a_newer_one_is_refused(tmp_path: Path) -
     assert record.read(path) is None
     path.write_text('{"schema": "lockstep.bui')
     assert record.read(path) is None
-    path.write_text('{"schema": "lockstep.build/1", "label": "x"}')
+    path.write_text('{"schema": "lockstep.build/2", "label": "x"}')
     assert record.read(path) is None
-    path.write_text('{"schema": "lockstep.build/2"}')
-    with pytest.raises(UsageError, match=r"another version of Lockstep .*build/2"):
+    path.write_text('{"schema": "lockstep.build/3"}')
+    with pytest.raises(UsageError, match=r"another version of Lockstep .*build/3"):
         record.read(path)
