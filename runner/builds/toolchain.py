@@ -31,6 +31,11 @@ _HEADERS: Mapping[str, tuple[str, str]] = {
     "zlib": ("zlib.h", "ZLIB_VERSION"), "zstd": ("zstd.h", "ZSTD_VERSION_STRING"),
 }
 """What configure looks for and builds modules with: a header, and the macro in it that has the version."""
+_PACKAGES = (
+    "bzip2", "gdbm", "libffi", "liblzma", "libmpdec", "libzstd", "ncursesw", "openssl", "panelw", "readline", "sqlite3",
+    "tcl", "tk", "uuid", "zlib",
+)
+"""What configure asks pkg-config for, which knows of headers where no compiler looks by itself."""
 _MARK = "lockstep_has"
 
 
@@ -38,10 +43,10 @@ _MARK = "lockstep_has"
 def describe(flags: Sequence[str]) -> Mapping[str, str]:
     """What a build with these arguments for configure is made with, here and now.
 
-    ``compiler``, ``target``, ``assembler``, ``linker``, ``libc``, ``pkg-config`` (by which configure finds some
-    libraries) and ``libraries`` are for people; ``macros`` is a hash of all that the compiler defines with the flags,
-    so that ``-march=native`` is another thing on another processor. Raises MachineError where the compiler does not
-    answer.
+    ``compiler``, ``target``, ``assembler``, ``linker``, ``libc``, ``pkg-config`` (what it knows of optional libraries)
+    and ``libraries`` (what the compiler finds of them) are for people; ``macros`` is a hash of all that the compiler
+    defines with the flags, so that ``-march=native`` is another thing on another processor. Raises MachineError where
+    the compiler does not answer.
     """
     compiler = _words(flags, "CC")
     given = [*_words(flags, "CPPFLAGS"), *_words(flags, "CFLAGS")]
@@ -55,7 +60,7 @@ def describe(flags: Sequence[str]) -> Mapping[str, str]:
             "assembler": _assembler(compiler, folder),
             "linker": _line(_ask([*compiler, *given, *_words(flags, "LDFLAGS"), "-Wl,--version"], folder)) or "unknown",
             "libc": libc,
-            "pkg-config": _line(_ask(["pkg-config", "--version"], folder)) or "none",
+            "pkg-config": _packages(folder),
             "libraries": _libraries(compiler, given, folder),
             "macros": hashlib.sha256(macros.encode()).hexdigest()[:16],
         }
@@ -89,6 +94,15 @@ def _libc(compiler: Sequence[str], given: Sequence[str], folder: Path) -> str:
         if file.is_absolute() and file.is_file():
             return f"libc {hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
     return "unknown"
+
+
+def _packages(folder: Path) -> str:
+    """pkg-config's version, and those of the libraries that it knows: ``1.8.1: tcl 8.6.13, tk 8.6.13``."""
+    version = _line(_ask(["pkg-config", "--version"], folder))
+    if not version:
+        return "none"
+    found = ((name, _line(_ask(["pkg-config", "--modversion", name], folder))) for name in _PACKAGES)
+    return f"{version}: {', '.join(f'{name} {known}' for name, known in found if known) or 'none'}"
 
 
 def _libraries(compiler: Sequence[str], given: Sequence[str], folder: Path) -> str:

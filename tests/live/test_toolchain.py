@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -93,6 +94,21 @@ def test_a_library_that_is_there_on_one_machine_only_is_part_of_the_key(tmp_path
     second = describe(flag)
     assert "zstd 1.5.99" in first["libraries"] and "zstd 1.6.0" in second["libraries"]
     assert len({one["libraries"] for one in (without, first, second)}) == 3
+
+
+def test_a_library_that_only_pkg_config_knows_is_part_of_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in first on PATH: PKG_CONFIG_PATH is not passed on."""
+    before = describe()
+    program = tmp_path / "pkg-config"
+    program.write_text('#!/bin/sh\necho "$*" | grep -q "modversion tk" && { echo 8.6.99; exit; }\n'
+                       'test "$1" = --version && echo 1.9\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert describe()["pkg-config"] == "1.9: tk 8.6.99" != before["pkg-config"]
+    program.write_text("#!/bin/sh\nexit 1\n")
+    assert describe()["pkg-config"] == "none"
 
 
 def test_native_code_is_another_thing_on_another_processor() -> None:
