@@ -7,13 +7,17 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pyperf
 import pytest
 from bench import Bench, Twins
 
 from runner import config, suites
+from runner.jobs import record
 from runner.measuring.process import Bytecode, Launch, Worker, WorkerFailed, command
 from runner.model import Arm, Benchmark, Interpreter
 
@@ -120,6 +124,21 @@ def test_a_value_is_found_by_its_name_whatever_the_hash_seed(tmp_path: Path, scr
         assert objects == alike and sorted(objects) == [1, 2, 3, 4, 5]
         assert {key: price for key, price in seen.items() if wanted[key] is not None} == {
             key: price for key, price in wanted.items() if price is not None and (seed == 1 or "Of" in key)}
+
+
+def test_asv_gets_a_value_under_the_parameter_that_it_is_of(tmp_path: Path) -> None:
+    """In asv's store a value has a place in a list, and the list may have had another order when it was measured."""
+    suite = written(tmp_path / "planted", unordered=UNORDERED)
+    there = [one for one in suite.discover(THIS).benchmarks if one.name == "unordered.OfSet.track_price"]
+    me: Any = SimpleNamespace(executable=THIS)
+    run: Any = SimpleNamespace(folder=tmp_path, manifest=SimpleNamespace(
+        base=me, head=me, suite=suite.place, environment={}, given={},
+        benchmarks=[replace(one, index=(0,)) for one in there],
+    ))
+    records, measured, left = record._records(run)
+    assert left == [] and len(measured) == 5
+    listed = records["unordered.OfSet.track_price"]["params"][0]
+    assert [listed[one.index[0]] for one in measured] == [f"'{one.params['tree']}'" for one in measured]
 
 
 ALIKE = '''
