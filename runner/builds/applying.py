@@ -6,13 +6,13 @@ import dataclasses
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from runner import shell
 from runner.builds.patches import Change, Hunk, Piece
 from runner.errors import UsageError
+from runner.owned import owned
 
 PREFIXES = "abciow"
 """What git puts before names: ``a/`` and ``b/``, or the first letter of what is compared."""
@@ -143,8 +143,8 @@ def _check_reverse(piece: Piece, strip: int, tree: Path) -> None:
 def _git(piece: Piece, strip: int, tree: Path, *words: str) -> shell.Result:
     # Outside of any repository, whatever the cache lies in: inside of one, git passes over what is not below it.
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "LC_", "LANG"))}
-    with tempfile.TemporaryDirectory(prefix="lockstep-patch-") as place:
-        patch = Path(place) / "patch"
+    with owned("lockstep-patch-") as place:
+        patch = place / "patch"
         patch.write_bytes(piece.text)
         result = shell.run(
             ["git", "apply", "--verbose", "--whitespace=nowarn", f"-p{strip}", *words, patch], cwd=tree, env={
