@@ -159,6 +159,8 @@ def _count(
         except KeyboardInterrupt:
             problems.append(f"Counting was interrupted: the work of {len(counts)} of {len(benchmarks)} was counted.")
             return True
+        except UsageError as error:  # a run of an older version
+            problems.append(f"Work was not counted: {error}")
     return False
 
 

@@ -102,3 +102,9 @@ def test_what_it_gives_a_worker_is_what_the_protocol_says(tmp_path: Path) -> Non
     assert ast.literal_eval(repr(told)) == told
     assert (told["module"], told["attribute"], told["chosen"]) == ("m", "C.time_x", ["4KiB", "a"])
     assert "def load(" in Path(str(told["file"])).read_text()
+
+
+def test_a_benchmark_of_an_older_run_is_refused_in_words(tmp_path: Path) -> None:
+    (old, *_) = asv.parse([record(attribute="")]).benchmarks
+    with pytest.raises(UsageError, match=r"where m\.C\.time_x is in the suite was not recorded"):
+        suites.open(None).loader(tmp_path)(old)
