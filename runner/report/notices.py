@@ -13,6 +13,8 @@ from runner.stats.decide import LOOKS
 
 FEW = 5
 """Notices of one kind that are shown where there is little room."""
+WORDS = ("between", "reading")
+"""Numbers that are no figures, but choose the words of a sentence."""
 
 
 def warnings(report: Report) -> list[Notice]:
@@ -42,7 +44,8 @@ def grouped(
     for comparison in comparisons:
         for notice in comparison.notices:
             text = sentence(notice)
-            groups.setdefault(notice.kind if by_kind else text, []).append((text, comparison))
+            kind = " ".join([notice.kind, *(str(notice.numbers[name]) for name in WORDS if name in notice.numbers)])
+            groups.setdefault(kind if by_kind else text, []).append((text, comparison))
     for members in groups.values():
         first = members[0][0]
         alike = all(text == first for text, _ in members)

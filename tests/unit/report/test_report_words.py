@@ -110,6 +110,10 @@ def test_notices_of_a_kind_are_one_line_that_owns_up_to_differing_figures() -> N
     assert [[c.name for c in about] for _, about in notices.grouped(three)] == [["a", "c"], ["b"]]
     [(sentence, _)] = notices.grouped(three[:1], by_kind=True)
     assert "figures" not in sentence
+    unsteady = [Notice(kind="unsteady-values", numbers={"between": unit}) for unit in ("calls", "processes", "calls")]
+    four = [samples.comparison(str(n), Verdict.SAME, notices=(notice,)) for n, notice in enumerate(unsteady)]
+    told = {sentence[:36]: len(about) for sentence, about in notices.grouped(four, by_kind=True)}
+    assert told == {"returns another value in every call,": 2, "returns another value in every proce": 1}
 
 
 def test_sections_hold_every_benchmark_once_with_the_largest_change_first() -> None:
