@@ -15,7 +15,7 @@ import typer
 
 from runner import config
 from runner.cli import targets
-from runner.cli.app import Color, Out, Pattern, command
+from runner.cli.app import Color, Out, Pattern, command, name_of
 from runner.cli.printing import output
 from runner.errors import MachineError, UsageError
 
@@ -90,7 +90,7 @@ def runs(
     if remove and entries:
         return _remove(entries, yes=yes)
     if entries and json is None:
-        output.next(f"lockstep show {entries[-1].id}", "the newest of these")
+        output.next(f"lockstep show {name_of(entries[-1].folder)}", "the newest of these")
     return 0
 
 
