@@ -7,6 +7,7 @@ from pathlib import Path
 
 from samples import interpreter
 
+from runner.builds import record
 from runner.cli.terminal import Terminal
 from runner.jobs.ab import AbRequest, _copied, _layouts, _notices, _of_training
 from runner.model import Build, Interpreter
@@ -55,8 +56,11 @@ def test_how_an_edit_was_applied_is_told_once() -> None:
 
 
 def test_builds_that_cannot_be_linked_anew_say_why(tmp_path: Path) -> None:
-    (tmp_path / "python").touch()
-    arm = built(tmp_path, "--with-lto")
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "python").touch()
+    (tmp_path / record.NAME).write_text("{}")
+    arm = built(tree, "--with-lto")
     layouts, [notice] = _layouts(AbRequest(base="a", head="b"), arm, arm, 1, Terminal())
     assert layouts is None and notice.kind == "scope-binary"
     assert "every new order costs the whole optimisation" in str(notice.numbers["reason"])

@@ -23,7 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("report",),  # 6 views
     ("jobs",),  # 7 recipes and doors
     ("cli", "asv_plugin"),
-    ("__main__", "installed"),
+    ("installed",),
 )
 """The first part of a module's name below runner/, lowest first: a module imports only from lines above its own. A new
 module is given its place here."""

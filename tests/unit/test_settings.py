@@ -144,7 +144,7 @@ def test_an_arm_that_compiles_as_it_runs_is_warmed_longer_and_so_is_the_other() 
 @pytest.mark.parametrize(("call", "setup", "mode"), [
     (50e-9, 1e-6, Mode.TURNS),
     (1e-3, 3e-3, Mode.TURNS),
-    (1e-6, 0.01, Mode.ADJACENT),  # hardly anything but set-up: it would share the CPU with nothing else
+    (1e-6, 0.03, Mode.ADJACENT),  # hardly anything but set-up: it would share the CPU with nothing else
     (0.02, 0.01, Mode.SHARED),
     (0.02, 5.0, Mode.ADJACENT),
 ])

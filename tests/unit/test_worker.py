@@ -216,6 +216,9 @@ def test_nan_does_not_apply(value: Any) -> None:
 def answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], dict[str, Any]]:
     """What a worker says of a benchmark: the source of a module that has `time_it`."""
     monkeypatch.setattr(Loader, "folder", str(tmp_path / "bytecode"))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    for name in ("path", "meta_path"):
+        monkeypatch.setattr(sys, name, list(getattr(sys, name)))
 
     def load(source: str) -> dict[str, Any]:
         suite = tmp_path / f"suite_{uuid.uuid4().hex}"
@@ -223,8 +226,10 @@ def answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], d
         (suite / "work.py").write_text(textwrap.dedent(source))
         server = Server.__new__(Server)  # without the pipes, which would be this process's
         server.benchmark, server.where, server.file = None, "start", ""  # type: ignore[assignment]
-        request = {"folder": str(suite), "module": "work", "attribute": "time_it", "index": [], "number": 0,
-                   "path": [], "file": str(Path(asv_loaded.__file__)), "call": True}
+        server.live = server.paused = server.stopping = False
+        request = {"folder": str(suite), "module": "work", "attribute": "time_it", "chosen": [], "number": 0,
+                   "path": [], "children": str(tmp_path), "cache": False, "form": "", "do": "load",
+                   "file": str(Path(asv_loaded.__file__)), "call": True}
         try:
             reply = server.do_load(request)
         except BaseException as error:

@@ -12,7 +12,7 @@ from test_differences import made, ready
 
 from runner.builds import differences, modules
 from runner.model import Difference, Interpreter, Notice
-from runner.report import words
+from runner.report import notices
 
 SSL = {"_ssl": "OpenSSL 3.0.17", "zlib": "1.2.13"}
 NONE = {"_ssl": "missing", "zlib": "1.2.13"}
@@ -29,7 +29,7 @@ def only(base: Interpreter, head: Interpreter) -> Difference | None:
 def test_a_module_of_one_arm_is_warned_about() -> None:
     found = only(of(ready("p"), SSL), of(ready("q"), NONE))
     assert found == Difference(what="modules", base="_ssl OpenSSL 3.0.17", head="_ssl missing", asked=False)
-    sentence = words.notice_text(Notice(
+    sentence = notices.sentence(Notice(
         kind="unasked-difference", numbers={"what": found.what, "base": found.base, "head": found.head}))
     assert sentence == (
         "The builds differ in modules, which was not asked for: _ssl OpenSSL 3.0.17 in base, _ssl missing in head.")

@@ -32,7 +32,7 @@ def test_every_row_of_a_table_has_its_cells() -> None:
         # A row with too many cells loses the last ones, and one with too few gets empty ones.
         assert all(len(row) == len(head) and all(row) for row in rows)
         shown |= {row[0]: (head[-1], row[-1]) for row in rows}
-    for one in samples.every_kind():
+    for one in (one for one in samples.every_kind() if one.compared and one.reached):
         column, last = shown[" ".join(one.key.split())]
         assert last.endswith({"verdict": words.verdict, "reason": words.failure, "to settle it": words.to_settle}[
             column](one)), one.key

@@ -78,7 +78,7 @@ def test_what_would_settle_it_is_in_blocks_and_in_seconds() -> None:
 
 
 def test_a_gil_that_was_on_names_the_arm_and_what_may_have_done_it() -> None:
-    assert words.notice_text(Notice(kind="gil", numbers={"arm": "head"})).startswith(
+    assert notices.sentence(Notice(kind="gil", numbers={"arm": "head"})).startswith(
         "head is a build for running without the GIL, and ran with it: an extension module")
 
 

@@ -52,7 +52,8 @@ class TestParse:
 
     def test_what_shares_a_cache_has_the_longest_limit_for_making_it(self) -> None:
         told = [
-            record(name=name, params=[], param_names=[], indexes=[[]], cache={"key": key, "timeout": limit})
+            record(name=name, params=[], contents=[], param_names=[], indexes=[[]],
+                   cache={"key": key, "timeout": limit})
             for name, key, limit in (("m.time_a", "m:1", 3.0), ("m.time_b", "m:1", 60.0), ("m.time_c", "m:9", 5.0))
         ]
         caches = [one.cache for one in asv.parse(told).benchmarks]
