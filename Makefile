@@ -63,7 +63,7 @@ costs: setup ## Measure what publishing 1000 runs, showing a run of 10 000 bench
 	PYTHONPATH=. $(BIN)/python tests/costs/continuous.py
 
 verdicts: setup ## Measure what verdicts on ten small workloads cost: equal, 1 % and 0.5 % apart (PYTHON=, three sessions)
-	$(BIN)/python tests/costs/verdicts.py "$$(command -v $(PYTHON))"
+	PYTHONPATH=. $(BIN)/python tests/costs/verdicts.py "$$(command -v $(PYTHON))"
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

@@ -14,7 +14,11 @@ import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+<<<<<<< HEAD
 from pathlib import Path
+=======
+from types import FrameType
+>>>>>>> interp
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -146,8 +150,13 @@ def test_what_holds_much_is_looked_at_in_part() -> None:
     text = describe(many)
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
-    calls = []
-    sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_name) if event == "call" else None)
+    calls: list[str] = []
+
+    def see(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            calls.append(frame.f_code.co_name)
+
+    sys.setprofile(see)
     try:
         describe(many)
     finally:
