@@ -59,7 +59,7 @@ def test_its_results_are_in_the_projects_store(project: Project) -> None:
     compared = project.run("asv", "compare", "v1.0", "main~1")
     assert compared.returncode == 0, compared.stderr
     # Whether asv calls it a change, it decides in its own way.
-    assert re.search(r"s +\| ~?1\.\d+ +\| work.Total.time_total\(3000\)", compared.stdout), compared.stdout
+    assert re.search(r"s +\| *~?1\.\d+ +\| work.Total.time_total\(3000\)", compared.stdout), compared.stdout
 
 
 def test_the_other_way_round_it_is_none_and_nothing_is_installed_again(
