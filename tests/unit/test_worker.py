@@ -14,11 +14,8 @@ import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
-<<<<<<< HEAD
 from pathlib import Path
-=======
 from types import FrameType
->>>>>>> interp
 from typing import Any, NamedTuple
 
 import numpy as np
