@@ -15,7 +15,6 @@ from bench import Bench
 from runner import builds, config
 from runner.errors import UsageError
 from runner.machine import addresses
-from runner.measuring.execute import ENVIRONMENT
 from runner.measuring.process import ASK_STACK, PADDING, padded, surplus
 from runner.model import Arm, Interpreter
 
@@ -24,7 +23,7 @@ SUITE = Path(__file__).parent / "told"
 
 
 def resolve(spec: str | Path) -> Interpreter:
-    return builds.resolve(str(spec), progress=lambda _: None, environment=config.environment(ENVIRONMENT))
+    return builds.resolve(str(spec), progress=lambda _: None, environment=config.environment())
 
 
 def script(path: Path, *lines: str, shell: str = "/bin/sh") -> Path:
@@ -159,7 +158,7 @@ def test_both_arms_have_equal_stacks_whatever_a_wrapper_adds(tmp_path: Path, kin
     else:
         wrapper = script(name, "export TOLD=3 ANOTHER=one HOME=/", f'exec {PYTHON} -O "$@"', shell=f"/bin/{kind}")
     arms = {Arm.BASE: resolve(PYTHON), Arm.HEAD: resolve(wrapper)}
-    env = {**config.environment(ENVIRONMENT), "PYTHONHASHSEED": "11"}
+    env = {**config.environment(), "PYTHONHASHSEED": "11"}
     there = tmp_path / "another folder"
     there.mkdir()
     more = {arm: surplus(one, {**env, "PWD": str(tmp_path)}, tmp_path) for arm, one in arms.items()}
