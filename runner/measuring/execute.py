@@ -32,7 +32,7 @@ from runner.measuring.process import (
 from runner.model import Arm, Benchmark, Block, BlockKind, BlockSpec, Cause, Failure, Interpreter, Metric, Settings
 from runner.suites import Suite
 
-VERSION = 4
+VERSION = 5
 """Raised when the way of measuring changes: what was found out about an older way need not be true of this one."""
 COMPILING = 60.0
 """Seconds that loading a benchmark may take at least, where its modules have to be compiled."""
