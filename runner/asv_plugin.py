@@ -1,6 +1,6 @@
 """asv's environments as Lockstep's builds: each is CPython at a commit, with the variant and options of the matrix.
 
-In asv.conf.json: ``"plugins": [".runner.asv_plugin"]`` and ``"environment_type": "lockstep"``; asv's next release finds
+In asv.conf.json: ``"plugins": [".lockstep_ab.asv_plugin"]`` and ``"environment_type": "lockstep"``; asv's next release finds
 it by the entry point of this project. The matrix knows two requirements: ``variant``, the name of an edit in
 data/variants, and ``options``, what a build's name has behind its question mark (``pgo&lto``).
 
