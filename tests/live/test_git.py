@@ -13,7 +13,7 @@ import pytest
 from fake_source import plant
 
 from runner import builds
-from runner.builds import build, git, repository, sources
+from runner.builds import git, planning, repository, sources
 from runner.builds.spec import parse
 from runner.errors import BuildError, UsageError
 
@@ -58,7 +58,7 @@ def source(tmp_path: Path) -> Path:
 def find(text: str) -> sources.Source:
     spec = parse(text)
     assert spec is not None
-    return sources.find(spec, build.DATA / "sources.toml", lambda _: None)
+    return sources.find(spec, planning.DATA / "sources.toml", lambda _: None)
 
 
 def content(text: str, place: Path) -> str:
@@ -93,7 +93,7 @@ def test_source_repo_from_a_hook_leaves_the_users_repository_alone(
     before = do(source, "log", "--all", "--format=%H"), do(source, "status", "--porcelain"), do(source, "branch")
     for name, value in {**given, "GIT_DIR": f"{source}/.git", "GIT_INDEX_FILE": f"{source}/.git/index"}.items():
         monkeypatch.setenv(name, value)
-    made = repository.make(tmp_path / "made", "3.13.5", build.DATA, lambda _: None)
+    made = repository.make(tmp_path / "made", "3.13.5", planning.DATA, lambda _: None)
     assert "main" in made
     for name in [name for name in os.environ if name.startswith("GIT_")]:
         monkeypatch.delenv(name)
@@ -161,7 +161,7 @@ SETTINGS = """
 def test_the_users_settings_change_no_result(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree = plant(tmp_path / "release")
     monkeypatch.setattr(sources.ReleaseSource, "unpack", lambda self, to, progress: shutil.copytree(tree, to) and None)
-    repository.make(tmp_path / "one", "3.13.5", build.DATA, lambda _: None)
+    repository.make(tmp_path / "one", "3.13.5", planning.DATA, lambda _: None)
     home = tmp_path / "home"
     (home / "hooks").mkdir()
     (home / "hooks/pre-commit").write_text("#!/bin/sh\nexit 1\n")
@@ -169,7 +169,7 @@ def test_the_users_settings_change_no_result(source: Path, tmp_path: Path, monke
     (home / "template/hooks").mkdir(parents=True)
     (home / "attributes").write_text("*.h export-ignore\n")
     (home / ".gitconfig").write_text(SETTINGS.format(home=home))
-    repository.make(tmp_path / "two", "3.13.5", build.DATA, lambda _: None)
+    repository.make(tmp_path / "two", "3.13.5", planning.DATA, lambda _: None)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert do(tmp_path / "one", "rev-parse", "main") == do(tmp_path / "two", "rev-parse", "main")
     monkeypatch.setenv("HOME", str(home))
