@@ -1,7 +1,7 @@
 """asv's environments as Lockstep's builds: each is CPython at a commit, with the variant and options of the matrix.
 
-In asv.conf.json: ``"plugins": [".lockstep_ab.asv_plugin"]`` and ``"environment_type": "lockstep"``; asv's next release finds
-it by the entry point of this project. The matrix knows two requirements: ``variant``, the name of an edit in
+In asv.conf.json: ``"plugins": [".lockstep_ab.asv_plugin"]`` and ``"environment_type": "lockstep"``; asv's next release
+finds it by the entry point of this project. The matrix knows two requirements: ``variant``, the name of an edit in
 data/variants, and ``options``, what a build's name has behind its question mark (``pgo&lto``).
 
 A commit is built by `runner.builds` in the cache that `lockstep ab` uses, so asv's own cache and `pip` have no part in
