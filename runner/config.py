@@ -19,7 +19,7 @@ STATE = ROOT / "data" if CHECKOUT else platformdirs.user_state_path("lockstep")
 SOURCE = (ROOT / ".asv" if CHECKOUT else STATE) / "source"
 """Where `lockstep source-repo` puts its repository."""
 OURS = "LOCKSTEP_"
-DRAWN = ("PYTHONHASHSEED", "PYTHONPYCACHEPREFIX", "PYTHONSAFEPATH")
+DRAWN = ("PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "PYTHONPYCACHEPREFIX", "PYTHONSAFEPATH")
 """Variables that a measured process gets from Lockstep itself; so are all whose name begins with `OURS`."""
 SHELL = ("_", "PWD", "OLDPWD", "SHLVL")
 """What a shell says of itself, and would not be true of a measured process."""

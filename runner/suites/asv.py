@@ -65,7 +65,7 @@ class AsvSuite:
         """See `protocol.Suite`. A module that ends the process is left out with a problem, and the others are kept."""
         given = config.environment() if environment is None else environment
         # PYTHONSAFEPATH is the option -P for an interpreter that knows it, and nothing to one that does not.
-        variables = {**given, "PYTHONSAFEPATH": "1", "PYTHONHASHSEED": str(hash_seed)}
+        variables = {**given, "PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": str(hash_seed)}
         suite = self.folder
         crashed: dict[str, str] = {}
         with owned("lockstep-discovery-") as folder:
