@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import venv
@@ -134,8 +135,9 @@ def test_what_cannot_be_had_is_refused_in_words(project: Project, tmp_path: Path
     assert "v1.0 has no parent to compare with" in refused(project, "v1.0")
     assert "is no repository that asv can use" in refused(
         project, "--config", configured(project, tmp_path, repo=str(tmp_path)))
-    assert "uv command not found" in refused(
-        project, "--config", configured(project, tmp_path, environment_type="uv"))
+    if shutil.which("uv") is None:
+        assert "uv command not found" in refused(
+            project, "--config", configured(project, tmp_path, environment_type="uv"))
     assert "asv installs nothing" in refused(
         project, "--config", configured(project, tmp_path, environment_type="existing"))
     told = refused(project, "--config", configured(project, tmp_path), "--env-name", "virtualenv-py2.1")
