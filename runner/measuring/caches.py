@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner.measuring.copies import fresh
-from runner.measuring.process import Launch, Worker, WorkerFailed, begin
+from runner.measuring.launch import Launch
+from runner.measuring.process import Worker, WorkerFailed, begin
 from runner.model import Arm, Benchmark, Cache, Cause, Failure
 from runner.suites import Loader
 

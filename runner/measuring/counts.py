@@ -20,7 +20,8 @@ from runner.measuring import callgrind
 from runner.measuring.caches import Caches
 from runner.measuring.callgrind import Function, Profile
 from runner.measuring.copies import fresh
-from runner.measuring.process import Launch, Worker, WorkerFailed, begin, bytecode, command, padded, receive_all
+from runner.measuring.launch import Launch, bytecode, command, padded
+from runner.measuring.process import Worker, WorkerFailed, begin, receive_all
 from runner.model import Arm, Benchmark, Interpreter
 from runner.suites import Suite
 

@@ -16,19 +16,9 @@ from runner.measuring import modes, settings
 from runner.measuring.arms import Arms
 from runner.measuring.caches import Caches
 from runner.measuring.copies import fresh
+from runner.measuring.launch import NO_SURPLUS, Launch, Surplus, bytecode, command, padded, surplus
 from runner.measuring.modes import Outcome
-from runner.measuring.process import (
-    NO_SURPLUS,
-    Launch,
-    Surplus,
-    Worker,
-    WorkerFailed,
-    begin,
-    bytecode,
-    command,
-    padded,
-    surplus,
-)
+from runner.measuring.process import Worker, WorkerFailed, begin
 from runner.model import Arm, Benchmark, Block, BlockKind, BlockSpec, Cause, Failure, Interpreter, Metric, Settings
 from runner.suites import Suite
 

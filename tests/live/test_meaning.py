@@ -21,7 +21,8 @@ import pytest
 from bench import Bench, Twins, ended, wait_until
 
 from runner import suites
-from runner.measuring.process import Bytecode, Launch, Worker, WorkerFailed, begin, command
+from runner.measuring.launch import Bytecode, Launch, command
+from runner.measuring.process import Worker, WorkerFailed, begin
 from runner.model import Arm, Benchmark, Interpreter
 from runner.suites.asv import link_asv_runner
 

@@ -18,7 +18,8 @@ from bench import Bench, Twins
 
 from runner import config, suites
 from runner.jobs import record
-from runner.measuring.process import Bytecode, Launch, Worker, WorkerFailed, command
+from runner.measuring.launch import Bytecode, Launch, command
+from runner.measuring.process import Worker, WorkerFailed
 from runner.model import Arm, Benchmark, Interpreter
 
 THIS = Path(sys.executable)

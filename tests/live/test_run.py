@@ -23,8 +23,9 @@ from bench import Bench, Twins, wait_until
 from runner import suites
 from runner.errors import MachineError
 from runner.measuring.copies import fresh
+from runner.measuring.launch import Bytecode, Launch, command
 from runner.measuring.plan import Plan
-from runner.measuring.process import Bytecode, Launch, Worker, command
+from runner.measuring.process import Worker
 from runner.model import Arm, Benchmark, BlockKind, Interpreter, Metric
 from runner.storage import store
 

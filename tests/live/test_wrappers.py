@@ -15,7 +15,7 @@ from bench import Bench
 from runner import builds, config
 from runner.errors import UsageError
 from runner.machine import addresses
-from runner.measuring.process import ASK_STACK, PADDING, padded, surplus
+from runner.measuring.launch import ASK_STACK, PADDING, padded, surplus
 from runner.model import Arm, Interpreter
 
 PYTHON = os.path.realpath(sys.executable)

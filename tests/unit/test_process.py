@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import interpreter
 
-from runner.measuring.process import PADDING, Bytecode, bytecode, command, of_both, padded
+from runner.measuring.launch import PADDING, Bytecode, bytecode, command, padded
+from runner.measuring.process import of_both
 from runner.model import Arm, Cause, Failure
 
 CODE = Bytecode(folder=Path("/scratch/bytecode-base"), library=False)
