@@ -40,11 +40,6 @@ def calibration_folder(out: Path | None, fingerprint: str) -> Path:
     return calibrations_folder(out) / fingerprint
 
 
-def asv_configuration() -> Path:
-    """asv's configuration where none is named: a checkout's own, else that of the folder where the user is."""
-    return (ROOT if CHECKOUT else Path.cwd()) / "asv.conf.json"
-
-
 def caches() -> tuple[Path, ...]:
     """The folders of the cache, which need not exist: all are looked through, and what is made goes into the last.
 

@@ -5,6 +5,7 @@ A message says what happened, to what, and what to do next.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -30,3 +31,9 @@ class BuildError(LockstepError):
     """A source could not be had, or a build failed."""
 
     exit_code: ClassVar[int] = 4
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first few of what a message is about, and how many more there are: ``a, b and 3 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from runner import shell
+from runner.builds import git
 from runner.builds.patches import Change, Hunk, Piece
 from runner.errors import UsageError
 from runner.owned import owned
@@ -142,13 +143,12 @@ def _check_reverse(piece: Piece, strip: int, tree: Path) -> None:
 
 def _git(piece: Piece, strip: int, tree: Path, *words: str) -> shell.Result:
     # Outside of any repository, whatever the cache lies in: inside of one, git passes over what is not below it.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "LC_", "LANG"))}
     with owned("lockstep-patch-") as place:
         patch = place / "patch"
         patch.write_bytes(piece.text)
         result = shell.run(
             ["git", "apply", "--verbose", "--whitespace=nowarn", f"-p{strip}", *words, patch], cwd=tree, env={
-                **kept, "LC_ALL": "C", "GIT_DIR": os.devnull, "GIT_CONFIG_GLOBAL": os.devnull,
+                **git.environment(), "GIT_DIR": os.devnull, "GIT_CONFIG_GLOBAL": os.devnull,
                 "GIT_CONFIG_SYSTEM": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
             })
     return dataclasses.replace(result, output=result.output.replace(str(patch), piece.label))

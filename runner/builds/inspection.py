@@ -25,8 +25,6 @@ _MANAGERS = ("pyenv", "asdf", "mise", "rtx")
 """Programs that keep several versions and put a shim for each command on PATH."""
 _THEIRS = re.compile(rf"_*({'|'.join(_MANAGERS)})_".upper())
 """How the names of their variables begin."""
-_SHELLS = frozenset({"PWD", "OLDPWD", "SHLVL", "_"})
-"""What a shell sets by itself."""
 _SEED = "1"
 _LONGEST = 60
 """Characters of a variable's value that are shown."""
@@ -84,7 +82,7 @@ def inspect(spec: str, executable: Path, *, environment: Mapping[str, str] | Non
     if _target(executable, measured) != target:
         raise UsageError(
             f"{spec} starts {target} from here, and {_target(executable, measured)} from where benchmarks are run, "
-            f"which is another folder, with few variables. {_missed(executable, environment)}"
+            f"which is another folder. {_missed(executable, environment)}"
         )
     return _wrapper(spec, executable, measured, ask(spec, target, environment=_with_seed(environment)))
 
@@ -147,7 +145,7 @@ def _added(started: Answer, plain: Answer) -> tuple[dict[str, str], dict[str, st
     options = {name: started.options.get(name, "none") for name in {**plain.options, **started.options}
                if changed(name, started.options, plain.options)}
     variables = {name: started.environment.get(name) for name in {**plain.environment, **started.environment}
-                 if name not in _SHELLS and changed(name, started.environment, plain.environment)}
+                 if name not in config.SHELL and changed(name, started.environment, plain.environment)}
     return options, variables
 
 
@@ -162,8 +160,8 @@ def _ask_wrapper(spec: str, executable: Path, environment: Mapping[str, str] | N
         answer = ask(spec, executable, environment=_with_seed(environment))
     except UsageError as error:
         raise UsageError(
-            f"{spec} starts an interpreter from here, but not from where benchmarks are run, which is another folder, "
-            f"with few variables. {_missed(executable, environment)}. {error}"
+            f"{spec} starts an interpreter from here, but not from where benchmarks are run, which is another folder. "
+            f"{_missed(executable, environment)}. {error}"
         ) from error
     if answer.child:
         raise UsageError(

@@ -41,7 +41,7 @@ def publish(
     from runner.cli.terminal import Terminal
     from runner.jobs import record
 
-    if configuration is None and not config.asv_configuration().is_file():
+    if configuration is None and record.usual() is None:
         no_asv = True  # there is no asv project here
     request = jobs.PublishRequest(
         out=to, runs=runs, configuration=None if no_asv else record.configuration(configuration), fresh=fresh,

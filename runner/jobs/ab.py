@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from runner import builds, config, machine, suites
-from runner.errors import BuildError, UsageError
+from runner.errors import BuildError, UsageError, listed
 from runner.jobs import continuing
 from runner.judging import calibration, compare
 from runner.judging.report import Report
@@ -26,7 +26,6 @@ from runner.measuring.progress import Progress
 from runner.model import Block, Interpreter, Notice
 from runner.report import words
 from runner.storage import store
-from runner.suites import fingerprint
 from runner.suites.fingerprint import Watched
 
 FALLBACK = 8 << 30
@@ -95,8 +94,9 @@ def ab(request: AbRequest, view: View) -> Finished:
     if (unwritable := builds.unwritable()) is not None:
         view.say(unwritable)
     with machine.alone(wait=request.wait, told=view.say):
-        environment = config.environment(request.environment)
-        base, head = builds.resolve_all([request.base, request.head], progress=view.phase, environment=environment)
+        base, head = builds.resolve_all(
+            [request.base, request.head], progress=view.phase, environment=config.environment(request.environment)
+        )
         return compare_arms(request, base, head, view)
 
 
@@ -243,7 +243,7 @@ def _measure(
         def keep(block: Block) -> None:
             # First: a block that may have seen an edit is not one of this run's.
             if edited := suite.edited():
-                raise _EditedError(fingerprint.in_words(edited))
+                raise _EditedError(listed(edited))
             append(block)
 
         context = replace(_context(append.run.manifest, pinning, place, copies, layouts), linked=record)

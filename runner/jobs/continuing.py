@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from runner import builds, config, machine, suites
 from runner.builds import Progress
-from runner.errors import UsageError
+from runner.errors import UsageError, listed
 from runner.storage.store import SCHEMA, Manifest
 from runner.suites import fingerprint
 from runner.suites.fingerprint import Watched
@@ -49,7 +49,7 @@ def changed(manifest: Manifest) -> str:
         f"{name} {'has changed' if name in here else 'is gone'}" for name, mark in manifest.environment.items()
         if here.get(name) != mark and name not in manifest.given
     ]
-    return fingerprint.in_words(found) if found else ""
+    return listed(found)
 
 
 def check_suite(manifest: Manifest) -> Watched:
@@ -62,7 +62,7 @@ def check_suite(manifest: Manifest) -> Watched:
     found = fingerprint.differences(manifest.suite_files, suite.files) if manifest.suite_files else []
     if found:
         raise UsageError(
-            f"the suite {manifest.suite} is not what run {manifest.id} has measured: {fingerprint.in_words(found)}. "
+            f"the suite {manifest.suite} is not what run {manifest.id} has measured: {listed(found)}. "
             f"Undo that, or start a new run: {manifest.command}"
         )
     if manifest.suite_files:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from runner import builds, machine, suites
+from runner import builds, config, machine, suites
 from runner.jobs.ab import AbRequest, Finished, View, compare_arms
 from runner.model import Arm, Installed, Interpreter
 from runner.suites import asv_conf, asv_project
@@ -28,10 +28,12 @@ def continuous(wanted: Wanted, request: AbRequest, view: View) -> Finished:
                       words=tuple(own))
     with machine.alone(wait=request.wait, told=view.say):
         pythons = asv_project.install(planned, progress=view.phase)
-        base, head = (_arm(pythons[arm], planned.arms[arm], view) for arm in Arm)
+        base, head = (_arm(pythons[arm], planned.arms[arm], request, view) for arm in Arm)
         return compare_arms(request, base, head, view)
 
 
-def _arm(python: Path, installed: Installed, view: View) -> Interpreter:
+def _arm(python: Path, installed: Installed, request: AbRequest, view: View) -> Interpreter:
     name = f"{installed.project}@{installed.commit[:asv_project.SHORT]}"
-    return replace(builds.resolve(str(python), progress=view.phase), spec=name, installed=installed)
+    environment = config.environment(request.environment)
+    found = builds.resolve(str(python), progress=view.phase, environment=environment)
+    return replace(found, spec=name, installed=installed)

@@ -18,7 +18,7 @@ from runner.model import Arm, Benchmark, Block, Cause, Interpreter, Metric
 from runner.stats.blocks import calls_of, evidence, scored, values
 from runner.storage import asv_results, store
 from runner.storage.asv_results import OPTIONS, VARIANT, Measured, Record, Series, Value
-from runner.suites import asv_project
+from runner.suites import asv_conf, asv_project
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,9 +169,22 @@ def _value(benchmark: Benchmark, blocks: Sequence[Block], arm: Arm) -> Value:
         index=benchmark.index, samples=samples, calls=calls_of(there[0], arm) if timed else None, skipped=skipped)
 
 
+def usual() -> Path | None:
+    """asv's configuration where none is named: a checkout's own, else that of the folder where the user is.
+
+    None where there is none. Raises UsageError as `asv_conf.configuration` does.
+    """
+    return asv_conf.configuration(_project())
+
+
 def configuration(path: Path | None) -> Path:
-    """The asv.conf.json to use: what the user says, else the project's. Raises UsageError where there is none."""
-    chosen = path if path is not None else config.asv_configuration()
-    if not chosen.is_file():
-        raise UsageError(f"there is no {chosen}; name asv's configuration by --config.")
+    """asv's configuration: what the user says, else the `usual` one. Raises UsageError where there is none."""
+    chosen = path if path is not None else usual()
+    if chosen is None or not chosen.is_file():
+        missing = chosen or _project() / asv_conf.NAMES[0]
+        raise UsageError(f"there is no {missing}; name asv's configuration by --config.")
     return chosen
+
+
+def _project() -> Path:
+    return config.ROOT if config.CHECKOUT else Path.cwd()

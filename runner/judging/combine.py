@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from runner.builds import packages
-from runner.errors import UsageError
+from runner.errors import UsageError, listed
 from runner.judging import compare
 from runner.judging.compare import Case, no_ratio
 from runner.judging.report import Mean, Report
@@ -130,8 +130,7 @@ def _check_suite(pair: str, mine: Mapping[str, str], its: Mapping[str, str]) -> 
         ("different versions have", {key for key in mine.keys() & its.keys() if mine[key] != its[key]}),
     ):
         if keys:
-            more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
-            raise UsageError(f"{pair} measured different benchmarks: {what} {', '.join(sorted(keys)[:NAMED])}{more}. "
+            raise UsageError(f"{pair} measured different benchmarks: {what} {listed(sorted(keys), NAMED)}. "
                              "Combine runs of one suite, with the same -b.")
 
 
@@ -148,7 +147,7 @@ def _unlike(sources: Sequence[Source]) -> Iterator[Notice]:
         if first.suite_files and other.suite_files:
             unlike = fingerprint.differences(first.suite_files, other.suite_files)
             if unlike:
-                found.append(("the suite's files", "", fingerprint.in_words(unlike)))
+                found.append(("the suite's files", "", listed(unlike)))
         for what, of_first, of_other in found:
             yield Notice(kind="unlike-runs", numbers={
                 "first": first.id, "second": other.id, "what": what, "one": of_first, "other": of_other})

@@ -70,27 +70,20 @@ def _undecided(comparisons: Sequence[Comparison]) -> str:
 
 def _failed(why: Sequence[Reason]) -> str:
     shown, rest = reasons.first(why)
-    parts = [_table(["benchmark", "reason"], "ll", ([_names(one, 1), code(one.text)] for one in shown))]
+    parts = [_table(["benchmark", "reason"], "ll", ([one.names(1, show=code), code(one.text)] for one in shown))]
     for one in shown:
         if one.detail or len(one.about) > 1:
             place = [f"In {code(one.place)}"] if one.place else []
             output = [_fence(one.detail)] if one.detail else []
-            content = "\n\n".join([f"{_names(one)}: {code(one.sentence)}", *place, *output])
+            content = "\n\n".join([f"{one.names(show=code)}: {code(one.sentence)}", *place, *output])
             parts.append(_details(f"More of {_element(one.about[0].key)}", content))
     return "\n\n".join([*parts, *([f"and {rest}"] if rest else [])])
 
 
 def _omitted(why: Sequence[Reason]) -> str:
     shown, rest = reasons.first(why)
-    lines = [f"{code(one.sentence)}: {_names(one)}" for one in shown]
+    lines = [f"{code(one.sentence)}: {one.names(show=code)}" for one in shown]
     return "\n".join(f"- {line}" for line in [*lines, *([f"and {rest}"] if rest else [])])
-
-
-def _names(one: Reason, most: int = reasons.NAMED) -> str:
-    """The first few benchmarks that a reason is about."""
-    more = len(one.about) - most
-    names = ", ".join(code(c.key) for c in one.about[:most])
-    return f"{names} and {more} more" if more > 0 else names
 
 
 def _settings(report: Report) -> str:

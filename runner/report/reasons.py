@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from runner.errors import listed
 from runner.judging.report import Comparison, Report
 from runner.model import Verdict
 from runner.report import words
@@ -40,16 +41,16 @@ class Reason:
     def sentence(self) -> str:
         return self.text if self.alike else f"{self.text} (text of the first)"
 
-    def names(self, most: int | None = NAMED) -> str:
-        """The first few of the benchmarks by name, and how many more there are."""
-        return named(self.about, most)
+    def names(self, most: int | None = NAMED, *, show: Callable[[str], str] = str) -> str:
+        """See `named`."""
+        return named(self.about, most, show=show)
 
 
-def named(comparisons: Sequence[Comparison], most: int | None = NAMED) -> str:
-    """The first `most` by name (None: all), and how many more there are."""
-    more = 0 if most is None else len(comparisons) - most
-    names = ", ".join(c.key for c in comparisons[:most])
-    return f"{names} and {more} more" if more > 0 else names
+def named(
+    comparisons: Sequence[Comparison], most: int | None = NAMED, *, show: Callable[[str], str] = str
+) -> str:
+    """The first `most` by name (None: all), each as `show` writes it, and how many more there are."""
+    return listed([show(c.key) for c in comparisons], len(comparisons) if most is None else most)
 
 
 def first(why: Sequence[Reason]) -> tuple[Sequence[Reason], str]:

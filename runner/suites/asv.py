@@ -13,7 +13,7 @@ import asv_runner
 import pympler
 
 from runner import config, shell
-from runner.errors import UsageError
+from runner.errors import UsageError, listed
 from runner.model import Benchmark, Cache, Metric
 from runner.owned import owned
 from runner.suites.fingerprint import Watched
@@ -193,10 +193,9 @@ def _grouped(why: str, where: Sequence[tuple[str, str]]) -> str:
     distinct = list(dict.fromkeys(where))
     if len(distinct) == 1:
         return f"{distinct[0][0]}: {distinct[0][1]} {why}"
-    named = ", ".join(f"{what} ({place})" for place, what in distinct[:NAMED])
-    more = f" and {len(distinct) - NAMED} more" if len(distinct) > NAMED else ""
+    named = listed([f"{what} ({place})" for place, what in distinct], NAMED)
     verb, _, rest = why.partition(" ")
-    return f"{named}{more} {({'is': 'are', 'was': 'were'}).get(verb, verb)} {rest}"
+    return f"{named} {({'is': 'are', 'was': 'were'}).get(verb, verb)} {rest}"
 
 
 def _told_apart(benchmarks: Sequence[Benchmark]) -> list[Benchmark]:

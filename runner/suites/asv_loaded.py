@@ -130,15 +130,12 @@ class Benchmark:
         while now < end:
             if renew is not None:
                 renew()
-            collects = gc.isenabled()
-            gc.disable()
-            begun, cpu = perf_counter_ns(), process_time_ns()
-            for _ in repeat(None, lot):
-                self.call()
-            cpu = process_time_ns() - cpu
-            now = perf_counter_ns()
-            if collects:
-                gc.enable()
+            with _Uncollected():
+                begun, cpu = perf_counter_ns(), process_time_ns()
+                for _ in repeat(None, lot):
+                    self.call()
+                cpu = process_time_ns() - cpu
+                now = perf_counter_ns()
             lots.append([begun, now, cpu / lot])
         return lots
 
@@ -193,8 +190,8 @@ def _size(function: Callable[[], Any]) -> int:
 
     asizeof: Any = sizes.asizeof
     value = function()
-    both = asizeof([value, value])  # type: ignore[no-untyped-call, unused-ignore]
-    return int(asizeof([value, copy(value)]) - both)  # type: ignore[no-untyped-call, unused-ignore]
+    both = asizeof([value, value])
+    return int(asizeof([value, copy(value)]) - both)
 
 
 def _first(*owners: Any, name: str) -> Any:
@@ -227,17 +224,24 @@ def _chosen(params: Any, request: dict[str, Any], loader: Any) -> list[Any]:
 
 
 def _timed(function: Callable[[], Any], calls: int) -> int:
-    """Wall nanoseconds of so many calls. Meanwhile no garbage is collected, as in timeit."""
+    """Wall nanoseconds of so many calls."""
     times = repeat(None, calls)
-    collects = gc.isenabled()
-    gc.disable()
-    try:
+    with _Uncollected():
         start = perf_counter_ns()
         for _ in times:
             function()
         return perf_counter_ns() - start
-    finally:
-        if collects:
+
+
+class _Uncollected:
+    """No garbage is collected meanwhile, as in timeit; it may be kept from that already, and is then so afterwards."""
+
+    def __enter__(self) -> None:
+        self.collects = gc.isenabled()
+        gc.disable()
+
+    def __exit__(self, *_: object) -> None:
+        if self.collects:
             gc.enable()
 
 

@@ -25,7 +25,7 @@ from asv.repo import NoSuchNameError, get_repo
 from asv.util import ProcessError, UserError
 
 from runner import shell
-from runner.errors import BuildError, UsageError
+from runner.errors import BuildError, UsageError, listed
 from runner.model import Arm, Installed
 from runner.suites import asv_conf
 
@@ -227,9 +227,8 @@ def _tell_of_edits(conf: Any, told: Told) -> None:
     result = shell.run(command)
     edited = [line[3:] for line in result.output.splitlines()] if result.code == 0 else []
     if edited:
-        more = f" and {len(edited) - 3} more" if len(edited) > 3 else ""
-        told(f"not committed, and so in neither arm: {', '.join(edited[:3])}{more} (only the benchmarks are taken from "
-             "the working tree)")
+        told(f"not committed, and so in neither arm: {listed(edited, 3)} (only the benchmarks are taken from the "
+             "working tree)")
 
 
 def _install(conf: Any, asked: str | None, wanted: Installed, repository: Any, place: Path) -> Path:

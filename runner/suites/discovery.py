@@ -256,16 +256,19 @@ def _cache(found: Any) -> dict[str, Any] | None:
 
 def _not_skipped(values: list[list[Any]], skipped: list[tuple[Any, ...]]) -> list[tuple[int, ...]]:
     """The combinations, as positions in `values`, that are not among the skipped ones."""
-    positions = itertools.product(*(range(len(one)) for one in values))
-    if not skipped:
-        return list(positions)
-    combinations = itertools.product(*values)
     try:
         there: Any = set(skipped)
-        return [at for at, one in zip(positions, combinations) if one not in there]  # noqa: B905 — 3.10's
     except TypeError:  # a value without a hash
-        positions, combinations = itertools.product(*(range(len(one)) for one in values)), itertools.product(*values)
-        return [at for at, one in zip(positions, combinations) if one not in skipped]  # noqa: B905
+        there = skipped
+
+    def is_skipped(one: tuple[Any, ...]) -> bool:
+        try:
+            return one in there
+        except TypeError:
+            return one in skipped
+
+    positions = itertools.product(*(range(len(one)) for one in values))
+    return [at for at, one in zip(positions, itertools.product(*values)) if not is_skipped(one)]  # noqa: B905 — 3.10's
 
 
 def _doc(owner: Any, function: Any) -> str:

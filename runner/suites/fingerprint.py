@@ -16,8 +16,6 @@ from runner.errors import UsageError
 
 CODE = (".py", ".so", ".pyd")
 """Ends of the names of files that may be imported."""
-NAMED = 5
-"""Files that a sentence names."""
 
 State = tuple[int, int, int, int]
 
@@ -71,12 +69,6 @@ def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
         *(f"{name} is gone" for name in sorted(then.keys() - now.keys())),
         *(f"{name} is new" for name in sorted(now.keys() - then.keys()) if name.endswith(CODE)),
     ]
-
-
-def in_words(lines: list[str]) -> str:
-    """``a.py has changed, b.py is gone and 3 more``."""
-    more = f" and {len(lines) - NAMED} more" if len(lines) > NAMED else ""
-    return ", ".join(lines[:NAMED]) + more
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:

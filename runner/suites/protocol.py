@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from runner.errors import UsageError
+from runner.errors import UsageError, listed
 from runner.model import Arm, Benchmark
 from runner.suites.fingerprint import Watched
 
@@ -133,12 +133,10 @@ def discover(
     unsteady = {name: keys[0][name] ^ again.get(name, set()) for name in differing if keys[0][name] != again.get(name)}
     if not unsteady:
         return found
-    first = next(iter(sorted(unsteady)))
-    seen = " and ".join(sorted(unsteady[first])[:2])
-    more = f" and {len(unsteady) - 1} more" if len(unsteady) > 1 else ""
+    seen = " and ".join(sorted(unsteady[min(unsteady)])[:2])
     problem = (
-        f"{first}{more} cannot be measured: parameters have other names in every process, such as {seen}. "
-        "Make them of constants, or give them a __repr__ that is the same in every process"
+        f"{listed(sorted(unsteady), 1)} cannot be measured: parameters have other names in every process, such as "
+        f"{seen}. Make them of constants, or give them a __repr__ that is the same in every process"
     )
     return tuple(
         replace(one, benchmarks=tuple(b for b in one.benchmarks if b.name not in unsteady),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import UsageError
-from runner.suites.fingerprint import Watched, differences, in_words
+from runner.suites.fingerprint import Watched, differences
 
 
 @pytest.fixture
@@ -104,7 +104,3 @@ def test_a_file_that_cannot_be_read_is_named(suite: Path) -> None:
     with pytest.raises(UsageError, match=r"work\.py, a file of the suite, cannot be read: Permission denied"):
         Watched(suite)
 
-
-def test_a_sentence_names_a_few() -> None:
-    assert in_words(["a", "b"]) == "a, b"
-    assert in_words(list("abcdefgh")) == "a, b, c, d, e and 3 more"
