@@ -50,6 +50,22 @@ class BlockKind(Enum):
     """Base against a byte copy of base: it tells of the machine, and belongs to no benchmark's comparison."""
 
 
+class Purpose(Enum):
+    """What a run of a watched project is for."""
+
+    ANCHOR = "anchor"
+    """The newest commit against the pinned build: a point of the history."""
+    PREVIOUS = "previous"
+    """The newest commit against the last good one."""
+    CONFIRM = "confirm"
+    """A nominated change, measured afresh."""
+    BRIDGE = "bridge"
+    """An old anchor against a new one."""
+    BISECT = "bisect"
+    BACKFILL = "backfill"
+    """An older commit against the pinned build: a point of the history."""
+
+
 class Verdict(Enum):
     """What a report says of one benchmark."""
 
@@ -162,6 +178,28 @@ class Interpreter:
     modules: Mapping[str, str] | None = None
     """Modules of the standard library that it lacks (``missing``), and the versions of foreign libraries that others
     link, by name: ``{"_ssl": "OpenSSL 3.0.17", "_tkinter": "missing"}``. None: not known."""
+    commit: Commit | None = None
+    """The commit that it was built from; None where it was built from none. Builds of equal content are one build, so
+    that this is the run's, not the build's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """A commit of a git repository, for people and for histories."""
+
+    hash: str
+    """Full."""
+    date: float
+    """The committer's, seconds since the epoch. It is shown; nothing is ordered by it."""
+    subject: str
+    """First line of the message."""
+    repository: str
+    """Folder or URL, as the user named it."""
+    branch: str = ""
+    """As the user named it; empty where a commit was named otherwise."""
+    position: int | None = None
+    """Commits on the line of first parents up to it, itself included: what histories are ordered by. None: not known,
+    as in a shallow clone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,3 +385,16 @@ class Block:
     """Those of them that cannot be linked anew."""
     unsteady: str = ""
     """``calls`` or ``processes``, where returned values were seen to differ between those of one arm; else empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """What a run is for, where a project is watched."""
+
+    watch: str
+    """Name of what is watched: a repository's branch."""
+    configuration: str
+    """Build options as in a spec, without the question mark: ``pgo&lto``; empty for none."""
+    purpose: Purpose
+    night: str = ""
+    """Id of the night; empty where it belongs to none."""

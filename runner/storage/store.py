@@ -31,7 +31,7 @@ from typing import overload
 from pydantic import TypeAdapter, ValidationError
 
 from runner.errors import MachineError, UsageError
-from runner.model import Arm, Benchmark, Block, BlockKind, Difference, Interpreter, Notice
+from runner.model import Arm, Benchmark, Block, BlockKind, Difference, Interpreter, Notice, Role
 
 SCHEMA = "lockstep.run/3"
 OLD = ("lockstep.run/1", "lockstep.run/2")
@@ -92,6 +92,8 @@ class Manifest:
     """``compare``: a benchmark fails where what its calls return differs between the arms; ``ignore``."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """What a run that is part of a larger measurement is there for; empty for one that a user asked for."""
+    role: Role | None = None
+    """What it is for, where it is one of a watched project's runs; None for one that a user asked for."""
     calibration: Mapping[str, int | float | str] | None = None
     """What `lockstep calibrate` had found on this machine when the run began."""
     suite_files: Mapping[str, str] = field(default_factory=dict)
