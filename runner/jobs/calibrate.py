@@ -33,6 +33,9 @@ AA_RUNS = {Mode.TURNS: 20, Mode.SHARED: 10, Mode.ADJACENT: 10}
 times, since a run in `adjacent` takes five times as long."""
 PLANTED_RUNS, BINARY_RUNS = 4, 5
 """Runs of planted slowdowns in each mode, five of each size each; and of two fixed layouts."""
+AA_BUDGET = 60.0
+"""Seconds for a run of equals. Some need minutes to be settled on a noisy machine; that a change is called falsely where
+a budget ends the sampling is as much an error, and users give budgets."""
 TRUTH_MARGIN = 0.5
 """Margin of the truth runs: so wide that each benchmark is settled at the first look whatever is measured, and the
 blocks that are pooled were not chosen by what they showed."""
@@ -239,6 +242,7 @@ class _Session:
             base=base.spec, head=head.spec, suite=str(self._suite),
             pattern=_pattern(stratum),
             margin=TRUTH_MARGIN if stratum.kind is Kind.TRUTH else calibration.MARGIN,
+            budget=AA_BUDGET if stratum.kind is Kind.AA else None,
             scope="source" if stratum.pair is Pair.LAYOUTS else "binary",
             out=self._folder / calibration.RUNS, mode=stratum.mode.value,
         )

@@ -50,7 +50,8 @@ class Stored:
     run: store.Run
     stratum: Stratum
     finished: bool
-    """Every benchmark is settled. One that is not is no part of the audit: its sampling has not ended by the rule."""
+    """Every benchmark is settled, or the budget is used up. One that was interrupted is no part of the audit: its sampling has
+    not ended by the rule."""
 
     @property
     def seconds(self) -> float:
@@ -76,7 +77,7 @@ class Summary:
     """Finished ones."""
     unfinished: int
     failed: int
-    """Benchmarks of finished runs that failed, and are not in the audit."""
+    """Benchmarks of finished runs that failed or did not reach the first look, and are not in the audit."""
     seconds: float
     """Machine time of the finished runs."""
     margin: float
@@ -125,7 +126,7 @@ def read(folder: Path) -> list[Stored]:
         run = store.read(place)
         stratum = stratum_of(run.manifest)
         if stratum is not None:
-            found.append(Stored(run=run, stratum=stratum, finished=all(case.settled for case in compare.judged(run))))
+            found.append(Stored(run=run, stratum=stratum, finished=compare.report(run, with_noise=False).complete))
     return found
 
 

@@ -117,19 +117,19 @@ def _heading(summary: Summary) -> str:
 
 def _false_changes(summary: Summary) -> Table:
     rows = [
-        (_STRATA.get(one.name, one.name), str(one.rule.of), _rate(one.rule), _share(one.tested),
+        (_STRATA.get(one.name, one.name), str(one.rule.of), _rate(one.rule), _share(one.tested), _share(one.undecided),
          f"{one.suites.count} of {one.suites.of}", *(_share(one.broken[name]) for name in _BROKEN))
         for one in summary.aa.strata
     ]
     canary = summary.aa.canary
     if canary.of:
-        rows.append(("canary of normal runs", str(canary.of), _rate(canary), *("–",) * (2 + len(_BROKEN))))
+        rows.append(("canary of normal runs", str(canary.of), _rate(canary), *("–",) * (3 + len(_BROKEN))))
     return Table(
         title="Changes called where there is none",
-        columns=("A/A comparisons", "number", "the rule", "p ≤ .05", "reports with one", *_BROKEN.values()),
+        columns=("A/A comparisons", "number", "the rule", "p ≤ .05", "undecided", "reports with one", *_BROKEN.values()),
         rows=rows,
         note="The rule judges each comparison alone; “p ≤ .05” is the same without the margin's forgiveness; a report "
-        "considers its whole suite. The last three columns are rules known to be wrong, from the same blocks.",
+        "considers its whole suite. Undecided are those of which a run's budget ended first. The last three columns are rules known to be wrong, from the same blocks.",
     )
 
 

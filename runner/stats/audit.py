@@ -117,6 +117,8 @@ class FalseChanges:
     """Comparisons that the rule calls faster or slower, each judged alone."""
     tested: Rate
     """Comparisons whose p is at most .05: what the margin forgives included."""
+    undecided: Rate
+    """Comparisons of which nothing was claimed when their budget ended, or at the last look."""
     suites: Rate
     """Runs whose report calls anything faster or slower."""
     broken: Mapping[str, Rate]
@@ -218,6 +220,7 @@ class _Judged:
     stratum: Stratum
     rule: bool
     tested: bool
+    undecided: bool
     reported: bool
     broken: Mapping[str, bool]
 
@@ -226,7 +229,8 @@ def _judged(sample: Sample, margin: float) -> _Judged:
     alone = judge_blocks(Metric.TIME, sample.blocks, margin)
     return _Judged(
         run=sample.run, stratum=sample.stratum, rule=alone.verdict in CHANGES,
-        tested=alone.p is not None and alone.p <= TOTAL, reported=sample.verdict in CHANGES,
+        tested=alone.p is not None and alone.p <= TOTAL, undecided=alone.verdict is Verdict.UNDECIDED,
+        reported=sample.verdict in CHANGES,
         broken={name: rule(sample.blocks) for name, rule in BROKEN.items()},
     )
 
@@ -241,7 +245,7 @@ def _false_changes(
     first = judged[:comparisons]
     return FalseChanges(
         name=name, rule=rate(one.rule for one in first), tested=rate(one.tested for one in first),
-        suites=rate(list(runs.values())[:suites]),
+        undecided=rate(one.undecided for one in first), suites=rate(list(runs.values())[:suites]),
         broken={called: rate(one.broken[called] for one in first) for called in BROKEN},
     )
 

@@ -16,6 +16,10 @@ from rivals.tools import Tool
 BEGIN, END = "<!-- make rivals: begin -->", "<!-- make rivals: end -->"
 HEADER = "# Evidence\n\nWhat was measured, with the data that it is made of.\n"
 
+WITH_START = ("hyperfine",)
+"""Rules whose times begin with the interpreter's start, and the mark at their errors."""
+START = " ¹"
+
 METHOD = """\
 Every tool measures the same three pure-Python workloads ({workloads}) from one file, `tests/rivals/suite/work.py`, in
 environments of one interpreter that are alike but for the share; asv, in one environment with two commits. In the A/A
@@ -81,17 +85,23 @@ def _machine(lines: Sequence[Measurement], tools: Sequence[Tool]) -> list[str]:
         + f". {told}.", "",
     ]
     for budget, group in groupby(scores(lines, rules), lambda score: score.budget):
-        parts += [f"At {budget} machine-seconds:", "", *_table(list(group)), ""]
+        rows = list(group)
+        parts += [f"At {budget} machine-seconds:", "", *_table(rows), ""]
+        if any(row.rule in WITH_START for row in rows):
+            parts += [f"{START.strip()} Of whole processes: the interpreter's start is part of every time, so that a share"
+                      " of the work is a smaller share of it.", ""]
     return parts
 
 
 def _table(rows: Sequence[Score]) -> list[str]:
     planted = [share for share in SHARES if share]
     head = ["tool", "false changes in A/A", *(f"finds {_percent(share)}" for share in planted), "wrong sign",
-            "error of the ratio", "seconds to a verdict", "failed"]
+            "error of the ratio: root mean square", "median", "seconds to a verdict", "failed"]
     found = [[
         row.rule, _share(row.false), *(_share(row.found[share]) for share in planted),
-        f"{row.wrong.count}/{row.wrong.of}", "none" if row.error is None else _percent(row.error, 2),
+        f"{row.wrong.count}/{row.wrong.of}",
+        *("none" if error is None else _percent(error, 2) + START * (row.rule in WITH_START)
+          for error in (row.error, row.median)),
         f"{row.wall:.0f}", f"{row.failed.count}/{row.failed.of}",
     ] for row in rows]
     return ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *found)]

@@ -40,6 +40,8 @@ class Score:
     """Faster was claimed, of all runs with a planted share."""
     error: float | None
     """Root-mean-square error of the log ratio, of all runs that gave a ratio; None where none did."""
+    median: float | None
+    """Median of the absolute errors, likewise: one run that is far off does not move it."""
     errors: int
     """How many did."""
     wall: float
@@ -72,6 +74,7 @@ def _score(rule: str, budget: int, own: Sequence[tuple[Measurement, Answer]]) ->
         found={share: Share(count=group.count(Said.SLOWER), of=len(group)) for share, group in planted.items()},
         wrong=Share(count=all_planted.count(Said.FASTER), of=len(all_planted)),
         error=math.sqrt(float(np.mean(np.square(misses)))) if misses else None, errors=len(misses),
+        median=float(np.median(np.abs(misses))) if misses else None,
         wall=float(np.median([line.wall for line, _ in own])),
         failed=Share(count=sum(answer.said is Said.FAILED for _, answer in own), of=len(own)),
     )

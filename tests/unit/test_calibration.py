@@ -9,6 +9,7 @@ import random
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,14 +33,15 @@ IDS = itertools.count()
 
 
 def stored_run(folder: Path, stratum: Stratum, truth: float, *, blocks: int = 8, percent: str | None = None,
-               benchmarks: int = 2, margin: float = 0.01, spread: float = 0.002, canary: int = 0) -> store.Run:
+               benchmarks: int = 2, margin: float = 0.01, spread: float = 0.002, canary: int = 0,
+               budget: float | None = None) -> store.Run:
     """A run on disk whose blocks differ by `truth`, with a little noise."""
     rng = np.random.default_rng(len(list(folder.rglob("manifest.json"))))
     params = {} if percent is None else {"percent": percent}
     lines = [samples.benchmark(f"work.time_{i}", params=params) for i in range(benchmarks)]
     number = next(IDS)
     manifest = samples.manifest(
-        lines, id=f"20250101T{number:06}Z-ab12cd", created=1.7e9 + number, margin=margin,
+        lines, id=f"20250101T{number:06}Z-ab12cd", created=1.7e9 + number, margin=margin, budget=budget,
         settings={"mode": stratum.mode.value}, labels=calibration.labels(stratum),
     )
     place = store.create(folder / calibration.RUNS, manifest)
@@ -71,6 +73,15 @@ def test_a_run_is_counted_when_all_of_it_is_settled(tmp_path: Path) -> None:
     summary = calibration.audit(tmp_path)
     assert (summary.runs, summary.unfinished, summary.aa.strata[0].rule.of) == (1, 2, 2)
     assert summary.seconds == pytest.approx(2 * 9 * 0.5)
+
+
+def test_a_run_is_counted_when_its_budget_is_used_up(tmp_path: Path) -> None:
+    undecided: dict[str, Any] = {"blocks": 6, "spread": 0.05}  # seven blocks of half a second, with the calibration, for each of two
+    stored_run(tmp_path, COPIES, 0.0, **undecided, budget=7.0)
+    stored_run(tmp_path, COPIES, 0.0, **undecided, budget=7.5)  # interrupted
+    assert [one.finished for one in calibration.read(tmp_path)] == [True, False]
+    (whole, *_) = calibration.audit(tmp_path).aa.strata
+    assert (whole.rule.count, whole.undecided.count, whole.undecided.of) == (0, 2, 2)
 
 
 def test_runs_that_are_no_part_of_a_calibration_are_left_alone(tmp_path: Path) -> None:

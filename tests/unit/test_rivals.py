@@ -175,6 +175,7 @@ def test_the_error_is_against_the_truth_and_not_the_nominal_share() -> None:
     (score,) = scores(lines, ["pyperf"])
     expected = math.sqrt((math.log(1.07 / 1.04) ** 2 + math.log(0.98) ** 2) / 2)
     assert score.error == pytest.approx(expected)
+    assert score.median == pytest.approx((math.log(1.07 / 1.04) - math.log(0.98)) / 2)
 
 
 def test_budgets_and_rules_are_scored_apart_in_order() -> None:
@@ -193,6 +194,8 @@ def test_a_known_tool_gets_its_known_score() -> None:
     assert score.false.interval[0] < 0.1 < score.false.interval[1]
     assert score.found[0.05].interval[0] < 0.7 < score.found[0.05].interval[1]
     assert score.error == pytest.approx(0.02, rel=0.1)
+    # The median of a normal error's size.
+    assert score.median == pytest.approx(0.6745 * 0.02, rel=0.1)
 
 
 def test_intervals_are_exact() -> None:
