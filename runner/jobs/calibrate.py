@@ -34,8 +34,8 @@ times, since a run in `adjacent` takes five times as long."""
 PLANTED_RUNS, BINARY_RUNS = 4, 5
 """Runs of planted slowdowns in each mode, five of each size each; and of two fixed layouts."""
 AA_BUDGET = 60.0
-"""Seconds for a run of equals. Some need minutes to be settled on a noisy machine; that a change is called falsely where
-a budget ends the sampling is as much an error, and users give budgets."""
+"""Seconds for a run of equals. Some need minutes to be settled on a noisy machine; a change that is called falsely
+before a budget ends is as much an error, and users give budgets."""
 TRUTH_MARGIN = 0.5
 """Margin of the truth runs: so wide that each benchmark is settled at the first look whatever is measured, and the
 blocks that are pooled were not chosen by what they showed."""

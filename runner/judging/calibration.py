@@ -50,8 +50,8 @@ class Stored:
     run: store.Run
     stratum: Stratum
     finished: bool
-    """Every benchmark is settled, or the budget is used up. One that was interrupted is no part of the audit: its sampling has
-    not ended by the rule."""
+    """Every benchmark is settled, or the budget is used up. One that was interrupted is no part of the audit: neither
+    has ended its sampling."""
 
     @property
     def seconds(self) -> float:

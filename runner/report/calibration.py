@@ -126,10 +126,13 @@ def _false_changes(summary: Summary) -> Table:
         rows.append(("canary of normal runs", str(canary.of), _rate(canary), *("–",) * (3 + len(_BROKEN))))
     return Table(
         title="Changes called where there is none",
-        columns=("A/A comparisons", "number", "the rule", "p ≤ .05", "undecided", "reports with one", *_BROKEN.values()),
+        columns=(
+            "A/A comparisons", "number", "the rule", "p ≤ .05", "undecided", "reports with one", *_BROKEN.values(),
+        ),
         rows=rows,
         note="The rule judges each comparison alone; “p ≤ .05” is the same without the margin's forgiveness; a report "
-        "considers its whole suite. Undecided are those of which a run's budget ended first. The last three columns are rules known to be wrong, from the same blocks.",
+        "considers its whole suite. Undecided are those of which a run's budget ended first. "
+        "The last three columns are rules known to be wrong, from the same blocks.",
     )
 
 

@@ -88,8 +88,8 @@ def _machine(lines: Sequence[Measurement], tools: Sequence[Tool]) -> list[str]:
         rows = list(group)
         parts += [f"At {budget} machine-seconds:", "", *_table(rows), ""]
         if any(row.rule in WITH_START for row in rows):
-            parts += [f"{START.strip()} Of whole processes: the interpreter's start is part of every time, so that a share"
-                      " of the work is a smaller share of it.", ""]
+            parts += [f"{START.strip()} Of whole processes: the interpreter's start is part of every time, so that a "
+                      "share of the work is a smaller share of it.", ""]
     return parts
 
 

@@ -76,7 +76,8 @@ def test_a_run_is_counted_when_all_of_it_is_settled(tmp_path: Path) -> None:
 
 
 def test_a_run_is_counted_when_its_budget_is_used_up(tmp_path: Path) -> None:
-    undecided: dict[str, Any] = {"blocks": 6, "spread": 0.05}  # seven blocks of half a second, with the calibration, for each of two
+    # For each of two benchmarks seven blocks of half a second, with the calibration.
+    undecided: dict[str, Any] = {"blocks": 6, "spread": 0.05}
     stored_run(tmp_path, COPIES, 0.0, **undecided, budget=7.0)
     stored_run(tmp_path, COPIES, 0.0, **undecided, budget=7.5)  # interrupted
     assert [one.finished for one in calibration.read(tmp_path)] == [True, False]
