@@ -30,6 +30,17 @@ def runs_folder(out: Path | None) -> Path:
     return out if out is not None else STATE / "runs"
 
 
+def index_file(out: Path | None) -> Path:
+    """The index of the runs that ``--out`` names: `history.sqlite` of `STATE`; of others a file beside their folder, or
+    in `STATE` where that cannot be written."""
+    runs = runs_folder(out).absolute()
+    if runs == runs_folder(None).absolute():
+        return STATE / "history.sqlite"
+    if writable(runs.parent):
+        return runs.with_name(f"{runs.name}.sqlite")
+    return STATE / f"{runs.name}-{hashlib.sha256(os.fsencode(runs)).hexdigest()[:8]}.sqlite"
+
+
 def calibrations_folder(out: Path | None) -> Path:
     """Where the calibrations of all machines lie: what ``--out`` says, else `calibration` of `STATE`."""
     return out if out is not None else STATE / "calibration"

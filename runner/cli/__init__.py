@@ -6,7 +6,18 @@ import signal
 import sys
 
 # Importing a file registers its commands.
-from runner.cli import calibrate, combine, continuous, explain, machine, measuring, publish, reading, runs  # noqa: F401
+from runner.cli import (  # noqa: F401
+    calibrate,
+    combine,
+    continuous,
+    explain,
+    machine,
+    measuring,
+    publish,
+    reading,
+    retention,
+    runs,
+)
 from runner.cli.app import app
 from runner.cli.commands import Interrupted
 from runner.cli.crash import crashed

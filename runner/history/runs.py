@@ -1,10 +1,8 @@
 """All runs of a folder as one table, from which overviews and histories are made.
 
-A run is read and judged once; what was found is kept in `CACHE`, a row a benchmark, and made anew when the run's files
-or the rule have changed.
-
-Format of the cache, version 3: `runs.json` is `_Cached`, `rows.parquet` has the columns of `ROW` and a row for each
-benchmark of each run. Since version 3 ``verdict`` is the benchmark's state: *not reached* was an undecided one.
+A run is read and judged once; what was found is kept in an index (`storage.index`), a row a benchmark, and made anew
+when the run's files or the rule have changed. Who asks takes what is wanted from there: all rows of a year are too many
+to hold.
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,19 +20,30 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from runner import model, shell, stats
-from runner.errors import LockstepError
-from runner.judging import compare
+from runner.errors import LockstepError, MachineError
+from runner.history.series import POINTS
+from runner.judging import compare, statistics
 from runner.judging.report import Comparison, Report
-from runner.model import Interpreter, Notice
-from runner.storage import store
+from runner.model import Commit, Interpreter, Notice, Role, Verdict
+from runner.stats.unselected import unselected
+from runner.storage import index, store
+from runner.storage.index import Known, Point
 
-VERSION = 3
+VERSION = 4
+"""Of what is found in a run: another one has all runs read again."""
 ALONE = 8
 """Runs that are read by this process alone: starting others costs more."""
-TEXTS = ("run", "key", "name", "version", "metric", "unit", "verdict", "reason")
-NUMBERS = ("ratio", "low", "high", "base_value", "head_value", "seconds")
-ROW = (*TEXTS, *NUMBERS, "blocks", "clear", "exact", "created")
-"""Columns: texts, numbers (NaN: none), blocks, two flags, and the run's time in seconds since the epoch."""
+TOGETHER = 50
+"""Runs that are written in one transaction."""
+TEXTS = (
+    "run", "key", "name", "version", "metric", "unit", "verdict", "reason", "watch", "configuration", "purpose",
+    "commit", "subject", "branch",
+)
+NUMBERS = ("ratio", "low", "high", "base_value", "head_value", "seconds", "log_ratio", "se", "date", "position")
+ROW = (*TEXTS, *NUMBERS, "blocks", "counted", "clear", "exact", "created")
+"""Columns: texts (empty: nothing to say), numbers (NaN: none), numbers of blocks, two flags, and the run's time in
+seconds since the epoch. ``commit``, ``subject``, ``branch``, ``date`` and ``position`` are of head's commit,
+``log_ratio`` and ``se`` are `stats.unselected` and rest on ``counted`` blocks."""
 RULE = (
     Path(stats.__file__).parent, Path(compare.__file__).parent, Path(store.__file__), Path(model.__file__),
     Path(__file__),
@@ -44,6 +52,8 @@ RULE = (
 is read."""
 
 Visit = Callable[[Report], None]
+Told = Callable[[int, int], None]
+"""Hears how many of the runs that are to be read are done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +64,8 @@ class Side:
     version: str
     identity: str
     """Of its content: a build's key, or the executable's sha256."""
+    compiler: str
+    commit: Commit | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +77,7 @@ class Entry:
     """Of the files that it was made from, and of the rule."""
     created: float
     """Seconds since the epoch."""
+    role: Role | None
     suite: str
     base: Side
     head: Side
@@ -84,46 +97,111 @@ class Entry:
         """What is compared, and where: runs that agree in it repeat each other."""
         return self.base.spec, self.head.spec, Path(self.suite).name, str(self.machine.get("fingerprint"))
 
+    @property
+    def line(self) -> tuple[str, ...]:
+        """What the run is the latest news of: a watch in one configuration, for one purpose; else its `pair`."""
+        if self.role is None:
+            return self.pair
+        return self.role.watch, self.role.configuration, self.role.purpose.value, *self.pair[2:]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What is known of all runs of a folder."""
+    """All runs of a folder at one moment. Rows are fetched from the index when they are asked for, every time."""
 
+    file: Path
+    """The index."""
     runs: tuple[Entry, ...]
     """Oldest first."""
-    rows: pd.DataFrame
-    """Columns `ROW`, in the order of `runs`, within a run in suite order."""
+    benchmarks: tuple[Known, ...]
+    """All that some run has, by key: which run was the last one (of a series, if any is), and a stamp that changes with
+    the rows."""
     problems: tuple[str, ...]
     """Folders that could not be read, each with the reason."""
     fresh: tuple[str, ...]
-    """Ids of the runs that were not in the cache."""
+    """Ids of the runs that were not in the index as they are."""
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """All rows: columns `ROW`, in the order of `runs`, within a run in suite order. A year's are a million."""
+        return self._rows({})
+
+    def of_benchmark(self, key: str, *, points: bool = False) -> pd.DataFrame:
+        """The rows of one benchmark, oldest first; `points`: those of its series alone, if there are any."""
+        rows = self._rows({"key": key, "purpose": POINTS}) if points else self._rows({"key": key})
+        return self._rows({"key": key}) if points and rows.empty else rows
+
+    def of_runs(self, ids: Collection[str]) -> pd.DataFrame:
+        """The rows of some runs, oldest run first, within a run in suite order."""
+        return self._rows({"run": sorted(ids)})
+
+    def changed(self, ids: Collection[str]) -> pd.DataFrame:
+        """The rows of some runs that are faster or slower."""
+        return self._rows({"run": sorted(ids), "verdict": (Verdict.FASTER.value, Verdict.SLOWER.value)})
+
+    def newest(self) -> tuple[Entry, ...]:
+        """The newest run of each `Entry.line`, newest first."""
+        latest = {entry.line: entry for entry in self.runs}
+        return tuple(sorted(latest.values(), key=lambda entry: (entry.created, entry.id), reverse=True))
+
+    def _rows(self, where: index.Where) -> pd.DataFrame:
+        with index.opened(self.file) as connection:
+            table = frame(index.rows(connection, ROW, where))
+        # Not what another process has added since.
+        return table[table["run"].isin([entry.id for entry in self.runs])].reset_index(drop=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Cached:
-    version: int
-    runs: tuple[Entry, ...]
+class Updated:
+    """What has become of an index."""
+
+    fresh: tuple[str, ...]
+    """Ids of the runs that were read."""
+    gone: tuple[str, ...]
+    """Ids of the runs that were forgotten."""
+    problems: tuple[str, ...]
+    """Folders that could not be read, each with the reason."""
 
 
-_cached = TypeAdapter(_Cached)
+_entry = TypeAdapter(Entry)
 
 
 def read(
-    folder: Path, cache: Path, *, visit: Visit | None = None, visited: Collection[str] = (),
-    told: Callable[[int, int], None] = lambda done, of: None,
+    folder: Path, file: Path, *, visit: Visit | None = None, visited: Mapping[str, str] | None = None,
+    told: Told = lambda done, of: None,
 ) -> History:
-    """Read all runs of a folder; `cache` is a folder of this module's own.
+    """Bring the index `file` up to date, as `update` does, and return what there is."""
+    done = update(folder, file, visit=visit, visited=visited, told=told)
+    with index.opened(file) as connection, index.reading(connection):
+        known = tuple(index.benchmarks(connection, POINTS))
+        try:
+            runs = tuple(_entry.validate_json(text) for text in index.entries(connection))
+        except ValidationError as error:
+            raise MachineError(
+                f"the index {file} holds a run that cannot be read: {error}. `lockstep reindex` makes it anew."
+            ) from error
+    return History(file=file, runs=runs, benchmarks=known, problems=done.problems, fresh=done.fresh)
 
-    `visit` is called with the report of each run that is read, maybe in another process; a run that is in the
-    cache is read again only if it is not among those `visited` before. `told` hears how many of those to be read are
-    done.
 
-    What cannot be read is a problem and no error. Runs that a larger measurement made for itself (`Manifest.labels`)
-    are passed over. Raises MachineError when the cache cannot be written, and what `visit` raises.
+def update(
+    folder: Path, file: Path, *, visit: Visit | None = None, visited: Mapping[str, str] | None = None,
+    told: Told = lambda done, of: None,
+) -> Updated:
+    """Bring an index up to date with a folder of runs; one that is not there is made.
+
+    Only what is new or has changed is read. `visit` is called with the report of each run that is read, maybe in
+    another process; with it, a run is read again unless it was visited with the stamp that it has now: `visited` says
+    which were, and with which stamps.
+
+    What cannot be read is a problem and no error, and is not in the index. Runs that a larger measurement made for
+    itself (`Manifest.labels`) are passed over. Killed in the middle, it goes on the next time with what is missing.
+    Raises MachineError when the index cannot be written, and what `visit` raises.
     """
-    known, old = _load(cache)
-    rule = _rule()
-    found: dict[str, Entry] = {}
+    rule, seen = _rule(), visited or {}
+    # Not open while others share the work: a process that is forked must not inherit a connection.
+    with index.opened(file, make=True) as connection:
+        known = index.stamps(connection)
+    kept: set[str] = set()
     problems: list[str] = []
     missing: list[tuple[Path, str]] = []
     for place in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -132,33 +210,50 @@ def read(
         stamp = _stamp(place, rule)
         if stamp is None:
             problems.append(f"{place.name} holds no run: {store.MANIFEST} or {store.BLOCKS} is missing")
-        elif place.name in known and known[place.name].stamp == stamp and (visit is None or place.name in visited):
-            found[place.name] = known[place.name]
+        elif known.get(place.name) == stamp and (visit is None or seen.get(place.name) == stamp):
+            kept.add(place.name)
         else:
             missing.append((place, stamp))
-    fresh: dict[str, Sequence[Mapping[str, Any]]] = {}
+    fresh: list[str] = []
+    waiting: list[Found] = []
     for number, outcome in enumerate(_all(missing, visit), start=1):
         told(number, len(missing))
         if isinstance(outcome, str):
             problems.append(outcome)
         elif outcome is not None:
-            entry, rows = outcome
-            found[entry.id], fresh[entry.id] = entry, rows
-    runs = tuple(sorted(found.values(), key=lambda entry: (entry.created, entry.id)))
-    kept = old[old["run"].isin([id for id in found if id not in fresh])]
-    table = pd.concat([kept, frame([row for rows in fresh.values() for row in rows])], ignore_index=True)
-    place_of = {entry.id: number for number, entry in enumerate(runs)}
-    table = table.sort_values("run", key=lambda ids: ids.map(place_of), kind="stable", ignore_index=True)
-    if fresh or len(found) != len(known):
-        _save(cache, runs, table)
-    return History(runs=runs, rows=table, problems=tuple(problems), fresh=tuple(fresh))
+            waiting.append(outcome)
+        if len(waiting) >= TOGETHER or number == len(missing):
+            fresh += [run.id for run, _ in waiting]
+            _put(file, waiting)
+            waiting.clear()
+    gone = sorted(known.keys() - kept - set(fresh))
+    if fresh or gone:
+        with index.opened(file) as connection, index.writing(connection):
+            index.remove(connection, gone)
+            index.tidy(connection)
+    return Updated(fresh=tuple(fresh), gone=tuple(gone), problems=tuple(problems))
 
 
-def frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def reindex(folder: Path, file: Path, *, told: Told = lambda done, of: None) -> Updated:
+    """Make an index anew from the run folders, whatever is there: what comes out is what it was made from alone.
+
+    Who reads meanwhile finds the old rows or the new ones. Raises MachineError as `update` does.
+    """
+    try:
+        with index.opened(file, make=True) as connection:
+            index.check(connection)
+            with index.writing(connection):
+                index.age(connection)
+    except index.UnusableError:
+        index.discard(file)
+    return update(folder, file, told=told)
+
+
+def frame(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
     """Rows as a table with the columns of `ROW`, also when there are none."""
     table = pd.DataFrame(rows, columns=list(ROW))
     types = {**dict.fromkeys(TEXTS, "str"), **dict.fromkeys(NUMBERS, "float64"),
-             "blocks": "int64", "clear": "bool", "exact": "bool", "created": "float64"}
+             "blocks": "int64", "counted": "int64", "clear": "bool", "exact": "bool", "created": "float64"}
     return table.astype(types)
 
 
@@ -166,27 +261,49 @@ def entry_of(report: Report, manifest: store.Manifest, stamp: str) -> Entry:
     """What a report says of a run as a whole."""
     mean = report.mean
     return Entry(
-        id=report.run, stamp=stamp, created=report.started, suite=manifest.suite, base=_side(manifest.base),
-        head=_side(manifest.head), machine=report.machine, scope=report.scope, margin=report.margin,
-        seconds=report.seconds, complete=report.complete,
-        counts=report.states,
+        id=report.run, stamp=stamp, created=report.started, role=manifest.role, suite=manifest.suite,
+        base=_side(manifest.base), head=_side(manifest.head), machine=report.machine, scope=report.scope,
+        margin=report.margin, seconds=report.seconds, complete=report.complete, counts=report.states,
         mean=None if mean is None else (mean.ratio, mean.low, mean.high, mean.count), notices=tuple(report.notices),
     )
 
 
-def rows_of(report: Report, versions: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What a report says of each benchmark; `versions` are the benchmarks', by key."""
-    return [_row(one, report, versions.get(one.key, "")) for one in report.comparisons]
+def points_of(report: Report, manifest: store.Manifest) -> list[Point]:
+    """What a report says of each benchmark, in its order."""
+    versions = {benchmark.key: benchmark.version for benchmark in manifest.benchmarks}
+    return [
+        _point(one, place, versions.get(one.key, ""), manifest.blocks) for place, one in enumerate(report.comparisons)
+    ]
 
 
-def _row(one: Comparison, report: Report, version: str) -> dict[str, Any]:
-    return {
-        "run": report.run, "key": one.key, "name": one.name, "version": version, "metric": one.metric.value,
-        "unit": one.unit, "verdict": one.state, "reason": _reason(one),
-        "ratio": one.ratio, "low": one.low, "high": one.high, "base_value": one.base_value,
-        "head_value": one.head_value, "seconds": one.machine_seconds, "blocks": one.blocks, "clear": one.clear,
-        "exact": one.exact, "created": report.started,
-    }
+def row_of(entry: Entry, head: Interpreter) -> index.Run:
+    """A run as the index has it; `head` is its head, of which a row says more than an entry does."""
+    role, commit, machine = entry.role, entry.head.commit, entry.machine
+    installed = "" if head.installed is None else head.installed.commit
+    return index.Run(
+        id=entry.id, stamp=entry.stamp, created=entry.created,
+        watch="" if role is None else role.watch, configuration="" if role is None else role.configuration,
+        purpose="" if role is None else role.purpose.value, night="" if role is None else role.night,
+        suite=Path(entry.suite).name, machine=str(machine.get("fingerprint") or ""),
+        host=str(machine.get("host") or ""), kernel=str(machine.get("kernel") or ""), compiler=entry.head.compiler,
+        base=entry.base.identity, base_spec=entry.base.spec, head=entry.head.identity, head_spec=entry.head.spec,
+        commit=installed if commit is None else commit.hash, date=None if commit is None else commit.date,
+        subject="" if commit is None else commit.subject, branch="" if commit is None else commit.branch,
+        position=None if commit is None else commit.position, entry=_entry.dump_json(entry).decode(),
+    )
+
+
+def _point(one: Comparison, place: int, version: str, planned: int | None) -> Point:
+    counts = one.compared and one.failure is None
+    estimate = unselected(one.log_ratios, planned, exact=one.exact) if counts else None
+    return Point(
+        key=one.key, name=one.name, version=version, metric=one.metric.value, unit=one.unit, place=place,
+        verdict=one.state, reason=_reason(one), ratio=one.ratio, low=one.low, high=one.high,
+        base_value=one.base_value, head_value=one.head_value, seconds=one.machine_seconds, blocks=one.blocks,
+        clear=one.clear, exact=one.exact,
+        log_ratio=None if estimate is None else estimate.mean, se=None if estimate is None else estimate.se,
+        counted=0 if estimate is None else estimate.n,
+    )
 
 
 def _reason(one: Comparison) -> str:
@@ -199,7 +316,8 @@ def _side(arm: Interpreter) -> Side:
     identity = arm.sha256 if arm.build is None else arm.build.key
     if arm.installed is not None:
         identity = arm.installed.commit
-    return Side(spec=arm.spec, version=arm.version, identity=identity)
+    return Side(spec=arm.spec, version=arm.version, identity=identity, compiler=arm.facts.get("compiler", ""),
+                commit=arm.commit)
 
 
 def _rule() -> str:
@@ -213,18 +331,25 @@ def _rule() -> str:
 
 def _stamp(place: Path, rule: str) -> str | None:
     """Changes whenever the run's files, or the rule that judges them, do; None where there is no run."""
+    said = store.BLOCKS if store.has_blocks(place) else store.STATISTICS
     try:
-        states = [(place / name).stat() for name in (store.MANIFEST, store.BLOCKS)]
+        states = [(place / name).stat() for name in (store.MANIFEST, said)]
     except OSError:
         return None
-    parts = [VERSION, rule, [(state.st_size, state.st_mtime_ns) for state in states]]
+    parts = [VERSION, rule, said, [(state.st_size, state.st_mtime_ns) for state in states]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-Outcome = tuple[Entry, list[dict[str, Any]]] | str | None
+Found = tuple[index.Run, list[Point]]
 
 
-def _all(missing: Sequence[tuple[Path, str]], visit: Visit | None) -> Iterator[Outcome]:
+def _put(file: Path, found: Sequence[Found]) -> None:
+    with index.opened(file) as connection, index.writing(connection):
+        for run, points in found:
+            index.put(connection, run, points)
+
+
+def _all(missing: Sequence[tuple[Path, str]], visit: Visit | None) -> Iterator[Found | str | None]:
     if len(missing) <= ALONE:
         yield from map(partial(_one, visit), missing)
         return
@@ -232,43 +357,20 @@ def _all(missing: Sequence[tuple[Path, str]], visit: Visit | None) -> Iterator[O
         yield from pool.map(partial(_one, visit), missing, chunksize=4)
 
 
-def _one(visit: Visit | None, what: tuple[Path, str]) -> Outcome:
-    """A run as the cache keeps it; the problem, in words; None for a run that is none of the user's."""
+def _one(visit: Visit | None, what: tuple[Path, str]) -> Found | str | None:
+    """A run as the index keeps it; the problem, in words; None for a run that is none of the user's."""
     place, stamp = what
     try:
-        run = store.read(place)
-        if run.manifest.labels:
+        manifest = store.read_manifest(place)
+        if manifest.labels:
             return None
-        if run.manifest.id != place.name:
-            return f"{place.name} holds run {run.manifest.id}: a copy, or renamed; it counts under its own name only"
-        report = compare.report(run, with_noise=False)
+        if manifest.id != place.name:
+            return f"{place.name} holds run {manifest.id}: a copy, or renamed; it counts under its own name only"
+        report = statistics.report_of(place, with_noise=False)
+        run = row_of(entry_of(report, manifest, stamp), manifest.head)
+        _entry.validate_json(run.entry)  # what cannot be read back must not get into the index
     except (LockstepError, ValueError, OSError) as error:
         return f"{place.name}: {error}"
     if visit is not None:
         visit(report)
-    versions = {benchmark.key: benchmark.version for benchmark in run.manifest.benchmarks}
-    return entry_of(report, run.manifest, stamp), rows_of(report, versions)
-
-
-def _load(cache: Path) -> tuple[dict[str, Entry], pd.DataFrame]:
-    """What is kept, or nothing where it is missing, damaged or of another version: it can be made again."""
-    try:
-        kept = _cached.validate_json((cache / "runs.json").read_bytes())
-        rows = pd.read_parquet(cache / "rows.parquet")
-        if kept.version == VERSION and tuple(rows.columns) == ROW:
-            return {entry.id: entry for entry in kept.runs}, rows
-    except (OSError, ValueError, ValidationError):
-        pass
-    return {}, frame([])
-
-
-def _save(cache: Path, runs: Sequence[Entry], rows: pd.DataFrame) -> None:
-    cache.mkdir(parents=True, exist_ok=True)
-    beside = cache / f".rows.{secrets.token_hex(4)}"
-    try:
-        # The table first: its rows without an entry are ignored, an entry without rows would be a run without results.
-        rows.to_parquet(beside, index=False)
-        beside.replace(cache / "rows.parquet")
-    finally:
-        beside.unlink(missing_ok=True)
-    store.write_whole(cache / "runs.json", _cached.dump_json(_Cached(version=VERSION, runs=tuple(runs))).decode())
+    return run, points_of(report, manifest)

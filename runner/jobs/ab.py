@@ -15,7 +15,7 @@ from typing import Protocol
 from runner import builds, config, machine, suites
 from runner.errors import BuildError, UsageError, listed
 from runner.jobs import continuing
-from runner.judging import calibration, compare
+from runner.judging import calibration, compare, statistics
 from runner.judging.report import Report
 from runner.machine import addresses
 from runner.measuring import draws
@@ -214,7 +214,7 @@ def go_on(folder: Path, view: View) -> Finished:
 
 def report_of(folder: Path, *, with_noise: bool = True) -> Report:
     """The report of a run, made from its folder alone; `with_noise` as in `compare.report`."""
-    return compare.report(store.read(folder, lazily=True), with_noise=with_noise)
+    return statistics.report_of(folder, with_noise=with_noise)
 
 
 def save(finished: Finished) -> Path:

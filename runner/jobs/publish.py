@@ -26,9 +26,9 @@ from dashboards import pages
 from runner import config, shell, suites, vendor
 from runner.errors import BuildError, LockstepError, MachineError
 from runner.history import runs as history
-from runner.history.runs import Entry, History
+from runner.history.runs import History
 from runner.jobs.ab import View
-from runner.judging import calibration, compare
+from runner.judging import calibration, statistics
 from runner.judging.report import Report
 from runner.owned import owned
 from runner.report import calibration as calibration_report
@@ -89,9 +89,10 @@ def publish(request: PublishRequest, view: View) -> Published:
     with _beside(out) as new:
         for name in ("runs", "benchmarks", "assets"):
             (new / name).mkdir()
-        kept = _keep(out / "runs", new / "runs", old.get("runs", ()))
+        stamps: Mapping[str, str] = old.get("runs", {})
+        kept = {id: stamps[id] for id in _keep(out / "runs", new / "runs", list(stamps))}
         known = history.read(
-            runs, out.parent / f".{out.name}.cache", visit=partial(_write_run, new / "runs"), visited=kept,
+            runs, config.index_file(request.runs), visit=partial(_write_run, new / "runs"), visited=kept,
             told=lambda done, of: view.phase(f"reading run {done} of {of}"),
         )
         # A run that was removed, or cannot be read any more, has no page.
@@ -104,7 +105,8 @@ def publish(request: PublishRequest, view: View) -> Published:
         asv_state = _asv(request, out, new, old, problems, view)
         _others(known, new, asv=asv_state is not None)
         store.write_whole(new / STATE, json.dumps({
-            "look": _look(), "runs": [entry.id for entry in known.runs], "benchmarks": benchmarks, "asv": asv_state,
+            "look": _look(), "runs": {entry.id: entry.stamp for entry in known.runs}, "benchmarks": benchmarks,
+            "asv": asv_state,
         }) + "\n")
         _exchange(new, out)
     return Published(
@@ -208,20 +210,17 @@ def _benchmarks(
     """The benchmarks' pages; how many were made anew, and what each was made of."""
     before: Mapping[str, str] = old.get("benchmarks", {})
     entries = {entry.id: entry for entry in known.runs}
-    # Plain strings: it takes several times as long to go through those of pandas.
-    groups = dict(iter(known.rows.astype({"run": object}).groupby("key", sort=True)))
-    stamps = {entry.id: entry.stamp for entry in known.runs}
-    made_of = {str(key): _made_of(rows, stamps) for key, rows in groups.items()}
     work = []
-    for key, rows in groups.items():
-        name = site.slug(str(key))
-        there = list((out / "benchmarks").glob(f"{name}.*")) if before.get(str(key)) == made_of[str(key)] else []
+    for one in known.benchmarks:
+        name = site.slug(one.key)
+        there = list((out / "benchmarks").glob(f"{name}.*")) if before.get(one.key) == one.stamp else []
         if not (there and all(_link(file, new / "benchmarks" / file.name) for file in there)):
-            work.append((str(key), rows))
+            work.append(one)
     if work:
-        last = _last_reports(work, runs, entries)
-        described = _described({entries[rows["run"].iloc[-1]].suite for _, rows in work})
-        tasks = [(key, rows, entries, described, last.get(rows["run"].iloc[-1])) for key, rows in work]
+        # Of the runs that are some benchmark's last one: their blocks are drawn.
+        last = {id: statistics.report_of(runs / id) for id in sorted({one.last for one in work})}
+        described = _described({entries[one.last].suite for one in work})
+        tasks = [(one.key, known, described, last[one.last]) for one in work]
         view.phase(f"writing the pages of {len(tasks)} benchmarks")
         write = partial(_write_benchmark, new / "benchmarks")
         if len(tasks) < TOGETHER:
@@ -233,20 +232,7 @@ def _benchmarks(
             processes = os.cpu_count() or 1
             with shell.pool(processes) as pool:
                 list(pool.map(write, tasks, chunksize=math.ceil(len(tasks) / processes)))
-    return len(work), made_of
-
-
-def _made_of(rows: pd.DataFrame, stamps: Mapping[str, str]) -> str:
-    # A row is made of nothing but its run's files and the rule, and for those the run's stamp stands.
-    return hashlib.sha256(" ".join(f"{run} {stamps[run]}" for run in rows["run"]).encode()).hexdigest()[:16]
-
-
-def _last_reports(
-    work: Sequence[tuple[str, pd.DataFrame]], runs: Path, entries: Mapping[str, Entry]
-) -> dict[str, Report]:
-    """The reports of the runs that are some benchmark's last one: their blocks are drawn."""
-    ids = {rows["run"].iloc[-1] for _, rows in work}
-    return {id: compare.report(store.read(runs / id)) for id in sorted(ids)}
+    return len(work), {one.key: one.stamp for one in known.benchmarks}
 
 
 def _described(places: set[str]) -> dict[str, Mapping[str, Any]]:
@@ -262,13 +248,14 @@ def _described(places: set[str]) -> dict[str, Mapping[str, Any]]:
     return found
 
 
-Task = tuple[str, pd.DataFrame, Mapping[str, Entry], Mapping[str, Any], Report | None]
-"""A benchmark's key and rows, the runs, what the benchmarks say of themselves, and the report of its last run."""
+Task = tuple[str, History, Mapping[str, Any], Report]
+"""A benchmark's key, all runs, what the benchmarks say of themselves, and the report of its last run."""
 
 
 def _write_benchmark(folder: Path, task: Task) -> None:
-    key, rows, entries, described, report = task
-    last = None if report is None else next((one for one in report.comparisons if one.key == key), None)
+    key, known, described, report = task
+    rows, entries = known.of_benchmark(key, points=True), {entry.id: entry for entry in known.runs}
+    last = next((one for one in report.comparisons if one.key == key), None)
     page, tables = site.benchmark_page(key, rows, entries, described.get(str(rows["name"].iloc[-1])), last)
     for name, table in tables.items():
         store.write_whole(folder / name, _csv(table))

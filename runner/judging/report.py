@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import PlainValidator
 
 from runner.model import Difference, Failure, Metric, Mode, Notice, Settings, Verdict, key_of
+from runner.stats.blocks import frozen
 from runner.stats.paired import Array
 from runner.stats.variance import Noise
 
@@ -18,6 +21,8 @@ NOT_REACHED = "not reached"
 STATES = (*(verdict.value for verdict in COMPARED), NOT_REACHED,
           *(verdict.value for verdict in Verdict if verdict not in COMPARED))
 """What a benchmark may be, in the order in which every format counts them: its verdict, or not reached."""
+Numbers = Annotated[Array, PlainValidator(frozen)]
+"""One number a block, read-only. From a file they come as a list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +61,12 @@ class Comparison:
     failure: Failure | None
     """Why it was not compared."""
     notices: tuple[Notice, ...]
-    log_ratios: Array
+    log_ratios: Numbers
     """Per block, measured order; natural log of head ÷ base. Read-only, like the three below."""
-    base_values: Array
-    head_values: Array
+    base_values: Numbers
+    head_values: Numbers
     """Per block, value per call in `unit`."""
-    started: Array
+    started: Numbers
     """Per block, seconds since the run's first block."""
     noise: Noise | None = None
     """Where the noise of a timed benchmark comes from; None where its blocks cannot tell."""

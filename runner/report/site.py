@@ -152,7 +152,7 @@ def overview(history: History, *, asv: bool) -> Overview:
     latest = {entry.pair: entry for entry in history.runs}  # oldest first: the last one stays
     newest = sorted(latest.values(), key=lambda entry: entry.created, reverse=True)[:PAIRS]
     ids = {entry.id: entry for entry in newest}
-    rows = history.rows[history.rows["run"].isin(ids)]
+    rows = history.of_runs(ids)
     changed = rows[rows["verdict"].isin([Verdict.FASTER.value, Verdict.SLOWER.value])]
     # Of the nights of one base, each a pair of its own, a benchmark is told of once: by the last in which it differed.
     places = ["\n".join((ids[run].base.spec, *ids[run].pair[2:])) for run in changed["run"]]

@@ -85,7 +85,7 @@ def remove(folder: Path) -> None:
     if not _ID.fullmatch(folder.name) or folder.is_symlink() or not (folder / store.MANIFEST).is_file():
         raise UsageError(f"{folder} is not a run folder by its name, and is not removed.")
     try:
-        with _held(folder) as ours:
+        with held(folder) as ours:
             if not ours:
                 raise MachineError(f"{folder} is being measured by another process, and is not removed.")
             (folder / store.MANIFEST).unlink()  # first: what has no manifest is no run, and no longer half of one
@@ -104,14 +104,14 @@ def _report(folder: Path) -> Mapping[str, Any]:
 
 def _is_held(folder: Path) -> bool:
     try:
-        with _held(folder) as ours:
+        with held(folder) as ours:
             return not ours
     except OSError:
         return False
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[bool]:
+def held(folder: Path) -> Iterator[bool]:
     """Hold the lock that `store.appending` holds; False: another process does. True also where there are no blocks."""
     try:
         descriptor = os.open(folder / store.BLOCKS, os.O_RDONLY | os.O_CLOEXEC)

@@ -37,6 +37,8 @@ SCHEMA = "lockstep.run/3"
 OLD = ("lockstep.run/1", "lockstep.run/2")
 """Versions that can still be read."""
 MANIFEST, BLOCKS, LAYOUTS, REPORT = "manifest.json", "blocks.jsonl", "layouts.jsonl", "report.json"
+STATISTICS = "statistics.json"
+"""What a run has in the place of its blocks, where `lockstep gc` has removed those (`judging.statistics`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,6 +265,7 @@ def appending(folder: Path) -> Iterator[Appender]:
     Holds a lock on the file from before it is read, so that a run is never continued twice at once. Raises MachineError
     when another process holds it, and UsageError as `read` does.
     """
+    _check_blocks(folder)
     path = folder / BLOCKS
     with _disk(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -297,10 +300,11 @@ def add_layout(folder: Path, seed: int, addresses: Mapping[Arm, Mapping[str, int
 def read(folder: Path, *, lazily: bool = False) -> Run:
     """Read a run folder; `lazily`: its blocks when they are asked for, since all at once may not fit into memory.
 
-    Raises UsageError when it is not one, is of a newer version, or holds a line that is not a block; a
-    torn last line is not an error.
+    Raises UsageError when it is not one, is of a newer version, holds a line that is not a block, or has no blocks any
+    more; a torn last line is not an error.
     """
     manifest = read_manifest(folder)
+    _check_blocks(folder)
     lines = Lines(folder / BLOCKS, manifest.schema)
     return Run(folder=folder, manifest=manifest, blocks=lines if lazily else tuple(lines), torn=lines.torn)
 
@@ -319,6 +323,22 @@ def read_manifest(folder: Path) -> Manifest:
         return _manifest.validate_json(text)
     except ValidationError as error:
         raise UsageError(f"{folder / MANIFEST} cannot be read: {_first(error)}") from error
+
+
+def has_blocks(folder: Path) -> bool:
+    """Whether the run's blocks are there; what was kept in their place counts only where they are not."""
+    return (folder / BLOCKS).is_file()
+
+
+def raw(folder: Path) -> dict[Path, int]:
+    """The files that `lockstep gc` removes, as far as they are there, with their sizes in bytes; the blocks last."""
+    return {path: path.stat().st_size for name in (LAYOUTS, BLOCKS) if (path := folder / name).is_file()}
+
+
+def _check_blocks(folder: Path) -> None:
+    if not has_blocks(folder) and (folder / STATISTICS).is_file():
+        raise UsageError(f"{folder.name} has no blocks any more: `lockstep gc` removed them. What they said is kept "
+                         "(`lockstep show`); to measure again: its command, which `lockstep show` prints.")
 
 
 def _no_run(path: Path, error: OSError) -> UsageError:

@@ -36,7 +36,7 @@ def main() -> None:
             make_runs(folder / "runs", options.runs, options.benchmarks)
         print(time.strftime("%Y-%m-%d"), platform.machine(), platform.release())
         shutil.rmtree(folder / "site", ignore_errors=True)
-        shutil.rmtree(folder / ".site.cache", ignore_errors=True)
+        (folder / "runs.sqlite").unlink(missing_ok=True)
         told("first time", folder)
         told("nothing new", folder)
         make_run(folder / "runs", options.runs + int(time.time()) % 100_000, some_benchmarks(options.benchmarks))

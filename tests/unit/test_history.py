@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from made_runs import make_run, make_runs, some_benchmarks, spoil
+from made_rows import dump
+from made_runs import arm, make_run, make_runs, some_benchmarks, spoil
 from samples import benchmark
 
+from runner.errors import MachineError
 from runner.history import runs as history
 from runner.history.runs import History
+from runner.judging import compare
 from runner.judging.report import Report
-from runner.model import Arm, Cause, Failure, Verdict
-from runner.storage import store
+from runner.model import Arm, Cause, Commit, Failure, Installed, Purpose, Role, Verdict
+from runner.stats.decide import LOOKS
+from runner.stats.paired import trimmed
+from runner.storage import index, store
 
 
 @pytest.fixture
@@ -26,7 +31,12 @@ def runs(tmp_path: Path) -> Path:
 
 
 def read(runs: Path, **options: object) -> History:
-    return history.read(runs, runs.parent / "cache", **options)  # type: ignore[arg-type]
+    return history.read(runs, runs.parent / "index", **options)  # type: ignore[arg-type]
+
+
+def entries(file: Path) -> list[str]:
+    with index.opened(file) as connection:
+        return index.entries(connection)
 
 
 def test_every_run_has_a_row_for_every_benchmark(runs: Path) -> None:
@@ -64,7 +74,7 @@ def test_what_is_kept_is_what_would_be_read_anew(runs: Path) -> None:
     make_run(runs, 7, some_benchmarks(10))
     more = read(runs)
     assert len(more.fresh) == 1 and len(more.runs) == 5
-    shutil.rmtree(runs.parent / "cache")
+    index.discard(runs.parent / "index")
     anew = read(runs)
     assert len(anew.fresh) == 5 and anew.runs == more.runs
     pd.testing.assert_frame_equal(anew.rows, more.rows)
@@ -113,10 +123,6 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_there(runs: Path) -> None:
     assert len(found.runs) == 2 and len(found.problems) == 4
     for name in (first.name, second.name, "copy", "empty"):
         assert any(problem.startswith(name) for problem in found.problems), name
-    shutil.rmtree(runs.parent / "cache")
-    (runs.parent / "cache").mkdir()
-    (runs.parent / "cache" / "runs.json").write_text('{"version": 99}')
-    assert len(read(runs).runs) == 2
 
 
 def test_runs_of_a_larger_measurement_are_passed_over(runs: Path) -> None:
@@ -134,17 +140,136 @@ def test_a_visit_is_paid_once_to_every_run(runs: Path) -> None:
     names = sorted(place.name for place in runs.iterdir())
     read(runs, visit=visit)
     assert sorted(seen) == names
-    read(runs, visit=visit, visited=names[1:])
+    stamps = {entry.id: entry.stamp for entry in read(runs).runs}
+    read(runs, visit=visit, visited={name: stamps[name] for name in names[1:]})
     assert seen[4:] == names[:1]
+    blocks = runs / names[2] / store.BLOCKS
+    blocks.write_bytes(b"".join(blocks.read_bytes().splitlines(keepends=True)[:-1]))
+    assert read(runs).fresh == (names[2],), "somebody else has brought the index up to date"
+    read(runs, visit=visit, visited=stamps)
+    assert seen[5:] == [names[2]]
 
 
 def test_many_runs_are_read_by_several_processes(tmp_path: Path) -> None:
     make_runs(tmp_path / "runs", history.ALONE + 2, 3)
     found = read(tmp_path / "runs")
-    told = json.loads((tmp_path / "cache" / "runs.json").read_text())
-    assert len(found.runs) == len(told["runs"]) == history.ALONE + 2
-    shutil.rmtree(tmp_path / "cache")
     places = sorted((tmp_path / "runs").iterdir())
     rule = history._rule()
     alone = [history._one(None, (place, history._stamp(place, rule) or "")) for place in places]
-    assert [one[0] for one in alone if isinstance(one, tuple)] == list(found.runs)
+    assert len(found.runs) == history.ALONE + 2
+    assert [one[0].entry for one in alone if isinstance(one, tuple)] == entries(tmp_path / "index")
+
+
+COMMIT = Commit(hash="c0ffee" * 6 + "cafe", date=1.65e9, subject="Make it faster", repository="~/cpython",
+                branch="main", position=120_000)
+ROLE = Role(watch="main", configuration="pgo&lto", purpose=Purpose.ANCHOR, night="20231120T000000Z-main-c0ffee")
+
+
+def test_rows_say_which_commit_and_what_for(runs: Path) -> None:
+    place = make_run(runs, 9, some_benchmarks(2), head=replace(arm("git:cpython@main"), commit=COMMIT), role=ROLE)
+    found = read(runs)
+    own, others = found.of_runs([place.name]), found.of_runs([entry.id for entry in found.runs[:-1]])
+    said = own[["commit", "date", "subject", "branch", "position", "watch", "configuration", "purpose"]]
+    assert said.to_numpy().tolist() == [
+        [COMMIT.hash, 1.65e9, "Make it faster", "main", 120_000, "main", "pgo&lto", "anchor"]] * 2
+    assert found.runs[-1].role == ROLE and found.runs[-1].head.commit == COMMIT
+    assert (others[["commit", "subject", "branch", "watch", "configuration", "purpose"]] == "").all(axis=None)
+    assert others[["date", "position"]].isna().all(axis=None) and found.runs[0].role is None
+
+
+def test_a_commit_that_was_installed_is_a_commit(runs: Path) -> None:
+    installed = Installed(project="p", commit="ab" * 20, name="main", configuration=Path("/p/asv.conf.json"),
+                          environment="virtualenv", python="3.12", requirements={})
+    place = make_run(runs, 9, some_benchmarks(1), head=replace(arm("p@abab"), installed=installed))
+    assert read(runs).of_runs([place.name])["commit"].tolist() == ["ab" * 20]
+
+
+def test_a_row_has_an_estimate_that_stopping_has_not_picked(runs: Path) -> None:
+    many = make_run(runs, 8, some_benchmarks(2), blocks=LOOKS[0])
+    found = read(runs)
+    report = compare.report(store.read(many))
+    for (_, row), one in zip(found.of_runs([many.name]).iterrows(), report.comparisons, strict=True):
+        estimate = trimmed(one.log_ratios)
+        assert (row["log_ratio"], row["se"], row["counted"]) == (estimate.mean, estimate.se, LOOKS[0])
+    spoil(many, {some_benchmarks(2)[0].key: Failure(reason="no", arm=None)})
+    failed, good = (row for _, row in read(runs).of_runs([many.name]).iterrows())
+    assert np.isnan(failed["log_ratio"]) and failed["counted"] == 0 and good["counted"] == LOOKS[0]
+
+
+def test_what_is_asked_for_is_what_all_rows_hold(runs: Path) -> None:
+    found = read(runs)
+    rows, ids = found.rows, [entry.id for entry in found.runs[1:3]]
+
+    def expected(chosen: pd.Series[bool]) -> pd.DataFrame:
+        return rows[chosen].reset_index(drop=True)
+
+    key = some_benchmarks(4)[3].key
+    pd.testing.assert_frame_equal(found.of_benchmark(key), expected(rows["key"] == key))
+    pd.testing.assert_frame_equal(found.of_runs(ids), expected(rows["run"].isin(ids)))
+    changed = rows["run"].isin(ids) & rows["verdict"].isin(["faster", "slower"])
+    pd.testing.assert_frame_equal(found.changed(ids), expected(changed))
+    assert len(found.changed(ids)) == 1
+    assert list(found.of_benchmark("none").columns) == list(history.ROW) and found.of_benchmark("none").empty
+    assert [(one.key, one.points, one.last) for one in found.benchmarks] == sorted(
+        (one.key, 4, found.runs[-1].id) for one in some_benchmarks(10))
+    make_run(runs, 9, some_benchmarks(1))
+    read(runs)
+    pd.testing.assert_frame_equal(found.rows, rows)  # as it was when it was read
+
+
+def test_what_is_no_point_of_a_series_goes_behind_what_is(runs: Path) -> None:
+    make_run(runs, 8, some_benchmarks(1), role=replace(ROLE, purpose=Purpose.CONFIRM))
+    lone = make_run(runs, 9, [benchmark("alone.time_it")], role=replace(ROLE, purpose=Purpose.CONFIRM))
+    found = read(runs)
+    last = {one.key: (one.points, one.last) for one in found.benchmarks}
+    key = some_benchmarks(1)[0].key
+    assert last[key] == (5, found.runs[3].id) and last["alone.time_it"] == (1, lone.name)
+    assert len(found.of_benchmark(key)) == 5 and len(found.of_benchmark(key, points=True)) == 4
+    assert len(found.of_benchmark("alone.time_it", points=True)) == 1
+
+
+def test_the_newest_of_a_watch_is_one_run_and_of_a_pair_too(runs: Path) -> None:
+    for number in range(20, 24):
+        make_run(runs, number, some_benchmarks(1), role=ROLE)
+    make_run(runs, 30, some_benchmarks(1), role=replace(ROLE, purpose=Purpose.PREVIOUS))
+    make_run(runs, 31, some_benchmarks(1), head=arm("night-2"))
+    found = read(runs)
+    assert [entry.id[-6:] for entry in found.newest()] == [
+        f"{number:06x}" for number in (31, 30, 23, 3, 1, 0)]
+
+
+def test_an_index_made_anew_is_the_same_whatever_was_there(runs: Path) -> None:
+    file = runs.parent / "index"
+    read(runs)
+    make_run(runs, 9, some_benchmarks(4), role=ROLE)
+    shutil.rmtree(min(runs.iterdir()))
+    read(runs)
+    grown = dump(file)
+    done = history.reindex(runs, file)
+    assert dump(file) == grown and len(done.fresh) == 4 and done.gone == ()
+    file.write_bytes(b"no index" * 1000)
+    with pytest.raises(MachineError, match="damaged"):
+        read(runs)
+    history.reindex(runs, file)
+    assert dump(file) == grown
+    history.reindex(runs, runs.parent / "elsewhere" / "index")
+    assert dump(runs.parent / "elsewhere" / "index") == grown
+
+
+def test_a_stop_in_the_middle_loses_nothing(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "TOGETHER", 1)
+    monkeypatch.setattr(history, "ALONE", 100)
+    one, seen = history._one, []
+
+    def stops(*what: object) -> object:
+        seen.append(what)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return one(*what)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(history, "_one", stops)
+        with pytest.raises(KeyboardInterrupt):
+            read(runs)
+    found = read(runs)
+    assert len(found.fresh) == 2 and len(found.runs) == 4

@@ -1,0 +1,64 @@
+"""Commands about what is kept of runs: `reindex` and `gc`."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from runner.cli.app import Color, Out, command
+from runner.cli.printing import output
+from runner.cli.runs import date_of
+
+MEBIBYTE = 1 << 20
+
+
+@command(examples="""\
+lockstep reindex    after run folders were copied here, or the index was damaged""")
+def reindex(out: Out = None, color: Color = "auto") -> int:
+    """Make the index of all runs anew from the run folders.
+
+    Whatever needs the index brings it up to date by itself; this makes it from nothing.
+    """
+    from runner.cli.terminal import Terminal
+    from runner.jobs import retention
+
+    with Terminal() as view:
+        file, done = retention.reindex(out, view)
+    for problem in done.problems:
+        output.line(f"problem: {problem}")
+    output.line(f"{len(done.fresh)} runs: {file}")
+    return 0
+
+
+@command(examples="""\
+lockstep gc                         what would go of runs that are older than 90 days
+lockstep gc --before 30d --apply    remove what is older than 30""")
+def gc(
+    before: Annotated[
+        Any, typer.Option(parser=date_of, metavar="DAY", help="Only of runs before this day: 2026-11-28, or 90d.")
+    ] = "90d",
+    apply: Annotated[bool, typer.Option("--apply", help="Remove it, instead of saying what would be removed.")] = False,
+    out: Out = None,
+    color: Color = "auto",
+) -> int:
+    """Remove the raw blocks of old runs; what they said is kept for ever.
+
+    Reports, histories and pages stay as they are. Such a run cannot be explained, exported or combined any more.
+    """
+    from runner.cli.terminal import Terminal
+    from runner.jobs import retention
+
+    with Terminal() as view:
+        done = retention.collect(out, before=before, apply=apply, view=view)
+    for old in done.runs:
+        day = time.strftime("%Y-%m-%d", time.gmtime(old.created))
+        output.line(f"{old.id}  {day}  {old.size / MEBIBYTE:8.1f} MiB")
+    for reason in done.left:
+        output.line(f"left: {reason}")
+    freed = sum(old.size for old in done.runs) / MEBIBYTE
+    output.line(f"{'removed' if apply else 'would remove'} the blocks of {len(done.runs)} runs, {freed:.1f} MiB")
+    if done.runs and not apply:
+        output.next("lockstep gc --apply", "remove them")
+    return 0

@@ -1,0 +1,288 @@
+"""Series: what one benchmark was found to be, run by run, as far as those runs measured one thing.
+
+A series is of one watch, configuration, suite, benchmark (in one version of its code), metric, machine and anchor.
+Where one of these changes, or kernel or compiler do, a new *segment* begins: a `Series` of its own that says why. Only
+another anchor can be got over, by a *bridge*: a run of the old anchor (base) against the new one (head).
+docs/history.md has the reasons.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from runner.model import Purpose
+from runner.storage import index
+
+POINTS = ("", Purpose.ANCHOR.value, Purpose.BACKFILL.value)
+"""Purposes of the runs that are points of a series; the first are runs that a user asked for."""
+TEXTS = ("run", "purpose", "commit", "subject", "branch", "verdict")
+NUMBERS = ("created", "position", "date", "log_ratio", "se", "ratio", "low", "high", "base_value", "head_value")
+ROW = (
+    "run", "purpose", "created", "commit", "position", "date", "subject", "branch", "log_ratio", "se", "counted",
+    "blocks", "ratio", "low", "high", "verdict", "base_value", "head_value", "bridged", "shared",
+)
+"""Columns of `Series.rows`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesKey:
+    """What makes the points of a series comparable."""
+
+    watch: str
+    """Empty: runs that a user asked for."""
+    configuration: str
+    suite: str
+    """The folder's name."""
+    benchmark: str
+    """`Benchmark.key`."""
+    version: str
+    metric: str
+    unit: str
+    machine: str
+    """Fingerprint."""
+    anchor: str
+    """Identity of base: of the oldest one, where others follow that are bridged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One segment."""
+
+    key: SeriesKey
+    opened: str
+    """Why it is a segment of its own, in words: ``another anchor: A → B``, ``new kernel: 6.1 → 6.12``, ``the
+    benchmark's code changed``, ``another compiler: …``; several joined by semicolons. Empty for the first one."""
+    rows: pd.DataFrame
+    """Columns `ROW`, by position of the commit and then by time; where there is no watch, by time alone. A row whose
+    position is not known stands behind all that had been measured before it.
+
+    ``log_ratio`` (natural, head ÷ anchor) and ``se`` are `stats.unselected`, on ``counted`` blocks; NaN where the
+    benchmark was not measured: ``verdict`` says why. Where ``bridged``, both are made comparable with the other rows:
+    the bridge's log ratio was added, and its variance. ``shared`` is the bridge's part of ``se``, which is one and the
+    same error in all rows of that anchor. ``ratio``, ``low``, ``high`` and ``verdict`` are what the run's report says,
+    against its own anchor and on ``blocks`` blocks. ``position`` is NaN where it is not known, ``date`` and ``created``
+    are seconds since the epoch."""
+    joined: tuple[tuple[int, str], ...]
+    """Where another anchor begins, over a bridge: number of the row, and what happened, in words."""
+
+    @property
+    def measured(self) -> pd.DataFrame:
+        """The rows that have a log ratio with its error."""
+        return self.rows[np.isfinite(self.rows["log_ratio"]) & np.isfinite(self.rows["se"])]
+
+
+def of(
+    file: Path, *, watch: str | None = None, configuration: str | None = None, benchmark: str | None = None,
+    machine: str | None = None,
+) -> list[Series]:
+    """The segments of all series that are as asked for, from an index; None: any. ``""`` as `watch`: of no watch.
+
+    By watch, configuration, suite and benchmark; then in the order in which they were opened. Raises MachineError where
+    there is no index, or it cannot be used.
+    """
+    asked = {"watch": watch, "configuration": configuration, "key": benchmark, "machine": machine}
+    where = {name: said for name, said in asked.items() if said is not None}
+    with index.opened(file) as connection:
+        found = index.rows(connection, _Row._fields, {**where, "purpose": (*POINTS, Purpose.BRIDGE.value)})
+    segments = _segments([_Row._make(row) for row in found])
+    return [_series(segment, why) for segment, why in _explained(segments)]
+
+
+class _Row(NamedTuple):
+    """A point as it comes from the index: what the slices below take is what a series, and a segment, has in common."""
+
+    watch: str
+    configuration: str
+    suite: str
+    key: str
+    metric: str
+    unit: str
+    version: str
+    machine: str
+    kernel: str
+    compiler: str
+    host: str
+    base: str
+    base_spec: str
+    head: str
+    run: str
+    purpose: str
+    created: float
+    commit: str
+    position: int | None
+    date: float | None
+    subject: str
+    branch: str
+    log_ratio: float | None
+    se: float | None
+    counted: int
+    blocks: int
+    ratio: float | None
+    low: float | None
+    high: float | None
+    verdict: str
+    base_value: float | None
+    head_value: float | None
+
+    @property
+    def line(self) -> tuple[str, ...]:
+        """What segments that follow each other have in common."""
+        return self[:6]
+
+    @property
+    def bridgeable(self) -> tuple[str, ...]:
+        """What a bridge and the rows that it connects have in common."""
+        return self[:8]
+
+    @property
+    def family(self) -> tuple[str, ...]:
+        """What the rows of a segment have in common, but for the anchor."""
+        return self[:10]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Offset:
+    """How to express a ratio to one anchor as one to another, the root."""
+
+    root: str
+    log_ratio: float = 0.0
+    """Of this anchor ÷ root."""
+    variance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Segment:
+    rows: Sequence[_Row]
+    """In the order in which they were measured."""
+    offsets: Mapping[str, _Offset]
+    """Of each anchor of its rows, and maybe of others."""
+
+
+def _segments(found: Iterable[_Row]) -> list[_Segment]:
+    """`found` are points and bridges, oldest first."""
+    families: dict[tuple[str, ...], list[_Row]] = {}
+    bridges: dict[tuple[str, ...], list[_Row]] = {}
+    for row in found:
+        if row.purpose == Purpose.BRIDGE.value:
+            bridges.setdefault(row.bridgeable, []).append(row)
+        else:
+            families.setdefault(row.family, []).append(row)
+    segments = []
+    for own in families.values():
+        offsets = _offsets([row.base for row in own], bridges.get(own[0].bridgeable, ()))
+        by_root: dict[str, list[_Row]] = {}
+        for row in own:
+            by_root.setdefault(offsets[row.base].root, []).append(row)
+        segments += [_Segment(rows=rows, offsets=offsets) for rows in by_root.values()]
+    return segments
+
+
+def _offsets(anchors: Iterable[str], bridges: Iterable[_Row]) -> dict[str, _Offset]:
+    """For each anchor, over as few bridges as can be, the way to the first one that it is connected with."""
+    steps: dict[str, dict[str, tuple[float, float]]] = {}
+    for bridge in bridges:  # oldest first: of a pair that was measured again, the newest counts
+        if bridge.log_ratio is not None and bridge.se is not None:
+            steps.setdefault(bridge.base, {})[bridge.head] = bridge.log_ratio, bridge.se**2
+            steps.setdefault(bridge.head, {})[bridge.base] = -bridge.log_ratio, bridge.se**2
+    found: dict[str, _Offset] = {}
+    for root in anchors:
+        if root in found:
+            continue
+        found[root] = _Offset(root=root)
+        reached = [root]
+        for here in reached:
+            for there, (log_ratio, variance) in steps.get(here, {}).items():
+                if there not in found:
+                    found[there] = _Offset(
+                        root=root, log_ratio=found[here].log_ratio + log_ratio,
+                        variance=found[here].variance + variance)
+                    reached.append(there)
+    return found
+
+
+def _explained(segments: Iterable[_Segment]) -> list[tuple[_Segment, str]]:
+    """Each segment with why it was opened, those of a line together, oldest first."""
+    found = []
+    ordered = sorted(segments, key=lambda one: (one.rows[0].line, one.rows[0].created, one.rows[0].run))
+    for _, line in groupby(ordered, key=lambda one: one.rows[0].line):
+        before: list[_Segment] = []
+        for segment in line:
+            first = segment.rows[0]
+            # The same machine, or what has become of it.
+            other = [one for one in before if first.host and one.rows[0].host == first.host]
+            same = [one for one in before if one.rows[0].machine == first.machine]
+            earlier = (same or other)[-1:]
+            found.append((segment, _reason(earlier[0].rows[-1], first) if earlier else ""))
+            before.append(segment)
+    return found
+
+
+def _reason(before: _Row, after: _Row) -> str:
+    """What is another in a segment's first row than in the last row of the one before it."""
+    reasons = []
+    if before.version != after.version:
+        reasons.append("the benchmark's code changed")
+    if before.machine != after.machine:
+        reasons.append(f"the machine changed: {before.machine[:8]} → {after.machine[:8]}")
+    if before.kernel != after.kernel:
+        reasons.append(f"new kernel: {before.kernel or 'unknown'} → {after.kernel or 'unknown'}")
+    if before.compiler != after.compiler:
+        reasons.append(f"another compiler: {before.compiler or 'unknown'} → {after.compiler or 'unknown'}")
+    if before.base != after.base and (before.base_spec != after.base_spec or not reasons):
+        reasons.append(_anchor(before, after))
+    return "; ".join(reasons)
+
+
+def _anchor(before: _Row, after: _Row) -> str:
+    if before.base_spec != after.base_spec:
+        return f"another anchor: {before.base_spec} → {after.base_spec}"
+    return f"another anchor: {after.base_spec} is no longer the same build"
+
+
+def _series(segment: _Segment, why: str) -> Series:
+    rows, offsets = _ordered(segment.rows), segment.offsets
+    first = segment.rows[0]
+    away = [offsets[row.base] for row in rows]
+    shared = np.sqrt([one.variance for one in away])
+    table = pd.DataFrame({name: [getattr(row, name) for row in rows] for name in ROW if name in _Row._fields})
+    table = table.astype({**dict.fromkeys(TEXTS, "str"), **dict.fromkeys(NUMBERS, "float64")})
+    table["log_ratio"] += [one.log_ratio for one in away]
+    table["se"] = np.hypot(table["se"], shared)
+    table["bridged"] = [row.base != one.root for row, one in zip(rows, away, strict=True)]
+    table["shared"] = shared
+    root = offsets[first.base].root
+    return Series(
+        key=SeriesKey(
+            watch=first.watch, configuration=first.configuration, suite=first.suite, benchmark=first.key,
+            version=first.version, metric=first.metric, unit=first.unit, machine=first.machine, anchor=root),
+        opened=why, rows=table[list(ROW)], joined=tuple(_joined(segment.rows, rows)),
+    )
+
+
+def _ordered(rows: Sequence[_Row]) -> list[_Row]:
+    """Rows in measured order, by the positions of their commits where they are a watch's."""
+    if not rows[0].watch:
+        return list(rows)
+    highest, placed = -math.inf, []
+    for row in rows:
+        placed.append((highest if row.position is None else row.position, row))
+        highest = max(highest, placed[-1][0])
+    placed.sort(key=lambda one: one[0])  # stable: of one commit, in the order in which it was measured
+    return [row for _, row in placed]
+
+
+def _joined(measured: Sequence[_Row], ordered: Sequence[_Row]) -> Iterable[tuple[int, str]]:
+    """Where each further anchor begins among the ordered rows, with the words for it."""
+    firsts = {row.base: row for row in reversed(measured)}
+    anchors = list(dict.fromkeys(row.base for row in measured))
+    for before, after in zip(anchors, anchors[1:], strict=False):
+        place = next(number for number, row in enumerate(ordered) if row.base == after)
+        yield place, f"{_anchor(firsts[before], firsts[after])}, measured against each other"

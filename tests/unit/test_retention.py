@@ -1,0 +1,200 @@
+"""What goes when blocks go: nothing that a report, a page or a history says."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from made_rows import dump
+from made_runs import make_run, make_runs, some_benchmarks, spoil
+
+from runner import config, jobs
+from runner.errors import MachineError, UsageError
+from runner.history import runs as history
+from runner.jobs import retention
+from runner.judging import statistics
+from runner.model import Block, Failure
+from runner.report import as_json
+from runner.stats.decide import LOOKS
+from runner.storage import shelf, store
+
+Lockstep = Callable[..., tuple[int, str, str]]
+publishing = importlib.import_module("runner.jobs.publish")
+
+
+class Quiet:
+    """A view that nobody sees."""
+
+    def phase(self, text: str) -> None: ...
+    def say(self, text: str) -> None: ...
+    def measured(self, plan: object, progress: object) -> None: ...
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Four nights from 2023-11-14 on; a benchmark of the second failed."""
+    monkeypatch.setattr(config, "STATE", tmp_path / "state")
+    folder = tmp_path / "state" / "runs"
+    places = make_runs(folder, 4, 6)
+    spoil(places[1], {some_benchmarks(6)[2].key: Failure(reason="raised ValueError: no", arm=None, detail="Traceback")})
+    return folder
+
+
+def places(runs: Path) -> list[Path]:
+    return sorted(runs.iterdir())
+
+
+def test_a_report_says_what_it_said(runs: Path) -> None:
+    for place in places(runs):
+        before = jobs.report_of(place)
+        size = sum(store.raw(place).values())
+        assert statistics.keep(place) == size > 0
+        assert not (place / store.BLOCKS).exists()
+        after = jobs.report_of(place)
+        assert as_json.render(after) == as_json.render(before)
+        for one, other in zip(after.comparisons, before.comparisons, strict=True):
+            assert one.noise == other.noise
+            for name in ("log_ratios", "base_values", "head_values", "started"):
+                assert getattr(one, name).tolist() == getattr(other, name).tolist()
+                assert not getattr(one, name).flags.writeable
+
+
+def test_an_infinite_number_comes_back(runs: Path) -> None:
+    """Blocks whose arms are one gain without end by being measured together."""
+    place = places(runs)[0]
+    with store.appending(place) as append:
+        blocks = [one for one in append.run.blocks if one.benchmark == some_benchmarks(1)[0].key]
+    same: list[Block] = [replace(one, head=one.base) for one in blocks]
+    lines = [store._block.dump_json(one) for one in same]
+    (place / store.BLOCKS).write_bytes(b"\n".join(lines) + b"\n")
+    before = jobs.report_of(place).comparisons[0].noise
+    statistics.keep(place)
+    assert jobs.report_of(place).comparisons[0].noise == before
+
+
+def test_old_blocks_go_and_the_history_stays(lockstep: Lockstep, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    made = make_runs(folder, 4, 6)
+    file = config.index_file(folder)
+    before = history.read(folder, file)
+    code, out, error = lockstep("gc", "--before", "2023-11-16", "--out", folder)
+    assert code == 0, error
+    assert out.splitlines()[-1].startswith("would remove the blocks of 2 runs") and made[0].name in out
+    assert all((place / store.BLOCKS).exists() for place in made)
+    code, out, error = lockstep("gc", "--before", "2023-11-16", "--out", folder, "--apply")
+    assert code == 0 and out.splitlines()[-1].startswith("removed the blocks of 2 runs"), error
+    assert [(place / store.BLOCKS).exists() for place in made] == [False, False, True, True]
+    after = history.read(folder, file)
+    assert after.fresh == () and after.problems == ()
+    pd.testing.assert_frame_equal(after.rows, before.rows)
+    assert [replace(one, stamp="") for one in after.runs] == [replace(one, stamp="") for one in before.runs]
+    kept = dump(file)
+    code, out, _ = lockstep("reindex", "--out", folder)
+    assert code == 0 and out.startswith("4 runs: ")
+    assert dump(file) == kept
+    assert lockstep("gc", "--before", "2023-11-16", "--out", folder)[1].startswith("would remove the blocks of 0 runs")
+
+
+def test_pages_are_made_of_what_is_kept(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "ROOT", runs.parent)
+
+    def publish() -> dict[str, bytes]:
+        done = jobs.publish(jobs.PublishRequest(out=runs.parent / "site", fresh=True), Quiet())
+        assert done.problems == () and done.runs == 4
+        return {str(path.relative_to(done.folder)): path.read_bytes() for path in done.folder.rglob("*.*")
+                if path.name != publishing.STATE}
+
+    before = publish()
+    done = retention.collect(None, before=2e9, apply=True, view=Quiet())
+    assert len(done.runs) == 4 and done.left == ()
+    assert publish() == before
+
+
+def test_what_needs_blocks_says_that_there_are_none(runs: Path, lockstep: Lockstep) -> None:
+    place = places(runs)[0]
+    jobs.save(jobs.Finished(folder=place, report=jobs.report_of(place), interrupted=False))
+    statistics.keep(place)
+    code, out, _ = lockstep("show", place)
+    assert code == 0 and "same" in out
+    for words in (("explain", place), ("export", place, "--format", "pyperf"), ("combine", place, places(runs)[1])):
+        code, _, error = lockstep(*words)
+        assert code == 2 and "has no blocks any more: `lockstep gc` removed them" in error, words
+    with pytest.raises(UsageError, match="has no blocks any more"), store.appending(place):
+        pass
+    assert shelf.entry(place).state is shelf.State.COMPLETE
+    shelf.remove(place)
+    assert not place.exists()
+
+
+def test_what_was_interrupted_or_is_being_measured_keeps_its_blocks(runs: Path) -> None:
+    first, second, third, _ = places(runs)
+    lines = (first / store.BLOCKS).read_bytes().splitlines(keepends=True)
+    (first / store.BLOCKS).write_bytes(b"".join(lines[:-1]))
+    (third / store.MANIFEST).write_text("{")
+    with store.appending(second):
+        done = retention.collect(None, before=2e9, apply=True, view=Quiet())
+    assert [old.id for old in done.runs] == [places(runs)[3].name]
+    assert len(done.left) == 3
+    assert f"{first.name} was interrupted" in " ".join(done.left)
+    assert f"{second} is being measured by another process" in " ".join(done.left)
+    assert all((place / store.BLOCKS).exists() for place in (first, second, third))
+
+
+def test_a_stop_before_the_blocks_go_leaves_them_what_counts(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = places(runs)[0]
+
+    def stops(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", stops)
+        with pytest.raises(KeyboardInterrupt):
+            statistics.keep(place)
+    assert (place / store.STATISTICS).exists() and store.has_blocks(place)
+    lines = (place / store.BLOCKS).read_bytes()
+    extra = replace(store.read(place).blocks[0], index=LOOKS[0])
+    (place / store.BLOCKS).write_bytes(lines + store._block.dump_json(extra) + b"\n")
+    assert jobs.report_of(place).comparisons[0].log_ratios.size == LOOKS[0] + 1
+    statistics.keep(place)
+    assert jobs.report_of(place).comparisons[0].log_ratios.size == LOOKS[0] + 1
+
+
+def test_what_cannot_be_read_back_is_not_taken_for_kept(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = places(runs)[0]
+    with monkeypatch.context() as patched:
+        patched.setattr(statistics, "_plain", lambda thing: str(thing))
+        with pytest.raises((UsageError, MachineError)):
+            statistics.keep(place)
+    assert store.has_blocks(place)
+    (place / store.BLOCKS).unlink()
+    for text, said in (("{", "cannot be read"), ('{"schema": "lockstep.statistics/9"}', "is of version"),
+                       ('{"schema": "lockstep.statistics/1", "report": {"run": 1}}', "cannot be read: ")):
+        (place / store.STATISTICS).write_text(text)
+        with pytest.raises(UsageError, match=said):
+            jobs.report_of(place)
+    found = history.read(runs, config.index_file(None))
+    assert len(found.runs) == 3 and place.name in found.problems[0]
+
+
+def test_a_run_without_blocks_and_without_what_they_said_is_none(runs: Path) -> None:
+    (places(runs)[0] / store.BLOCKS).unlink()
+    assert "holds no run" in history.read(runs, config.index_file(None)).problems[0]
+
+
+def test_the_index_of_another_folder_is_another_file(runs: Path, tmp_path: Path) -> None:
+    assert config.index_file(None) == config.index_file(runs) == runs.parent / "history.sqlite"
+    assert config.index_file(tmp_path / "some") == tmp_path / "some.sqlite"
+    make_run(tmp_path / "some", 7, some_benchmarks(1))
+    assert len(history.read(tmp_path / "some", config.index_file(tmp_path / "some")).runs) == 1
+    assert len(history.read(runs, config.index_file(None)).runs) == 4
+
+
+def test_beside_what_cannot_be_written_there_is_no_index(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "writable", lambda folder: False)
+    one, other = (config.index_file(Path(name) / "runs") for name in ("/mnt/a", "/mnt/b"))
+    assert one.parent == other.parent == config.STATE and one != other
+    assert config.index_file(runs) == config.STATE / "history.sqlite"
