@@ -11,7 +11,7 @@ BIN := .venv/bin
 LOCKSTEP := $(BIN)/lockstep
 READY := .venv/.ready
 
-.PHONY: help setup builds source-repo ab publish calibrate rivals test unit live browser costs verdicts lint clean
+.PHONY: help setup builds source-repo ab publish calibrate rivals detection test unit live browser costs verdicts lint clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -45,6 +45,9 @@ calibrate: setup ## Prove the verdicts on this machine, and put the result into 
 rivals: MINUTES = 30
 rivals: setup ## Measure Lockstep against pyperf, asv and hyperfine, adding to what is stored, and write docs/evidence.md (MINUTES=30)
 	PYTHONPATH=tests:. $(BIN)/python -m rivals --minutes $(MINUTES)
+
+detection: setup ## Simulate years of nights, beside the rules of others, and write docs/detection.md (some minutes; goes on where it was)
+	PYTHONPATH=tests:. $(BIN)/python -m detection
 
 test: lint unit live browser ## Run all tests, after making what they need
 

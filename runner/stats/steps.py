@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from asv.step_detect import solve_potts
 
+from runner.stats.paired import Array
+
 NEWEST = 100
 """Runs that are searched, from the last: the search takes time that grows with the square of their number."""
 SHORTEST = 2
@@ -34,10 +36,16 @@ def changes(ratios: Sequence[float], lows: Sequence[float], highs: Sequence[floa
     # have no noise at all, and a tenth of the margin is as little as matters.
     between = 1.4826 * float(np.median(np.abs(np.diff(logs)))) / math.sqrt(2)
     noise = np.maximum((high - low) / 2 / HALVES, max(between, math.log1p(margin) / 10))
-    rights, values, _ = solve_potts(list(logs), list(1 / noise), PRICE * math.log(len(logs)), min_size=SHORTEST)
+    rights, values = levels(logs, noise)
     found, level = [], values[0]
     for left, value in zip(rights, values[1:], strict=False):
         if abs(value - level) > math.log1p(margin):
             found.append(begin + left)
             level = value
     return tuple(found)
+
+
+def levels(logs: Array, noise: Array) -> tuple[list[int], list[float]]:
+    """The levels of a history: where each ends (exclusive), and its value. `noise` is each run's standard error."""
+    rights, values, _ = solve_potts(list(logs), list(1 / noise), PRICE * math.log(len(logs)), min_size=SHORTEST)
+    return [int(right) for right in rights], [float(value) for value in values]
