@@ -128,3 +128,11 @@ def colored(terminal: bool) -> bool:
 def dumb() -> bool:
     """Whether the terminal, if there is one, can only write lines."""
     return os.environ.get("TERM", "dumb") in ("", "dumb", "unknown")
+
+
+def secret(name: str) -> str | None:
+    """The value of a variable that a configuration names for a token or a password; None where it is not set or empty.
+
+    Only names that begin with `OURS` are asked for: what is measured sees none of those.
+    """
+    return os.environ.get(name) or None

@@ -10,6 +10,7 @@ from runner.cli import (  # noqa: F401
     calibrate,
     combine,
     continuous,
+    events,
     explain,
     machine,
     measuring,

@@ -21,7 +21,7 @@ class Interrupted(LockstepError):
 
 ORDER = (
     "doctor", "build", "source-repo", "ab", "continuous", "resume", "show", "explain", "combine", "runs", "export",
-    "publish", "reindex", "gc", "calibrate",
+    "publish", "reindex", "gc", "calibrate", "events", "triage", "status",
 )
 """The commands in the order in which a newcomer meets them."""
 

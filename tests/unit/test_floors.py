@@ -17,6 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     # 2 one outside thing each; at the foot what the others run their commands through, and make folders with
     ("shell", "owned"),
     ("machine", "builds", "suites", "storage", "vendor"),
+    ("alerts",),
     ("measuring",),  # 3 the outside and inside of a measured process
     ("judging",),  # 4 numbers to claims
     ("history",),  # 5 claims over time
@@ -29,7 +30,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 module is given its place here."""
 
 PACKAGES = (
-    "stats", "machine", "builds", "suites", "storage", "measuring", "judging", "history", "report", "jobs", "cli",
+    "stats", "machine", "builds", "suites", "storage", "alerts", "measuring", "judging", "history", "report", "jobs",
+    "cli",
 )
 """Their modules may import each other."""
 
