@@ -41,6 +41,11 @@ def index_file(out: Path | None) -> Path:
     return STATE / f"{runs.name}-{hashlib.sha256(os.fsencode(runs)).hexdigest()[:8]}.sqlite"
 
 
+def bisects_folder(out: Path | None) -> Path:
+    """Where the searches of `lockstep bisect` go: what ``--out`` says, else `bisects` of `STATE`."""
+    return out if out is not None else STATE / "bisects"
+
+
 def calibrations_folder(out: Path | None) -> Path:
     """Where the calibrations of all machines lie: what ``--out`` says, else `calibration` of `STATE`."""
     return out if out is not None else STATE / "calibration"

@@ -77,6 +77,9 @@ class Copier:
         self._level = False
         self.shared: Path | None = None
         """The libpython with the interpreter's code, where the copies load it too instead of one of their own."""
+        if self._verified and not (interpreter.executable.parent / _PLACE).is_file():
+            raise UsageError(f"{interpreter.executable.parent} has no {_PLACE}, by which a copy of {interpreter.spec} "
+                             "would find its modules")
         if interpreter.build is None:
             self._settings, self._prefix, library = _environment(interpreter)
             if library is not None and b"$ORIGIN" in interpreter.executable.read_bytes():

@@ -20,7 +20,8 @@ class Interrupted(LockstepError):
 
 
 ORDER = (
-    "doctor", "build", "source-repo", "ab", "continuous", "resume", "show", "explain", "combine", "runs", "export",
+    "doctor", "build", "source-repo", "ab", "continuous", "bisect", "backfill", "resume", "show", "explain", "combine",
+    "runs", "export",
     "publish", "reindex", "gc", "calibrate", "events", "triage", "status",
 )
 """The commands in the order in which a newcomer meets them."""

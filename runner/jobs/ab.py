@@ -23,7 +23,7 @@ from runner.measuring.copies import memory, scratch
 from runner.measuring.execute import Context, Executor
 from runner.measuring.plan import Plan
 from runner.measuring.progress import Progress
-from runner.model import Block, Interpreter, Notice
+from runner.model import Block, Interpreter, Notice, Role
 from runner.report import words
 from runner.storage import store
 from runner.suites.fingerprint import Watched
@@ -70,6 +70,8 @@ class AbRequest:
     """Variables that measured processes get beside those of the caller (`config.environment`)."""
     wait: bool = True
     """Wait for another run on this machine to end, or refuse."""
+    role: Role | None = None
+    """What it is for, where a project is watched."""
     words: tuple[str, ...] = ("ab",)
     """What the command line that repeats the run begins with, before base and head."""
 
@@ -137,7 +139,7 @@ def compare_arms(
         memory_limit=request.memory_limit or (machine.usable_memory() or FALLBACK) // 3,
         settings={} if request.mode is None else {"mode": request.mode},
         worker_cpu=pinning.worker, machine=facts, versions=_versions(suite), calibration=calibration.known(here),
-        copies=copied, addresses=refusal is None, labels=labels or {},
+        copies=copied, addresses=refusal is None, labels=labels or {}, role=request.role,
         repeats=request.repeats, blocks=request.blocks, values=request.values, suite_files=watched.files,
         environment=config.marks(id, config.environment()), given=request.environment,
         notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head), *_ignored(request),

@@ -239,10 +239,11 @@ def _ratios(
     if judgement.look is None or estimate is None or judgement.low is None or judgement.high is None:
         fell = exact and base[0] > 0 and head[0] == 0
         return (0.0, 0.0, 0.0) if fell else (None, None, None)
-    return _exp(estimate.mean), _exp(judgement.low), _exp(judgement.high)
+    return exp(estimate.mean), exp(judgement.low), exp(judgement.high)
 
 
-def _exp(log_ratio: float) -> float:
+def exp(log_ratio: float) -> float:
+    """The ratio whose log this is, or a very large one."""
     # The interval of a few blocks that are far apart can be wider than the numbers that a computer has.
     return math.exp(min(log_ratio, 700.0))
 
@@ -332,7 +333,7 @@ def _mean(cases: Sequence[Case]) -> Mean | None:
 def mean_in_ratios(whole: Estimate, limits: tuple[float, float], count: int) -> Mean:
     """A mean over so many benchmarks, with the limits of its interval, as it is shown."""
     low, high = limits
-    return Mean(ratio=_exp(whole.mean), low=_exp(low), high=_exp(high), count=count)
+    return Mean(ratio=exp(whole.mean), low=exp(low), high=exp(high), count=count)
 
 
 def timings(cases: Sequence[Case]) -> list[Array]:

@@ -37,9 +37,9 @@ def test_all_that_the_program_reads_is_listed(folder: str) -> None:
     for file in (ROOT / folder).rglob("*"):
         parts = file.relative_to(ROOT).parts
         generated = "__pycache__" in parts or parts[:2] in {
-            ("data", name) for name in ("runs", "calibration", "site", "results", "crashes", "evidence",
-                                      "history.sqlite", "history.sqlite-wal", "history.sqlite-shm",
-                                      "events", "events.md", "spool", "nights")}
+            ("data", name) for name in (
+                "runs", "bisects", "calibration", "site", "results", "crashes", "evidence", "history.sqlite",
+                "history.sqlite-wal", "history.sqlite-shm", "events", "events.md", "spool", "nights")}
         if not file.is_file() or generated:
             continue
         home = next(parent for parent in file.parents if parent in places)

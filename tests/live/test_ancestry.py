@@ -1,0 +1,117 @@
+"""What is read of a git repository: graphs with merges as git itself has them, commits in words, shallow clones."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from runner.builds import ancestry
+from runner.errors import BuildError, UsageError
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+WHO = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=main")
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+
+
+def do(folder: Path, *words: str, date: int = 1_700_000_000) -> str:
+    stamps = {"GIT_COMMITTER_DATE": f"{date} +0000", "GIT_AUTHOR_DATE": f"{date} +0000"}
+    ran = subprocess.run(["git", *WHO, *words], cwd=folder, check=True, capture_output=True, env={**os.environ, **stamps})
+    return ran.stdout.decode().strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    place = tmp_path / "repository"
+    place.mkdir()
+    do(place, "init", "--quiet")
+    return place
+
+
+def commit(place: Path, *parents: str, subject: str = "a commit", date: int = 1_700_000_000) -> str:
+    tree = do(place, "write-tree")
+    return do(place, "commit-tree", tree, *(word for parent in parents for word in ("-p", parent)), "-m", subject, date=date)
+
+
+def grown(place: Path, seed: int, count: int) -> list[str]:
+    """Commits of a history with branches and merges, the first one the root, the last one above all."""
+    rng = random.Random(seed)
+    made = [commit(place, subject=f"{seed}: root")]
+    tips = {made[0]}
+    for number in range(count):
+        parents = rng.sample(made[-6:], k=min(len(made), rng.choice([1, 1, 1, 2, 3])))
+        made.append(commit(place, *parents, subject=f"{seed}: {number}", date=1_700_000_000 - rng.randrange(10**6)))
+        tips = (tips - set(parents)) | {made[-1]}
+    return [*made, commit(place, *sorted(tips), subject=f"{seed}: all")]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_candidates_are_gits_and_so_are_the_places_to_look_at(repository: Path, seed: int) -> None:
+    made = grown(repository, seed, 18)
+    graph = ancestry.between(repository, made[0], made[-1])
+    assert set(graph.commits) == set(do(repository, "rev-list", f"{made[0]}..{made[-1]}").split())
+    assert graph.bad == made[-1]
+    places = {commit: place for place, commit in enumerate(graph.commits)}
+    assert all(places[parent] < places[commit] for commit in graph.commits for parent in graph.parents[commit]
+               if parent in places)
+    rng = random.Random(seed)
+    for _ in range(8):
+        bad, goods = rng.choice(graph.commits), rng.sample(graph.commits, k=rng.randrange(3))
+        said = do(repository, "rev-list", "--bisect-all", bad, *(f"^{good}" for good in [made[0], *goods]))
+        distances = {line.split()[0]: int(re.search(r"dist=(\d+)", line)[1]) for line in said.splitlines()}  # type: ignore[index]
+        assert graph.parts(bad, goods) == distances
+
+
+def test_a_commit_in_words(repository: Path) -> None:
+    first = commit(repository, subject="one", date=1_600_000_000)
+    side = commit(repository, first, subject="beside", date=1_800_000_000)
+    second = commit(repository, first, subject='ünïcode "quoted"\nand wrapped', date=1_500_000_000)
+    merge = commit(repository, second, side, subject="merged")
+    do(repository, "config", "log.showSignature", "true")
+    told = [ancestry.describe(repository, one, place="~/here", branch="main") for one in (merge, first, second)]
+    assert [one.hash for one in told] == [merge, first, second]
+    assert [one.subject for one in told] == ["merged", "one", 'ünïcode "quoted" and wrapped']
+    assert [one.date for one in told] == [1_700_000_000, 1_600_000_000, 1_500_000_000]
+    assert [one.position for one in told] == [3, 1, 2]
+    assert {(one.repository, one.branch) for one in told} == {("~/here", "main")}
+    assert ancestry.line(repository, first, merge) == (second, merge)
+    with pytest.raises(UsageError, match="not in the history"):
+        ancestry.line(repository, side, second)
+    with pytest.raises(BuildError, match="git log failed"):
+        ancestry.describe(repository, "1" * 40, place="")
+
+
+def test_ends_that_do_not_fit_are_refused_with_what_helps(repository: Path) -> None:
+    root = commit(repository, subject="root")
+    left, right = commit(repository, root, subject="left"), commit(repository, root, subject="right")
+    other = commit(repository, subject="another root")
+    for good, bad, words in (
+        (left, left, "both ends"), (left, root, "wrong way round"), (left, right, f"apart at {root[:12]}"),
+        (other, left, "no commit in common"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            ancestry.between(repository, good, bad)
+
+
+def test_a_shallow_clone_is_refused(repository: Path, tmp_path: Path) -> None:
+    commits = [commit(repository, subject="root")]
+    for number in range(3):
+        commits.append(commit(repository, commits[-1], subject=str(number)))
+    do(repository, "update-ref", "refs/heads/main", commits[-1])
+    do(tmp_path, "clone", "--quiet", "--depth=2", f"file://{repository}", "shallow")
+    shallow = tmp_path / "shallow"
+    assert ancestry.position(shallow, commits[-1]) is None
+    for read in (ancestry.line, ancestry.between):
+        with pytest.raises(UsageError, match="fetch --unshallow"):
+            read(shallow, commits[-2], commits[-1])
