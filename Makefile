@@ -6,12 +6,13 @@ BUDGET ?= 5m
 MINUTES ?= 20
 BENCH ?=
 SEED ?=
+REPEATS ?= 2
 
 BIN := .venv/bin
 LOCKSTEP := $(BIN)/lockstep
 READY := .venv/.ready
 
-.PHONY: help setup builds source-repo ab publish calibrate rivals detection test unit live browser costs verdicts lint clean
+.PHONY: help setup builds source-repo ab publish calibrate rivals detection nights test unit live browser costs verdicts lint clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -68,6 +69,9 @@ costs: setup ## Measure what publishing 1000 runs, an index of a year, a run of 
 
 verdicts: setup ## Measure what verdicts on ten small workloads cost: equal, 1 % and 0.5 % apart (PYTHON=, three sessions)
 	PYTHONPATH=. $(BIN)/python tests/costs/verdicts.py "$$(command -v $(PYTHON))"
+
+nights: setup ## Nights in a row on eight commits of CPython with known effects, searches over them, and kills: hours (REPEATS=2)
+	PYTHONPATH=tests:. $(BIN)/python -m nights --repeats $(REPEATS)
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

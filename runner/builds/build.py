@@ -52,7 +52,7 @@ def interpreter(wanted: Plan, made: Record) -> Interpreter:
     return Interpreter(
         spec=wanted.label, executable=made.executable, version=made.version,
         implementation=made.implementation, sha256=made.sha256, facts=made.facts, packages=answer.packages,
-        modules=answer.modules,
+        modules=answer.modules, commit=wanted.commit,
         build=Build(
             key=wanted.key, tree=made.tree, source=wanted.source.label, source_hash=wanted.source.hash,
             edits=tuple(edit.name for edit in wanted.edits), edits_hash=wanted.edits_hash,

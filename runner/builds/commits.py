@@ -7,7 +7,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.builds import cache, git
@@ -18,7 +18,7 @@ _FULL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHORT = re.compile(r"[0-9a-f]{4,63}")
 _RELATIVE = re.compile(r"[~^]|@\{|^@$")
 """What stands behind a name and leads to another commit: only a whole repository knows that one."""
-_SLOW = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=20")
+SLOW = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=20")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,8 @@ class Found:
     commit: str
     tree: str
     """git's hash of its content."""
+    branch: str = ""
+    """The branch that was named; empty where a commit was named otherwise."""
 
 
 def find(text: str, place: str, ref: str, progress: Progress) -> Found:
@@ -67,7 +69,13 @@ def _local(text: str, repository: Path, ref: str) -> Found:
     if found.code:
         raise UsageError(f"{text}: cannot find {ref} in {repository}: "
                          + _missing(repository, ref, git.reason(repository, found), shallow == "true"))
-    return _whole(repository, found.output.strip())
+    return replace(_whole(repository, found.output.strip()), branch=_branch(repository, ref))
+
+
+def _branch(repository: Path, ref: str) -> str:
+    name = ref.removeprefix("refs/heads/")
+    there = git.run(repository, "show-ref", "--verify", "--quiet", f"refs/heads/{name}")
+    return "" if there.code else name
 
 
 def _whole(repository: Path, commit: str) -> Found:
@@ -121,54 +129,73 @@ def _check_submodules(text: str, found: Found) -> None:
         )
 
 
+def copy_of(url: str) -> Path:
+    """Where the whole copy of a repository elsewhere is kept, if there is one (`history.fetch`)."""
+    return cache.folder("git") / f"{_digest(url)}-whole"
+
+
+def _digest(url: str) -> str:
+    return hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
 def _remote(text: str, url: str, ref: str, progress: Progress) -> Found:
     if _RELATIVE.search(ref):
         raise UsageError(f"{text}: {ref} counts from a commit, which needs the whole repository. Clone {url}, and name "
                          "the clone; or write a branch, a tag or a full hash")
-    name = hashlib.sha256(url.encode()).hexdigest()[:16]
+    # A full hash always means the same, wherever it was fetched before; a branch or tag may have moved since.
+    whole = copy_of(url)
+    if _FULL.fullmatch(ref) and whole.is_dir() and not git.run(whole, "cat-file", "-e", f"{ref}^{{commit}}").code:
+        return _whole(whole, ref)
+    name = _digest(url)
     mirror = cache.folder("git") / name
+    branch = ""
     with cache.locked(f"git-{name}", progress, f"waiting for another run that is fetching {url}"):
-        if not (mirror / "HEAD").is_file():
-            made = git.run(mirror.parent, "init", "--quiet", "--bare", "--template=", str(mirror))
-            if made.code:
-                raise BuildError(f"cannot make {mirror}: {git.reason(mirror, made)}")
+        make(mirror)
         # By a hash: of the names a and a/b, git keeps one only.
         kept = f"refs/lockstep/{hashlib.sha256(ref.encode()).hexdigest()[:16]}"
-        # A full hash always means the same; a branch or tag may have moved since.
         if not _FULL.fullmatch(ref) or git.run(mirror, "cat-file", "-e", kept).code:
             progress(f"fetching {ref} from {url}")
-            wanted = ref if _FULL.fullmatch(ref) else _there(text, url, ref, mirror)
+            wanted, branch = (ref, "") if _FULL.fullmatch(ref) else _there(text, url, ref, mirror)
             result = git.run(
-                mirror, *_SLOW, "fetch", "--quiet", "--depth=1", "--no-tags", "--", url, f"+{wanted}:{kept}",
+                mirror, *SLOW, "fetch", "--quiet", "--depth=1", "--no-tags", "--", url, f"+{wanted}:{kept}",
             )
             if result.code:
                 raise BuildError(f"cannot fetch {ref} from {url}: {git.reason(mirror, result)}")
         found = git.run(mirror, "rev-parse", "--verify", f"{kept}^{{commit}}")
         if found.code:
             raise UsageError(f"{text}: {ref} is no commit: {git.reason(mirror, found)}")
-        return _whole(mirror, found.output.strip())
+        return replace(_whole(mirror, found.output.strip()), branch=branch)
 
 
-def _there(text: str, url: str, ref: str, mirror: Path) -> str:
-    """What to fetch for a name: itself, or the commit that it is the beginning of."""
+def make(mirror: Path) -> None:
+    """Make an empty bare repository for what is fetched, unless it is there. Raises BuildError."""
+    if not (mirror / "HEAD").is_file():
+        made = git.run(mirror.parent, "init", "--quiet", "--bare", "--template=", str(mirror))
+        if made.code:
+            raise BuildError(f"cannot make {mirror}: {git.reason(mirror, made)}")
+
+
+def _there(text: str, url: str, ref: str, mirror: Path) -> tuple[str, str]:
+    """What to fetch for a name: itself, or the commit that it is the beginning of; and the branch that it names."""
     patterns = [f"refs/tags/{ref}", f"refs/tags/{ref}^{{}}", f"refs/heads/{ref}"]
     named = _listed(mirror, url, *patterns)
     # An annotated tag is listed twice: as itself, and with ^{} as what it points to.
     meant = {full: named.get(f"{full}^{{}}", commit) for full, commit in named.items() if not full.endswith("^{}")}
     _refuse_several(text, ref, {full: commit for full, commit in meant.items() if full in patterns})
     if meant or not _SHORT.fullmatch(ref):
-        return ref
+        branch = ref.removeprefix("refs/heads/")
+        return ref, branch if branch != ref or f"refs/heads/{ref}" in meant else ""
     commits = sorted({commit for commit in _listed(mirror, url, "refs/heads/*", "refs/tags/*").values()
                       if commit.startswith(ref)})
     if len(commits) != 1:
         why = f"begins {len(commits)} commits" if commits else "begins no commit that a branch or tag there points to"
         raise UsageError(f"{text}: {ref} {why}, and a server does not look further: write the full hash, or clone "
                          f"{url} and name the clone")
-    return commits[0]
+    return commits[0], ""
 
 
 def _listed(mirror: Path, url: str, *patterns: str) -> dict[str, str]:
     """Names that a server has, with their hashes; empty where it does not say, which fetching will tell."""
-    result = git.run(mirror, *_SLOW, "ls-remote", "--quiet", "--", url, *patterns)
+    result = git.run(mirror, *SLOW, "ls-remote", "--quiet", "--", url, *patterns)
     rows = (line.split("\t") for line in result.output.splitlines() if not result.code)
     return {name: commit for commit, name in rows}

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runner.builds import compiling, edits, releases, sources, toolchain, trees
+from runner.builds import compiling, edits, history, releases, sources, toolchain, trees
 from runner.builds.cache import Progress
 from runner.builds.edits import Edit
 from runner.builds.sources import Source
 from runner.builds.spec import BuildSpec
+from runner.model import Commit
 
 FORMAT = 2
 """Part of every key: raised when the way of building changes, so that old and new builds do not mix."""
@@ -31,6 +32,8 @@ class Plan:
     flags: tuple[str, ...]
     toolchain: Mapping[str, str]
     """See `toolchain.describe`."""
+    commit: Commit | None = None
+    """What the source is taken from; of no bearing on what the build is."""
 
     @property
     def key(self) -> str:
@@ -53,7 +56,9 @@ def plan(spec: BuildSpec, progress: Progress, data: Path = DATA) -> Plan:
     loaded = edits.load_all(spec.edits, data / "variants")
     flags = compiling.flags(spec)
     source = sources.find(spec, data / "sources.toml", progress)
+    commit = None
     if isinstance(source, sources.Commit):
+        commit = history.describe(source.repository, source.commit, place=spec.place, branch=source.branch)
         catalogue = releases.read(data / "sources.toml")
         known = trees.recall(source.tree, catalogue, data / "variants")
         if known is not None:
@@ -61,5 +66,5 @@ def plan(spec: BuildSpec, progress: Progress, data: Path = DATA) -> Plan:
             source, loaded = sources.ReleaseSource(release=release, catalogue=catalogue), (*before, *loaded)
     return Plan(
         spec=spec, source=source, edits=loaded, edits_hash=edits.digest(loaded), flags=flags,
-        toolchain=toolchain.describe(flags),
+        toolchain=toolchain.describe(flags), commit=commit,
     )

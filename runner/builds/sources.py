@@ -109,6 +109,8 @@ class Commit:
     commit: str
     tree: str
     """git's hash of its content."""
+    branch: str = ""
+    """The branch that was named; empty where the commit was named otherwise."""
 
     @property
     def hash(self) -> str:
@@ -287,4 +289,4 @@ def content_hash(path: Path, files: tuple[str, ...]) -> str:
 
 def _git(spec: BuildSpec, progress: Progress) -> Commit:
     found = commits.find(spec.text, spec.place, spec.ref, progress)
-    return Commit(repository=found.repository, ref=spec.ref, commit=found.commit, tree=found.tree)
+    return Commit(repository=found.repository, ref=spec.ref, commit=found.commit, tree=found.tree, branch=found.branch)

@@ -15,6 +15,7 @@ from runner.cli import (  # noqa: F401
     explain,
     machine,
     measuring,
+    nightly,
     publish,
     reading,
     retention,

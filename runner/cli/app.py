@@ -9,11 +9,11 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
-from runner import config
+from runner import amounts, config
 from runner.cli import targets
 from runner.cli.commands import Command, Commands
 from runner.cli.printing import output
@@ -79,43 +79,28 @@ INTERPRETER = (
     "`cpython@3.13.5+nocow`, `cpython@3.13.5+fix.patch`, `git:DIR_OR_URL@REF`, `dir:SOURCE_TREE`, `tar:FILE`; "
     "builds take options: `?pgo&lto&debug&configure=--flag`."
 )
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+Number = TypeVar("Number", int, float)
 UNKNOWN = (Verdict.UNDECIDED, Verdict.FAILED, Verdict.ONLY_IN_BASE, Verdict.ONLY_IN_HEAD)
 """What the user may take for no regression, and is none that was seen; what is skipped is none of it."""
-SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 def margin_of(value: str) -> float:
-    match = re.fullmatch(r"\s*([0-9.]+)\s*(%?)\s*", value)
-    try:
-        margin = float(match[1]) / (100 if match[2] else 1) if match else -1.0
-    except ValueError:
-        margin = -1.0
-    if not 0 < margin < 1:
-        raise typer.BadParameter(f"{value!r} is not a margin; write a percentage such as 1% (or a fraction, 0.01).")
-    return margin
+    return _read(amounts.margin, value)
 
 
 def budget_of(value: str) -> float:
-    parts = re.findall(r"([0-9.]+)\s*([smh])", value)
-    try:
-        budget = sum(float(number) * UNITS[unit] for number, unit in parts)
-    except ValueError:
-        budget = 0.0
-    if budget <= 0 or re.sub(r"[0-9.]+\s*[smh]|\s", "", value):
-        raise typer.BadParameter(f"{value!r} is not a time; write for example 90s, 10m or 1h30m.")
-    return budget
+    return _read(amounts.seconds, value)
 
 
 def size_of(value: str) -> int:
-    match = re.fullmatch(r"([0-9.]+)\s*([kmg]?)(i?b)?", value.strip().lower())
+    return _read(amounts.size, value)
+
+
+def _read(amount: Callable[[str], Number], value: str) -> Number:
     try:
-        size = int(float(match[1]) * SIZES[match[2]]) if match else 0
-    except ValueError:
-        size = 0
-    if size <= 0:
-        raise typer.BadParameter(f"{value!r} is not a size; write for example 4GiB or 800MiB.")
-    return size
+        return amount(value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def variables(words: Sequence[str]) -> Mapping[str, str]:

@@ -21,8 +21,7 @@ class Interrupted(LockstepError):
 
 ORDER = (
     "doctor", "build", "source-repo", "ab", "continuous", "bisect", "backfill", "resume", "show", "explain", "combine",
-    "runs", "export",
-    "publish", "reindex", "gc", "calibrate", "events", "triage", "status",
+    "runs", "export", "publish", "reindex", "gc", "nightly", "config", "events", "triage", "status", "calibrate",
 )
 """The commands in the order in which a newcomer meets them."""
 

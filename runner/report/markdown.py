@@ -74,7 +74,7 @@ def _failed(why: Sequence[Reason]) -> str:
     for one in shown:
         if one.detail or len(one.about) > 1:
             place = [f"In {code(one.place)}"] if one.place else []
-            output = [_fence(one.detail)] if one.detail else []
+            output = [fence(one.detail)] if one.detail else []
             content = "\n\n".join([f"{one.names(show=code)}: {code(one.sentence)}", *place, *output])
             parts.append(_details(f"More of {_element(one.about[0].key)}", content))
     return "\n\n".join([*parts, *([f"and {rest}"] if rest else [])])
@@ -98,7 +98,7 @@ def _settings(report: Report) -> str:
     ]
     for sentence, about in notices.grouped(report.comparisons):
         lines.append(f"{', '.join(code(c.key) for c in about)}: {escape(sentence)}")
-    return "\n".join(f"- {line}" for line in lines) + "\n\nTo repeat it:\n\n" + _fence(report.command)
+    return "\n".join(f"- {line}" for line in lines) + "\n\nTo repeat it:\n\n" + fence(report.command)
 
 
 def _table(names: list[str], sides: str, rows: Iterable[list[str]]) -> str:
@@ -137,7 +137,7 @@ def escape(text: str) -> str:
     return re.sub(_MARKUP, lambda mark: f"&#{ord(mark[0])};" if mark[0] in "|@" else "\\" + mark[0], flat)
 
 
-def _fence(text: str) -> str:
+def fence(text: str) -> str:
     """A code block whose fence is longer than any run of backticks in the text."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)

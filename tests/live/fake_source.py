@@ -35,6 +35,14 @@ END
 """
 
 
+MEASURABLE = CONFIGURE.replace("cat > Makefile", f"""mkdir -p build/lib.fake
+echo build/lib.fake > pybuilddir.txt
+echo 'home = {Path(PYTHON).parent}' > pyvenv.cfg
+cat > Makefile""")
+"""One whose interpreter can be measured: beside it lies what it and its copies need to find their library. A file
+`planted` in the tree is beside the executable too."""
+
+
 def plant(tree: Path, **files: str) -> Path:
     """Write the source tree, with further files or other contents by name (``a_c`` for a.c)."""
     contents = {

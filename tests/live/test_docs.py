@@ -55,7 +55,7 @@ def test_there_are_commands_to_check() -> None:
 
 @pytest.mark.parametrize(("page", "command"), commands())
 def test_a_command_of_the_docs_is_one_that_exists(page: str, command: str) -> None:
-    words = shlex.split(command.partition(" | ")[0], comments=True)
+    words = shlex.split(re.split(r" [|>] ", command)[0], comments=True)
     program = words[0].removeprefix(".venv/bin/")
     if program == "make":
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)

@@ -1,0 +1,224 @@
+"""What a night does with what it measured: the history and what it nominates, events, the report, pages, alerts.
+
+All calls into other parts of the program are here, one function each.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from runner import jobs, machine, suites
+from runner.errors import LockstepError, MachineError
+from runner.jobs import record as recording
+from runner.jobs.night_work import Work
+from runner.jobs.watched import Nightly
+from runner.judging.report import Report
+from runner.measuring.counts import Change
+from runner.model import Purpose
+from runner.report import explain as explanations
+from runner.report import night as night_report
+from runner.storage import store
+from runner.storage.nights import Confirmation, Night, Outcome, Shown
+
+REPORT = "report.md"
+EVENTS, LEDGER = "events", "nominations.jsonl"
+COUNTING = 120.0
+"""Seconds that counting may take for a change that was confirmed."""
+MOVED = 3
+"""Functions of a benchmark that an event names."""
+
+
+class MissingError(LockstepError):
+    """A part of the program that a step needs is not there."""
+
+
+def append(work: Work) -> None:
+    """Add the night's runs to the index of all runs."""
+    runs = _part("history.runs", "update")
+    runs.update(work.settings.runs, _index(work.settings),
+                told=lambda done, of: work.view.phase(f"reading run {done} of {of}"))
+
+
+def nominate(work: Work) -> None:
+    """Ask the history which changes it sees that nobody has explained yet."""
+    night = work.night
+    changes, series = _part("history.changes", "nominate"), _part("history.series", "of")
+    there = series.of(
+        _index(work.settings), watch=night.watch, configuration=night.configuration,
+        machine=str(machine.describe()["fingerprint"]))
+    places = {Path(place).name: place for place in (suites.open(suite.place).place for suite in work.watch.suites)}
+    work.keep(confirmations=tuple(
+        Confirmation(
+            suite=places[one.suite], kind=one.kind.value, direction=one.direction, good=one.good, bad=one.bad,
+            benchmarks=tuple(suspect.key for suspect in one.benchmarks), blocks=one.blocks, nomination=_plain(one),
+        )
+        # A suite that is no longer measured has a history all the same.
+        for one in changes.nominate(there, work.settings.state / LEDGER, night.margin) if one.suite in places
+    ))
+
+
+def judge(work: Work, one: Confirmation, report: Report) -> tuple[Shown, ...]:
+    """What a confirming run shows of a nomination; in the ledger, where one run stands once."""
+    changes = _part("history.changes", "judge")
+    outcome = changes.judge(_nomination(changes, one), report, work.settings.state / LEDGER)
+    return tuple(
+        Shown(benchmark=line.benchmark, ratio=line.ratio, low=line.low, high=line.high, p=line.p)
+        for line in outcome.benchmarks
+    )
+
+
+def pass_over(work: Work, one: Confirmation, reason: str) -> None:
+    """Put into the ledger that a nomination could not be measured."""
+    changes = _part("history.changes", "pass_over")
+    changes.pass_over(_nomination(changes, one), reason, work.settings.state / LEDGER, time.time())
+
+
+def explain(work: Work) -> None:
+    """Count which functions do more or less in what was confirmed, as far as the night has time for it."""
+    for place, one in enumerate(work.night.confirmations or ()):
+        if not one.shown or one.run is None or one.functions is not None:
+            continue
+        if work.night.budget - work.night.seconds < COUNTING:
+            work.note(f"which functions changed in {one.run} was not counted: the night's time was over. "
+                      f"To do it: lockstep explain {one.run}")
+            continue
+        done = jobs.explain(
+            jobs.ExplainRequest(base=one.run, out=work.settings.runs, wait=work.wait), work.view)
+        if done.interrupted:
+            raise KeyboardInterrupt
+        moved = [_moved(change) for line in done.explanation.explained
+                 if line.counts is not None and line.counts.instructions is not None
+                 for change in line.counts.instructions.changes[:MOVED]]
+        work.put(place, replace(one, functions=tuple(dict.fromkeys(moved))))
+
+
+def _moved(change: Change) -> str:
+    name = explanations.function(change)
+    return f"{name} {100 * (change.head / change.base - 1):+.0f} %" if change.base else f"{name} is new"
+
+
+def record_events(work: Work) -> None:
+    """What was confirmed becomes events, or a part of those that are known; what went away closes them."""
+    events = _part("history.events", "record")
+    night = work.night
+    found = []
+    for one in night.confirmations or ():
+        if one.shown and one.before is not None and one.after is not None:
+            assert one.run is not None
+            found.append(events.Event(
+                watch=night.watch, configuration=night.configuration, machine=night.machine, suite=one.suite,
+                direction=one.direction, kind=one.kind, good=one.before, bad=one.after, between=one.between,
+                benchmarks=tuple(
+                    events.Affected(benchmark=line.benchmark, ratio=line.ratio, low=line.low, high=line.high, p=line.p,
+                                    run=one.run)
+                    for line in one.shown),
+                run=one.run, command=one.command, functions=one.functions or (), opened=night.created,
+            ))
+    if found:
+        changed = events.record(events_folder(work.settings), found, margin=night.margin)
+        known = dict.fromkeys((*night.events, *(event.id for event in changed)))
+        work.keep(events=tuple(known))
+
+
+def record(work: Work) -> None:
+    """Add the history's runs to asv's store, where one is configured."""
+    if work.settings.asv is not None:
+        for one in work.night.measured:
+            if one.purpose is Purpose.ANCHOR:
+                recording.record(work.settings.runs / one.run, work.settings.asv)
+
+
+def report(work: Work) -> None:
+    """Write what the night has found into its folder."""
+    store.write_whole(report_file(work.settings, work.night), night_report.render(_closed(work.night)))
+
+
+def publish(work: Work) -> None:
+    """Make the pages."""
+    out = work.settings.site.out or work.settings.state / "site"
+    done = jobs.publish(
+        jobs.PublishRequest(out=out, runs=work.settings.runs, configuration=work.settings.asv), work.view)
+    for problem in done.problems:
+        work.view.say(f"problem: {problem}")
+
+
+def alert(work: Work) -> None:
+    """Tell those who want to hear of it; what does not get through is tried again by later nights."""
+    telling, settings = _part("jobs.alert", "tell"), _part("alerts.settings", "Channels")
+    channels = settings.Channels() if work.settings.channels is None else work.settings.channels
+    sent = telling.tell(channels, work.settings.state, alarms=_alarms(work))
+    if sent.problems:
+        raise MachineError("; ".join(sent.problems))
+
+
+def report_file(settings: Nightly, night: Night) -> Path:
+    """Where the night's report is."""
+    return settings.nights / night.id / REPORT
+
+
+def events_folder(settings: Nightly) -> Path:
+    """Where the events are: as configured, since they may lie under version control."""
+    chosen: Path | None = getattr(settings.channels, "events", None)
+    return chosen or settings.state / EVENTS
+
+
+def _part(name: str, function: str) -> Any:
+    try:
+        module = importlib.import_module(f"runner.{name}")
+    except ModuleNotFoundError as error:
+        if not f"runner.{name}".startswith(str(error.name)):
+            raise
+        module = None
+    if not hasattr(module, function):
+        raise MissingError(f"this version of Lockstep has no {name}.{function}")
+    return module
+
+
+def _index(settings: Nightly) -> Path:
+    found: Path = _part("config", "index_file").index_file(settings.runs)
+    return found
+
+
+def _closed(night: Night) -> Night:
+    """The night as it will be when its last steps are over."""
+    return replace(night, ended=time.time())
+
+
+def _alarms(work: Work) -> list[Any]:
+    """What somebody must hear of a night that could not do its work: the same trouble night after night is one."""
+    night, first = _closed(work.night), work.night
+    if night.outcome in (Outcome.DONE, Outcome.UNCHANGED) and not night.alarm:
+        return []
+    for earlier in work.earlier():
+        if _trouble(earlier) != _trouble(night):
+            break
+        first = earlier
+    text = night_report.render(night)
+    return [_part("alerts.message", "Message").Message(
+        key=f"night/{first.id}", thread=f"night/{first.id}", watch=night.watch, kind="alarm", state="alarm",
+        began=first.created, created=first.created, title=night_report.headline(night),
+        markdown=text.partition("\n\n")[2], text=text, commit="" if night.commit is None else night.commit.hash,
+        data={"night": night.id, "watch": night.watch, "configuration": night.configuration, "state": night.state,
+              "outcome": night.outcome.value, "alarm": night.alarm, "problems": list(night.problems)},
+    )]
+
+
+def _trouble(night: Night) -> tuple[Outcome, str, str, tuple[str, ...]]:
+    return night.outcome, night.alarm, night.broken, night.problems[-1:]
+
+
+def _nomination(changes: Any, one: Confirmation) -> Any:
+    return TypeAdapter(changes.Nomination).validate_python(one.nomination)
+
+
+def _plain(record: Any) -> Mapping[str, Any]:
+    """A record as JSON has it."""
+    found: Mapping[str, Any] = TypeAdapter(type(record)).dump_python(record, mode="json")
+    return found

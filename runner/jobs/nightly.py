@@ -1,0 +1,203 @@
+"""The order of steps of `lockstep nightly`: fetch, build, measure, ask the history, confirm, report; each but once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from runner import machine
+from runner.builds import history
+from runner.errors import LockstepError, listed
+from runner.jobs import night_after, night_measure
+from runner.jobs.ab import View
+from runner.jobs.night_work import Work
+from runner.jobs.watched import Nightly, Watch
+from runner.model import Commit
+from runner.storage import nights
+from runner.storage.nights import SHORT, Night, Outcome, Step
+
+STEPS: Mapping[str, Callable[[Work], None]] = {
+    "build": night_measure.build, "bridge": night_measure.bridge, "anchor": night_measure.anchor,
+    "previous": night_measure.previous, "append": night_after.append, "nominate": night_after.nominate,
+    "confirm": night_measure.confirm, "explain": night_after.explain, "events": night_after.record_events,
+    "record": night_after.record, "report": night_after.report, "publish": night_after.publish,
+    "alert": night_after.alert,
+}
+"""In their order."""
+ALONE = ("build", "bridge", "anchor", "previous", "append", "nominate", "confirm")
+"""Steps for which the night has the machine for itself, without a break: all is measured in one session."""
+TELLING = ("report", "publish", "alert")
+"""Steps that every night has of which somebody should hear."""
+NEEDED = ("build", "anchor", "previous", "confirm")
+"""Steps without which a night cannot go on; of the others it is on record that they failed."""
+ATTEMPTS = 2
+"""Times that a night may fail before it is given up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightlyRequest:
+    """Nights as the user asked for them."""
+
+    settings: Nightly
+    watch: str | None = None
+    """Name of the one watch; None: all."""
+    again: bool = False
+    """Measure the newest commit although it is not new."""
+    wait: bool = True
+    """Wait for another run, or night, to end, or refuse."""
+
+
+def nightly(request: NightlyRequest, view: View) -> Sequence[Night]:
+    """Have a night of each watch in each of its configurations; first one that was interrupted is gone on with.
+
+    What comes back has ended, or has met a problem and will be gone on with the next time. Raises UsageError for a
+    watch that is not there, and MachineError where nothing can be put on record or, without waiting, another night or
+    run is under way; KeyboardInterrupt is passed on.
+    """
+    machine.supported()
+    found: list[Night] = []
+    for watch in request.settings.find(request.watch):
+        for configuration in watch.configurations:
+            with nights.alone(request.settings.nights, watch.name, configuration, wait=request.wait, told=view.say):
+                found += _nights(request, watch, configuration, view)
+    return found
+
+
+def _nights(request: NightlyRequest, watch: Watch, configuration: str, view: View) -> list[Night]:
+    """One that was interrupted, if there is one; and tonight's, unless that was about the same commit."""
+    settings, found = request.settings, list[Night]()
+    known = nights.read(settings.nights, watch=watch.name, configuration=configuration)
+    if known and known[-1].ended is None:
+        view.say(f"going on with night {known[-1].id}")
+        found.append(_through(Work(settings=settings, watch=watch, night=known[-1], view=view, wait=request.wait)))
+        if found[-1].ended is None:
+            return found
+        known = [*known[:-1], found[-1]]
+    tonight = _begin(request, watch, configuration, known, view)
+    if found and tonight.outcome is Outcome.UNCHANGED and not tonight.alarm:
+        return found
+    nights.write(settings.nights, tonight)
+    return [*found, _through(Work(settings=settings, watch=watch, night=tonight, view=view, wait=request.wait))]
+
+
+def _begin(
+    request: NightlyRequest, watch: Watch, configuration: str, known: Sequence[Night], view: View
+) -> Night:
+    """What a new night is about, by what is at the repository and on record; nothing is written yet."""
+    now = time.time()
+    night = Night(
+        id="", watch=watch.name, configuration=configuration, repository=watch.repository, branch=watch.branch,
+        machine=str(machine.describe()["fingerprint"]), created=now, margin=watch.margin, budget=watch.budget,
+    )
+    try:
+        repository = history.fetch(watch.repository, view.phase)
+        tip = history.tip(repository, watch.branch)
+        seen = next((one.commit for one in reversed(known) if one.commit is not None), None)
+        if tip is None:
+            night = replace(night, outcome=Outcome.GONE, alarm=_gone(repository, watch, seen))
+        else:
+            night = _about(night, watch, repository, tip, known, again=request.again)
+            if seen is not None and not history.is_ancestor(repository, seen.hash, tip):
+                night = replace(night, alarm=(
+                    f"branch {watch.branch} of {watch.repository} was overwritten: {seen.hash[:SHORT]} "
+                    f"({seen.subject}), its newest commit before, is no longer in its history"))
+    except LockstepError as error:
+        night = replace(night, outcome=Outcome.FAILED, problems=(str(error),))
+    hash = "" if night.commit is None else night.commit.hash
+    return replace(night, id=nights.new_id(request.settings.nights, watch.name, configuration, hash, now))
+
+
+def _about(
+    night: Night, watch: Watch, repository: Path, tip: str, known: Sequence[Night], *, again: bool
+) -> Night:
+    """A night about the newest commit: against which anchor and which commit before, or that it is not new."""
+    commit = history.describe(repository, tip, place=watch.repository, branch=watch.branch)
+    night = replace(night, commit=commit, anchor=watch.pinned(repository, night.configuration))
+    handled = any(_is_of(one, tip) and one.outcome in (Outcome.DONE, Outcome.BROKEN) for one in known)
+    if handled and not again:
+        return replace(night, outcome=Outcome.UNCHANGED)
+    previous = next(
+        (one.commit for one in reversed(known) if one.outcome is Outcome.DONE and one.commit is not None
+         and one.commit.hash != tip and history.is_ancestor(repository, one.commit.hash, tip)), None)
+    between = None if previous is None else len(history.line(repository, previous.hash, tip))
+    return replace(night, previous=previous, between=between)
+
+
+def _is_of(night: Night, commit: str) -> bool:
+    return night.commit is not None and night.commit.hash == commit
+
+
+def _gone(repository: Path, watch: Watch, seen: Commit | None) -> str:
+    """That a branch is not there, and where its commits are now."""
+    said = f"{watch.repository} has no branch {watch.branch}"
+    if seen is None:
+        return f"{said}; is that its name?"
+    inside = list(history.branches_with(repository, seen.hash))
+    where = f"is in {listed(inside)}: was it renamed?" if inside else "is in no other branch"
+    return f"{said} any more; {seen.hash[:SHORT]} ({seen.subject}), its newest commit before, {where}"
+
+
+def _steps(night: Night) -> Sequence[str]:
+    """The steps that a night has, in their order, by what it has come to so far."""
+    if night.outcome is Outcome.DONE:
+        return tuple(STEPS)
+    if night.outcome is Outcome.UNCHANGED and not night.alarm:
+        return ()
+    return ("build", *TELLING) if night.outcome is Outcome.BROKEN else TELLING
+
+
+def _through(work: Work) -> Night:
+    """All steps of a night that are not over; it has ended when this returns, or has met a problem.
+
+    Raises MachineError where nothing can be put on record or, without waiting, another run is measuring.
+    """
+    if any(_is_due(work.night, name) for name in ALONE):
+        with machine.alone(wait=work.wait, told=work.view.say):
+            if not _measured(work):
+                return work.night
+    for name in (name for name in STEPS if name not in ALONE):
+        if _is_due(work.night, name):
+            _do(work, name)
+    work.keep(ended=time.time())
+    return work.night
+
+
+def _measured(work: Work) -> bool:
+    """The steps of `ALONE`; False: the night has met a problem, and is to be gone on with."""
+    try:
+        for name in ALONE:
+            if _is_due(work.night, name):
+                _do(work, name)
+    except LockstepError as error:
+        work.keep(problems=(*work.night.problems, str(error)))
+        if len(work.night.problems) < ATTEMPTS:
+            return False
+        work.keep(outcome=Outcome.FAILED)
+    return True
+
+
+def _is_due(night: Night, name: str) -> bool:
+    step = night.step(name)
+    return name in _steps(night) and (step is None or step.ended is None)
+
+
+def _do(work: Work, name: str) -> None:
+    """One step, which is on record before and after. Raises what keeps the night from going on."""
+    work.view.phase(f"{name}: {work.night.id}")
+    before, begun = work.night.step(name), time.time()
+    spent = before.seconds if before is not None else 0.0
+    work.keep(steps=work.night.with_step(Step(name=name, begun=begun, seconds=spent)).steps)
+    problem, fatal = "", None
+    try:
+        STEPS[name](work)
+    except LockstepError as error:
+        problem = str(error)
+        if name in NEEDED:
+            fatal = error
+    now = time.time()
+    step = Step(name=name, begun=begun, ended=None if fatal else now, seconds=spent + now - begun, problem=problem)
+    work.keep(steps=work.night.with_step(step).steps)
+    if fatal is not None:
+        raise fatal

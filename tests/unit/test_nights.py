@@ -1,0 +1,187 @@
+"""What is on record of a night, what it measures for how long, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samples import interpreter
+
+from runner.cli.nightly import exit_code
+from runner.errors import MachineError, UsageError
+from runner.jobs import night_measure, nightly
+from runner.jobs.night_measure import Wanted
+from runner.jobs.night_work import Work
+from runner.jobs.watched import Nightly, Suite, Watch
+from runner.model import Commit, Purpose
+from runner.report import night as report
+from runner.storage import nights
+from runner.storage.nights import Confirmation, Measured, Night, Outcome, Shown, Step
+
+COMMIT = Commit(
+    hash="1a2b" * 10, date=1.7e9, subject="Speed | up `dict`", repository="source", branch="main", position=7)
+OLD = replace(COMMIT, hash="9f8e" * 10, subject="Before", position=4)
+
+
+def night(**changes: Any) -> Night:
+    facts: dict[str, Any] = {
+        "id": "20251128T010000Z-main-1a2b1a2b1a2b", "watch": "main", "configuration": "", "repository": "source",
+        "branch": "main", "machine": "abc", "created": 1.7e9, "ended": 1.7e9 + 100, "commit": COMMIT, "previous": OLD,
+        "between": 3, "anchor": "cpython@3.13.5", "margin": 0.01, "budget": 600.0,
+    }
+    return Night(**(facts | changes))
+
+
+CONFIRMED = Confirmation(
+    suite="/suite", kind="newest", direction="slower", good=OLD.hash, bad=COMMIT.hash, benchmarks=("dict.time_get",),
+    nomination={"kind": "newest"}, run="20251128T011000Z-aaaaaa", command="lockstep ab a b", before=OLD, after=COMMIT,
+    between=3, shown=(Shown(benchmark="dict.time_get", ratio=1.04, low=1.03, high=1.05, p=1e-6),),
+)
+MEASURED = Measured(
+    purpose=Purpose.ANCHOR, suite="bytesio", run="20251128T010100Z-bbbbbb", blocks=8, round_seconds=10.0,
+    counts={"slower": 1, "same": 20}, scope="source",
+)
+
+
+def test_a_night_is_read_as_it_was_written(tmp_path: Path) -> None:
+    full = night(steps=(Step(name="build", begun=1.0, ended=2.0, seconds=1.0),), measured=(MEASURED,),
+                 confirmations=(CONFIRMED,), notes=("a",), problems=("b",))
+    other = night(id="20251129T010000Z-main-1a2b1a2b1a2b-pgo-4d2f", configuration="pgo", created=1.7e9 - 5)
+    for one in (full, other):
+        nights.write(tmp_path, one)
+    assert nights.read(tmp_path) == [other, full], "oldest first"
+    assert nights.read(tmp_path, configuration="pgo") == [other]
+    assert nights.read(tmp_path, watch="else") == [] and nights.read(tmp_path / "nowhere") == []
+
+
+def test_a_file_that_is_no_night_is_named(tmp_path: Path) -> None:
+    nights.write(tmp_path, night())
+    file = tmp_path / night().id / nights.NAME
+    text = json.loads(file.read_text())
+    file.write_text(json.dumps(text | {"budget": "x"}))
+    with pytest.raises(UsageError, match=r"night.json is no night: budget: .*Move its folder away"):
+        nights.read(tmp_path)
+    file.write_text(json.dumps(text | {"schema": "lockstep.night/9"}))
+    with pytest.raises(UsageError, match=r"is of version 'lockstep.night/9'"):
+        nights.read(tmp_path)
+
+
+def test_ids_are_never_given_twice_and_options_never_share_a_file(tmp_path: Path) -> None:
+    one = nights.new_id(tmp_path, "main", "pgo&lto", COMMIT.hash, 1.7e9)
+    assert one.startswith("20231114T221320Z-main-1a2b1a2b1a2b-pgo-lto-")
+    (tmp_path / one).mkdir()
+    assert nights.new_id(tmp_path, "main", "pgo&lto", COMMIT.hash, 1.7e9) != one
+    assert nights.new_id(tmp_path, "main", "", "", 1.7e9) == "20231114T221320Z-main-none"
+    options = ["pgo&lto", "pgo-lto", "pgo lto", "configure=--disable-gil", "configure=--disable-gi&l", "x" * 99,
+               "x" * 98]
+    assert len({nights.slug(one) for one in options}) == len(options)
+    assert all("/" not in nights.slug(one) and len(nights.slug(one)) < 40 for one in options)
+
+
+def test_the_lock_of_a_watch_is_its_own(tmp_path: Path) -> None:
+    told: list[str] = []
+    with nights.alone(tmp_path, "main", "", wait=False, told=told.append):
+        with nights.alone(tmp_path, "main", "pgo", wait=False, told=told.append):
+            pass
+        with pytest.raises(MachineError, match="another night of main is under way"), nights.alone(
+                tmp_path, "main", "", wait=False, told=told.append):
+            pass
+    with nights.alone(tmp_path, "main", "", wait=False, told=told.append):
+        pass
+    assert told == [] and nights.read(tmp_path) == []
+
+
+class Silent:
+    def phase(self, text: str) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def measured(self, plan: object, progress: object) -> None: ...
+
+
+def work(folder: Path, *, blocks: int | None = None, **changes: Any) -> Work:
+    watch = Watch(name="main", repository="source", branch="main", anchor="v1", blocks=blocks)
+    settings = Nightly(watch=(watch,), state=folder)
+    return Work(settings=settings, watch=watch, night=night(**({"ended": None} | changes)), view=Silent())
+
+
+@pytest.mark.parametrize(("seconds", "cost", "blocks"), [
+    (300.0, 10.0, 18), (300.0, 2.0, 40), (300.0, 100.0, 6), (1e6, 1e-3, 40),
+])
+def test_the_number_of_blocks_follows_from_what_they_cost_and_not_from_what_they_say(
+    tmp_path: Path, seconds: float, cost: float, blocks: int
+) -> None:
+    before = night(created=1.6e9, id="20200913T000000Z-main-0", measured=(
+        replace(MEASURED, purpose=Purpose.PREVIOUS, round_seconds=77.0), replace(MEASURED, round_seconds=cost)))
+    later = work(tmp_path)
+    assert night_measure.blocks(later, Suite(), seconds) == night_measure.USUAL, "nobody knows what they cost"
+    nights.write(tmp_path / "nights", before)
+    assert night_measure.blocks(later, Suite(), seconds) == blocks
+    assert night_measure.blocks(work(tmp_path, blocks=9), Suite(), seconds) == 9
+    assert night_measure.blocks(work(tmp_path, configuration="pgo"), Suite(), seconds) == night_measure.USUAL
+
+
+def test_building_takes_from_the_budget_but_never_all() -> None:
+    assert night_measure.left(night()) == 600
+    assert night_measure.left(night(steps=(Step(name="build", begun=0.0, ended=1.0, seconds=200.0),))) == 400
+    assert night_measure.left(night(steps=(Step(name="build", begun=0.0, ended=1.0, seconds=1e5),))) == 150
+
+
+def test_every_run_of_every_night_has_a_schedule_of_its_own() -> None:
+    one = Wanted(purpose=Purpose.ANCHOR, base=interpreter("a"), head=interpreter("b"), suite="s", pattern=None,
+                 blocks=6, budget=1.0)
+    others = [
+        replace(one, purpose=Purpose.PREVIOUS), replace(one, suite="t"), replace(one, pattern="x"),
+        replace(one, base=interpreter("c")), replace(one, head=interpreter("c")),
+    ]
+    seeds = {which.seed(id) for which in (one, *others) for id in ("night", "other")}
+    assert len(seeds) == 12 and all(0 <= seed < 2**31 for seed in seeds)
+    assert one.seed("night") == replace(one, budget=2.0, blocks=7).seed("night"), "what may change when it goes on"
+
+
+@pytest.mark.parametrize(("changes", "steps"), [
+    ({}, tuple(nightly.STEPS)), ({"outcome": Outcome.BROKEN}, ("build", "report", "publish", "alert")),
+    ({"outcome": Outcome.UNCHANGED}, ()), ({"outcome": Outcome.UNCHANGED, "alarm": "x"}, nightly.TELLING),
+    ({"outcome": Outcome.GONE, "alarm": "x"}, nightly.TELLING), ({"outcome": Outcome.FAILED}, nightly.TELLING),
+])
+def test_the_steps_of_a_night_by_what_it_has_come_to(changes: dict[str, Any], steps: tuple[str, ...]) -> None:
+    assert nightly._steps(night(**changes)) == steps
+
+
+SAID = [
+    (night(), 0, "main: 1a2b1a2b1a2b (Speed | up `dict`): no change confirmed"),
+    (night(confirmations=(CONFIRMED,)), 1, "1 slower"),
+    (night(confirmations=(replace(CONFIRMED, shown=()),)), 0, "no change confirmed of 1 that the history suggested"),
+    (night(confirmations=(replace(CONFIRMED, direction="faster"),)), 0, "1 faster"),
+    (night(outcome=Outcome.UNCHANGED), 0, "nothing new since 1a2b1a2b1a2b"),
+    (night(outcome=Outcome.UNCHANGED, alarm="it was overwritten"), 4, "nothing new since 1a2b1a2b1a2b"),
+    (night(outcome=Outcome.BROKEN, broken="log"), 4, "does not build"),
+    (night(outcome=Outcome.GONE, commit=None, alarm="it is gone"), 4, "main: it is gone"),
+    (night(outcome=Outcome.FAILED, commit=None, problems=("no\nlog",)), 4, "main: failed: no"),
+    (night(ended=None, problems=("the disk is full",)), 4, "main: not finished: the disk is full"),
+    (night(configuration="pgo"), 0, "main (pgo): "),
+]
+
+
+@pytest.mark.parametrize(("one", "code", "said"), SAID, ids=[said for _, _, said in SAID])
+def test_what_is_said_of_a_night(one: Night, code: int, said: str) -> None:
+    assert said in report.headline(one)
+    assert exit_code([one]) == code
+    text = report.render(one)
+    assert text.endswith("\n") and "None" not in text and one.id in text
+
+
+def test_the_report_of_a_night_has_all_that_was_found() -> None:
+    text = report.render(night(
+        confirmations=(CONFIRMED, replace(CONFIRMED, shown=(), benchmarks=("a|b",)), replace(CONFIRMED, shown=None)),
+        measured=(MEASURED,), notes=("a *note*",), broken="a ``` log",
+        steps=(Step(name="build", begun=0.0, ended=1.0, seconds=61.0, problem="why"),),
+    ))
+    for word in ("**Slower at 3 commits up to `1a2b1a2b1a2b`**", "1.040 [1.030, 1.050]", "Not confirmed: ",
+                 "Not measured again yet: ", "against the anchor, scope source, 8 blocks each: 1 slower, 20 same",
+                 r"a \*note\*", "````text\na ``` log\n````", "build: why", "It took 1 min 01 s of 10 min 00 s",
+                 "Speed &#124; up", "3 commits after `9f8e9f8e9f8e`"):
+        assert word in text, word
