@@ -1,9 +1,9 @@
-"""The pages of the site, from records. They know nothing of a run; every link is relative, so that a folder will do."""
+"""The pages of the site and the report of a run, from records. They know nothing of a run; every link is relative, so
+that a folder will do."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,15 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from dashboards.records import BenchmarkPage, Overview, RunLine, RunPage, Trust
+from dashboards.records import BenchmarkPage, Overview, ReportPage, RunPage, Runs, Trust
 
 HERE = Path(__file__).parent
-ASSETS = ("style.css", "table.js")
-"""Files of `assets/` that every page uses."""
+ASSETS = ("style.css", "table.js", "chart.js")
+"""Files of `assets/` that pages use."""
+CHARTS = ("uPlot.iife.min.js", "uPlot.min.css")
+"""Files of others that charts are drawn with; a page that is told of them expects them beside those of `ASSETS`."""
+NAV = (("Overview", "index.html"), ("Runs", "runs/index.html"), ("Trust", "trust.html"))
+"""What every page of the site leads to: name and address from the site's first folder."""
 
 
 def overview(record: Overview) -> str:
@@ -23,9 +27,9 @@ def overview(record: Overview) -> str:
     return _render("overview", "", page=record)
 
 
-def runs(lines: Sequence[RunLine]) -> str:
+def runs(record: Runs) -> str:
     """The list of all runs."""
-    return _render("runs", "../", lines=lines)
+    return _render("runs", "../", page=record)
 
 
 def run(record: RunPage) -> str:
@@ -33,9 +37,14 @@ def run(record: RunPage) -> str:
     return _render("run", "../", page=record)
 
 
-def benchmark(record: BenchmarkPage) -> str:
-    """The history of one benchmark."""
-    return _render("benchmark", "../", page=record)
+def report(record: ReportPage) -> str:
+    """A run's own report: the comparison page and more, in one file that needs no other."""
+    return _render("report", "", page=record.run, more=record, inline=True)
+
+
+def benchmark(record: BenchmarkPage, *, charts: bool = False) -> str:
+    """The history of one benchmark; with `charts` where the files of `CHARTS` are beside."""
+    return _render("benchmark", "../", page=record, charts=charts)
 
 
 def trust(record: Trust) -> str:
@@ -43,6 +52,7 @@ def trust(record: Trust) -> str:
     return _render("trust", "", page=record)
 
 
+@cache
 def asset(name: str) -> str:
     """The text of one of `ASSETS`."""
     return (HERE / "assets" / name).read_text(encoding="utf-8")
@@ -59,8 +69,9 @@ def slug(state: str) -> str:
 
 
 def _render(template: str, root: str, **content: Any) -> str:
-    # `root` leads from the page to the site's first folder.
-    return _environment().get_template(f"{template}.html.j2").render(root=root, **content)
+    # `root` leads from the page to the site's first folder; what is inline has no such folder.
+    settings = {"root": root, "inline": False, "charts": False} | content
+    return _environment().get_template(f"{template}.html.j2").render(settings)
 
 
 @cache
@@ -70,4 +81,6 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )
     environment.filters |= {"breakable": breakable, "slug": slug}
+    # Ours: no escaping, which would break them.
+    environment.globals |= {"nav": NAV, "asset": lambda name: Markup(asset(name))}
     return environment

@@ -1,9 +1,10 @@
-"""What the pages of the site show: texts and numbers, ready to be put into their templates."""
+"""What the pages show: texts and numbers, ready to be put into their templates."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from markupsafe import Markup
 
@@ -32,13 +33,118 @@ class Line:
     head: str
     ratio: str
     sort: Mapping[str, str]
-    """Column to what it is sorted by; empty where there is no number, which sorts last."""
+    """Column to the number that it is sorted by; empty where there is no number, which sorts last."""
     bar: Bar | None
     notes: Sequence[str]
     """Warnings, and why it was not compared."""
     command: str
     """Repeats this row."""
     when: str = ""
+    size: float | None = None
+    """How large its change is, in per cent of the smaller side; None where it has no ratio."""
+    metric: str = ""
+    suite: str = ""
+    machine: str = ""
+    """What the table may be filtered by; empty where it is not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One benchmark in the picture of a suite."""
+
+    mark: str
+    """Of its state."""
+    size: str
+    """Of its change, in a few letters; empty where nothing changed."""
+    state: str
+    depth: int
+    """Of its colour: 1 to 5 for a change, 0 for none."""
+    told: str
+    """Its name and verdict."""
+    link: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureRow:
+    """Benchmarks that differ in one parameter only."""
+
+    label: str
+    cells: Sequence[Cell | None]
+    """One for each column; None where there is no such benchmark."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureTable:
+    """Rows that share a parameter, or have none: then each has one cell, and there is no column."""
+
+    parameter: str
+    columns: Sequence[str]
+    rows: Sequence[PictureRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A whole suite."""
+
+    tables: Sequence[PictureTable]
+    rest: str
+    """What is not in it, in words; empty where it is whole."""
+
+    @property
+    def telling(self) -> bool:
+        """Whether it says more than a list: some row has several benchmarks."""
+        return any(sum(cell is not None for cell in row.cells) > 1 for table in self.tables for row in table.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One line of what changed: benchmarks of one name."""
+
+    label: str
+    link: str
+    count: str
+    """``4 of 6``; empty for a single benchmark."""
+    where: str
+    """Values of the parameter; empty for all."""
+    range: str
+    """From the smallest change to the largest, in words."""
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Lines that say one thing."""
+
+    title: str
+    state: str
+    """``faster`` or ``slower``."""
+    count: int
+    """Benchmarks."""
+    members: Sequence[Member]
+    more: int = 0
+    """Lines that are not among them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Something that a table can be filtered by: rows have it as ``data-NAME``."""
+
+    name: str
+    label: str
+    values: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What was found out about one benchmark by explaining it."""
+
+    label: str
+    link: str
+    text: str
+    notes: Sequence[str]
+    work: Sequence[tuple[str, str, str, str]]
+    """What, in base, in head, difference."""
+    functions: Sequence[tuple[str, str, str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +153,7 @@ class NotCompared:
 
     title: str
     """What they are, and how many: ``Skipped (12)``."""
-    reasons: Sequence[tuple[str, str, str]]
+    reasons: Sequence[tuple[str, str, Markup | str]]
     """Each in words, the place in the benchmark's code (may be empty), and the first few benchmarks by name."""
     rest: str
     """How many more reasons there are, in words; empty where these are all."""
@@ -71,8 +177,51 @@ class RunPage:
     lines: Sequence[Line]
     not_compared: Sequence[NotCompared]
     command: str
-    axis: str
-    """What the edges of the bars' axis are: ``±5 %``."""
+    reach: tuple[str, str]
+    """What the ends of the bars' axis are: ``1/10``, ``10x``."""
+    picture: Picture
+    changes: Sequence[Change]
+    choices: Sequence[Choice]
+    forest: Markup
+    """Empty where no benchmark has an interval."""
+    margin: str
+    notes: Sequence[str]
+    """What words of the table mean."""
+    explained: Sequence[Told] = ()
+    report: str = ""
+    """Address of the run's own report, where it is beside; empty where it is not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One benchmark in the report of a run."""
+
+    id: str
+    key: str
+    state: str
+    words: str
+    figure: Markup
+    facts: Sequence[tuple[str, str]]
+    warnings: Sequence[str]
+    reason: str
+    detail: str
+    noise_sd: str
+    """The standard deviation of a slice, in words."""
+    noise: Sequence[tuple[str, str, str]]
+    """For each source of noise its name, its share in per cent, and that share in words with its interval."""
+    told: Told | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportPage:
+    """A run's own report: its page, with a section for each benchmark, in one file."""
+
+    run: RunPage
+    sections: Sequence[Section]
+    folder: str
+    seed: int
+    setting: Sequence[tuple[str, Sequence[tuple[str, str]]]]
+    """Title and facts of each arm and of the machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +231,7 @@ class RunLine:
     id: str
     when: str
     sort: str
+    """Seconds since the epoch."""
     base: str
     head: str
     suite: str
@@ -90,6 +240,9 @@ class RunLine:
     mean: str
     state: str
     """Empty, or why its result is not whole."""
+    mean_sort: str = ""
+    changed: str = ""
+    """Benchmarks that are faster or slower: what verdicts are sorted by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,17 +255,41 @@ class MachineCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """One comparison at a glance."""
+
+    title: str
+    link: str
+    headline: str
+    picture: Picture
+    changes: Sequence[Change]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """The first page."""
 
+    glances: Sequence[Glance]
+    """The newest comparison of each suite, base and machine; newest first."""
     latest: Sequence[RunLine]
     changed: Sequence[Line]
+    reach: tuple[str, str]
+    """Of the bars of `changed`."""
+    choices: Sequence[Choice]
     attention: Sequence[tuple[str, str]]
     """What needs a look, each with where it leads (empty: nowhere)."""
     machines: Sequence[MachineCard]
     runs: int
     asv: bool
     """asv's pages are beside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runs:
+    """The list of all runs."""
+
+    lines: Sequence[RunLine]
+    choices: Sequence[Choice]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +306,9 @@ class Series:
     """Why it begins or ends here; empty where it does not."""
     changes: Sequence[tuple[str, str]]
     """Runs from which on the level is another one, oldest first, each with its address."""
+    chart: Mapping[str, Any] = field(default_factory=dict)
+    """The figure as data, for readers with scripts: what `assets/chart.js` takes; empty where there is none."""
+    reach: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,69 +1,67 @@
-"""Strip charts as SVG that belongs inside an HTML page: a benchmark's ratios, run by run or block by block.
-
-Written as text, for a night makes two hundred of them: matplotlib, which draws the figures of the reports, takes 0.1 s
-for each (docs/decisions/0012). Shapes and colours are those of `figures.forest`.
-"""
+"""Figures of one benchmark: its ratios run by run, or block by block with each arm's values."""
 
 from __future__ import annotations
 
-import html
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from dashboards import drawing
+from dashboards.axis import Array, round_numbers, through
+from dashboards.drawing import Frame, Ratios, Straight
 
 WIDTH, HEIGHT = 920, 215
-LEFT, RIGHT, TOP, BOTTOM = 66, 912, 8, 180
-"""Edges of the part with the points, in the units of the picture."""
-TICKS = 5
+WHOLE = Frame(left=66, right=912, top=8, bottom=180)
+LEFT, RIGHT = Frame(left=66, right=470, top=24, bottom=180), Frame(left=560, right=905, top=24, bottom=180)
+"""The two panels of `duel`."""
 LABELS, LONGEST = 5, 22
 """Runs that are named below the axis, and the letters of a name."""
-SHAPES = {
-    "faster": "m3-4v8l-7-4z", "slower": "m-3-4v8l7-4z", "same": "m-2.5-2.5h5v5h-5z",
-    "undecided": "m-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0z",
-}
-"""Verdict to its shape, drawn from the middle."""
+WIDE = 3.0
+"""From this ratio between largest and smallest on, an axis of values is logarithmic."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scale:
-    """From the numbers of an axis to places in the picture."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def __call__(self, numbers: Array) -> Array:
-        share = (np.clip(numbers, self.low, self.high) - self.low) / (self.high - self.low)
-        return self.start + share * (self.end - self.start)
-
-
-def history(points: pd.DataFrame, *, margin: float, changes: Sequence[int]) -> str:
+def history(
+    points: pd.DataFrame, *, margin: float, changes: Sequence[int], noise: Array | None = None
+) -> str:
     """One benchmark's ratio to its anchor through its runs, oldest first.
 
     `points` has a row a run with ``ratio``, ``low``, ``high`` (head ÷ base, above 0), ``verdict`` and ``label`` (of the
     build), evenly spaced: what matters is what came after what. `margin` is a fraction, drawn as a band; `changes` are
-    the rows before which the level changed, drawn as lines.
+    the rows before which the level changed, drawn as lines. `noise` has a row a run: the two ratios between which the
+    benchmark lies of its own accord (NaN: not known), drawn as lines.
     """
-    percent = 100 * (points[["ratio", "low", "high"]].to_numpy(dtype=float) - 1)
     # The interval of very few blocks can reach anywhere; the axis is for the estimates.
-    y = _vertical(min(-150 * margin, percent[:, 0].min()), max(150 * margin, percent[:, 0].max()))
-    x = _Scale(low=-0.6, high=len(points) - 0.4, start=LEFT, end=RIGHT)
-    at = np.arange(len(points), dtype=float)
+    frame = WHOLE
+    ratio, low, high = (points[name].to_numpy(dtype=float) for name in ("ratio", "low", "high"))
+    y = Ratios(axis=through(ratio, margin), start=frame.bottom, end=frame.top)
+    x = Straight(low=-0.6, high=len(points) - 0.4, start=frame.left, end=frame.right)
+    at = x(np.arange(len(points)))
     parts = [
-        _band(y, -100 * margin / (1 + margin), 100 * margin), _ticks(y, lambda number: f"{number:+.6g} %"),
-        _line("one", y, 0.0), _bars(x(at), y(percent[:, 1]), y(percent[:, 2])),
-        *_shapes(x(at), y(percent[:, 0]), points["verdict"].to_numpy()),
-        *(f'<path class="step" d="M{place:.1f} {TOP}V{BOTTOM}"/>' for place in x(np.array(changes, dtype=float) - 0.5)),
-        *_names(x(at), list(points["label"])),
+        drawing.band(frame, y, 1 / (1 + margin), 1 + margin), drawing.ratio_ticks(frame, y), _one(frame, y),
+        drawing.upright("interval", at, y(low), y(high)),
+        *(() if noise is None else _edges(at, y, noise, changes)),
+        *drawing.shapes(at, y(ratio), points["verdict"].to_numpy(dtype=object)),
+        *(f'<path class="step" d="M{place:.1f} {frame.top}V{frame.bottom}"/>'
+          for place in x(np.array(changes, dtype=float) - 0.5)),
+        *_names(frame, at, list(points["label"])),
     ]
     return _picture(parts, f"Ratio to the anchor in {len(points)} runs")
+
+
+def _edges(at: Array, y: Ratios, noise: Array, changes: Sequence[int]) -> list[str]:
+    """Both edges of the noise, run by run, interrupted where it is not known and where the level changes."""
+    found = []
+    for edge in noise.T:
+        known = np.isfinite(edge)
+        places = y(np.where(known, edge, 1.0))
+        drawn = "".join(
+            f"{'L' if number and known[number - 1] and number not in changes else 'M'}"
+            f"{at[number]:.1f} {places[number]:.1f}"
+            for number in np.flatnonzero(known)
+        )
+        found.append(f'<path class="noise-edge" d="{drawn}"/>' if drawn else "")
+    return found
 
 
 def blocks(points: pd.DataFrame, *, low: float | None, high: float | None, margin: float) -> str:
@@ -72,22 +70,78 @@ def blocks(points: pd.DataFrame, *, low: float | None, high: float | None, margi
     `points` has a row a block with ``started`` (seconds since the run's first block) and ``log_ratio``. `low` and
     `high` bound the interval of the ratio, drawn as a band; `margin` is a fraction, drawn dotted to either side of 1.
     """
+    parts = _over_time(WHOLE, points, low, high, margin)
+    return _picture(parts, f"Ratio of {len(points)} blocks over the run's time")
+
+
+def duel(points: pd.DataFrame, *, low: float | None, high: float | None, margin: float, unit: str) -> str:
+    """One benchmark's blocks: the ratio over time as in `blocks`, and beside it each arm's value per call.
+
+    `points` also has ``base`` and ``head``: values per call in `unit`.
+    """
+    parts = [
+        drawing.text(LEFT.left, 14, "head ÷ base, each block", "start"),
+        *_over_time(LEFT, points, low, high, margin),
+        drawing.text(RIGHT.left, 14, "value per call, each block; lines are medians", "start"),
+        *_values(RIGHT, points, unit),
+    ]
+    return _picture(parts, f"Ratio over time and value per call, {len(points)} blocks")
+
+
+def _over_time(
+    frame: Frame, points: pd.DataFrame, low: float | None, high: float | None, margin: float
+) -> list[str]:
     started = points["started"].to_numpy(dtype=float)
     ratios = np.exp(points["log_ratio"].to_numpy(dtype=float))
-    seen = within_sight(ratios, low, high)
-    y = _vertical(min(seen), max(seen))
-    x = _Scale(low=min(0.0, started.min()), high=max(started.max(), 1e-9), start=LEFT + 8, end=RIGHT - 30)
-    seconds = _round_numbers(x.low, x.high)
-    parts = [
-        _band(y, low, high) if low is not None and high is not None else "", _ticks(y, lambda number: f"{number:.6g}"),
-        *(_line(kind, y, place) for kind, place in (("one", 1.0), ("margin", 1 + margin), ("margin", 1 / (1 + margin)))
-          if y.low < place < y.high),
-        *_shapes(x(started), y(ratios), np.full(len(ratios), "same")),
-        f'<path class="interval" d="{"".join(f"M{RIGHT - 14} {place:.1f}h14" for place in y(ratios))}"/>',
-        *(f'<text x="{place:.1f}" y="{BOTTOM + 17}" text-anchor="middle">{number:.6g} s</text>'
-          for place, number in zip(x(np.array(seconds)), seconds, strict=True)),
+    y = Ratios(axis=through(within_sight(ratios, low, high), margin), start=frame.bottom, end=frame.top)
+    first, last = min(0.0, float(started.min())), max(float(started.max()), 1e-9)
+    x = Straight(low=first, high=last, start=frame.left + 8, end=frame.right - 30)
+    places = y(ratios)
+    return [
+        drawing.band(frame, y, low, high) if low is not None and high is not None else "",
+        drawing.ratio_ticks(frame, y), _one(frame, y),
+        *(drawing.across("margin", frame, float(y(place))) for place in (1 + margin, 1 / (1 + margin))
+          if y.axis.low < place < y.axis.high),
+        *drawing.shapes(x(started), places, np.full(len(ratios), "same", dtype=object)),
+        f'<path class="interval" d="{"".join(f"M{frame.right - 14:g} {place:.1f}h14" for place in places)}"/>',
+        drawing.under(frame, x, "s"),
     ]
-    return _picture(parts, f"Ratio of {len(points)} blocks over the run's time")
+
+
+def _values(frame: Frame, points: pd.DataFrame, unit: str) -> list[str]:
+    everything = points[["base", "head"]].to_numpy(dtype=float)
+    smallest, largest = float(everything.min()), float(everything.max())
+    if smallest > 0 and largest / smallest > WIDE:
+        low, high = smallest / 1.1, largest * 1.1
+        x = Straight(low=float(np.log(low)), high=float(np.log(high)), start=frame.left, end=frame.right)
+        ticks = [(float(np.log(number)), _told(number, unit)) for number in drawing.powers(low, high, 5)]
+        values = np.log(everything)
+    else:
+        size, name = drawing.quantity(largest, unit)
+        values = everything / size
+        low, high = drawing.roomy(values)
+        x = Straight(low=low, high=high, start=frame.left, end=frame.right)
+        ticks = [(number, f"{number:.6g} {name}".rstrip()) for number in round_numbers(low, high, 4)]
+    parts = [drawing.text(float(x(number)), frame.bottom + 17, words) for number, words in ticks]
+    # Height within a row is measured order, first block on top: a drift shows as a slope, and points do not hide
+    # each other, without the randomness of jitter.
+    tall = (frame.bottom - frame.top) / 2
+    for number, arm in enumerate(("base", "head")):
+        middle = frame.top + tall * (number + 0.5)
+        spread = np.linspace(-0.3, 0.3, len(points)) if len(points) > 1 else np.zeros(1)
+        places = x(values[:, number])
+        dots = "".join(f"M{at:.1f} {of:.1f}h0" for at, of in zip(places, middle + tall * spread, strict=True))
+        median = float(x(np.median(values[:, number])))
+        parts += [
+            drawing.text(frame.left - 8, middle + 4, arm, "end"), f'<path class="dots {arm}" d="{dots}"/>',
+            f'<path class="median {arm}" d="M{median:.1f} {middle - 0.4 * tall:.1f}v{0.8 * tall:.1f}"/>',
+        ]
+    return parts
+
+
+def _told(number: float, unit: str) -> str:
+    size, name = drawing.quantity(number, unit)
+    return f"{number / size:.3g} {name}".rstrip()
 
 
 def within_sight(ratios: Array, low: float | None, high: float | None) -> list[float]:
@@ -106,60 +160,19 @@ def cut(text: str, most: int) -> str:
     return flat if len(flat) <= most else f"{flat[: most // 2]}…{flat[-(most // 2 - 1) :]}"
 
 
-def _vertical(low: float, high: float) -> _Scale:
-    room = 0.12 * (high - low) or 0.01 * abs(high) or 1.0
-    return _Scale(low=low - room, high=high + room, start=BOTTOM, end=TOP)
+def _one(frame: Frame, y: Ratios) -> str:
+    """The line of no difference, where it is in sight."""
+    return drawing.across("one", frame, float(y(1.0))) if y.axis.low <= 1 <= y.axis.high else ""
 
 
-def _round_numbers(low: float, high: float) -> list[float]:
-    """About `TICKS` numbers between these, 1, 2 or 5 times a power of ten apart."""
-    least = (high - low) / TICKS
-    power = 10.0 ** math.floor(math.log10(least))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= 0.999 * least)
-    return [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
-
-
-def _ticks(y: _Scale, text: Callable[[float], str]) -> str:
-    numbers = _round_numbers(y.low, y.high)
-    texts = [text(number).replace("-", "\N{MINUS SIGN}") if number else "0" for number in numbers]
-    return "".join(
-        f'<text x="{LEFT - 8}" y="{place + 4:.1f}" text-anchor="end">{told}</text>'
-        for told, place in zip(texts, y(np.array(numbers)), strict=True)
-    )
-
-
-def _line(kind: str, y: _Scale, number: float) -> str:
-    return f'<path class="{kind}" d="M{LEFT} {float(y(np.array(number))):.1f}H{RIGHT}"/>'
-
-
-def _band(y: _Scale, low: float, high: float) -> str:
-    bottom, top = y(np.array([low, high]))
-    return f'<rect class="band" x="{LEFT}" y="{top:.1f}" width="{RIGHT - LEFT}" height="{bottom - top:.1f}"/>'
-
-
-def _bars(x: Array, bottom: Array, top: Array) -> str:
-    lines = "".join(f"M{at:.1f} {one:.1f}V{other:.1f}" for at, one, other in zip(x, bottom, top, strict=True))
-    return f'<path class="interval" d="{lines}"/>'
-
-
-def _shapes(x: Array, y: Array, verdicts: NDArray[np.object_]) -> list[str]:
-    found = []
-    for verdict, shape in SHAPES.items():
-        those = verdicts == verdict
-        if those.any():
-            drawn = "".join(f"M{at:.1f} {of:.1f}{shape}" for at, of in zip(x[those], y[those], strict=True))
-            found.append(f'<path class="{verdict}" d="{drawn}"/>')
-    return found
-
-
-def _names(x: Array, labels: Sequence[str]) -> list[str]:
+def _names(frame: Frame, x: Array, labels: Sequence[str]) -> list[str]:
     shown = np.unique(np.linspace(0, len(labels) - 1, min(len(labels), LABELS)).round().astype(int))
     anchors = {0: "start", len(labels) - 1: "end"} if len(labels) > 1 else {}
     return [
-        f'<text x="{x[i]:.1f}" y="{BOTTOM + 17}" text-anchor="{anchors.get(i, "middle")}">'
-        f"{html.escape(cut(str(labels[i]), LONGEST))}</text>" for i in shown
+        drawing.text(x[i], frame.bottom + 17, cut(str(labels[i]), LONGEST), anchors.get(int(i), "middle"))
+        for i in shown
     ]
 
 
 def _picture(parts: Sequence[str], title: str) -> str:
-    return f'<svg class="strip" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}">{"".join(parts)}</svg>'
+    return drawing.picture(parts, kind="strip", size=(WIDTH, HEIGHT), title=title)

@@ -68,6 +68,17 @@ def provide(pages: Path, packages: Sequence[Package]) -> Sequence[str]:
     return names
 
 
+def put(folder: Path, packages: Sequence[Package], names: Sequence[str]) -> None:
+    """Put files into a folder under these names. All or nothing: raises BuildError as `provide` does."""
+    wanted = {name: (package, path) for package in packages for name, path in package.files.items()}
+    unknown = [name for name in names if name not in wanted]
+    if unknown:
+        raise BuildError(f"no package is known to have {', '.join(unknown)}")
+    contents = {name: _file(*wanted[name]) for name in names}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+
+
 def _here(match: re.Match[str]) -> str:
     # Its integrity was that of another copy: npm's packages have some of them before they were made smaller.
     tag = match[0].replace(match["address"], f"{FOLDER}/{_name(match['address'])}")
@@ -101,7 +112,7 @@ def _tarball(package: Package) -> Path:
         raise BuildError(f"{package.name} {package.version} is not in {folder}, and npm, which gets it, is missing")
     with owned("lockstep-npm-") as scratch:
         ended = shell.run(
-            ["npm", "pack", f"{package.name}@{package.version}", "--silent", "--ignore-scripts",
+            ["npm", "pack", f"{package.name}@{package.version}", "--silent", "--ignore-scripts", "--fetch-retries=1",
              "--pack-destination", scratch], cwd=scratch, timeout=TIME_LIMIT,
         )
         made = list(scratch.glob("*.tgz"))

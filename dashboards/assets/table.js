@@ -1,22 +1,37 @@
 "use strict";
 // Tables that can be sorted and filtered, links that open what they lead to, and buttons that copy. A page works without.
-// What a reader has chosen is in the address, behind the #: `#benchmarks.sort=ratio.descending&benchmarks.q=getvalue`.
+// What a reader has chosen is in the address, behind the #: `#benchmarks.sort=ratio.descending&benchmarks.q=getvalue`,
+// and the place a link led to beside it, as `at=ID`, so that following one does not undo the other.
+const lockstep = (() => {
+  const isState = (hash) => hash.includes("=");
+  const state = () => new URLSearchParams(isState(location.hash) ? location.hash.slice(1) : "");
+  const address = (now) => {
+    const rest = now.toString();
+    return rest ? `#${rest}` : location.pathname + location.search;
+  };
+  // Keep a choice in the address; an empty one is none.
+  const keep = (key, text) => {
+    const now = state();
+    if (text) now.set(key, text); else now.delete(key);
+    history.replaceState(null, "", address(now));
+  };
+  const restorers = [];
+  return {state, address, keep, isState, onRestore: (restore) => { restorers.push(restore); restore(); },
+          restore: () => restorers.forEach((restore) => restore())};
+})();
+
 (() => {
+  const {state, keep, isState} = lockstep;
   const order = (row) => Number(row.dataset.order);
   const value = (row, column) => {
     const cell = row.cells[column];
     return cell.hasAttribute("data-sort") ? cell.dataset.sort : cell.textContent.trim();
   };
-  const isState = (hash) => hash.includes("=");
-  const state = () => new URLSearchParams(isState(location.hash) ? location.hash.slice(1) : "");
-  const keep = (key, text) => {
-    const now = state();
-    if (text) now.set(key, text); else now.delete(key);
-    const rest = now.toString();
-    history.replaceState(null, "", rest ? `#${rest}` : location.pathname + location.search);
-  };
+  // Sizes sort as what they count.
+  const units = {KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30};
+  const counted = (text) => text.replace(/(\d+(?:\.\d+)?) ?([KMG]iB)/g, (_, number, unit) => String(number * units[unit]));
 
-  const parts = [...document.querySelectorAll("table[data-sortable]")].map((table) => {
+  for (const table of document.querySelectorAll("table[data-sortable]")) {
     const body = table.tBodies[0];
     const rows = [...body.rows];
     rows.forEach((row, index) => { row.dataset.order = index; });
@@ -31,14 +46,14 @@
     const sort = (heading, direction) => {
       for (const other of headings) other.removeAttribute("aria-sort");
       if (direction) heading.setAttribute("aria-sort", direction);
-      const column = heading.cellIndex;
-      const numeric = body.rows[0]?.cells[column].hasAttribute("data-sort");
+      const column = heading ? heading.cellIndex : 0;
+      const numeric = rows[0]?.cells[column].hasAttribute("data-sort");
       const sign = direction === "descending" ? -1 : 1;
       rows.sort((a, b) => {
         if (!direction) return order(a) - order(b);
         const [x, y] = [value(a, column), value(b, column)];
         if (numeric && (x === "" || y === "")) return (x === "") - (y === "") || order(a) - order(b);
-        return sign * (numeric ? x - y : x.localeCompare(y, "en", {numeric: true})) || order(a) - order(b);
+        return sign * (numeric ? x - y : counted(x).localeCompare(counted(y), "en", {numeric: true})) || order(a) - order(b);
       });
       body.append(...rows);
     };
@@ -57,13 +72,21 @@
     }
 
     const boxes = form ? [...form.querySelectorAll("[name=verdict]")] : [];
+    const choices = form ? [...form.querySelectorAll("select[data-choice]")] : [];
+    const named = (name) => form?.querySelector(`[name="${name}"]`);
+    const [search, least, changed] = ["q", "least", "changed"].map(named);
     const filter = () => {
-      const wanted = form.elements.q.value.trim().toLowerCase();
+      const wanted = search.value.trim().toLowerCase();
       const verdicts = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
+      const smallest = Number(least?.value) || 0;
+      const fits = (row) => row.cells[0].textContent.toLowerCase().includes(wanted)
+        && (!boxes.length || verdicts.has(row.dataset.verdict))
+        && (!smallest || Number(row.dataset.size ?? -1) >= smallest)
+        && (!changed?.checked || ["faster", "slower"].includes(row.dataset.verdict))
+        && choices.every((choice) => !choice.value || row.dataset[choice.name] === choice.value);
       let count = 0;
       for (const row of rows) {
-        const text = row.cells[0].textContent.toLowerCase();
-        const shown = text.includes(wanted) && (!boxes.length || verdicts.has(row.dataset.verdict));
+        const shown = fits(row);
         row.hidden = !shown;
         const own = section(row);
         if (own) own.hidden = !shown;
@@ -74,7 +97,10 @@
     if (form) {
       form.addEventListener("input", () => {
         filter();
-        keep(`${table.id}.q`, form.elements.q.value.trim());
+        keep(`${table.id}.q`, search.value.trim());
+        if (least) keep(`${table.id}.least`, Number(least.value) > 0 ? least.value : "");
+        if (changed) keep(`${table.id}.changed`, changed.checked ? "yes" : "");
+        for (const choice of choices) keep(`${table.id}.${choice.name}`, choice.value);
         const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
         keep(`${table.id}.verdict`, chosen.length < boxes.length ? chosen.join(".") || "none" : "");
       });
@@ -82,37 +108,53 @@
       form.hidden = false;
     }
 
-    return () => {
+    lockstep.onRestore(() => {
       const now = state();
-      const [column, direction] = (now.get(`${table.id}.sort`) ?? "").split(".");
+      const of = (name) => now.get(`${table.id}.${name}`) ?? "";
+      const [column, direction] = of("sort").split(".");
       const heading = headings.find((cell) => cell.dataset.column === column);
       if (heading && ["ascending", "descending"].includes(direction)) sort(heading, direction);
+      else if (headings.some((cell) => cell.hasAttribute("aria-sort"))) sort(headings[0], "");
       if (!form) return;
-      form.elements.q.value = now.get(`${table.id}.q`) ?? "";
-      const verdicts = now.get(`${table.id}.verdict`)?.split(".");
+      search.value = of("q");
+      if (least) least.value = of("least");
+      if (changed) changed.checked = of("changed") === "yes";
+      for (const choice of choices) choice.value = [...choice.options].some((one) => one.value === of(choice.name)) ? of(choice.name) : "";
+      const verdicts = of("verdict") ? of("verdict").split(".") : null;
       for (const box of boxes) box.checked = !verdicts || verdicts.includes(box.value);
       filter();
-    };
-  });
+    });
+  }
 
-  // A link to a section opens it.
-  const reveal = () => {
-    const there = location.hash.length > 1 && !isState(location.hash) && document.getElementById(location.hash.slice(1));
-    if (there?.tagName !== "DETAILS") return;
+  // A link to a section opens it, whatever the filter hides.
+  const reveal = (id) => {
+    const there = id && document.getElementById(id);
+    if (!there) return;
     there.hidden = false;
-    there.open = true;
+    for (let node = there; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
     there.scrollIntoView();
+    const first = there.tagName === "DETAILS" ? there.querySelector("summary") : there;
+    first.focus({preventScroll: true});
   };
+  const place = () => isState(location.hash) ? state().get("at") : decodeURIComponent(location.hash.slice(1));
   const restore = () => {
-    for (const part of parts) part();
-    reveal();
+    lockstep.restore();
+    reveal(place());
   };
   addEventListener("hashchange", restore);
+  addEventListener("popstate", restore);
   document.addEventListener("click", (event) => {
-    const link = event.target.closest?.("a[href]");
-    if (link && link.getAttribute("href") === location.hash) reveal();
+    const link = event.target.closest?.('a[href^="#"]');
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const id = decodeURIComponent(link.getAttribute("href").slice(1));
+    const now = state();
+    const chosen = [...now.keys()].some((key) => key !== "at");
+    now.set("at", id);
+    history.pushState(null, "", chosen ? lockstep.address(now) : `#${encodeURIComponent(id)}`);
+    reveal(id);
   });
-  restore();
+  reveal(place());
 
   const openAll = document.getElementById("open-all");
   if (openAll) {

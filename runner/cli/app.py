@@ -20,7 +20,7 @@ from runner.cli.printing import output
 from runner.errors import UsageError
 from runner.model import Verdict
 
-# scipy, pandas and matplotlib take seconds to import, so each command imports what it uses: `--help`,
+# scipy and pandas take seconds to import, so each command imports what it uses: `--help`,
 # `doctor` and `build` answer at once.
 if TYPE_CHECKING:
     from runner.jobs import Finished

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner import builds, config, machine, suites
-from runner.errors import LockstepError, UsageError
+from runner.errors import LockstepError, MachineError, UsageError
 from runner.jobs import continuing
 from runner.jobs.ab import AbRequest, Finished, View, compare_arms
 from runner.judging import compare
@@ -18,8 +18,9 @@ from runner.measuring import callgrind
 from runner.measuring.copies import scratch
 from runner.measuring.counts import Counter, Counts, Setting
 from runner.model import Benchmark, Verdict
+from runner.report import explain as words
 from runner.stats.variance import noise
-from runner.storage import store
+from runner.storage import explanations, store
 
 LAYOUTS, REPEATS = 6, 6
 """Layouts, and blocks of each, where layouts can be told apart."""
@@ -107,7 +108,19 @@ def _explanation(
                         if c.key in chosen),
         layouts_possible=run.manifest.base.build is not None and run.manifest.head.build is not None,
     )
+    _keep(folder, explanation, view)
     return explanation, interrupted
+
+
+def _keep(folder: Path, explanation: Explanation, view: View) -> None:
+    """Put what was counted into the run's folder, for its page; a folder that cannot be written is no error."""
+    counted = [words.kept(one, explanation) for one in explanation.explained if one.counts is not None]
+    if not counted:
+        return
+    try:
+        explanations.add(folder, counted)
+    except (MachineError, UsageError) as error:
+        view.say(f"warning: what was found is not kept for the run's page: {error}")
 
 
 def _chosen(run: store.Run, pattern: str | None) -> dict[str, Benchmark]:

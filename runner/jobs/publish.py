@@ -13,7 +13,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from pyarrow import csv
 
 from dashboards import pages
 from runner import config, shell, suites, vendor
-from runner.errors import BuildError, LockstepError, MachineError
+from runner.errors import BuildError, LockstepError, MachineError, UsageError
 from runner.history import runs as history
 from runner.history.runs import History
 from runner.jobs.ab import View
@@ -33,11 +33,16 @@ from runner.judging.report import Report
 from runner.owned import owned
 from runner.report import calibration as calibration_report
 from runner.report import site
+from runner.report.run_page import run_page, table
 from runner.stats import steps
-from runner.storage import asv_results, store
+from runner.storage import asv_results, explanations, store
 
 STATE = "site.json"
 """What the site was made of, so that the next time only what is new has to be made."""
+REPORT = "report.html"
+"""A run's own report, in its folder."""
+OWN = ".report.html"
+"""What its name ends with on the site, after the run's id."""
 TOGETHER = 16
 """Benchmark pages from which on other processes help."""
 _ASV_PUBLISH = """
@@ -75,7 +80,7 @@ class Published:
     made: int
     """Pages that were made anew; the others were there."""
     problems: tuple[str, ...]
-    """Runs that could not be read, and what is missing of asv's pages."""
+    """Runs that could not be read, and what is missing of charts and of asv's pages."""
 
 
 def publish(request: PublishRequest, view: View) -> Published:
@@ -85,28 +90,33 @@ def publish(request: PublishRequest, view: View) -> Published:
     """
     runs = config.runs_folder(request.runs)
     out = (request.out if request.out is not None else config.STATE / "site").absolute()
-    old = {} if request.fresh else _state(out)
+    problems: list[str] = []
     with _beside(out) as new:
         for name in ("runs", "benchmarks", "assets"):
             (new / name).mkdir()
-        stamps: Mapping[str, str] = old.get("runs", {})
-        kept = {id: stamps[id] for id in _keep(out / "runs", new / "runs", list(stamps))}
+        charts = _charts(new / "assets", problems, view)
+        look = f"{_look()}{' charts' * charts}"
+        old = {} if request.fresh else _state(out, look)
+        beside = {place.name: _beside_run(place) for place in runs.iterdir()} if runs.is_dir() else {}
+        before: Mapping[str, list[str]] = old.get("runs", {})
+        kept = _keep(out / "runs", new / "runs", {id: there for id, (_, there) in before.items()}, beside)
         known = history.read(
-            runs, config.index_file(request.runs), visit=partial(_write_run, new / "runs"), visited=kept,
+            runs, config.index_file(request.runs), visit=partial(_write_run, new / "runs", runs),
+            visited={id: before[id][0] for id in kept},
             told=lambda done, of: view.phase(f"reading run {done} of {of}"),
         )
         # A run that was removed, or cannot be read any more, has no page.
-        ids = {entry.id for entry in known.runs}
-        for file in [file for file in (new / "runs").iterdir() if file.stem not in ids]:
+        names = {f"{entry.id}{suffix}" for entry in known.runs for suffix in (".html", ".csv", OWN)}
+        for file in [file for file in (new / "runs").iterdir() if file.name not in names]:
             file.unlink()
-        made, benchmarks = _benchmarks(known, runs, out, new, old, view)
+        made, benchmarks = _benchmarks(known, runs, out, new, old, view, charts=charts)
         view.phase("writing the other pages")
-        problems = list(known.problems)
+        problems += known.problems
         asv_state = _asv(request, out, new, old, problems, view)
         _others(known, new, asv=asv_state is not None)
         store.write_whole(new / STATE, json.dumps({
-            "look": _look(), "runs": {entry.id: entry.stamp for entry in known.runs}, "benchmarks": benchmarks,
-            "asv": asv_state,
+            "look": look, "runs": {entry.id: [entry.stamp, beside.get(entry.id, "")] for entry in known.runs},
+            "benchmarks": benchmarks, "asv": asv_state,
         }) + "\n")
         _exchange(new, out)
     return Published(
@@ -115,11 +125,11 @@ def publish(request: PublishRequest, view: View) -> Published:
     )
 
 
-def _state(out: Path) -> Mapping[str, Any]:
+def _state(out: Path, look: str) -> Mapping[str, Any]:
     """What the old site was made of; nothing where there is none, or the pages looked otherwise."""
     try:
         state = json.loads((out / STATE).read_text(encoding="utf-8"))
-        return state if state["look"] == _look() else {}
+        return state if state["look"] == look else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
@@ -184,17 +194,54 @@ def _link(source: Path, target: Path) -> bool:
     return True
 
 
-def _keep(old: Path, new: Path, ids: Sequence[str]) -> list[str]:
-    """Take the pages of runs that are there over; the ids of those that are whole."""
-    return [
-        id for id in ids if all(_link(old / f"{id}{suffix}", new / f"{id}{suffix}") for suffix in (".html", ".csv"))
-    ]
+def _charts(assets: Path, problems: list[str], view: View) -> bool:
+    """Put what charts are drawn with beside the pages; whether it could be had. There are figures anyway."""
+    view.phase("getting what charts are drawn with")
+    try:
+        vendor.put(assets, vendor.read(config.ROOT / "data" / "vendor.toml"), pages.CHARTS)
+    except (BuildError, UsageError) as error:
+        problems.append(f"histories are figures, and no charts to zoom into: {error}")
+        return False
+    return True
 
 
-def _write_run(folder: Path, report: Report) -> None:
-    """The comparison page of a run and its table; in the place of old ones, which another site may share."""
-    store.write_whole(folder / f"{report.run}.html", pages.run(site.run_page(report)))
-    store.write_whole(folder / f"{report.run}.csv", _csv(site.table(report)))
+def _keep(old: Path, new: Path, before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Take the pages of runs over, where what lies beside the run is as it was; the ids of those that are whole."""
+    kept = []
+    for id in [id for id, beside in before.items() if now.get(id) == beside]:
+        own = [name] if (old / (name := f"{id}{OWN}")).is_file() else []
+        if all(_link(old / name, new / name) for name in (f"{id}.html", f"{id}.csv", *own)):
+            kept.append(id)
+    return kept
+
+
+def _beside_run(folder: Path) -> str:
+    """Changes whenever what a run's page shows beside the run itself does: its explanations and its own report."""
+    found = []
+    for name in (explanations.FILE, REPORT):
+        try:
+            state = (folder / name).stat()
+            found.append(f"{state.st_size} {state.st_mtime_ns}")
+        except OSError:
+            found.append("")
+    return ", ".join(found)
+
+
+def _write_run(pages_of_runs: Path, runs: Path, report: Report) -> None:
+    """The page of a run, its table and its own report; in the place of old ones, which another site may share."""
+    own = f"{report.run}{OWN}"
+    (pages_of_runs / own).unlink(missing_ok=True)
+    there = _link(runs / report.run / REPORT, pages_of_runs / own)
+    explained: Sequence[explanations.Kept] = ()
+    problems: list[str] = []
+    try:
+        explained = explanations.read(runs / report.run)
+    except UsageError as error:
+        problems.append(str(error))
+    page = run_page(report, explained=explained, own_report=own if there else "")
+    page = replace(page, warnings=[*page.warnings, *problems])
+    store.write_whole(pages_of_runs / f"{report.run}.html", pages.run(page))
+    store.write_whole(pages_of_runs / f"{report.run}.csv", _csv(table(report)))
 
 
 def _csv(table: pd.DataFrame) -> str:
@@ -205,7 +252,7 @@ def _csv(table: pd.DataFrame) -> str:
 
 
 def _benchmarks(
-    known: History, runs: Path, out: Path, new: Path, old: Mapping[str, Any], view: View
+    known: History, runs: Path, out: Path, new: Path, old: Mapping[str, Any], view: View, *, charts: bool
 ) -> tuple[int, dict[str, str]]:
     """The benchmarks' pages; how many were made anew, and what each was made of."""
     before: Mapping[str, str] = old.get("benchmarks", {})
@@ -222,7 +269,7 @@ def _benchmarks(
         described = _described({entries[one.last].suite for one in work})
         tasks = [(one.key, known, described, last[one.last]) for one in work]
         view.phase(f"writing the pages of {len(tasks)} benchmarks")
-        write = partial(_write_benchmark, new / "benchmarks")
+        write = partial(_write_benchmark, new / "benchmarks", charts)
         if len(tasks) < TOGETHER:
             for task in tasks:
                 write(task)
@@ -252,21 +299,21 @@ Task = tuple[str, History, Mapping[str, Any], Report]
 """A benchmark's key, all runs, what the benchmarks say of themselves, and the report of its last run."""
 
 
-def _write_benchmark(folder: Path, task: Task) -> None:
+def _write_benchmark(folder: Path, charts: bool, task: Task) -> None:
     key, known, described, report = task
     rows, entries = known.of_benchmark(key, points=True), {entry.id: entry for entry in known.runs}
     last = next((one for one in report.comparisons if one.key == key), None)
     page, tables = site.benchmark_page(key, rows, entries, described.get(str(rows["name"].iloc[-1])), last)
     for name, table in tables.items():
         store.write_whole(folder / name, _csv(table))
-    store.write_whole(folder / f"{page.slug}.html", pages.benchmark(page))
+    store.write_whole(folder / f"{page.slug}.html", pages.benchmark(page, charts=charts))
 
 
 def _others(known: History, new: Path, *, asv: bool) -> None:
     for name in pages.ASSETS:
         (new / "assets" / name).write_text(pages.asset(name), encoding="utf-8")
     (new / "index.html").write_text(pages.overview(site.overview(known, asv=asv)), encoding="utf-8")
-    (new / "runs" / "index.html").write_text(pages.runs(site.run_lines(known.runs)), encoding="utf-8")
+    (new / "runs" / "index.html").write_text(pages.runs(site.runs(known.runs)), encoding="utf-8")
     (new / "trust.html").write_text(pages.trust(site.trust(_calibrations(), known, _evidence())), encoding="utf-8")
 
 

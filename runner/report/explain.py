@@ -18,12 +18,14 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from dashboards.records import Told
 from runner.judging.explanation import Explained, Explanation, Reading
 from runner.measuring.counts import Change, Counts, Instructions
 from runner.report import quantities, words
 from runner.report.as_json import strict
 from runner.report.text import clean, fold, plain_table, print_to_text
 from runner.stats.variance import FAR, Layouts, Noise, Range
+from runner.storage.explanations import Count, Kept
 
 SCHEMA = "lockstep.explain/1"
 SHOWN = 12
@@ -193,19 +195,44 @@ def _times(number: float) -> str:
 
 def work_rows(counts: Counts) -> Iterator[tuple[str, str, str, str]]:
     """What, in base, in head, difference; totals per call."""
-    if counts.instructions is not None:
-        base, head = fmean(counts.instructions.base), fmean(counts.instructions.head)
-        yield "instructions", _count(base), _count(head), _count(head - base, sign=True)
-    if counts.allocated is not None:
-        base, head = fmean(counts.allocated.base), fmean(counts.allocated.head)
-        yield "bytes allocated at the peak", _count(base), _count(head), _count(head - base, sign=True)
+    return map(_row, _work(counts))
 
 
 def function_rows(counts: Counts) -> Sequence[tuple[str, str, str, str]]:
     """Function, own instructions per call in base and in head, difference; largest first, at most `SHOWN`."""
+    return [_row(one) for one in _functions(counts)]
+
+
+def kept(one: Explained, explanation: Explanation) -> Kept:
+    """What a run's folder keeps of an explanation, for pages that are made later."""
+    noise, counts = one.comparison.noise, one.counts
+    return Kept(
+        key=one.comparison.key, text=paragraph(one, explanation), notes=() if noise is None else tuple(notes(noise)),
+        work=() if counts is None else tuple(_work(counts)), functions=() if counts is None else _functions(counts),
+    )
+
+
+def told(one: Kept, link: str) -> Told:
+    """An explanation as a page shows it; `link` leads to the benchmark."""
+    return Told(label=one.key, link=link, text=one.text, notes=one.notes, work=[_row(count) for count in one.work],
+                functions=[_row(count) for count in one.functions])
+
+
+def _work(counts: Counts) -> Iterator[Count]:
+    if counts.instructions is not None:
+        yield Count(name="instructions", base=fmean(counts.instructions.base), head=fmean(counts.instructions.head))
+    if counts.allocated is not None:
+        yield Count(name="bytes allocated at the peak", base=fmean(counts.allocated.base),
+                    head=fmean(counts.allocated.head))
+
+
+def _functions(counts: Counts) -> tuple[Count, ...]:
     changes = counts.instructions.changes[:SHOWN] if counts.instructions is not None else ()
-    return [(function(one), _count(one.base), _count(one.head), _count(one.head - one.base, sign=True))
-            for one in changes]
+    return tuple(Count(name=function(one), base=one.base, head=one.head) for one in changes)
+
+
+def _row(one: Count) -> tuple[str, str, str, str]:
+    return one.name, _count(one.base), _count(one.head), _count(one.head - one.base, sign=True)
 
 
 def _count(number: float, *, sign: bool = False) -> str:

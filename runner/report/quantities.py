@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _SIZES = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
@@ -98,3 +99,8 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     minutes, rest = divmod(whole, 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def day(seconds: float) -> str:
+    """A moment, in seconds since the epoch: ``2026-11-22 21:04``, UTC."""
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))

@@ -2,134 +2,61 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
-import shlex
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from dashboards import strips
+from dashboards import axis, strips
 from dashboards.records import (
     Bar,
     BenchmarkPage,
+    Choice,
+    Glance,
     Line,
     MachineCard,
-    NotCompared,
     Overview,
     RunLine,
-    RunPage,
+    Runs,
     Series,
     Trust,
 )
 from runner.history.runs import Entry, History
-from runner.judging.report import NOT_REACHED, Comparison, Report
+from runner.judging.report import NOT_REACHED, Comparison
 from runner.model import Metric, Verdict
-from runner.report import explain, notices, quantities, reasons, words
-from runner.report.sections import sections
+from runner.report import addresses, explain, grouped, notices, picture, quantities, words
+from runner.report.addresses import slug as slug
+from runner.report.picture import Item
+from runner.report.quantities import day as day
+from runner.report.run_page import METRICS, REASON, bars, blocks_table, reach, size, sorting
 from runner.stats import steps
 
-REACH = 5
-"""Margins from the middle of a bar's axis to its edge."""
 PAIRS, CHANGES, SHOWN = 20, 40, 50
 """Most pairs and changes on the overview, and runs in a table on a benchmark's page; all are in the lists behind."""
-REASON = 60
-"""Letters of a reason that a table shows; below it, or in the run's report, it stands whole."""
+PICTURES = 3
+"""Most comparisons that the overview shows at a glance."""
 ALARMS = ("canary", "canary-failed", "drift", "disturbed-ratios", "disturbed-blocks", "order-effect", "steal")
 """Notices of a run that tell of the machine."""
 LOST = (Verdict.FAILED.value, Verdict.ONLY_IN_BASE.value, Verdict.ONLY_IN_HEAD.value)
 """States that need a look."""
 VAGUE = (Verdict.UNDECIDED.value, NOT_REACHED)
 """States that need one where a run has hardly any other."""
+FARTHEST = 1e5
+"""Largest change for which a chart is given a round mark."""
 
 
-def slug(key: str) -> str:
-    """A benchmark's name in an address: its letters, digits and underscores, and some of its hash: names stay apart."""
-    return f"{re.sub(r'[^A-Za-z0-9_.]+', '-', key).strip('-')[:80]}-{hashlib.sha256(key.encode()).hexdigest()[:6]}"
-
-
-def day(seconds: float) -> str:
-    """``2026-11-22 21:04``, UTC."""
-    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
-
-
-def run_page(report: Report) -> RunPage:
-    """The comparison page of one run."""
-    arms = [("base", words.arm(report.base)), ("head", words.arm(report.head))]
-    facts = [("machine", words.machine(report.machine)), ("run", f"{report.run}, {words.effort(report)}")]
-    if report.calibration is not None:
-        facts.append(("known", words.calibration(report.calibration)))
-    facts.append(("scope", words.scope(report)))
-    facts += [("they differ in", words.difference(one, limit=400)) for one in report.differences if one.asked]
-    warnings, more = notices.few(notices.warnings(report))
-    return RunPage(
-        id=report.run, title=f"{report.base['spec']} → {report.head['spec']}", arms=arms,
-        headline=words.headline(report), facts=facts,
-        warnings=warnings, more_warnings=more, counts=list(report.states.items()),
-        lines=[_line(one, report) for one in sections(report).all], command=report.command,
-        not_compared=[
-            NotCompared(title=title, reasons=[(one.sentence, one.place, one.names()) for one in shown], rest=rest)
-            for title, why in reasons.not_compared(report) for shown, rest in (reasons.first(why),)
-        ],
-        axis=quantities.percent(REACH * report.margin),
-    )
-
-
-def _line(one: Comparison, report: Report) -> Line:
-    base, head = words.values(one)
-    why = [words.side(words.failure(one), REASON)] if one.failure is not None else []
-    return Line(
-        label=one.key, link=f"../benchmarks/{slug(one.key)}.html", state=one.state, words=words.verdict(one),
-        base=base, head=head, ratio=words.ratio(one),
-        sort=quantities.sorting(base=one.base_value, head=one.head_value, ratio=one.ratio),
-        bar=bar(one.ratio, one.low, one.high, report.margin),
-        notes=[*why, *(notices.sentence(notice) for notice in one.notices)],
-        command=f"{report.command} -b {shlex.quote('^' + re.escape(one.key) + '$')}",
-    )
-
-
-def bar(ratio: float | None, low: float | None, high: float | None, margin: float) -> Bar | None:
-    """Where a ratio is drawn; None where there is none."""
-    if ratio is None or low is None or high is None or not ratio > 0:
-        return None
-    edge = REACH * math.log1p(margin)
-
-    def place(number: float) -> float:
-        log = math.log(number) if number > 0 else -math.inf
-        return 50 + 50 * max(-1.0, min(1.0, log / edge))
-
-    log = math.log(ratio)
-    beyond = 0 if abs(log) <= edge else int(math.copysign(1, log))
-    return Bar(low=place(low), at=place(ratio), high=place(high), beyond=beyond)
-
-
-def table(report: Report) -> pd.DataFrame:
-    """A run's benchmarks as a table, for a file."""
-    return pd.DataFrame([
-        {"benchmark": one.key, "verdict": one.state, "ratio": one.ratio, "low": one.low, "high": one.high,
-         "base": one.base_value, "head": one.head_value, "unit": one.unit, "blocks": one.blocks,
-         "seconds": one.machine_seconds}
-        for one in report.comparisons
+def runs(entries: Iterable[Entry]) -> Runs:
+    """All runs as a list shows them, newest first."""
+    lines = run_lines(entries)
+    return Runs(lines=lines, choices=[
+        Choice(name="suite", label="Suite", values=sorted({line.suite for line in lines})),
+        Choice(name="machine", label="Machine", values=sorted({line.machine for line in lines})),
     ])
-
-
-def blocks_table(c: Comparison) -> pd.DataFrame | None:
-    """A benchmark's blocks, to be drawn; None where there is no more to see than the numbers say."""
-    arrays = (c.started, c.log_ratios, c.base_values, c.head_values)
-    if c.exact or len(c.log_ratios) < 2 or len({len(array) for array in arrays}) > 1:
-        return None
-    finite = np.isfinite(np.vstack(arrays)).all(axis=0)
-    if finite.sum() < 2:
-        return None
-    names = ("started", "log_ratio", "base", "head")
-    return pd.DataFrame({name: array[finite] for name, array in zip(names, arrays, strict=True)})
 
 
 def run_lines(entries: Iterable[Entry]) -> list[RunLine]:
@@ -139,11 +66,13 @@ def run_lines(entries: Iterable[Entry]) -> list[RunLine]:
 
 def _run_line(entry: Entry) -> RunLine:
     mean = "–" if entry.mean is None else quantities.ratio(*entry.mean[:3])
+    changed = sum(entry.counts.get(state, 0) for state in picture.CHANGED)
     return RunLine(
         id=entry.id, when=day(entry.created), sort=str(entry.created), base=entry.base.spec, head=entry.head.spec,
         suite=Path(entry.suite).name, machine=_machine_name(entry.machine), mean=mean,
         counts=list(entry.counts.items()),
         state="" if entry.complete else "interrupted",
+        mean_sort=quantities.sorting(mean=None if entry.mean is None else entry.mean[0])["mean"], changed=str(changed),
     )
 
 
@@ -153,18 +82,59 @@ def overview(history: History, *, asv: bool) -> Overview:
     newest = sorted(latest.values(), key=lambda entry: entry.created, reverse=True)[:PAIRS]
     ids = {entry.id: entry for entry in newest}
     rows = history.of_runs(ids)
-    changed = rows[rows["verdict"].isin([Verdict.FASTER.value, Verdict.SLOWER.value])]
+    changed = rows[rows["verdict"].isin(picture.CHANGED)]
     # Of the nights of one base, each a pair of its own, a benchmark is told of once: by the last in which it differed.
     places = ["\n".join((ids[run].base.spec, *ids[run].pair[2:])) for run in changed["run"]]
     changed = changed.assign(place=places).drop_duplicates(["key", "place"], keep="last")
-    size = changed["ratio"].map(lambda ratio: abs(math.log(ratio)) if ratio > 0 else math.inf)
-    changed = changed.assign(size=size).sort_values("size", ascending=False, kind="stable").head(CHANGES)
+    extent = changed["ratio"].map(lambda ratio: abs(math.log(ratio)) if ratio > 0 else math.inf)
+    changed = changed.assign(size=extent).sort_values("size", ascending=False, kind="stable").head(CHANGES)
+    scale = axis.around(changed["ratio"], max((entry.margin for entry in newest), default=0.01))
+    lines = [_row_line(row, ids[row["run"]], bar, label=row["key"], root="") for row, bar in _drawn(changed, scale)]
     return Overview(
-        latest=run_lines(newest),
-        changed=[_row_line(row, ids[row["run"]], label=row["key"], root="") for row in changed.to_dict("records")],
+        glances=_glances(newest, rows), latest=run_lines(newest), changed=lines, reach=reach(scale), choices=[
+            Choice(name=name, label=name.capitalize(), values=sorted({getattr(line, name) for line in lines}))
+            for name in ("metric", "suite", "machine")],
         attention=[*((problem, "") for problem in history.problems), *_attention(newest, rows)],
         machines=_machines(history.runs), runs=len(history.runs), asv=asv,
     )
+
+
+def _glances(newest: Sequence[Entry], rows: pd.DataFrame) -> list[Glance]:
+    """The newest comparison of each base, suite and machine, newest first."""
+    chosen: dict[tuple[str, ...], Entry] = {}
+    for entry in newest:
+        chosen.setdefault((entry.base.spec, *entry.pair[2:]), entry)
+    found = []
+    for entry in list(chosen.values())[:PICTURES]:
+        items = [_item(row) for row in rows[rows["run"] == entry.id].to_dict("records")]
+        tally = ", ".join(f"{count} {state}" for state, count in entry.counts.items() if count)
+        mean = "" if entry.mean is None else f"; geometric mean {quantities.ratio(*entry.mean[:3])}"
+        found.append(Glance(
+            title=f"{entry.base.spec} → {entry.head.spec}, {day(entry.created)}", link=addresses.run(entry.id, ""),
+            headline=f"{tally}{mean}", picture=picture.picture(items), changes=grouped.changes(items),
+        ))
+    return found
+
+
+def _item(row: Any) -> Item:
+    ratio = _number(row["ratio"])
+    return Item(
+        key=row["key"], name=row["name"], params=params_of(row["name"], row["key"]),
+        timed=row["metric"] == Metric.TIME.value, state=row["verdict"], ratio=ratio, base=_number(row["base_value"]),
+        head=_number(row["head_value"]), words=_verdict(row["verdict"], ratio, row),
+        link=addresses.benchmark(row["key"], ""),
+    )
+
+
+def params_of(name: str, key: str) -> dict[str, str]:
+    """The parameters in a benchmark's key, the reverse of `model.key_of`; none where they cannot be told apart."""
+    match = re.fullmatch(r"\((.*?)\)(?: \(\d+\))?", key[len(name):], re.DOTALL)
+    pieces = re.split(r"(?:^|, )(\w+)=", match[1]) if match else [""]
+    return dict(zip(pieces[1::2], pieces[2::2], strict=True)) if not pieces[0] else {}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
 
 
 def _attention(newest: Sequence[Entry], rows: pd.DataFrame) -> list[tuple[str, str]]:
@@ -207,30 +177,35 @@ def _machine_name(machine: Mapping[str, Any]) -> str:
     return f"{machine.get('cpu') or machine.get('arch')} ({str(machine.get('fingerprint'))[:8]})"
 
 
-def _row_line(row: Any, entry: Entry, *, label: str, root: str) -> Line:
+def _drawn(rows: pd.DataFrame, scale: axis.Axis) -> Iterable[tuple[Any, Bar | None]]:
+    """Each row with its bar."""
+    return zip(rows.to_dict("records"), bars(rows[["ratio", "low", "high"]].to_numpy(dtype=float), scale), strict=True)
+
+
+def _row_line(row: Any, entry: Entry, bar: Bar | None, *, label: str, root: str) -> Line:
     """A row of the history's table; `root` leads from the page to the site's first folder."""
-    ratio, low, high = (None if math.isnan(row[name]) else float(row[name]) for name in ("ratio", "low", "high"))
+    ratio, low, high = (_number(row[name]) for name in ("ratio", "low", "high"))
     exact = bool(row["exact"])
     state = str(row["verdict"])
     missing = words.TOO_FEW if state == NOT_REACHED else "–"
     shown = missing if ratio is None else quantities.ratio(ratio, *((None, None) if exact else (low, high)))
     return Line(
         label=label,
-        link=f"{root}benchmarks/{slug(row['key'])}.html" if label == row["key"] else f"{root}runs/{entry.id}.html",
+        link=addresses.benchmark(row["key"], root) if label == row["key"] else addresses.run(entry.id, root),
         state=state, words=_verdict(state, ratio, row), ratio=shown,
         base=quantities.value(row["base_value"], row["unit"]),
         head=quantities.value(row["head_value"], row["unit"]),
         sort={
-            **quantities.sorting(base=row["base_value"], head=row["head_value"], ratio=row["ratio"]),
-            "date": str(entry.created),
+            **sorting(state, base=row["base_value"], head=row["head_value"], ratio=ratio), "date": str(entry.created),
         },
-        bar=bar(ratio, low, high, entry.margin), command="", when=day(entry.created),
-        notes=[words.side(row["reason"], REASON)] if row["reason"] else [],
+        bar=bar, command="", when=day(entry.created),
+        notes=[words.side(row["reason"], REASON)] if row["reason"] else [], size=size(ratio),
+        metric=METRICS[row["metric"]], suite=Path(entry.suite).name, machine=_machine_name(entry.machine),
     )
 
 
 def _verdict(state: str, ratio: float | None, row: Any) -> str:
-    if state not in (Verdict.FASTER.value, Verdict.SLOWER.value) or ratio is None or ratio <= 0:
+    if state not in picture.CHANGED or ratio is None or ratio <= 0:
         return state
     timed = row["metric"] == Metric.TIME.value
     word = state if timed else "less" if state == Verdict.FASTER.value else "more"
@@ -280,24 +255,48 @@ def benchmark_page(
 def _series(own: pd.DataFrame, entries: Mapping[str, Entry], file: str, *, several: bool) -> Series:
     last = entries[own["run"].iloc[-1]]
     drawn = own[(own["ratio"] > 0) & own["verdict"].isin(["faster", "slower", "same", "undecided"])]
-    labels = [entries[run].head.spec for run in drawn["run"]]
-    figure, changes = Markup(), tuple[int, ...]()
+    drawn = drawn.assign(label=[entries[run].head.spec for run in drawn["run"]])
+    figure, changes, chart = Markup(), tuple[int, ...](), dict[str, Any]()
     if len(drawn):
         changes = steps.changes(list(drawn["ratio"]), list(drawn["low"]), list(drawn["high"]), last.margin)
-        figure = Markup(strips.history(drawn.assign(label=labels), margin=last.margin, changes=changes))
+        noise = steps.bands(list(drawn["ratio"]), changes)
+        figure = Markup(strips.history(drawn, margin=last.margin, changes=changes, noise=noise))
+        chart = _chart(drawn, last.margin, changes, noise)
     shown = own.iloc[::-1].head(SHOWN)
+    scale = axis.around(shown["ratio"], last.margin)
     note = ""
     if several:
         note = (f"Version {own['version'].iloc[-1][:10]} of the benchmark's code: results of another version measured"
                 " something else, and are a series of their own.")
     return Series(
         title=f"against {last.base.spec} on {_machine_name(last.machine)}", figure=figure,
-        lines=[_row_line(row, entries[row["run"]], label=entries[row["run"]].head.spec, root="../")
-               for row in shown.to_dict("records")],
-        total=len(own), csv=file, note=note,
-        changes=[(f"{labels[at]}, {day(entries[run].created)}", f"../runs/{run}.html")
+        lines=[_row_line(row, entries[row["run"]], bar, label=entries[row["run"]].head.spec, root="../")
+               for row, bar in _drawn(shown, scale)],
+        total=len(own), csv=file, note=note, chart=chart, reach=reach(scale),
+        changes=[(f"{drawn['label'].iloc[at]}, {day(entries[run].created)}", addresses.run(run, "../"))
                  for at in changes for run in [drawn["run"].iloc[at]]],
     )
+
+
+def _chart(
+    drawn: pd.DataFrame, margin: float, changes: Sequence[int], noise: axis.Array
+) -> dict[str, Any]:
+    """What `assets/chart.js` draws a history from: a list a column, oldest run first, null where there is no number."""
+    ticks = [mark for mark in axis.marks() if axis.excess(mark[0]) <= FARTHEST]
+    return {
+        "near": max(margin, axis.NEAREST), "margin": margin, "changes": list(changes), "ticks": ticks,
+        "timed": drawn["metric"].iloc[-1] == Metric.TIME.value,
+        "created": [round(when) for when in drawn["created"]],
+        **{name: _digits(drawn[name]) for name in ("ratio", "low", "high")},
+        "noise": [_digits(noise[:, 0]), _digits(noise[:, 1])],
+        **{name: list(drawn[name]) for name in ("label", "run", "verdict")},
+        "head": [quantities.value(value, unit) for value, unit in zip(drawn["head_value"], drawn["unit"], strict=True)],
+    }
+
+
+def _digits(numbers: Iterable[float]) -> list[float | None]:
+    """Six digits of each, which is more than can be seen."""
+    return [float(f"{number:.6g}") if math.isfinite(number) else None for number in numbers]
 
 
 def trust(calibrations: Sequence[tuple[str, str]], history: History, evidence: str) -> Trust:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from runner.judging.report import Comparison, Report
 from runner.model import Verdict
-from runner.report import notices, quantities, reasons, words
+from runner.report import grouped, notices, picture, quantities, reasons, text_picture, words
 from runner.report.printable import printable
 from runner.report.reasons import Reason
 from runner.report.sections import sections
@@ -64,10 +64,19 @@ def _parts(report: Report, verbose: bool, width: int) -> list[RenderableType]:
     found = sections(report)
     parts: list[RenderableType] = [*_heading(report), Text()]
     parts += [Padding(Text(line, style="bold"), _INDENT) for line in words.headline(report)]
+    items = picture.items(report)
+    parts += text_picture.parts(picture.picture(items, most=text_picture.ROWS), width)
     if found.changed:
-        parts += _section(f"Changed ({len(found.changed)})", _comparisons(found.changed, width))
-        if any(not c.clear and not c.exact for c in found.changed):
-            parts.append(Text(words.NOT_CLEAR, style="dim"))
+        title = f"Changed ({len(found.changed)})"
+        many = len(found.changed) > text_picture.FEW
+        if many:
+            groups = text_picture.grouped(grouped.changes(items))
+            parts += _section(title if verbose else f"{title}: -v lists each with its interval", Group(*groups))
+        if verbose or not many:
+            parts += [Text()] if many else [Text(), Text(title, style="bold")]
+            parts.append(_comparisons(found.changed, width))
+            if any(not c.clear and not c.exact for c in found.changed):
+                parts.append(Text(words.NOT_CLEAR, style="dim"))
     if found.undecided:
         parts += _section(f"Undecided ({len(found.undecided)})", _undecided(found.undecided, width))
     if found.failed:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from asv.step_detect import solve_potts
+from numpy.typing import NDArray
 
 from runner.stats.paired import Array
 
@@ -16,6 +18,8 @@ SHORTEST = 2
 """Runs of one level: a run that stands alone is an exception, and no new level."""
 PRICE = 2.0
 """What a level must save in the sum of absolute errors, in units of the noise, for each unit of log(runs)."""
+FEWEST = 4
+"""Runs of a level from which on its noise can be told."""
 HALVES = 2.8
 """Standard errors in half an interval, about: the looks differ in their error, and the suite widens some."""
 
@@ -49,3 +53,21 @@ def levels(logs: Array, noise: Array) -> tuple[list[int], list[float]]:
     """The levels of a history: where each ends (exclusive), and its value. `noise` is each run's standard error."""
     rights, values, _ = solve_potts(list(logs), list(1 / noise), PRICE * math.log(len(logs)), min_size=SHORTEST)
     return [int(right) for right in rights], [float(value) for value in values]
+
+
+def bands(ratios: Sequence[float], changes: Sequence[int]) -> NDArray[np.float64]:
+    """For each run of a history (ratios above 0, oldest first) two ratios: within them the runs of its level lie of
+    their own accord, about 95 of 100.
+
+    Two standard deviations to each side of the level's median, by the median absolute deviation, on the log scale.
+    `changes` are the runs at which a level begins, as from `changes`. NaN for levels of fewer than `FEWEST` runs.
+    """
+    logs = np.log(np.asarray(ratios, dtype=float))
+    found = np.full((len(logs), 2), math.nan)
+    for start, end in pairwise([0, *changes, len(logs)]):
+        own = logs[start:end]
+        if len(own) >= FEWEST:
+            level = float(np.median(own))
+            spread = 2 * 1.4826 * float(np.median(np.abs(own - level)))
+            found[start:end] = math.exp(level - spread), math.exp(level + spread)
+    return found

@@ -105,7 +105,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from runner.judging import compare
     from runner.model import Arm, Cause, Failure, Notice
     from runner.report import as_html
-    from runner.storage import store
+    from runner.storage import explanations, store
+    from runner.storage.explanations import Count, Kept
 
     folder = tmp_path_factory.mktemp("published")
     make_runs(folder / "runs", 12, 24)
@@ -119,8 +120,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         'Traceback (most recent call last):\n  File "/suite/work.py", line 7, in time_it\nValueError: a long text'))
     states = [skip] * 4 + [replace(skip, arm=Arm.HEAD)] + [raised] * 5 + [2, 2, 2]
     spoil(last, dict(zip(keys, states, strict=False)))
-    jobs.publish(jobs.PublishRequest(out=folder / "site", runs=folder / "runs"), Quiet())
     (folder / "report.html").write_text(as_html.render(compare.report(store.read(last))))
+    (last / "report.html").write_bytes((folder / "report.html").read_bytes())
+    explanations.add(last, [Kept(key=some_benchmarks(1)[0].key, text="More <b>work</b>.", notes=(), work=(), functions=(
+        Count(name="<img src=x onerror=alert(3)>", base=1.0, head=5000.0),))])
+    jobs.publish(jobs.PublishRequest(out=folder / "site", runs=folder / "runs"), Quiet())
     return folder / "site"
 
 

@@ -42,7 +42,7 @@ def pages(site: Path) -> dict[str, Path]:
     """One of each kind, and the report that every run has of its own."""
     return {
         "overview": site / "index.html", "runs": site / "runs" / "index.html", "trust": site / "trust.html",
-        "comparison": max(path for path in (site / "runs").glob("2*.html")),
+        "comparison": max(path for path in (site / "runs").glob("2*.html") if path.suffixes == [".html"]),
         "report": site.parent / "report.html",
         "benchmark": next(iter(sorted((site / "benchmarks").glob("work.Case0*1KiB*.html")))),
     }
@@ -74,9 +74,9 @@ def test_a_page_fits_a_phone(sight: Sight, site: Path, kind: str) -> None:
     page.screenshot(path=ARTIFACTS / f"{kind}-phone.png")
 
 
-def names(page: Any) -> list[str]:
+def names(page: Any, table: str = "benchmarks") -> list[str]:
     """The benchmarks that are shown, from top to bottom."""
-    return list(page.locator("#benchmarks tbody tr:visible th").all_inner_texts())
+    return list(page.locator(f"#{table} tbody tr:visible th").all_inner_texts())
 
 
 def test_sorting_is_in_the_address_and_restored(sight: Sight, site: Path) -> None:
@@ -192,3 +192,150 @@ def test_a_command_is_copied(chromium: Any, site: Path, served: Any) -> None:
     assert copied[: len(shlex.split(whole))] == shlex.split(whole)
     assert re.fullmatch(copied[-1], row.locator("th").inner_text())
     context.close()
+
+
+@pytest.mark.parametrize("kind", ["comparison", "report"])
+def test_the_answer_comes_first_and_each_cell_leads_to_its_benchmark(sight: Sight, site: Path, kind: str) -> None:
+    page = sight.show(pages(site)[kind])
+    tops = [page.locator(place).first.bounding_box()["y"] for place in ("table.picture", "#changed", "#benchmarks")]
+    assert tops == sorted(tops) and tops[0] < 900, "it is on the first screen"
+    cell = page.get_by_role("link", name=re.compile(r"^work\.Case0\.time_it\(size=1KiB\): "))
+    assert cell.count() == 1
+    cell.click()
+    if kind == "comparison":
+        assert "/benchmarks/work.Case0" in page.url
+    else:
+        assert page.url.endswith(cell.get_attribute("href"))
+    assert sight.errors == []
+
+
+@pytest.mark.parametrize("kind", ["overview", "comparison", "report"])
+def test_nothing_is_cut_off_at_1280_pixels(sight: Sight, site: Path, kind: str) -> None:
+    page = sight.show(pages(site)[kind])
+    for region in page.locator("div.wide:visible").all():
+        wide, seen = region.evaluate("(e) => [e.scrollWidth, e.clientWidth]")
+        assert wide <= seen + 1, region.get_attribute("aria-label")
+
+
+def test_filters_are_in_the_address_and_restored(sight: Sight, site: Path) -> None:
+    page = sight.show(pages(site)["comparison"])
+    everything = names(page)
+    page.get_by_role("checkbox", name="changed only").check()
+    changed = names(page)
+    assert 0 < len(changed) < len(everything) and "benchmarks.changed=yes" in page.url
+    page.get_by_role("checkbox", name="changed only").uncheck()
+    page.get_by_label("At least").fill("3")
+    large = names(page)
+    assert 0 < len(large) <= len(changed) and "benchmarks.least=3" in page.url
+    page.reload()
+    assert names(page) == large and page.get_by_label("At least").input_value() == "3"
+    page.get_by_label("At least").fill("")
+    assert names(page) == everything and "least" not in page.url
+    assert sight.errors == []
+
+
+def test_runs_are_chosen_by_machine_and_sorted_by_numbers(sight: Sight, site: Path) -> None:
+    page = sight.show(pages(site)["runs"])
+    everything = names(page, "runs")
+    page.locator("#main form select[name=machine]").select_option(index=1)
+    some = names(page, "runs")
+    assert 0 < len(some) < len(everything) and "runs.machine=" in page.url
+    page.reload()
+    assert names(page, "runs") == some
+    page.locator("#main form select[name=machine]").select_option(index=0)
+    page.get_by_role("button", name="geometric mean").click()
+    texts = page.locator("#runs tbody tr td:last-child").all_inner_texts()
+    means = [float(text.split()[0]) for text in texts if text != "–"]
+    assert means == sorted(means) and sight.errors == []
+
+
+def test_a_click_on_a_name_does_not_clear_the_filter_and_back_leads_back(sight: Sight, site: Path) -> None:
+    page = sight.show(pages(site)["report"])
+    page.get_by_role("searchbox").fill("Case2")
+    some = names(page)
+    page.locator("#benchmarks tbody tr:visible th a").first.click()
+    assert names(page) == some and page.get_by_role("searchbox").input_value() == "Case2"
+    assert "benchmarks.q=Case2" in page.url and "at=b" in page.url
+    opened = page.locator("details[data-section][open]")
+    assert opened.count() == 1 and opened.locator("summary").evaluate("(e) => e === document.activeElement")
+    page.go_back()
+    assert names(page) == some and "at=" not in page.url
+    page.go_forward()
+    page.reload()
+    assert names(page) == some and page.locator("details[data-section][open]").count() == 1
+    hidden = page.locator("details[data-section][hidden]").first.get_attribute("id")
+    page.evaluate(f"location.hash = '#{hidden}'")
+    page.wait_for_function(f"!document.getElementById('{hidden}').hidden")
+    assert sight.errors == []
+
+
+def test_a_chart_takes_the_place_of_the_figure_and_tells_of_each_run(sight: Sight, site: Path) -> None:
+    page = sight.show(pages(site)["benchmark"])
+    assert page.locator("#chart-1 canvas").count() == 1 and not page.locator("#figure-1").is_visible()
+    drawn = page.evaluate("""() => {
+      const canvas = document.querySelector("#chart-1 canvas");
+      const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+      const colours = new Set();
+      for (let i = 0; i < pixels.length; i += 4) if (pixels[i + 3]) colours.add(pixels.slice(i, i + 3).join());
+      return colours.size;
+    }""")
+    assert drawn > 5, "text, lines and shapes"
+    plot = page.locator("#chart-1 .plot")
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 100)
+    told = page.locator("#chart-1 output")
+    page.wait_for_function("document.querySelector('#chart-1 output').textContent")
+    words = r"night-\d+, 20\d\d-\d\d-\d\d \d\d:\d\d: [\d.]+ \[[\d.]+, [\d.]+\], .+, head .+ [mµ]?s"
+    assert re.fullmatch(words, told.inner_text())
+    plot.focus()
+    page.keyboard.press("End")
+    last = told.inner_text()
+    page.keyboard.press("ArrowLeft")
+    assert told.inner_text() != last
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/runs/*.html")
+    assert sight.errors == [] and sight.strangers() == []
+
+
+def test_a_chart_is_zoomed_and_its_axes_are_chosen_in_the_address(sight: Sight, site: Path) -> None:
+    page = sight.show(pages(site)["benchmark"])
+    drawn = "document.querySelector('#chart-1 canvas').toDataURL()"
+    before = page.evaluate(drawn)
+    page.locator("#chart-1 select").first.select_option("log")
+    page.locator("#chart-1 select").last.select_option("date")
+    assert "chart-1.scale=log" in page.url and "chart-1.x=date" in page.url
+    box = page.locator("#chart-1 .u-over").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 60, steps=4)
+    page.mouse.up()
+    page.wait_for_function("location.hash.includes('chart-1.from=')")
+    first, last = page.locator("#chart-1 input").first.input_value(), page.locator("#chart-1 input").last.input_value()
+    assert first < last
+    page.reload()
+    assert page.locator("#chart-1 select").first.input_value() == "log"
+    assert (page.locator("#chart-1 input").first.input_value(), page.locator("#chart-1 input").last.input_value()) == (first, last)
+    page.get_by_role("button", name="All runs").click()
+    assert "from=" not in page.url
+    page.locator("#chart-1 select").first.select_option("ratio")
+    page.locator("#chart-1 select").last.select_option("run")
+    assert page.url.endswith(".html") and page.evaluate(drawn) == before
+    assert sight.errors == []
+
+
+def test_without_scripts_there_is_the_figure(chromium: Any, site: Path) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(pages(site)["benchmark"].as_uri())
+    assert page.locator("#figure-1 svg").is_visible() and not page.locator("#chart-1").is_visible()
+    page.goto(pages(site)["report"].as_uri())
+    assert page.locator("table.picture").first.is_visible() and page.locator("#benchmarks tbody tr").count() > 20
+    context.close()
+
+
+def test_a_run_leads_to_its_own_report_and_has_what_explain_found(sight: Sight, site: Path) -> None:
+    page = sight.show(pages(site)["comparison"])
+    assert "<img src=x onerror=alert(3)>" in page.locator("section[aria-labelledby=explained]").inner_text()
+    page.get_by_role("link", name="The report that was written when the run ended").click()
+    assert page.url.endswith(".report.html") and page.locator("details[data-section]").count() > 20
+    assert sight.errors == [] and sight.strangers() == []

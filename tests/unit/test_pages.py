@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import html.parser
 import importlib
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -11,13 +13,15 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from made_runs import MACHINE, arm, make_run, make_runs, some_benchmarks, spoil
+from made_runs import CHARTS, MACHINE, arm, make_charts, make_run, make_runs, some_benchmarks, spoil
 from samples import benchmark
 
 from runner import config, jobs
 from runner.errors import MachineError
-from runner.model import Cause, Failure, Notice
-from runner.storage import index, store
+from runner.model import Cause, Failure, Notice, key_of
+from runner.report import site
+from runner.storage import explanations, index, store
+from runner.storage.explanations import Count, Kept
 
 publishing = importlib.import_module("runner.jobs.publish")  # `jobs.publish` is the function
 HOSTILE = '<script>alert("x")</script>&lt;'
@@ -37,6 +41,9 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # No data of this machine: neither its runs nor its calibration.
     monkeypatch.setattr(config, "ROOT", tmp_path)
     monkeypatch.setattr(config, "STATE", tmp_path / "data")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path / "no-npm"))
+    make_charts(tmp_path, tmp_path / "cache")
     make_runs(tmp_path / "runs", 3, 8)
     return tmp_path / "runs"
 
@@ -109,7 +116,9 @@ def test_html_in_names_and_warnings_is_text(runs: Path) -> None:
     for page in all_pages(done.folder):  # a tag that was let through would not be closed, or be a script
         scripts = re.findall(r"<script\b[^>]*>", page.path.read_text())
         root = "" if page.path.parent == done.folder else "../"
-        assert scripts == [f'<script src="{root}assets/table.js">'], page.path
+        charts = ["uPlot.iife.min.js", "chart.js"] if page.path.parent.name == "benchmarks" else []
+        assert [one for one in scripts if one != '<script type="application/json">'] == [
+            f'<script src="{root}assets/{name}">' for name in ("table.js", *charts)], page.path
 
 
 def test_only_what_is_new_is_made(runs: Path) -> None:
@@ -187,7 +196,7 @@ def test_what_was_not_compared_is_grouped_and_each_state_is_filtered_by(runs: Pa
     assert "and 1 more" in reasons
     assert re.findall(r'name="verdict" value="([\w-]+)" checked> <span[^>]*>[^<]*</span> (\d+)', text) == [
         ("not-reached", "2"), ("failed", "4"), ("skipped", "2")]
-    assert text.count('<tr data-verdict="not-reached">') == 2
+    assert text.count('<tr data-verdict="not-reached"') == 2
 
 
 def test_there_is_a_page_without_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,3 +214,74 @@ def test_what_needs_a_look_is_on_the_first_page(runs: Path) -> None:
     text = (publish(runs).folder / "index.html").read_text()
     assert "interrupted" in text and "20250101T000000Z-broken holds no run" in text
     assert place.name in text
+
+
+def test_charts_have_the_data_of_their_figures_and_what_draws_them_is_beside(runs: Path) -> None:
+    done = publish(runs)
+    for name, content in CHARTS.items():
+        assert (done.folder / "assets" / name).read_text() == content
+    for path in (done.folder / "benchmarks").glob("*.html"):
+        text = path.read_text()
+        (found,) = re.findall(r'<script type="application/json">(.*?)</script>', text)
+        data = json.loads(found)
+        assert len(data["run"]) == 3 and all((done.folder / "runs" / f"{run}.html").is_file() for run in data["run"])
+        columns = [data[name] for name in ("created", "ratio", "low", "high", "verdict", "label", "head")]
+        assert {len(column) for column in (*columns, *data["noise"])} == {3}
+        assert '<svg class="strip"' in text, "for readers without scripts"
+
+
+def test_without_what_draws_charts_there_are_figures_and_it_says_so(runs: Path) -> None:
+    shutil.rmtree(runs.parent / "cache")
+    done = publish(runs)
+    (problem,) = done.problems
+    assert "histories are figures" in problem and "npm" in problem
+    texts = [path.read_text() for path in (done.folder / "benchmarks").glob("*.html")]
+    assert all("chart.js" not in text and "uPlot" not in text and '<svg class="strip"' in text for text in texts)
+    make_charts(runs.parent, runs.parent / "cache")
+    assert publish(runs).made == 3 + 8, "pages with charts are other pages"
+
+
+def test_what_explain_found_and_the_runs_own_report_are_on_its_page(runs: Path) -> None:
+    place = max(runs.iterdir())
+    page = publish(runs).folder / "runs" / f"{place.name}.html"
+    assert "Which functions do it" not in page.read_text() and ".report.html" not in page.read_text()
+    key = some_benchmarks(1)[0].key
+    explanations.add(place, [Kept(key=key, text=f"More work {HOSTILE}.", notes=(), work=(), functions=(
+        Count(name=f"memcpy {HOSTILE}", base=1.0, head=5000.0),))])
+    (place / "report.html").write_text("<!DOCTYPE html><title>own</title>")
+    assert publish(runs).made == 1, "of a run that is as it was, with something new beside it"
+    text = page.read_text()
+    assert "Which functions do it" in text and html.escape(f"memcpy {HOSTILE}") in text.replace("&#34;", "&quot;")
+    assert "+4,999" in text and f'href="{place.name}.report.html"' in text
+    assert (page.parent / f"{place.name}.report.html").read_text() == "<!DOCTYPE html><title>own</title>"
+    assert publish(runs).made == 0 and (page.parent / f"{place.name}.report.html").is_file()
+    (place / "report.html").unlink()
+    (place / explanations.FILE).write_text("{")
+    publish(runs)
+    text = page.read_text()
+    assert "is not an explanation that Lockstep wrote" in text and ".report.html" not in text
+    assert not (page.parent / f"{place.name}.report.html").exists()
+
+
+def test_the_first_page_begins_with_the_suite_at_a_glance_and_what_changed(runs: Path) -> None:
+    place = make_run(runs, 9, some_benchmarks(8), changed=0.2)
+    text = (publish(runs).folder / "index.html").read_text()
+    parts = ('<table class="picture">', "Slower: 10 % to 2x", 'id="changes"', 'id="pairs"')
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+    glance = text[text.index('<table class="picture">') : text.index("</table>")]
+    assert glance.count("<tr>") == 1 + 2 and glance.count("<td") == 8 and "▲1.22x" in glance
+    assert f'href="runs/{place.name}.html"' in text
+
+
+@pytest.mark.parametrize(("name", "params"), [
+    ("a.time_it", {}), ("a.time_it", {"size": "4KiB"}), ("a.f(x)", {"size": "1, 2", "how": "(seek)"}),
+    ("a.f", {"text": "x=1\n(2)"}),
+])
+def test_parameters_are_found_again_in_a_key(name: str, params: dict[str, str]) -> None:
+    for twin in (None, 3):
+        assert site.params_of(name, key_of(name, params, twin)) == params
+
+
+def test_parameters_that_cannot_be_told_apart_are_none() -> None:
+    assert site.params_of("a.f", "a.f(an odd name=1)") == {}

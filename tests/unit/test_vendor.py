@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dashboards.pages import CHARTS
 from runner import vendor
 from runner.errors import BuildError, UsageError
 from runner.vendor import Package
@@ -100,3 +101,21 @@ def test_a_list_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "vendor.toml").write_text("[[package]]\nname = 'x'\n")
     with pytest.raises(UsageError, match="does not list packages"):
         vendor.read(tmp_path / "vendor.toml")
+
+
+def test_files_are_put_where_they_are_wanted_all_or_none(cache: Path, tmp_path: Path) -> None:
+    one = package(cache, "one", {"chart.js": "1", "chart.css": "2"})
+    vendor.put(tmp_path, [one], ["chart.js", "chart.css"])
+    assert ((tmp_path / "chart.js").read_text(), (tmp_path / "chart.css").read_text()) == ("1", "2")
+    (tmp_path / "empty").mkdir()
+    for names, message in ((["chart.js", "other.js"], r"no package is known to have other\.js"),
+                           (["chart.js", "lost.js"], r"one 1\.0 has no dist/lost\.js")):
+        broken = Package(name="one", version="1.0", integrity=one.integrity, files={**one.files, "lost.js": "dist/lost.js"})
+        with pytest.raises(BuildError, match=message):
+            vendor.put(tmp_path / "empty", [broken], names)
+        assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_what_our_own_charts_need_is_in_the_projects_list() -> None:
+    packages = vendor.read(Path(__file__).parents[2] / "data" / "vendor.toml")
+    assert set(CHARTS) <= {name for one in packages for name in one.files}

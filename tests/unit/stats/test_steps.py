@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from runner.stats.steps import NEWEST, changes
+from runner.stats.steps import FEWEST, NEWEST, bands, changes
 
 MARGIN = 0.01
 
@@ -60,3 +60,26 @@ def test_a_run_of_few_blocks_weighs_little() -> None:
 def test_only_the_newest_are_searched() -> None:
     found = changes(*history([1.0] * 50 + [1.1] * 60 + [1.2] * (NEWEST - 20), 0.003, 1), MARGIN)
     assert found == (110,)
+
+
+def test_about_95_of_100_runs_lie_within_the_noise_of_their_level() -> None:
+    inside = []
+    for seed in range(40):
+        ratios, _, _ = history([1.0] * 60 + [1.05] * 40, 0.01, seed)
+        found = bands(ratios, (60,))
+        inside += [low <= ratio <= high for ratio, (low, high) in zip(ratios, found, strict=True)]
+        assert found[0, 1] - found[0, 0] == pytest.approx(0.04, rel=0.5)
+        assert found[60].mean() == pytest.approx(1.05, rel=0.01)
+    assert 0.9 < np.mean(inside) < 0.98
+
+
+def test_one_run_far_off_does_not_widen_the_noise() -> None:
+    ratios, _, _ = history([1.0] * 20, 0.01, 1)
+    calm, odd = bands(ratios, ()), bands([*ratios[:-1], 3.0], ())
+    assert np.ptp(odd[0]) < 1.5 * np.ptp(calm[0])
+
+
+def test_the_noise_of_few_runs_is_not_known() -> None:
+    found = bands([1.0] * 10, (FEWEST - 1,))
+    assert np.isnan(found[: FEWEST - 1]).all() and np.isfinite(found[FEWEST - 1 :]).all()
+    assert bands([], ()).shape == (0, 2)
