@@ -18,7 +18,11 @@ ASSETS = ("style.css", "table.js", "chart.js")
 """Files of `assets/` that pages use."""
 CHARTS = ("uPlot.iife.min.js", "uPlot.min.css")
 """Files of others that charts are drawn with; a page that is told of them expects them beside those of `ASSETS`."""
-NAV = (("Overview", "index.html"), ("Runs", "runs/index.html"), ("Trust", "trust.html"))
+NAV = (
+    ("Overview", "index.html"), ("Changes", "events/index.html"), ("Benchmarks", "benchmarks/index.html"),
+    ("Runs", "runs/index.html"), ("Compare", "compare.html"), ("Releases", "releases.html"), ("Health", "health.html"),
+    ("Trust", "trust.html"),
+)
 """What every page of the site leads to: name and address from the site's first folder."""
 
 

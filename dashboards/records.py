@@ -319,7 +319,7 @@ class BenchmarkPage:
     slug: str
     doc: str
     place: str
-    """File and line of its code; empty where the suite is not at hand."""
+    """File and line of its code when it was last measured; empty where that was not recorded."""
     code: str
     series: Sequence[Series]
     blocks: Markup

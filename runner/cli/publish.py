@@ -30,9 +30,14 @@ def publish(
     configuration: Configuration = None,
     no_asv: Annotated[bool, typer.Option("--no-asv", help="Leave asv's own pages out.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Make every page anew, not only what has changed.")] = False,
+    commit_url: Annotated[
+        str, typer.Option(
+            "--commit-url", metavar="URL", show_default=False,
+            help="Where commits can be looked at: https://github.com/python/cpython/commit/{hash}.")
+    ] = "",
     color: Color = "auto",
 ) -> int:
-    """Make a site of all runs: overview, comparisons, histories of benchmarks, and why to trust them.
+    """Make a site of all runs: comparisons, histories of benchmarks, what changed, any two builds, and why to trust it.
 
     It is a folder of static pages: open its index.html, or copy it to any web server. asv's own pages are beside, made
     to work without internet access.
@@ -45,6 +50,7 @@ def publish(
         no_asv = True  # there is no asv project here
     request = jobs.PublishRequest(
         out=to, runs=runs, configuration=None if no_asv else record.configuration(configuration), fresh=fresh,
+        commit_url=commit_url,
     )
     with Terminal() as view:
         done = jobs.publish(request, view)

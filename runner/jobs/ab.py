@@ -142,6 +142,7 @@ def compare_arms(
         copies=copied, addresses=refusal is None, labels=labels or {}, role=request.role,
         repeats=request.repeats, blocks=request.blocks, values=request.values, suite_files=watched.files,
         environment=config.marks(id, config.environment()), given=request.environment,
+        described=suites.described(*found, selection),
         notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head), *_ignored(request),
                  *_dropped(request), *calibration.notices(here),
                  *(Notice(kind="suite-problem", numbers={"text": problem}) for problem in problems)),

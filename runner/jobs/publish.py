@@ -15,16 +15,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow
 from pyarrow import csv
 
 from dashboards import pages
-from runner import config, shell, suites, vendor
-from runner.errors import BuildError, LockstepError, MachineError, UsageError
+from runner import config, shell, stats, vendor
+from runner.errors import BuildError, MachineError, UsageError
 from runner.history import runs as history
 from runner.history.runs import History
 from runner.jobs.ab import View
@@ -32,10 +33,12 @@ from runner.judging import calibration, statistics
 from runner.judging.report import Report
 from runner.owned import owned
 from runner.report import calibration as calibration_report
-from runner.report import site
+from runner.report import commits, site
 from runner.report.run_page import run_page, table
-from runner.stats import steps
 from runner.storage import asv_results, explanations, store
+
+if TYPE_CHECKING:
+    from runner.alerts.settings import Channels
 
 STATE = "site.json"
 """What the site was made of, so that the next time only what is new has to be made."""
@@ -43,6 +46,8 @@ REPORT = "report.html"
 """A run's own report, in its folder."""
 OWN = ".report.html"
 """What its name ends with on the site, after the run's id."""
+PACKAGES = ("asv", "jinja2", "markdown-it-py", "numpy", "pandas", "scipy")
+"""Packages that pages are made with."""
 TOGETHER = 16
 """Benchmark pages from which on other processes help."""
 _ASV_PUBLISH = """
@@ -68,6 +73,12 @@ class PublishRequest:
     """asv's; None: leave asv's pages out."""
     fresh: bool = False
     """Make every page anew."""
+    commit_url: str = ""
+    """Where commits can be looked at, with ``{hash}`` where the hash goes; empty: they lead nowhere."""
+    state: Path | None = None
+    """Folder with nights and events; None: the project's."""
+    channels: Channels | None = None
+    """How people are told of events: where these are kept, and the site's address. None: as without a configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +97,12 @@ class Published:
 def publish(request: PublishRequest, view: View) -> Published:
     """Make the site beside the old one, and exchange them.
 
-    Raises MachineError when it cannot be written; the old site is as it was then.
+    Raises MachineError when it cannot be written; the old site is as it was then. Raises UsageError for an address of
+    commits that is none.
     """
+    from runner.jobs import publish_history  # all that can tell people of events: nothing that a measurement needs
+
+    commits.check(request.commit_url)
     runs = config.runs_folder(request.runs)
     out = (request.out if request.out is not None else config.STATE / "site").absolute()
     problems: list[str] = []
@@ -95,13 +110,13 @@ def publish(request: PublishRequest, view: View) -> Published:
         for name in ("runs", "benchmarks", "assets"):
             (new / name).mkdir()
         charts = _charts(new / "assets", problems, view)
-        look = f"{_look()}{' charts' * charts}"
+        look = f"{_look(request.commit_url)}{' charts' * charts}"
         old = {} if request.fresh else _state(out, look)
         beside = {place.name: _beside_run(place) for place in runs.iterdir()} if runs.is_dir() else {}
         before: Mapping[str, list[str]] = old.get("runs", {})
         kept = _keep(out / "runs", new / "runs", {id: there for id, (_, there) in before.items()}, beside)
         known = history.read(
-            runs, config.index_file(request.runs), visit=partial(_write_run, new / "runs", runs),
+            runs, config.index_file(request.runs), visit=partial(_write_run, new / "runs", runs, request.commit_url),
             visited={id: before[id][0] for id in kept},
             told=lambda done, of: view.phase(f"reading run {done} of {of}"),
         )
@@ -113,10 +128,14 @@ def publish(request: PublishRequest, view: View) -> Published:
         view.phase("writing the other pages")
         problems += known.problems
         asv_state = _asv(request, out, new, old, problems, view)
-        _others(known, new, asv=asv_state is not None)
+        compared, attention = publish_history.write(publish_history.Site(
+            known=known, new=new, out=out, commit_url=request.commit_url, link=_link,
+            channels=request.channels, state=request.state if request.state is not None else config.STATE,
+        ), old.get("compare", {}), problems)
+        _others(known, new, attention, asv=asv_state is not None)
         store.write_whole(new / STATE, json.dumps({
             "look": look, "runs": {entry.id: [entry.stamp, beside.get(entry.id, "")] for entry in known.runs},
-            "benchmarks": benchmarks, "asv": asv_state,
+            "benchmarks": benchmarks, "asv": asv_state, "compare": compared,
         }) + "\n")
         _exchange(new, out)
     return Published(
@@ -134,12 +153,14 @@ def _state(out: Path, look: str) -> Mapping[str, Any]:
         return {}
 
 
-def _look() -> str:
-    """Hash of all that decides what a page looks like, given its content: templates, figures, words, steps."""
-    folders = (pages.HERE, Path(site.__file__).parent)
+def _look(commit_url: str) -> str:
+    """Hash of all that decides what a page looks like, given its content: templates, figures, words, mathematics, others'
+    packages, and where links to commits lead."""
+    folders = (pages.HERE, Path(site.__file__).parent, Path(stats.__file__).parent)
     places = [path for folder in folders for suffix in ("j2", "py") for path in sorted(folder.rglob(f"*.{suffix}"))]
-    places += [Path(steps.__file__), Path(__file__)]
-    digest = hashlib.sha256()
+    places += sorted(Path(__file__).parent.glob("publish*.py"))
+    versions = [f"{name} {version(name)}" for name in PACKAGES]
+    digest = hashlib.sha256("\n".join([commit_url, *versions]).encode())
     for place in places:
         digest.update(place.read_bytes())
     return digest.hexdigest()[:16]
@@ -227,7 +248,7 @@ def _beside_run(folder: Path) -> str:
     return ", ".join(found)
 
 
-def _write_run(pages_of_runs: Path, runs: Path, report: Report) -> None:
+def _write_run(pages_of_runs: Path, runs: Path, commit_url: str, report: Report) -> None:
     """The page of a run, its table and its own report; in the place of old ones, which another site may share."""
     own = f"{report.run}{OWN}"
     (pages_of_runs / own).unlink(missing_ok=True)
@@ -238,7 +259,7 @@ def _write_run(pages_of_runs: Path, runs: Path, report: Report) -> None:
         explained = explanations.read(runs / report.run)
     except UsageError as error:
         problems.append(str(error))
-    page = run_page(report, explained=explained, own_report=own if there else "")
+    page = run_page(report, explained=explained, own_report=own if there else "", commit_url=commit_url)
     page = replace(page, warnings=[*page.warnings, *problems])
     store.write_whole(pages_of_runs / f"{report.run}.html", pages.run(page))
     store.write_whole(pages_of_runs / f"{report.run}.csv", _csv(table(report)))
@@ -266,8 +287,8 @@ def _benchmarks(
     if work:
         # Of the runs that are some benchmark's last one: their blocks are drawn.
         last = {id: statistics.report_of(runs / id) for id in sorted({one.last for one in work})}
-        described = _described({entries[one.last].suite for one in work})
-        tasks = [(one.key, known, described, last[one.last]) for one in work]
+        described = {id: store.read_manifest(runs / id).described for id in last}
+        tasks = [(one.key, known, described[one.last], last[one.last]) for one in work]
         view.phase(f"writing the pages of {len(tasks)} benchmarks")
         write = partial(_write_benchmark, new / "benchmarks", charts)
         if len(tasks) < TOGETHER:
@@ -282,21 +303,8 @@ def _benchmarks(
     return len(work), {one.key: one.stamp for one in known.benchmarks}
 
 
-def _described(places: set[str]) -> dict[str, Mapping[str, Any]]:
-    """What each benchmark of the suites that are still there says of itself."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for place in sorted(places):
-        if Path(place).is_dir():
-            try:
-                seen = suites.open(place).discover(Path(sys.executable))
-            except LockstepError:
-                continue
-            found.update({name: {**record, **seen.places.get(name, {})} for name, record in seen.records.items()})
-    return found
-
-
-Task = tuple[str, History, Mapping[str, Any], Report]
-"""A benchmark's key, all runs, what the benchmarks say of themselves, and the report of its last run."""
+Task = tuple[str, History, Mapping[str, Mapping[str, str]], Report]
+"""A benchmark's key, all runs, and of its last one what its benchmarks said of themselves then, and the report."""
 
 
 def _write_benchmark(folder: Path, charts: bool, task: Task) -> None:
@@ -309,10 +317,10 @@ def _write_benchmark(folder: Path, charts: bool, task: Task) -> None:
     store.write_whole(folder / f"{page.slug}.html", pages.benchmark(page, charts=charts))
 
 
-def _others(known: History, new: Path, *, asv: bool) -> None:
+def _others(known: History, new: Path, attention: Sequence[tuple[str, str]], *, asv: bool) -> None:
     for name in pages.ASSETS:
         (new / "assets" / name).write_text(pages.asset(name), encoding="utf-8")
-    (new / "index.html").write_text(pages.overview(site.overview(known, asv=asv)), encoding="utf-8")
+    (new / "index.html").write_text(pages.overview(site.overview(known, attention, asv=asv)), encoding="utf-8")
     (new / "runs" / "index.html").write_text(pages.runs(site.runs(known.runs)), encoding="utf-8")
     (new / "trust.html").write_text(pages.trust(site.trust(_calibrations(), known, _evidence())), encoding="utf-8")
 

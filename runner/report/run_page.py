@@ -17,7 +17,7 @@ from dashboards.forest import Row, forest
 from dashboards.pages import breakable
 from dashboards.records import Bar, Choice, Line, NotCompared, RunPage
 from runner.judging.report import STATES, Comparison, Report
-from runner.report import addresses, explain, grouped, notices, picture, quantities, reasons, words
+from runner.report import addresses, commits, explain, grouped, notices, picture, quantities, reasons, words
 from runner.report.sections import sections
 from runner.storage.explanations import Kept
 
@@ -29,12 +29,14 @@ Link = Callable[[Comparison], str]
 
 
 def run_page(
-    report: Report, *, link: Link | None = None, explained: Sequence[Kept] = (), own_report: str = ""
+    report: Report, *, link: Link | None = None, explained: Sequence[Kept] = (), own_report: str = "",
+    commit_url: str = "",
 ) -> RunPage:
     """The page of one run.
 
     `link` leads from the page to a benchmark; by default to its page of the site. `explained` is what is kept of the
-    run's explanations, `own_report` the address of the run's own report, where it is beside.
+    run's explanations, `own_report` the address of the run's own report, where it is beside; `commit_url` as in
+    `report.commits`.
     """
     link = link or (lambda one: addresses.benchmark(one.key, "../"))
     links = {one.key: link(one) for one in report.comparisons}
@@ -47,7 +49,7 @@ def run_page(
     return RunPage(
         id=report.run, title=f"{report.base['spec']} → {report.head['spec']}",
         arms=[("base", words.arm(report.base)), ("head", words.arm(report.head))],
-        headline=words.headline(report), facts=_facts(report), warnings=warnings, more_warnings=more,
+        headline=words.headline(report), facts=_facts(report, commit_url), warnings=warnings, more_warnings=more,
         counts=list(report.states.items()), lines=lines, command=report.command,
         not_compared=_not_compared(report, links), reach=reach(scale), picture=picture.picture(items),
         changes=grouped.changes(items), choices=[Choice(name="metric", label="Metric", values=_some(lines))],
@@ -57,11 +59,11 @@ def run_page(
     )
 
 
-def _facts(report: Report) -> list[tuple[str, str]]:
+def _facts(report: Report, commit_url: str) -> list[tuple[str, str]]:
     facts = [("machine", words.machine(report.machine)), ("run", f"{report.run}, {words.effort(report)}")]
     if report.calibration is not None:
         facts.append(("known", words.calibration(report.calibration)))
-    facts.append(("scope", words.scope(report)))
+    facts += [("scope", words.scope(report)), *commits.facts(report, commit_url)]
     return facts + [("they differ in", words.difference(one, limit=400)) for one in report.differences if one.asked]
 
 

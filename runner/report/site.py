@@ -29,7 +29,7 @@ from dashboards.records import (
 from runner.history.runs import Entry, History
 from runner.judging.report import NOT_REACHED, Comparison
 from runner.model import Metric, Verdict
-from runner.report import addresses, explain, grouped, notices, picture, quantities, words
+from runner.report import addresses, commits, explain, grouped, notices, picture, quantities, words
 from runner.report.addresses import slug as slug
 from runner.report.picture import Item
 from runner.report.quantities import day as day
@@ -68,7 +68,8 @@ def _run_line(entry: Entry) -> RunLine:
     mean = "–" if entry.mean is None else quantities.ratio(*entry.mean[:3])
     changed = sum(entry.counts.get(state, 0) for state in picture.CHANGED)
     return RunLine(
-        id=entry.id, when=day(entry.created), sort=str(entry.created), base=entry.base.spec, head=entry.head.spec,
+        id=entry.id, when=day(entry.created), sort=str(entry.created), base=commits.label(entry.base),
+        head=commits.label(entry.head),
         suite=Path(entry.suite).name, machine=_machine_name(entry.machine), mean=mean,
         counts=list(entry.counts.items()),
         state="" if entry.complete else "interrupted",
@@ -76,8 +77,8 @@ def _run_line(entry: Entry) -> RunLine:
     )
 
 
-def overview(history: History, *, asv: bool) -> Overview:
-    """The first page."""
+def overview(history: History, attention: Sequence[tuple[str, str]] = (), *, asv: bool) -> Overview:
+    """The first page; `attention` is what needs a look beside the runs, each with where it leads."""
     latest = {entry.pair: entry for entry in history.runs}  # oldest first: the last one stays
     newest = sorted(latest.values(), key=lambda entry: entry.created, reverse=True)[:PAIRS]
     ids = {entry.id: entry for entry in newest}
@@ -94,7 +95,8 @@ def overview(history: History, *, asv: bool) -> Overview:
         glances=_glances(newest, rows), latest=run_lines(newest), changed=lines, reach=reach(scale), choices=[
             Choice(name=name, label=name.capitalize(), values=sorted({getattr(line, name) for line in lines}))
             for name in ("metric", "suite", "machine")],
-        attention=[*((problem, "") for problem in history.problems), *_attention(newest, rows)],
+        attention=[
+            *attention, *((problem, "") for problem in history.problems), *_attention(newest, rows)],
         machines=_machines(history.runs), runs=len(history.runs), asv=asv,
     )
 
@@ -214,13 +216,14 @@ def _verdict(state: str, ratio: float | None, row: Any) -> str:
 
 
 def benchmark_page(
-    key: str, rows: pd.DataFrame, entries: Mapping[str, Entry], record: Mapping[str, Any] | None,
+    key: str, rows: pd.DataFrame, entries: Mapping[str, Entry], record: Mapping[str, str] | None,
     last: Comparison | None,
 ) -> tuple[BenchmarkPage, dict[str, pd.DataFrame]]:
     """One benchmark through all runs, and its tables by file name.
 
-    `rows` are the history's of this benchmark, oldest first; `record` is what its suite says of it, None where the
-    suite is not at hand; `last` is its line in the newest run, with its blocks.
+    `rows` are the history's of this benchmark, oldest first; `record` is what it said of itself when it was
+    last measured (`Manifest.described`), None where that was not recorded; `last` is its line in the newest run, with
+    its blocks.
     """
     name, series, files = slug(key), [], dict[str, pd.DataFrame]()
     keyed = rows.assign(
@@ -235,16 +238,16 @@ def benchmark_page(
         file = f"{name}.{number}.csv"
         files[file] = own.drop(columns=["machine", "anchor"])
         series.append(_series(own, entries, file, several=versions > 1))
-    code = str(record.get("code", "")) if record else ""
+    said = record or {}
     newest = entries[rows["run"].iloc[-1]]
     blocks, noise = Markup(), None if last is None else last.noise
     if last is not None and (drawn := blocks_table(last)) is not None:
         files[f"{name}.blocks.csv"] = drawn
         blocks = Markup(strips.blocks(drawn, low=last.low, high=last.high, margin=newest.margin))
     page = BenchmarkPage(
-        key=key, slug=name, doc=str(record.get("doc") or "") if record else "",
-        place=str(record.get("place") or "") if record else "", code=code, series=series, blocks=blocks,
-        last=f"Last measured {day(newest.created)}: {newest.base.spec} → {newest.head.spec}, "
+        key=key, slug=name, doc=said.get("doc", ""), place=said.get("place", ""),
+        code=said.get("code", ""), series=series, blocks=blocks,
+        last=f"Last measured {day(newest.created)}: {commits.label(newest.base)} → {commits.label(newest.head)}, "
              f"{rows['verdict'].iloc[-1]}.",
         noise=() if noise is None else explain.parts(noise),
         noise_sd="" if noise is None else f"Noise of a slice, {quantities.percent(noise.sd)}:",
@@ -255,7 +258,8 @@ def benchmark_page(
 def _series(own: pd.DataFrame, entries: Mapping[str, Entry], file: str, *, several: bool) -> Series:
     last = entries[own["run"].iloc[-1]]
     drawn = own[(own["ratio"] > 0) & own["verdict"].isin(["faster", "slower", "same", "undecided"])]
-    drawn = drawn.assign(label=[entries[run].head.spec for run in drawn["run"]])
+    heads = [entries[run].head for run in drawn["run"]]
+    drawn = drawn.assign(label=[commits.label(head) for head in heads])
     figure, changes, chart = Markup(), tuple[int, ...](), dict[str, Any]()
     if len(drawn):
         changes = steps.changes(list(drawn["ratio"]), list(drawn["low"]), list(drawn["high"]), last.margin)
@@ -270,10 +274,10 @@ def _series(own: pd.DataFrame, entries: Mapping[str, Entry], file: str, *, sever
                 " something else, and are a series of their own.")
     return Series(
         title=f"against {last.base.spec} on {_machine_name(last.machine)}", figure=figure,
-        lines=[_row_line(row, entries[row["run"]], bar, label=entries[row["run"]].head.spec, root="../")
+        lines=[_row_line(row, entries[row["run"]], bar, label=commits.label(entries[row["run"]].head), root="../")
                for row, bar in _drawn(shown, scale)],
         total=len(own), csv=file, note=note, chart=chart, reach=reach(scale),
-        changes=[(f"{drawn['label'].iloc[at]}, {day(entries[run].created)}", addresses.run(run, "../"))
+        changes=[(f"{commits.step(heads[at - 1], heads[at])}, {day(entries[run].created)}", addresses.run(run, "../"))
                  for at in changes for run in [drawn["run"].iloc[at]]],
     )
 

@@ -10,6 +10,8 @@ lockstep.run/2  Blocks have `layout`, `canary` and `extensions`, the manifest ha
 lockstep.run/3  Blocks have a `kind` (calibration, scored, canary), where a calibration had index -1 and the canary a
                 flag; and `host`, `cpu` and `session`, which are empty in blocks of before. Runs of versions 1 and 2
                 can be read; they cannot be gone on with, because their schedule was another.
+                A manifest has `role` and `described` since later, without another version: in one of before nothing is
+                known of either.
 """
 
 from __future__ import annotations
@@ -105,6 +107,10 @@ class Manifest:
     of each value (`config.marks`): values may be secret. Empty: not recorded."""
     given: Mapping[str, str] = field(default_factory=dict)
     """Variables that the user passed on by ``--env``, with their values."""
+    described: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What each of its benchmarks was when it was measured, by name: its description (``doc``), its file and line
+    (``place``) and its source (``code``); each may be empty. Empty as a whole: not recorded. Whoever shows a run has no
+    need of its suite, and never imports it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,9 @@ A second kind is two files: one such module, named in `open`, and one that loads
 """
 
 from runner.suites.asv import AsvSuite
-from runner.suites.protocol import Found, Loader, Selection, Suite, discover, select
+from runner.suites.protocol import Found, Loader, Selection, Suite, described, discover, select
 
-__all__ = ["Found", "Loader", "Selection", "Suite", "discover", "open", "select"]
+__all__ = ["Found", "Loader", "Selection", "Suite", "described", "discover", "open", "select"]
 
 
 def open(name_or_dir: str | None) -> Suite:

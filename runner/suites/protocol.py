@@ -110,6 +110,18 @@ def select(base: Found, head: Found, pattern: str | None) -> Selection:
     )
 
 
+def described(base: Found, head: Found, selection: Selection) -> dict[str, Mapping[str, str]]:
+    """What the selected benchmarks say of themselves, by name: ``doc``, ``place`` and ``code``, their source.
+
+    Head's words where both interpreters see a benchmark.
+    """
+    names = {b.name for b in (*selection.benchmarks, *(b for b, _ in selection.missing))}
+    return {
+        name: {**one.places.get(name, {}), "code": str(one.records.get(name, {}).get("code", ""))}
+        for one in (base, head) for name in one.places if name in names
+    }
+
+
 def _identity(benchmark: Benchmark) -> tuple[object, ...]:
     return benchmark.key, benchmark.metric, benchmark.unit
 

@@ -92,7 +92,8 @@ def test_every_link_leads_to_something_that_is_there(runs: Path) -> None:
     done = publish(runs)
     assert (done.runs, done.benchmarks, done.problems) == (3, 8, ())
     site = {page.path: page for page in all_pages(done.folder)}
-    assert len(site) == 3 + 3 + 8  # overview, runs and trust; each run; each benchmark
+    # Overview, runs and trust; benchmarks, changes, compare, releases, health; each run; each benchmark.
+    assert len(site) == 3 + 5 + 3 + 8
     for path, page in site.items():
         for tag, link in page.links:
             parts = urlsplit(link)
@@ -116,9 +117,12 @@ def test_html_in_names_and_warnings_is_text(runs: Path) -> None:
     for page in all_pages(done.folder):  # a tag that was let through would not be closed, or be a script
         scripts = re.findall(r"<script\b[^>]*>", page.path.read_text())
         root = "" if page.path.parent == done.folder else "../"
+        own = {"benchmarks/index.html": ["benchmarks.js"], "compare.html": ["compare.js"]}
+        place = page.path.relative_to(done.folder).as_posix()
         charts = ["uPlot.iife.min.js", "chart.js"] if page.path.parent.name == "benchmarks" else []
+        names = ["table.js", *own.get(place, charts)]
         assert [one for one in scripts if one != '<script type="application/json">'] == [
-            f'<script src="{root}assets/{name}">' for name in ("table.js", *charts)], page.path
+            f'<script src="{root}assets/{name}">' for name in names], page.path
 
 
 def test_only_what_is_new_is_made(runs: Path) -> None:
@@ -138,12 +142,17 @@ def test_only_what_is_new_is_made(runs: Path) -> None:
 
 
 def test_the_same_runs_give_the_same_pages_however_they_came(runs: Path) -> None:
+    def whole(site: Path) -> dict[Path, bytes]:
+        # But for that of the moment: how the service is.
+        places = (path for end in ("html", "js", "xml") for path in site.rglob(f"*.{end}") if path.name != "health.html")
+        return {path.relative_to(site): path.read_bytes() for path in places}
+
     publish(runs)
     make_run(runs, 9, some_benchmarks(8))
-    grown = {path.name: path.read_bytes() for path in publish(runs).folder.rglob("*.html")}
+    grown = whole(publish(runs).folder)
     shutil.rmtree(runs.parent / "site")
     index.discard(runs.parent / "runs.sqlite")
-    assert {path.name: path.read_bytes() for path in publish(runs).folder.rglob("*.html")} == grown
+    assert whole(publish(runs).folder) == grown
 
 
 def test_a_failure_leaves_the_old_site(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,6 +206,22 @@ def test_what_was_not_compared_is_grouped_and_each_state_is_filtered_by(runs: Pa
     assert re.findall(r'name="verdict" value="([\w-]+)" checked> <span[^>]*>[^<]*</span> (\d+)', text) == [
         ("not-reached", "2"), ("failed", "4"), ("skipped", "2")]
     assert text.count('<tr data-verdict="not-reached"') == 2
+
+
+def test_publishing_runs_nothing_that_a_run_names_and_shows_what_was_recorded(runs: Path, tmp_path: Path) -> None:
+    suite = tmp_path / "trap"
+    suite.mkdir()
+    (suite / "work.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\nraise SystemExit\n")
+    told = {"doc": "Says <b>what</b> it does.", "place": "trap/work.py:7", "code": "def time_it(self): sprung()"}
+    made = some_benchmarks(1)
+    make_run(runs, 9, made, suite=str(suite), described={made[0].name: told})
+    done = publish(runs)
+    text = next((done.folder / "benchmarks").glob("work.Case0.time_it-size-1KiB-*.html")).read_text()
+    assert "Says &lt;b&gt;what&lt;/b&gt; it does." in text
+    assert "trap/work.py:7" in text and "def time_it(self): sprung()" in text
+    assert done.problems == () and not (tmp_path / "sprung").exists()
+    other = next((done.folder / "benchmarks").glob("work.Case1.time_it-size-1KiB-*.html")).read_text()
+    assert 'id="source"' not in other, "nothing was recorded of it"
 
 
 def test_there_is_a_page_without_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

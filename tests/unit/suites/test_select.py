@@ -8,7 +8,7 @@ import pytest
 
 from runner.errors import UsageError
 from runner.model import Arm, Benchmark, Metric
-from runner.suites import Found, select
+from runner.suites import Found, described, select
 
 
 def benchmark(name: str, *params: str, index: int = 0, unit: str = "s") -> Benchmark:
@@ -76,3 +76,19 @@ class TestSelect:
         with pytest.raises(UsageError) as raised:
             select(empty, empty, None)
         assert str(raised.value).count("s/x.py:1: no") == 1
+
+
+def test_what_the_chosen_say_of_themselves_is_kept_and_head_has_the_last_word() -> None:
+    def saying(word: str, *benchmarks: Benchmark) -> Found:
+        names = [one.name for one in benchmarks]
+        return Found(
+            benchmarks=benchmarks, problems=(), records={name: {"code": f"{word}()", "params": []} for name in names},
+            places={name: {"doc": word, "place": "suite/m.py:3"} for name in names},
+        )
+
+    base, head = saying("old", A, C), saying("new", A, B)
+    said = described(base, head, select(base, head, "A|C"))
+    assert said == {
+        A.name: {"doc": "new", "place": "suite/m.py:3", "code": "new()"},
+        C.name: {"doc": "old", "place": "suite/m.py:3", "code": "old()"},
+    }

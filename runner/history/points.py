@@ -1,0 +1,67 @@
+"""What pages that look across runs, builds and benchmarks ask of a history."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from runner.history.runs import Entry, History, Side
+from runner.history.series import POINTS
+from runner.model import Commit
+
+ROW = ("run", "key", "version", "metric", "unit", "verdict", "ratio", "low", "high", "log_ratio", "se", "counted")
+"""Columns of `of_runs`, as in `history.runs.ROW`. ``log_ratio`` and ``se`` are unselected: what is computed from them
+needs no look's error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """Where points have a common course: what is watched, how it is built, with which suite, on which machine."""
+
+    watch: str
+    """Empty: runs that a user asked for."""
+    configuration: str
+    suite: str
+    """The folder's name."""
+    machine: str
+    """Fingerprint."""
+
+
+def spot(entry: Entry) -> Spot:
+    """Where a run is a point."""
+    role = entry.role
+    return Spot(
+        watch="" if role is None else role.watch, configuration="" if role is None else role.configuration,
+        suite=Path(entry.suite).name, machine=str(entry.machine.get("fingerprint") or ""))
+
+
+def is_point(entry: Entry) -> bool:
+    """Whether a run is a point of a history: one that a user asked for, or of a commit against the anchor."""
+    return ("" if entry.role is None else entry.role.purpose.value) in POINTS
+
+
+def commit(side: Side) -> Commit | None:
+    """What an arm was built from; None where it was built from no commit."""
+    return side.commit
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Runs by the positions of head's commits, and by time where those are not known or are the same."""
+    def place(entry: Entry) -> tuple[float, float, str]:
+        made = commit(entry.head)
+        return -1.0 if made is None or made.position is None else float(made.position), entry.created, entry.id
+
+    return sorted(entries, key=place)
+
+
+def names(known: History) -> dict[str, str]:
+    """Each benchmark's name, without parameters, by its key."""
+    return {one.key: one.name for one in known.benchmarks}
+
+
+def of_runs(known: History, ids: Collection[str]) -> pd.DataFrame:
+    """What some runs say of every benchmark: columns `ROW`, oldest run first, within a run in suite order."""
+    return known.of_runs(ids)[list(ROW)]

@@ -1,0 +1,108 @@
+"""The order of steps for the pages that look across runs, builds and benchmarks; `publish` makes the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from dashboards import history_pages, pages
+from runner.alerts.settings import Channels
+from runner.errors import LockstepError
+from runner.history import events as events_of
+from runner.history.events import Event
+from runner.history.runs import History
+from runner.jobs.alert import places
+from runner.jobs.status import status
+from runner.report import events as in_words
+from runner.report import site_benchmarks, site_compare, site_events, site_health, site_releases
+
+COMPARE, EVENTS = "compare", "events"
+"""Folders of the site."""
+FEED = "feed.xml"
+"""Beside the overview."""
+
+Link = Callable[[Path, Path], bool]
+"""Puts a file of the old site into the new one, and returns whether there was one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What the pages are made of, and where they go."""
+
+    known: History
+    state: Path
+    """Folder with nights, events and the spool."""
+    new: Path
+    """The site that is being made; it has the folders of `publish`."""
+    out: Path
+    """The one that is there."""
+    commit_url: str
+    """Address of commits (`report.commits.check`), or empty."""
+    channels: Channels | None
+    """How people are told of events; None: as without a configuration."""
+    link: Link
+
+
+def write(
+    site: Site, before: Mapping[str, str], problems: list[str]
+) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Write the pages; returns the stamp of each run whose file lies beside the comparing page, and what of the events needs
+    a look, each with where it leads.
+
+    `before` is the first of these of the old site: files of runs that are as they were are taken over. What is wrong with
+    the events goes to `problems`; then their old pages stay.
+    """
+    known, new, channels = site.known, site.new, site.channels or Channels()
+    for name in history_pages.ASSETS:
+        _put(new / "assets" / name, pages.asset(name))
+    _put(new / "benchmarks" / "index.html", history_pages.index(site_benchmarks.index(known, url=site.commit_url)))
+    kept = _compare(site, before)
+    _put(new / "releases.html", history_pages.releases(site_releases.releases(known)))
+    events = _events(site, channels, problems)
+    _put(new / "health.html", history_pages.health(site_health.page(status(channels, site.state), known)))
+    return kept, site_events.attention(events)
+
+
+def _compare(site: Site, before: Mapping[str, str]) -> dict[str, str]:
+    found, labels = site_compare.places(site.known), site_compare.builds(site.known)
+    _put(site.new / "compare.html", history_pages.compare(site_compare.page(found, site.known, labels)))
+    folder, old = site.new / COMPARE, site.out / COMPARE
+    folder.mkdir()
+    stamps = {entry.id: entry.stamp for entry in site.known.runs}
+    missing = []
+    for id, stamp in stamps.items():
+        file = f"{site_compare.run_name(id)}.js"
+        if before.get(id) != stamp or not site.link(old / file, folder / file):
+            missing.append(id)
+    for name, content in chain(site_compare.shared(found, site.known, labels), site_compare.of_runs(site.known, missing)):
+        _put(folder / f"{name}.js", site_compare.script(name, content))
+    return stamps
+
+
+def _events(site: Site, channels: Channels, problems: list[str]) -> list[Event]:
+    """The list of events, their pages and the feed; returns the events. One that cannot be read takes no page away."""
+    folder, old = site.new / EVENTS, site.out / EVENTS
+    folder.mkdir()
+    found: list[Event] = []
+    notes = []
+    try:
+        found = events_of.read(places(channels, site.state).events)
+    except LockstepError as error:
+        problems.append(str(error))
+        notes.append(f"The events could not be read, and are not listed: {error}")
+        for file in [file for file in old.glob("*.html") if file.name != "index.html"]:
+            site.link(file, folder / file.name)
+    for event in found:
+        page = site_events.event_page(event, site.known, url=site.commit_url)
+        _put(folder / f"{event.id}.html", history_pages.event(page))
+    listed = site_events.events_page(found, site.known, url=site.commit_url, notes=notes)
+    _put(folder / "index.html", history_pages.events(listed))
+    if not (notes and site.link(site.out / FEED, site.new / FEED)):
+        _put(site.new / FEED, in_words.atom(found, channels.site))
+    return found
+
+
+def _put(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8", errors="replace")

@@ -1,0 +1,283 @@
+"""Any two builds: by a run of the two, or through others that both were measured against.
+
+A page from disk cannot ask for what it needs, so that what it may need lies beside it, in files that a script tag
+loads: `builds` (what can be chosen, and all runs), one `place-…` for each suite on each machine, and one `run-…` for each
+run. Each calls `lockstepData(name, content)`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dashboards.history_records import ComparedRow, ComparePage
+from runner.history import points
+from runner.history.runs import Entry, History
+from runner.report import addresses, commits, quantities, site
+from runner.stats import indirect
+from runner.stats.indirect import Spread
+from runner.stats.paired import Estimate
+
+BENCHMARK = ("key", "version", "metric", "unit")
+"""What makes a benchmark the same in two runs."""
+TOGETHER = 50
+"""Runs whose rows are held at one time."""
+NEWEST = 60
+"""Points of a place from which it is learned how far its runs are apart."""
+ALPHA = 0.05
+"""Error of each interval; and of all that is said to differ on one page together (Bonferroni): whoever looks at every
+pair of builds looks often."""
+WORDS = {"slower": "looks slower", "faster": "looks faster", "same": "looks the same", "undecided": "not shown"}
+"""What is said of a benchmark through others. A verdict is a run's alone."""
+ORDER = {"slower": 0, "faster": 0, "undecided": 1, "same": 2}
+"""In which they are shown; within one, the largest first."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One suite on one machine: runs there can be put together."""
+
+    id: str
+    title: str
+    suite: str
+    """The folder, as in the newest run."""
+    margin: float
+    runs: Sequence[Entry]
+    """Oldest first."""
+    points: Sequence[Entry]
+    """Those that are points of a history, in its order."""
+    spreads: Mapping[str, Spread | None]
+    """How far runs are apart, by mark of the benchmark."""
+
+
+def places(known: History) -> list[Place]:
+    """All of them, that with the newest run first."""
+    found: dict[tuple[str, str], list[Entry]] = {}
+    for entry in known.runs:  # oldest first
+        where = Path(entry.suite).name, str(entry.machine.get("fingerprint"))
+        own = found.pop(where, [])
+        own.append(entry)
+        found[where] = own  # behind the others
+    return [_place(known, where, entries) for where, entries in reversed(found.items())]
+
+
+def _place(known: History, where: tuple[str, str], entries: Sequence[Entry]) -> Place:
+    last, there = entries[-1], points.in_order(entry for entry in entries if points.is_point(entry))
+    return Place(
+        id=hashlib.sha256("\0".join(where).encode()).hexdigest()[:8],
+        title=f"{where[0]} on {site._machine_name(last.machine)}", suite=last.suite, margin=last.margin, runs=entries,
+        points=there, spreads=_spreads(known, there[-NEWEST:]),
+    )
+
+
+def _spreads(known: History, entries: Sequence[Entry]) -> dict[str, Spread | None]:
+    rows = _marked(points.of_runs(known, [entry.id for entry in entries]))
+    rows = rows[np.isfinite(rows["log_ratio"]) & np.isfinite(rows["se"])]
+    rows = rows.assign(
+        place=rows["run"].map({entry.id: place for place, entry in enumerate(entries)}),
+        anchor=rows["run"].map({entry.id: entry.base.identity for entry in entries}),
+    ).sort_values("place", kind="stable")
+    found: dict[str, Spread | None] = {}
+    for _, of_metric in rows.groupby("metric"):
+        benchmarks: dict[str, list[indirect.History]] = {}
+        for (mark, _), own in of_metric.groupby(["mark", "anchor"], sort=False):
+            numbers = own["log_ratio"].to_numpy(dtype=float), own["se"].to_numpy(dtype=float)
+            benchmarks.setdefault(str(mark), []).append(numbers)
+        found |= dict(zip(benchmarks, indirect.spreads(list(benchmarks.values())), strict=True))
+    return found
+
+
+def _marked(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with a column ``mark``: eight digits, the same for the same benchmark in the same version."""
+    texts = ["\0".join(parts) for parts in zip(*(rows[name].astype(object) for name in BENCHMARK), strict=True)]
+    marks = {text: hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:8] for text in set(texts)}
+    return rows.assign(mark=[marks[text] for text in texts])
+
+
+def builds(known: History) -> dict[str, str]:
+    """What every build that was an arm of a run is called, by identity; those of the newest runs last.
+
+    With its commit where it was made of one: ``0123456789 Subject, 2026-11-28 (git:~/cpython@main)``.
+    """
+    names: dict[str, str] = {}
+    for entry in known.runs:
+        for side in (entry.base, entry.head):
+            names.pop(side.identity, None)
+            made = points.commit(side)
+            plain = side.spec if side.version in side.spec else f"{side.spec} ({side.version})"
+            names[side.identity] = plain if made is None else f"{commits.words(made)} ({side.spec})"
+    return names
+
+
+def shared(found: Sequence[Place], known: History, labels: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    """Name and content of the files beside the page that are made of everything. `labels` are `builds`."""
+    yield "builds", _builds(found, known, labels)
+    for place in found:
+        yield f"place-{place.id}", _of_place(place)
+
+
+def of_runs(known: History, ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """And of those that are made of one run each."""
+    for begin in range(0, len(ids), TOGETHER):
+        some = ids[begin : begin + TOGETHER]
+        rows = _marked(points.of_runs(known, some))
+        by_run = dict(iter(rows.groupby("run", sort=False)))
+        for id in some:
+            yield run_name(id), _of_run(by_run.get(id, rows.iloc[:0]))
+
+
+def run_name(id: str) -> str:
+    """Name of a run's file."""
+    return f"run-{id}"
+
+
+def script(name: str, content: Any) -> str:
+    """A file's text."""
+    # A benchmark's name may hold whatever a script would end at.
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=True, allow_nan=False).replace("<", "\\u003c")
+    return f"lockstepData({json.dumps(name)},{text});\n"
+
+
+def _builds(found: Sequence[Place], known: History, labels: Mapping[str, str]) -> dict[str, Any]:
+    specs = {side.identity: side.spec for entry in known.runs for side in (entry.base, entry.head)}
+    return {
+        "builds": [[short(identity), label, *_told(identity, specs[identity])] for identity, label in labels.items()],
+        "places": [{"id": place.id, "title": place.title, "suite": shlex.quote(place.suite)} for place in found],
+        # Newest first, with their places as numbers.
+        "runs": sorted((
+            [entry.id, short(entry.base.identity), short(entry.head.identity), number, site.day(entry.created),
+             "" if entry.mean is None else quantities.ratio(*entry.mean[:3])]
+            for number, place in enumerate(found) for entry in place.runs
+        ), reverse=True),
+    }
+
+
+def short(identity: str) -> str:
+    """A build's id in an address."""
+    return hashlib.sha256(identity.encode()).hexdigest()[:12]
+
+
+def _told(identity: str, spec: str) -> tuple[str, str]:
+    """How a command line names a build, and the command: a project's commit is known by its hash alone."""
+    # The identity of what asv installed is its commit; those of builds and files have other lengths.
+    if re.fullmatch(r"[0-9a-f]{40}", identity):
+        return identity, "continuous"
+    return shlex.quote(spec), "ab"
+
+
+def _of_place(place: Place) -> dict[str, Any]:
+    return {
+        "how": how(place, "{through}"), "margin": math.log1p(place.margin), "words": WORDS,
+        "spreads": {
+            mark: [_number(spread.tau**2), _number(spread.df)]
+            for mark, spread in place.spreads.items() if spread is not None
+        },
+        "each": [round(one, 5) for one in indirect.quantiles(ALPHA)],
+        "all": [round(one, 5) for one in indirect.quantiles(_share(place))],
+    }
+
+
+def _of_run(rows: pd.DataFrame) -> dict[str, list[Any]]:
+    """For each benchmark by mark its key and its page's name; log ratio, standard error and degrees of freedom; and ratio,
+    interval and verdict of the run's report."""
+    found: dict[str, list[Any]] = {}
+    for row in rows.to_dict("records"):
+        one = _estimate(row)
+        found[row["mark"]] = [
+            row["key"], addresses.slug(row["key"]), *([None] * 3 if one is None else [one.mean, one.se, one.df]),
+            *(_number(row[name]) for name in ("ratio", "low", "high")), row["verdict"],
+        ]
+    return found
+
+
+def _estimate(row: Mapping[str, Any]) -> Estimate | None:
+    """A row's estimate, in the digits that the page has; None where it has none."""
+    log, se = _number(row["log_ratio"]), _number(row["se"])
+    return None if log is None or se is None else indirect.estimate(log, se, int(row["counted"]))
+
+
+def _number(number: float) -> float | None:
+    return float(f"{number:.6g}") if math.isfinite(number) else None
+
+
+def page(found: Sequence[Place], known: History, labels: Mapping[str, str]) -> ComparePage:
+    """The page, with a table of the two newest builds that were measured against one: for readers without scripts."""
+    pair = next((pair for place in found if (pair := _newest_two(place)) is not None), None)
+    if pair is None:
+        return ComparePage(base="", head="", how="", summary="", rows=(), command="", first=("", ""))
+    place, base, head = pair
+    rows = _rows(known, place, base.id, head.id)
+    told = [_told(entry.head.identity, entry.head.spec) for entry in (base, head)]
+    suite = f" --suite {shlex.quote(place.suite)}" if told[0][1] == "ab" else ""
+    return ComparePage(
+        base=labels[base.head.identity], head=labels[head.head.identity], summary=_summary(rows), rows=rows,
+        how=how(place, labels[head.base.identity]), first=(short(base.head.identity), short(head.head.identity)),
+        command=f"lockstep {told[0][1]} {told[0][0]} {told[1][0]}{suite}",
+    )
+
+
+def _newest_two(place: Place) -> tuple[Place, Entry, Entry] | None:
+    """The newest points of two builds against one anchor."""
+    for number in reversed(range(len(place.points))):
+        last = place.points[number]
+        for entry in reversed(place.points[:number]):
+            if entry.base.identity == last.base.identity and entry.head.identity != last.head.identity:
+                return place, entry, last
+    return None
+
+
+def how(place: Place, through: str) -> str:
+    """How a table came about, in words; `through` is the build between, or several joined by *and*."""
+    wider = (f"Through {through}, with {place.title}: in a run of its own at each step. The intervals are wider than those of "
+             "a direct comparison, by the errors of all these runs")
+    if any(spread is None for spread in place.spreads.values()):
+        return f"{wider}. How far runs are apart beyond that is not known yet: they may still be too narrow."
+    return f"{wider}, and by how far runs are apart beyond that."
+
+
+def _rows(known: History, place: Place, base: str, head: str) -> list[ComparedRow]:
+    """The table of two builds, from their runs against one anchor."""
+    before, after = (
+        {row["mark"]: (row["key"], _estimate(row)) for row in _marked(points.of_runs(known, [run])).to_dict("records")}
+        for run in (base, head)
+    )
+    found = []
+    for mark, (key, second) in after.items():
+        _, first = before.get(mark, ("", None))
+        if first is None or second is None:
+            continue
+        one = indirect.chain([(-1, first), (1, second)], place.spreads.get(mark))
+        state, (low, high) = _state(one, place), indirect.interval(one, ALPHA)
+        found.append((state, one.mean, ComparedRow(
+            key=key, link=f"benchmarks/{addresses.slug(key)}.html", state=state, words=WORDS[state],
+            ratio=quantities.ratio(*map(math.exp, (one.mean, low, high))))))
+    found.sort(key=lambda row: (ORDER[row[0]], -abs(row[1]), row[2].key))
+    return [row for _, _, row in found]
+
+
+def _share(place: Place) -> float:
+    """The error of each benchmark, so that all of a table have `ALPHA` together."""
+    return ALPHA / max(1, len(place.spreads))
+
+
+def _state(one: Estimate, place: Place) -> str:
+    low, high = indirect.interval(one, _share(place))
+    if low > 0 or high < 0:
+        return "slower" if low > 0 else "faster"
+    low, high = indirect.interval(one, ALPHA)
+    margin = math.log1p(place.margin)
+    return "same" if -margin < low and high < margin else "undecided"
+
+
+def _summary(rows: Sequence[ComparedRow]) -> str:
+    counts = [(words, sum(row.state == state for row in rows)) for state, words in WORDS.items()]
+    return f"head {', '.join(f'{words} in {count}' for words, count in counts)} of {len(rows)}"

@@ -1,0 +1,142 @@
+"""Releases against each other, as users of CPython's bench_runner know it: a row a version, a column a base."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dashboards.history_records import ReleaseCell, ReleasesPage, ReleaseTable
+from runner.history import points
+from runner.history.runs import Entry, History, Side
+from runner.model import Metric
+from runner.report import quantities, site
+
+FINAL = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:(a|b|rc)(\d+))?")
+"""A version that was released: ``3.14.0``, ``3.14.0rc1``; what stands between two has a ``+``."""
+MOST = 12
+"""Bases that have a column, the newest."""
+ALIKE = 5e-4
+"""Change that would be written as none."""
+
+Mean = tuple[float, float, float, int]
+"""Geometric mean, its interval, and of how many benchmarks."""
+
+
+def releases(known: History) -> ReleasesPage:
+    """The page. Builds of a commit are no releases."""
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in known.runs:
+        if all(_is_release(side) for side in (entry.base, entry.head)):
+            groups.setdefault((Path(entry.suite).name, str(entry.machine.get("fingerprint"))), []).append(entry)
+    return ReleasesPage(tables=[
+        _table(suite, entries, known)
+        for (suite, _), entries in sorted(groups.items(), key=lambda group: group[1][-1].created, reverse=True)
+    ])
+
+
+def _is_release(side: Side) -> bool:
+    return FINAL.fullmatch(side.version) is not None and points.commit(side) is None
+
+
+def _table(suite: str, entries: Sequence[Entry], known: History) -> ReleaseTable:
+    latest = {(entry.base.spec, entry.head.spec): entry for entry in entries}  # oldest first: the newest stays
+    seen = _Seen(points.of_runs(known, [entry.id for entry in latest.values()]))
+    versions = {side.spec: side.version for entry in entries for side in (entry.base, entry.head)}
+    bases = list(dict.fromkeys(entry.base.spec for entry in reversed(entries)))[:MOST]
+    bases.sort(key=lambda spec: _order(versions[spec], spec))
+    heads = sorted({entry.head.spec for entry in entries}, key=lambda spec: _order(versions[spec], spec), reverse=True)
+    return ReleaseTable(
+        title=f"{suite} on {site._machine_name(entries[-1].machine)}",
+        bases=[_name(spec, versions) for spec in bases],
+        rows=[(_name(head, versions), [_cell(base, head, latest, seen) for base in bases]) for head in heads],
+    )
+
+
+def _name(spec: str, versions: Mapping[str, str]) -> str:
+    return spec if versions[spec] in spec else f"{versions[spec]}, {spec}"
+
+
+def _order(version: str, spec: str) -> tuple[tuple[int, ...], str]:
+    """Of versions as they came: alphas, betas and candidates before the release."""
+    found = FINAL.fullmatch(version)
+    if found is None:
+        return (), spec
+    stage = {"a": 0, "b": 1, "rc": 2, None: 3}[found[4]]
+    return (int(found[1]), int(found[2]), int(found[3]), stage, int(found[5] or 0)), spec
+
+
+def _cell(base: str, head: str, latest: Mapping[tuple[str, str], Entry], seen: _Seen) -> ReleaseCell | None:
+    """By the newest run of the two; else by one the other way round; else through a base that both were measured
+    against."""
+    for pair, turned in (((base, head), 1), ((head, base), -1)):
+        if pair in latest:
+            entry = latest[pair]
+            how = "" if turned == 1 else "measured the other way round"
+            return _made(_turned(entry.mean, turned), turned * seen.memory(entry.id), entry, how)
+    for anchor in dict.fromkeys(one for one, _ in latest) if base != head else ():
+        there, here = latest.get((anchor, head)), latest.get((anchor, base))
+        if there is not None and here is not None:
+            log = seen.memory(there.id) - seen.memory(here.id)
+            same = seen.timed(there.id) == seen.timed(here.id)
+            mean = _through(here.mean, there.mean) if same else None
+            return _made(mean, log, there, f"through {anchor}")
+    return None
+
+
+def _turned(mean: Mean | None, sign: int) -> Mean | None:
+    return mean if mean is None or sign == 1 else (1 / mean[0], 1 / mean[2], 1 / mean[1], mean[3])
+
+
+def _through(base: Mean | None, head: Mean | None) -> Mean | None:
+    """Head to base from both to an anchor. The errors of two runs add up in their squares, at the same level."""
+    if base is None or head is None:
+        return None
+    logs = [[math.log(number) for number in mean[:3]] for mean in (base, head)]
+    middle = logs[1][0] - logs[0][0]
+    half = math.hypot(*((log[2] - log[1]) / 2 for log in logs))
+    return math.exp(middle), math.exp(middle - half), math.exp(middle + half), base[3]
+
+
+def _made(mean: Mean | None, log_memory: float, entry: Entry, how: str) -> ReleaseCell | None:
+    if mean is None and not math.isfinite(log_memory):
+        return None
+    return ReleaseCell(
+        time="–" if mean is None else _said(mean[0], ("faster", "slower"), mean[1] <= 1 <= mean[2]),
+        time_state="" if mean is None or mean[1] <= 1 <= mean[2] else "faster" if mean[0] < 1 else "slower",
+        memory="–" if not math.isfinite(log_memory) else _said(math.exp(log_memory), ("less", "more")),
+        memory_state="", link=f"runs/{entry.id}.html", how=how,
+    )
+
+
+def _said(ratio: float, words: tuple[str, str], same: bool = False) -> str:
+    if abs(ratio - 1) < ALIKE:
+        return "the same"
+    if same:
+        return f"no difference shown ({quantities.ratio(ratio)})"
+    return f"{quantities.factor(max(ratio, 1 / ratio))} {words[ratio > 1]}"
+
+
+class _Seen:
+    """What runs saw of single benchmarks, as far as means need it."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self._nothing = rows.iloc[:0]
+        self._rows = {str(run): own for run, own in rows[rows["ratio"] > 0].groupby("run")}
+
+    def timed(self, run: str) -> frozenset[str]:
+        """The timings of a run: means of others are not to be compared with theirs."""
+        return frozenset(self._of(run, Metric.TIME)["key"])
+
+    def memory(self, run: str) -> float:
+        """Log of the geometric mean of the ratios of peak memory, which hardly vary; NaN where there are none."""
+        logs = np.log(self._of(run, Metric.PEAK_MEMORY)["ratio"].to_numpy(dtype=float))
+        return float(logs.mean()) if logs.size else math.nan
+
+    def _of(self, run: str, metric: Metric) -> pd.DataFrame:
+        own = self._rows.get(run, self._nothing)
+        return own[own["metric"] == metric.value]

@@ -1,0 +1,227 @@
+"""The pages that look across runs, builds and benchmarks in a real browser, from disk."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import ARTIFACTS, Quiet, Sight
+from test_site import CONTRAST
+
+KINDS = {
+    "benchmarks": "benchmarks/index.html", "compare": "compare.html", "changes": "events/index.html",
+    "event": "events/main-*.html", "releases": "releases.html", "health": "health.html",
+}
+
+
+@pytest.fixture(scope="session")
+def across(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site of fourteen nights of two machines, two releases against a third, and events in several states."""
+    from dataclasses import replace
+
+    from made_runs import MACHINE, arm, make_run, make_runs, some_benchmarks
+    from samples import benchmark
+
+    from runner import jobs
+    from runner.history import events as events_of
+    from runner.history.events import Affected, Entry, Event, State
+    from runner.model import Commit, Metric
+
+    folder = tmp_path_factory.mktemp("across")
+    make_runs(folder / "runs", 12, 40)
+    suite = [*some_benchmarks(40), benchmark("work.Case3.peakmem_<i>", Metric.PEAK_MEMORY)]
+    for number in (12, 13):
+        make_run(folder / "runs", number, suite, changed=0.05, machine={**MACHINE, "fingerprint": "fedcba9876543210"})
+    for number, version in enumerate(("3.13.5", "3.14.0"), start=14):
+        base, head = (replace(arm(f"cpython@{one}"), version=one) for one in ("3.10.4", version))
+        make_run(folder / "runs", number, suite, changed=0.2, base=base, head=head)
+    for number, (base, head, changed) in enumerate(
+        [("old anchor", "early", 0.04), ("old anchor", "new anchor", 0.1), ("new anchor", "late", 0.02)]
+    ):
+        make_run(folder / "runs", number + 1, suite[:8], changed=changed, base=arm(base), head=arm(head), seed=1,
+                 suite="/other", id=f"20230101T00000{number}Z-00000{number}")
+    run = max((folder / "runs").iterdir()).name
+    key = some_benchmarks(1)[0].key
+
+    def commit(number: int) -> Commit:
+        return Commit(hash=f"{number:x}" * 40, date=1.7e9, subject=f"Change <b>{number}</b>", repository="r")
+
+    for number, (direction, entries) in enumerate([
+        ("slower", ()), ("faster", ()), ("slower", (Entry(when=1.7e9, state=State.FIXED, who="Ada", note="done"),)),
+    ], start=2):
+        events_of.write(folder / "state" / "events", Event(
+            watch="main", configuration="pgo&lto", machine=str(MACHINE["fingerprint"]), suite="/suite", run=run,
+            direction=direction, kind="step", good=commit(1), bad=commit(number), between=1 if number < 4 else 7,
+            benchmarks=tuple(Affected(benchmark=name, ratio=1.03, low=1.02, high=1.04, p=1e-6, run=run)
+                             for name in (key, "work.gone")),
+            command="lockstep ab a b", opened=1.7e9, functions=("f +12 %",), entries=entries))
+    jobs.publish(jobs.PublishRequest(
+        out=folder / "site", runs=folder / "runs", state=folder / "state",
+        commit_url="https://example.org/commit/{hash}"), Quiet())
+    return folder / "site"
+
+
+def place(site: Path, kind: str) -> Path:
+    return min(site.glob(KINDS[kind]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "sight", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=["light", "dark"]
+)
+def test_a_page_works_from_disk_and_alone(
+    sight: Sight, across: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    page = sight.show(place(across, kind))
+    page.wait_for_load_state("networkidle")
+    assert page.locator("h1").count() == 1 and page.locator("main").count() == 1
+    assert (sight.errors, sight.strangers()) == ([], [])
+    assert page.evaluate(CONTRAST) == []
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTIFACTS / f"{kind}-{request.node.callspec.id.split('-')[0]}.png", full_page=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sight", [{"viewport": {"width": 390, "height": 844}, "is_mobile": True}], indirect=True)
+def test_a_page_fits_a_phone(sight: Sight, across: Path, kind: str) -> None:
+    page = sight.show(place(across, kind))
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.screenshot(path=ARTIFACTS / f"{kind}-phone.png")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_screen_reader_finds_its_way(sight: Sight, across: Path, kind: str) -> None:
+    page = sight.show(place(across, kind))
+    page.wait_for_load_state("networkidle")
+    found = Axe().run(page).response
+    assert [(one["id"], node["html"]) for one in found["violations"] for node in one["nodes"]] == []
+    assert len(found["passes"]) > 15, "it has looked"
+    unreachable = page.evaluate(
+        "[...document.querySelectorAll('a[href], button, input, select, summary')].filter((e) => e.tabIndex < 0).length")
+    assert unreachable == 0
+
+
+@pytest.mark.parametrize("sight", [{"java_script_enabled": False}], indirect=True)
+def test_without_scripts_there_is_a_table(sight: Sight, across: Path) -> None:
+    page = sight.show(across / "compare.html")
+    assert page.locator("#rows tbody tr").count() == 41
+    assert page.locator("#choose").is_hidden() and page.locator("noscript").is_visible()
+    page = sight.show(across / "benchmarks" / "index.html")
+    assert page.locator("#index tbody tr:not(.group)").count() == 41
+
+
+def rows(page: Any) -> list[list[str]]:
+    return [row.locator("th, td").all_inner_texts() for row in page.locator("#rows tbody tr:visible").all()]
+
+
+def ready(page: Any) -> None:
+    page.wait_for_function("document.querySelector('#narrow output').textContent.includes('shown')")
+
+
+def test_the_script_says_what_the_page_said(sight: Sight, across: Path) -> None:
+    """One rule, written in two languages: through the anchor, of the two newest builds."""
+    text = (across / "compare.html").read_text()
+    body = text.split("<tbody>")[1].split("</tbody>")[0]
+    cells = [html.unescape(re.sub(r"<[^>]*>", "", cell)) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", body)]
+    said = [cells[at : at + 3] for at in range(0, len(cells), 3)]
+    page = sight.show(across / "compare.html")
+    ready(page)
+    assert sorted(rows(page)) == sorted(said) and len(said) == 41
+    assert page.locator("#summary").inner_text() == re.search(r'id="summary"[^>]*>([^<]*)', text)[1]  # type: ignore[index]
+    assert sight.errors == []
+
+
+def test_two_builds_are_compared_swapped_and_kept_in_the_address(sight: Sight, across: Path) -> None:
+    page = sight.show(across / "compare.html")
+    ready(page)
+    form = page.locator("#choose")
+    form.get_by_label("Base").select_option("night-2 (3.13.5)")
+    form.get_by_label("Head").select_option("night-9 (3.13.5)")
+    page.wait_for_function("document.querySelector('#summary').textContent.includes('looks slower in 4')")
+    assert page.locator("#command").inner_text() == "lockstep ab night-2 night-9 --suite /suite"
+    first = rows(page)[0]
+    assert first[1].startswith("1.03") and first[2] == "looks slower"
+    page.get_by_role("button", name="Swap").click()
+    page.wait_for_function("document.querySelector('#summary').textContent.includes('looks faster in 4')")
+    assert rows(page)[0][1].startswith(("0.96", "0.97"))
+    page.locator("#narrow").get_by_label("changed only").check()
+    assert len(rows(page)) == 4 and "changed=1" in page.url
+    before = rows(page)
+    page.reload()
+    ready(page)
+    page.wait_for_function("document.querySelector('#summary').textContent.includes('looks faster in 4')")
+    assert rows(page) == before
+    assert sight.errors == [] and sight.strangers() == []
+
+
+def test_a_run_of_the_two_goes_before_their_anchor(sight: Sight, across: Path) -> None:
+    page = sight.show(across / "compare.html")
+    ready(page)
+    form = page.locator("#choose")
+    form.get_by_label("Find a build").fill("3.1")
+    form.get_by_label("Base").select_option("cpython@3.14.0")
+    form.get_by_label("Head").select_option("cpython@3.10.4")
+    page.wait_for_function("document.querySelector('#how').textContent.includes('Measured against each other')")
+    assert "the other way round" in page.locator("#how").inner_text()
+    first = rows(page)[0]
+    assert first[1].startswith("0.8") and first[2] == "faster"
+    page.locator("#how a").click()
+    assert "/runs/" in page.url and sight.errors == []
+
+
+def test_builds_without_common_ground_are_said_to_have_none(sight: Sight, across: Path) -> None:
+    page = sight.show(across / "compare.html")
+    ready(page)
+    form = page.locator("#choose")
+    form.get_by_label("Base").select_option("night-1 (3.13.5)")
+    form.get_by_label("Head").select_option("cpython@3.14.0")
+    page.wait_for_function("document.querySelector('#summary').textContent.includes('cannot be compared')")
+    assert rows(page) == []
+    assert "lockstep ab night-1 cpython@3.14.0" in page.locator("#command").inner_text()
+
+def test_an_anchor_that_changed_is_got_over_by_a_run_of_the_two(sight: Sight, across: Path) -> None:
+    page = sight.show(across / "compare.html")
+    ready(page)
+    form = page.locator("#choose")
+    form.get_by_label("Base").select_option("early (3.13.5)")
+    form.get_by_label("Head").select_option("late (3.13.5)")
+    page.wait_for_function("document.querySelector('#how').textContent.includes('old anchor')")
+    told = page.locator("#how").inner_text()
+    assert "Through old anchor (3.13.5) and new anchor (3.13.5), with" in told
+    by_name = {name: number for name, number, _ in rows(page)}
+    # 0.04 from early to its anchor back, 0.1 from the old to the new one, 0.02 from there.
+    first = float(by_name["work.Case0.time_it(size=1KiB)"].split()[0])
+    assert abs(first - 2.718281828 ** (-0.04 + 0.1 + 0.02)) < 0.004
+    assert sight.errors == []
+
+
+def test_a_benchmark_is_found_in_the_index(sight: Sight, across: Path) -> None:
+    page = sight.show(across / "benchmarks" / "index.html")
+    visible = page.locator("#index tbody tr:visible:not(.group)")
+    assert visible.count() == 41
+    page.get_by_role("searchbox").fill("case7")
+    assert visible.count() == 4 and page.locator("#index tr.group:visible").count() == 1
+    assert "4 of 41 shown" in page.locator("output").inner_text()
+    page.reload()
+    assert visible.count() == 4 and "q=case7" in page.url
+    page.get_by_role("searchbox").fill("")
+    page.get_by_label("changed only").check()
+    assert 0 < visible.count() < 41
+    visible.locator("a").first.click()
+    assert "/benchmarks/work." in page.url and sight.errors == []
+
+
+def test_an_event_leads_to_its_run_and_its_commit(sight: Sight, across: Path) -> None:
+    page = sight.show(across / "events" / "index.html")
+    page.locator("#regressions-table tbody th a").click()
+    assert "/events/main-" in page.url
+    link = page.locator(".commit a").first
+    assert link.get_attribute("href") == f"https://example.org/commit/{'2' * 40}"
+    assert "Change <b>2</b>" in page.locator(".facts").inner_text()
+    page.locator(".facts a[href*='runs/']").click()
+    assert "/runs/" in page.url and sight.errors == []
