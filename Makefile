@@ -52,11 +52,13 @@ detection: setup ## Simulate years of nights, beside the rules of others, and wr
 
 test: lint unit live browser ## Run all tests, after making what they need
 
-unit: setup ## Run the tests that start no process (under a minute)
-	$(BIN)/python -m pytest -q -n auto tests/unit
+unit: setup ## Run the tests that start no process
+	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/unit
 
-live: builds ## Run the tests with real interpreters and builds
-	$(BIN)/python -m pytest -q tests/live
+# Two at a time: what uses the machine waits for its turn there, and more of them would only wait longer.
+live: builds ## Run the tests with real interpreters and builds; some of them alone
+	$(BIN)/python -m pytest -q -m "not alone" -n 2 --dist loadfile --no-loadscope-reorder tests/live
+	$(BIN)/python -m pytest -q -m alone tests/live
 
 browser: setup ## Run the tests of the pages in Chromium, where it is installed
 	$(BIN)/python -m pytest -q tests/browser

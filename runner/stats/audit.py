@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.special import betaincinv
 
 from runner.model import Block, Metric, Mode, Verdict
 from runner.stats.blocks import judge_blocks, log_ratios
@@ -161,8 +161,9 @@ def exact_interval(count: int, of: int) -> tuple[float, float]:
     """
     if of == 0:
         return 0.0, 1.0
-    ends = binomtest(count, of).proportion_ci(0.95, method="exact")
-    return float(ends.low), float(ends.high)
+    low = float(betaincinv(count, of - count + 1, 0.025)) if count > 0 else 0.0
+    high = float(betaincinv(count + 1, of - count, 0.975)) if count < of else 1.0
+    return low, high
 
 
 def rate(hits: Iterable[bool]) -> Rate:

@@ -28,9 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import digamma, fdtrc, polygamma, stdtr
-from scipy.stats import chi2
+from scipy.special import chdtri, digamma, fdtrc, polygamma, stdtr
 
 from runner.stats.paired import Array, Estimate
 
@@ -134,7 +132,9 @@ class _Sample:
 
     def common_tau_squared(self) -> float:
         """τ² of the suite: where the median of q is what it is of chi squared (averaged where K differs)."""
-        target = float(np.mean(chi2.median(self.freedom) / self.freedom))
+        from scipy.optimize import brentq  # long to import, and most of what uses this module combines nothing
+
+        target = float(np.mean(chdtri(self.freedom, 0.5) / self.freedom))
 
         def excess(tau_squared: float) -> float:
             return float(np.median(self.q(np.full(len(self.y), tau_squared)))) - target
@@ -151,6 +151,8 @@ class _Sample:
         return highest
 
     def prior(self, tau_squared: float) -> _Prior:
+        from scipy.optimize import brentq
+
         half = self.freedom / 2
         # Two runs may agree by chance to the last digit, and the log of 0 would outweigh all others.
         logs = np.log(np.maximum(self.q(np.full(len(self.y), tau_squared)), 1e-5)) - digamma(half) + np.log(half)

@@ -25,7 +25,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr, stdtr
-from scipy.stats import rankdata
 
 from runner.stats.decide import LOOKS
 from runner.stats.paired import Array, p_value, trimmed
@@ -155,12 +154,21 @@ def _trend(panel: Array, against: Array, stopping: float = STOPPING) -> float | 
 
 def _scores(panel: Array) -> Array:
     """Centred ranks of unit variance, row by row; NaN where there are too few values, or all are equal."""
-    centred = _centred(np.asarray(rankdata(panel, axis=1, nan_policy="omit"), dtype=np.float64))
+    centred = _centred(np.array([_ranks(row) for row in panel]).reshape(panel.shape))
     n = np.isfinite(centred).sum(axis=1, keepdims=True)
     square = np.nansum(centred**2, axis=1, keepdims=True) / np.maximum(n, 1)
     usable = (n >= LEAST) & (square > 0)
     scores: Array = np.where(usable, centred / np.sqrt(np.where(usable, square, 1.0)), np.nan)
     return scores
+
+
+def _ranks(row: Array) -> Array:
+    """Ranks from 1 on, equal values sharing the mean of theirs; NaN where there is none."""
+    there = ~np.isnan(row)
+    _, place, counts = np.unique(row[there], return_inverse=True, return_counts=True)
+    ranks = np.full(row.shape, np.nan)
+    ranks[there] = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return ranks
 
 
 def _centred(panel: Array) -> Array:

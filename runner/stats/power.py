@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from runner.model import Mode, Verdict
 from runner.stats.audit import Kind, Rate, Sample, rate
@@ -118,7 +118,7 @@ def _fitted(measured: Sequence[tuple[str, float, Estimate]]) -> list[Truth]:
     if len(measured) > 1 and ses.min() > 0:
         c, errors = np.expm1(means) / sizes, ses * np.exp(means) / sizes
         mean, se = float(np.average(c, weights=errors**-2)), float(np.sum(errors**-2)) ** -0.5
-        if chi2.sf(np.sum(((c - mean) / errors) ** 2), len(measured) - 1) >= CONTRADICTION:
+        if chdtrc(len(measured) - 1, np.sum(((c - mean) / errors) ** 2)) >= CONTRADICTION:
             fitted = [(math.log1p(mean * size), se * size / (1 + mean * size)) for size in sizes.tolist()]
     return [
         Truth(benchmark=name, size=size, mean=at[0], se=at[1], alone=alone.mean, alone_se=alone.se, blocks=alone.n)

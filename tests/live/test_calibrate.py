@@ -22,6 +22,8 @@ from runner.model import Mode
 from runner.stats.audit import Kind
 from runner.storage import store
 
+pytestmark = pytest.mark.alone
+
 
 class Impatient:
     """A view that ends the measuring after so many blocks, as a user does who presses Ctrl-C."""

@@ -32,6 +32,7 @@ def regression(project: Project) -> tuple[subprocess.CompletedProcess[str], dict
     return project.continuous("v1.0", "main~1", "--record")
 
 
+@pytest.mark.alone
 def test_more_work_is_a_regression(
     project: Project, regression: tuple[subprocess.CompletedProcess[str], dict[str, Any]]
 ) -> None:
@@ -52,6 +53,7 @@ def test_more_work_is_a_regression(
     assert len(report["base"]["executable"]) == len(report["head"]["executable"])
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("regression")
 def test_its_results_are_in_the_projects_store(project: Project) -> None:
     files = {path.name for path in (project.folder / ".asv" / "results").glob("*/*.json")} - {"machine.json"}
@@ -63,6 +65,7 @@ def test_its_results_are_in_the_projects_store(project: Project) -> None:
     assert re.search(r"s +\| *~?1\.\d+ +\| work.Total.time_total\(3000\)", compared.stdout), compared.stdout
 
 
+@pytest.mark.alone
 def test_the_other_way_round_it_is_none_and_nothing_is_installed_again(
     project: Project, regression: tuple[subprocess.CompletedProcess[str], dict[str, Any]]
 ) -> None:
@@ -75,6 +78,7 @@ def test_the_other_way_round_it_is_none_and_nothing_is_installed_again(
     assert "Creating" not in done.stderr and "nstalling" not in done.stderr
 
 
+@pytest.mark.alone
 def test_equal_code_is_the_same_and_one_commit_is_compared_with_its_parent(project: Project) -> None:
     done, report = project.continuous("main", "--margin", "2%", "-b", "Total")
     assert done.returncode == 0, done.stdout
@@ -97,6 +101,7 @@ def test_the_benchmarks_are_those_of_the_working_tree_and_the_code_is_not(projec
     assert "not committed, and so in neither arm: small/__init__.py (only the benchmarks" in done.stderr
 
 
+@pytest.mark.alone
 def test_ab_takes_the_projects_benchmarks_and_a_virtual_environments_folder(
     project: Project, regression: tuple[subprocess.CompletedProcess[str], dict[str, Any]]
 ) -> None:

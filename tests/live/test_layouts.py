@@ -22,6 +22,8 @@ from runner.stats.decide import LAYOUTS
 ROOT = Path(__file__).parents[2]
 COW, NOCOW = "cpython@3.13.5", "cpython@3.13.5+nocow"
 
+pytestmark = pytest.mark.alone
+
 
 def made(spec: str) -> Interpreter:
     return builds.resolve(spec, progress=lambda phase: None)

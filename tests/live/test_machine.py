@@ -22,7 +22,10 @@ from runner.machine.doctor import examine
 from runner.machine.findings import State
 from runner.machine.tools import Neighbours
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pinning and /proc are Linux's")
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(sys.platform != "linux", reason="pinning and /proc are Linux's"),
+]
 
 HOLD = """
 import sys, time

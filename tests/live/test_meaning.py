@@ -129,6 +129,7 @@ def test_every_call_finds_what_set_up_has_made_or_what_is_pure_is_made_once(
             worker.ask(request, 10.0)
 
 
+@pytest.mark.alone
 def test_a_set_up_is_told_apart_from_the_calls(place: Place) -> None:
     with place.worker(THIS, "fresh.SlowToSetUp.time_pop") as worker:
         told = worker.ask({"do": "slice", "calls": 5}, 10.0)
@@ -159,6 +160,7 @@ def asv_times(key: str, folder: Path) -> float:
     return median(json.loads(result.read_text())["samples"])
 
 
+@pytest.mark.alone
 def test_what_sorts_in_place_costs_what_asv_says_and_about_what_sorting_a_copy_does(place: Place) -> None:
     def seconds(key: str) -> float:
         with place.worker(THIS, key) as worker:
@@ -169,6 +171,7 @@ def test_what_sorts_in_place_costs_what_asv_says_and_about_what_sorting_a_copy_d
     assert 0.5 < in_place / asv_times("fresh.Shuffled.time_in_place", place.folder) < 2
 
 
+@pytest.mark.alone
 def test_a_text_of_ten_times_the_work_takes_several_times_as_long(place: Place, python: Path) -> None:
     def seconds(count: int) -> float:
         with place.worker(python, f"raw.Text.timeraw_sum(param1={count})") as worker:
@@ -391,6 +394,7 @@ def test_source_text_is_timed_in_processes_of_its_own(ran: Ran) -> None:
     assert text["raw.timeraw_nothing"]["reason"] == "raised TypeError: it returned a NoneType, and no source text"
 
 
+@pytest.mark.alone
 def test_a_set_up_that_takes_longer_than_all_else_is_measured_in_few_calls_and_in_the_budget(
     bench: Bench, twins: Twins
 ) -> None:

@@ -9,9 +9,13 @@ import venv
 from pathlib import Path
 from statistics import median
 
+import pytest
+
 SUITE = Path(__file__).parent / "planted"
 TRUTH = 1.03
 LOCKSTEP = Path(sys.executable).with_name("lockstep")
+
+pytestmark = pytest.mark.alone
 
 
 def test_three_percent_is_found_in_nine_of_ten(tmp_path: Path) -> None:

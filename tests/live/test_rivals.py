@@ -19,6 +19,8 @@ from rivals.tools import Busy, Commands, Task, Tool, every
 
 SHARE = 0.05
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def arms(tmp_path_factory: pytest.TempPathFactory) -> Arms:

@@ -7,12 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
-import venv
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,8 +39,10 @@ class Installed:
         return self.home / ".local" / "state" / "lockstep"
 
 
-def ran(cwd: Path, *words: object) -> None:
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False, cwd=cwd)
+def ran(cwd: Path, *words: object, **variables: object) -> None:
+    environment = {**os.environ, **{name: str(value) for name, value in variables.items()}}
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False, cwd=cwd,
+                          env=environment)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 
@@ -57,8 +59,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     ran(folder, sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder / "dist", folder / "source")
     (wheel,) = (folder / "dist").glob("*.whl")
     shutil.rmtree(folder / "source")
-    venv.create(folder / "env", with_pip=True, symlinks=True)
-    ran(folder, folder / "env" / "bin" / "pip", "install", "-q", "-c", ROOT / "constraints.txt", wheel)
+    # By the lines with which a job of GitLab's installs it.
+    lines = yaml.safe_load((ROOT / "deploy" / "gitlab-ci.yml").read_text())[".lockstep"]["before_script"]
+    script = "\n".join(lines).replace("/tmp/lockstep-venv", str(folder / "env"))
+    assert str(folder / "env") in script
+    ran(folder, "bash", "-eo", "pipefail", "-c", script, LOCKSTEP_SOURCE=wheel, PIP_CONSTRAINT=ROOT / "constraints.txt",
+        PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     (folder / "home").mkdir()
     return Installed(wheel=wheel, bin=folder / "env" / "bin", home=folder / "home")
 

@@ -134,7 +134,7 @@ def test_who_wants_what() -> None:
     assert wanted(watches=["other"]) == [False] * 5
     assert wanted(watches=["main"], directions=["slower"]) == [True, True, False, False, True]
     assert wanted(states=["acknowledged"], alarms=False) == [False, False, True, False, False]
-    assert wanted(post="commit") == [True, True, False, True, False], "an alarm is about no commit"
+    assert wanted(post="commit") == [True, True, False, True, False], "this alarm is about no commit"
 
 
 # The spool

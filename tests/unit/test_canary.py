@@ -55,7 +55,7 @@ def canary_of(world: World, truth: float, noise: float) -> tuple[list[BlockSpec]
 
 
 def test_the_canary_ends_when_it_is_settled_as_a_benchmark_would_be() -> None:
-    world = World(seed=3, spread=(0.0,) * 20, costs=(0.2,) * 20, canary=True)
+    world = World(seed=3, spread=(0.0,) * 8, costs=(0.2,) * 8, canary=True)
     for truth, noise in ((0.0, 0.002), (0.05, 0.002), (0.0, 0.3)):
         _, blocks = canary_of(world, truth, noise)
         own = of_canary(blocks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,18 +16,23 @@ from runner.storage import shelf, store
 Lockstep = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def nights(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four runs, a day apart from 2023-11-14 on; the last was not finished, and a folder beside them is none."""
-    folder = tmp_path / "runs"
+    folder = tmp_path_factory.mktemp("made") / "runs"
     for number in range(3):
         place = make_run(folder, number, some_benchmarks(4))
-        report = jobs.report_of(place)
-        jobs.save(jobs.Finished(folder=place, report=report, interrupted=False))
+        jobs.save(jobs.Finished(folder=place, report=jobs.report_of(place), interrupted=False))
     make_run(folder, 3, some_benchmarks(1), head=arm("cpython@3.14"))
     (folder / "notes").mkdir()
     (folder / "notes" / "manifest.json").write_text("{}")
     return folder
+
+
+@pytest.fixture
+def nights(made: Path, tmp_path: Path) -> Path:
+    """The same, for one test to do with as it likes."""
+    return shutil.copytree(made, tmp_path / "runs")
 
 
 def listed(lockstep: Lockstep, nights: Path, *words: str) -> list[dict[str, object]]:

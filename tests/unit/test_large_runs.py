@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -15,10 +16,13 @@ from runner.report import as_json
 from runner.stats.decide import LOOKS
 from runner.storage import store
 
+COUNT = 300
+"""Benchmarks of the run."""
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    place = make_run(tmp_path, 0, some_benchmarks(300), changed=0.03)
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = make_run(tmp_path_factory.mktemp("made"), 0, some_benchmarks(COUNT), changed=0.03)
     lines = (place / store.BLOCKS).read_text().splitlines()
     lines = [line for index in range(LOOKS[0]) for line in lines[index::LOOKS[0]]]  # in rounds, as runs are
     lines[5] = json.dumps(dict(reversed(json.loads(lines[5]).items())))  # somebody's program has written it anew
@@ -27,9 +31,14 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(made, tmp_path / made.name)
+
+
 def test_blocks_are_the_same_read_one_by_one(folder: Path) -> None:
     whole, lazily = store.read(folder), store.read(folder, lazily=True)
-    assert len(lazily.blocks) == len(whole.blocks) == 300 * LOOKS[0] + 1
+    assert len(lazily.blocks) == len(whole.blocks) == COUNT * LOOKS[0] + 1
     assert tuple(lazily.blocks) == whole.blocks and lazily.blocks[-1] == whole.blocks[-1]
     assert lazily.blocks[3:7] == whole.blocks[3:7]
     assert {key: list(places) for key, places in lazily.places().items()} == whole.places()

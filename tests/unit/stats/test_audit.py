@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import beta
+from scipy.stats import beta, ttest_1samp, ttest_ind
 
 from runner.model import Arm, Block, Metric, Mode, Settings, Verdict
-from runner.stats import audit
+from runner.stats import audit, broken
 from runner.stats.audit import AaAudit, Kind, Pair, Rate, Sample, Stratum, audit_aa, rate
-from runner.stats.blocks import judge_blocks
+from runner.stats.blocks import Evidence
 from runner.stats.criteria import Criterion, State, criteria
 from runner.stats.decide import LOOKS, suite
 from runner.stats.paired import trimmed
@@ -46,9 +46,12 @@ def sampled(rng: np.random.Generator, truth: float, *, stratum: Stratum = QUIET,
             run: str = "run", name: str = "b", spread: float = 0.03, drift: float = 0.0) -> Sample:
     """One benchmark of a run of ten, sampled until the rule is content."""
     block, there = blocks(rng, truth, stratum.mode, spread, drift), list[Block]()
+    evidence = Evidence(Metric.TIME)
     for look in LOOKS:
-        there += map(block, range(len(there), look))
-        judgement = judge_blocks(Metric.TIME, there, MARGIN, 10)
+        for index in range(len(there), look):
+            there.append(block(index))
+            evidence.add(there[-1])
+        judgement = evidence.judge(MARGIN, 10)
         if judgement.settled:
             break
     assert judgement.low is not None and judgement.high is not None
@@ -117,6 +120,15 @@ def test_a_broken_rule_is_caught_by_the_demand_that_it_misses(
     found = criteria(replace(audited, decisive=(whole, part)), (), MARGIN, True)
     (one,) = [one for one in found if one.kind == "broken rule"]
     assert (one.state, one.where) == (state, told)
+
+
+def test_the_broken_rules_are_the_tests_that_they_are_named_for(nothing: list[Sample]) -> None:
+    for sample in nothing[:60]:
+        base, head = (np.array([getattr(block, arm) for block in sample.blocks]) for arm in ("base", "head"))
+        first, half = np.log(head / base)[: LOOKS[0]].ravel(), len(base) // 2
+        assert broken.pooled(sample.blocks) == (ttest_1samp(first, 0).pvalue < 0.05)
+        before, after = (np.log(np.median(part, axis=1)) for part in (base[:half], head[half:]))
+        assert broken.in_sequence(sample.blocks) == (ttest_ind(before, after, equal_var=False).pvalue < 0.05)
 
 
 def test_p_values_of_nothing_are_flat(audited: AaAudit) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 
 from runner.stats import guards
 from runner.stats.decide import LOOKS, judge
@@ -218,3 +219,12 @@ def test_a_drift_over_very_many_benchmarks_takes_no_more_memory_than_over_a_few_
     assert found is not None and found.p < ALARM
     assert 0.035 < found.size < 0.045
     assert peak < 150e6, "all pairs of blocks of all benchmarks would be 600 MB"
+
+
+def test_ranks_are_those_of_scipy() -> None:
+    rng = np.random.default_rng(71)
+    panel = rng.integers(0, 9, (40, 12)).astype(float)
+    panel[rng.random(panel.shape) < 0.2] = np.nan
+    panel[0] = np.nan
+    ranks = np.array([guards._ranks(row) for row in panel])
+    assert np.array_equal(ranks, rankdata(panel, axis=1, nan_policy="omit"), equal_nan=True)

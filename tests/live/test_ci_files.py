@@ -1,0 +1,374 @@
+"""What CI services run: the action's steps and GitLab's lines as those services run them, and their files by schema."""
+
+from __future__ import annotations
+
+import http.server
+import importlib.util
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+from bench import LOCKSTEP
+from small_project import MODULE, Project, make
+
+from runner.cli import app
+
+ROOT = Path(__file__).parents[2]
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
+NIGHTLY = yaml.safe_load((ROOT / ".github/workflows/nightly.yml").read_text())
+GITLAB = yaml.safe_load((ROOT / "deploy/gitlab-ci.yml").read_text())[".lockstep"]
+PAGES = {"github": ROOT / "docs/github.md", "gitlab": ROOT / "docs/gitlab.md"}
+STEPS = {step["name"]: step for step in ACTION["runs"]["steps"]}
+
+SPEC = importlib.util.spec_from_file_location("comment", ROOT / "deploy/comment.py")
+assert SPEC is not None and SPEC.loader is not None
+comment = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(comment)
+
+
+def examples(page: str) -> list[str]:
+    return re.findall(r"^```yaml\n(.*?)^```", PAGES[page].read_text(), re.MULTILINE | re.DOTALL)
+
+
+# --- The files
+
+FILES = [
+    ("vendor.github-actions", (ROOT / "action.yml").read_text()),
+    ("vendor.github-workflows", (ROOT / ".github/workflows/nightly.yml").read_text()),
+    ("vendor.gitlab-ci", (ROOT / "deploy/gitlab-ci.yml").read_text()),
+    *(("vendor.github-workflows", text) for text in examples("github")),
+    *(("vendor.gitlab-ci", text) for text in examples("gitlab")),
+]
+
+
+@pytest.mark.parametrize(("schema", "text"), FILES, ids=range(len(FILES)))
+def test_a_file_is_what_its_service_takes(tmp_path: Path, schema: str, text: str) -> None:
+    (tmp_path / "file.yml").write_text(text)
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, tmp_path / "file.yml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_there_are_examples() -> None:
+    assert len(examples("github")) == len(examples("gitlab")) == 2
+
+
+def test_every_input_is_used_told_and_declared() -> None:
+    used = set(re.findall(r"\binputs\.([a-z-]+)", (ROOT / "action.yml").read_text()))
+    assert used == set(ACTION["inputs"])
+    page = PAGES["github"].read_text()
+    assert [name for name in used if f"`{name}`" not in page] == []
+    for text in examples("github"):
+        for job in yaml.safe_load(text)["jobs"].values():
+            for step in job["steps"]:
+                if "lockstep" in step["uses"]:
+                    assert set(step.get("with", {})) <= used
+
+
+def test_a_script_gets_the_variables_that_it_reads() -> None:
+    for step, script in (("Measure", "pull-request"), ("Comment", "comment.py")):
+        text = (ROOT / "deploy" / script).read_text()
+        given = {name for name in STEPS[step]["env"] if name.startswith("LOCKSTEP_")}
+        assert all(name in text for name in given), script
+        read = set(re.findall(r"\bLOCKSTEP_[A-Z]+\b", text))
+        assert read - given <= {"LOCKSTEP_FOLDER"}, script
+
+
+def test_a_script_with_an_expression_in_it_could_be_made_to_run_anything() -> None:
+    """A branch may be called `$(rm -rf ~)`: what GitHub fills in goes through the environment."""
+    steps = [*ACTION["runs"]["steps"], *NIGHTLY["jobs"]["night"]["steps"]]
+    assert [step["name"] for step in steps if "${{" in step.get("run", "")] == []
+
+
+def commands() -> list[str]:
+    steps = [*ACTION["runs"]["steps"], *NIGHTLY["jobs"]["night"]["steps"]]
+    scripts = [*(step.get("run", "") for step in steps), *GITLAB["script"]]
+    scripts += [line for text in examples("gitlab") for job in yaml.safe_load(text).values()
+                if isinstance(job, dict) for line in job.get("script", ())]
+    scripts += re.findall(r"^ExecStart=(.*)$", (ROOT / "deploy/lockstep.service").read_text(), re.MULTILINE)
+    return re.findall(r'(?:^|/|")(lockstep"? +(?:"\$LOCKSTEP_COMMAND"|[a-z]+\b).*)$', "\n".join(scripts), re.MULTILINE)
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(commands()) == 5
+
+
+@pytest.mark.parametrize("text", commands())
+def test_a_command_of_these_files_is_one_that_exists(text: str) -> None:
+    words = shlex.split(re.sub(r"\$\{[^}]*\}", "", text).replace('lockstep"', "lockstep"))
+    group = typer.main.get_command(app)
+    for name in ("ab", "continuous") if words[1] == "$LOCKSTEP_COMMAND" else (words[1],):
+        known = group.commands.get(name)  # type: ignore[attr-defined]
+        if known is None and name == "nightly":
+            pytest.skip("this version has no command `nightly` yet")
+        options = {option for param in known.params for option in param.opts}
+        assert {word for word in words[2:] if word.startswith("-")} <= options, name
+
+
+# --- The action, step by step
+
+
+@dataclass(slots=True)
+class GitHub:
+    """What answers in GitHub's place, with the comments of one pull request, 130 of which are others'."""
+
+    comments: list[dict[str, Any]] = field(default_factory=lambda: [
+        {"id": number, "html_url": "x", "body": f"remark {number}" if number else None} for number in range(130)])
+    faults: list[int] = field(default_factory=list)
+    """Codes that the next requests are answered with; 0: the connection is closed."""
+    asked: list[str] = field(default_factory=list)
+    """Method and path of each request."""
+    lost: int = 0
+    """Comments that are made, and of which the answer is lost."""
+    address: str = ""
+
+    def answer(self, method: str, path: str, token: str | None, content: Any) -> tuple[int, Any]:
+        self.asked.append(f"{method} {path}")
+        if self.faults:
+            return self.faults.pop(0), {"message": "planted"}
+        if token != "Bearer secret":
+            return 401, {"message": "Bad credentials"}
+        place, _, query = path.partition("?")
+        if place == "/repos/o/r/issues/7/comments" and method == "GET":
+            page = int(query.rpartition("page=")[2])
+            return 200, self.comments[100 * (page - 1) : 100 * page]
+        if place == "/repos/o/r/issues/7/comments" and method == "POST":
+            self.comments.append({"id": len(self.comments), "html_url": f"{self.address}/new", **content})
+            if self.lost:
+                self.lost -= 1
+                return 0, None
+            return 201, self.comments[-1]
+        found = re.fullmatch(r"/repos/o/r/issues/comments/(\d+)", place)
+        if found is not None and method == "PATCH":
+            self.comments[int(found[1])].update(content)
+            return 200, {**self.comments[int(found[1])], "html_url": f"{self.address}/edited"}
+        return 404, {"message": "Not Found"}
+
+
+@pytest.fixture
+def github() -> Iterator[GitHub]:
+    there = GitHub()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            content = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "null")
+            code, said = there.answer(self.command, self.path, self.headers.get("Authorization"), content)
+            if code == 0:
+                self.close_connection = True
+                return
+            body = json.dumps(said).encode()
+            self.send_response(code)
+            if code == 302:
+                self.send_header("Location", f"{there.address}/repos/elsewhere")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PATCH = _answer
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        there.address = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield there
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose last commit does twice the work."""
+    made = make(tmp_path_factory.mktemp("home") / "project")
+    (made.folder / "small" / "__init__.py").write_text(MODULE.format(range="2 * n"))
+    made.git("commit", "-q", "-a", "-m", "Twice the work")
+    return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runner:
+    """Runs steps of the action as GitHub does: each in a shell of its own, with what earlier ones have put out."""
+
+    folder: Path
+    known: dict[str, str]
+    """What expressions give."""
+    environment: Mapping[str, str]
+
+    def filled(self, text: str) -> str:
+        return re.sub(r"\$\{\{ *(.*?) *\}\}", lambda found: self.known.get(found[1], ""), text)
+
+    def step(self, name: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+        step = STEPS[name]
+        script, output = self.folder / "script.sh", self.folder / "output"
+        script.write_text(step["run"])
+        output.write_text("")
+        env = {**self.environment, **{key: self.filled(value) for key, value in step["env"].items()},
+               "GITHUB_OUTPUT": str(output)}
+        done = subprocess.run(["bash", "--noprofile", "--norc", "-eo", "pipefail", script], cwd=cwd, env=env,
+                              capture_output=True, text=True, check=False, timeout=600)
+        for line in output.read_text().splitlines():
+            key, _, value = line.partition("=")
+            self.known[f"steps.{step.get('id', '')}.outputs.{key}"] = value
+        return done
+
+
+def a_job(folder: Path, home: Path, server: str, **inputs: str) -> Runner:
+    folder.mkdir()
+    (folder / "lockstep" / "bin").mkdir(parents=True)
+    (folder / "lockstep" / "bin" / "lockstep").symlink_to(LOCKSTEP)
+    (folder / "lockstep" / "bin" / "python").symlink_to(sys.executable)
+    known = {f"inputs.{name}": one["default"] for name, one in ACTION["inputs"].items()}
+    known |= {f"inputs.{name.replace('_', '-')}": value for name, value in inputs.items()}
+    return Runner(folder=folder, known={**known, "github.event.pull_request.number": "7"}, environment={
+        **os.environ, "RUNNER_TEMP": str(folder), "GITHUB_ACTION_PATH": str(ROOT), "GITHUB_API_URL": server,
+        "GITHUB_REPOSITORY": "o/r", "GITHUB_STEP_SUMMARY": str(folder / "summary"), "HOME": str(home)})
+
+
+def test_a_pull_request_is_measured_and_gets_one_comment(project: Project, github: GitHub, tmp_path: Path) -> None:
+    here = a_job(tmp_path / "runner", project.folder.parent, github.address, bench="3000", margin="30%",
+                  token="secret", options=f"--out {tmp_path / 'runs'} --seed 4")
+    for address in ("new", "edited"):
+        measured = here.step("Measure", project.folder)
+        assert measured.returncode == 0, measured.stderr
+        assert here.known["steps.measure.outputs.exit-code"] == "1", measured.stderr
+        commented = here.step("Comment", project.folder)
+        assert commented.stdout == f"commented: {github.address}/{address}\n", commented.stderr
+        assert here.step("Verdict", project.folder).returncode == 1
+        here.known["inputs.base"] = project.git("rev-parse", "HEAD^1")  # said this time, and found built
+    assert len(github.comments) == 131
+    body = github.comments[-1]["body"]
+    assert body.startswith("<!-- lockstep: report -->\n### Lockstep: ") and "slower" in body
+    assert re.search(r"<sub>It took \d+ min \d\d s in all, on \d+ CPUs", body)
+    folder = Path(here.known["steps.measure.outputs.folder"])
+    assert {path.name for path in folder.iterdir()} == {"report.md", "report.json", "report.html", "comment.md"}
+    commits = [json.loads((folder / "report.json").read_text())[arm]["installed"]["commit"] for arm in ("base", "head")]
+    assert commits == [project.git("rev-parse", name) for name in ("HEAD^1", "HEAD")]
+    assert (tmp_path / "runner" / "summary").read_text().count("### Lockstep: ") == 2
+    here.known["inputs.fail-on-regression"] = "false"
+    assert here.step("Verdict", project.folder).returncode == 0
+
+
+@pytest.mark.parametrize(("said", "code"), [
+    ({"command": "publish"}, "the command is ab or continuous"), ({"base": ""}, "has no commit HEAD^1"),
+])
+def test_what_cannot_be_compared_is_told_and_is_no_verdict(
+    tmp_path: Path, said: Mapping[str, str], code: str
+) -> None:
+    """A checkout of one commit, as actions/checkout makes it where nobody says otherwise."""
+    there = tmp_path / "checkout"
+    there.mkdir()
+    identity = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false")
+    for words in (("init", "-q"), (*identity, "commit", "-q", "--allow-empty", "-m", "only")):
+        subprocess.run(("git", *words), cwd=there, check=True)
+    here = a_job(tmp_path / "runner", tmp_path, "http://127.0.0.1:1", **said)
+    measured = here.step("Measure", there)
+    assert measured.returncode == 0 and code in measured.stderr
+    assert here.step("Verdict", there).returncode == 2
+
+
+def test_a_failure_without_a_report_is_said_in_the_comment(tmp_path: Path) -> None:
+    there = tmp_path / "plain"
+    there.mkdir()
+    here = a_job(tmp_path / "runner", tmp_path, "http://127.0.0.1:1", base="a", head="b")
+    measured = here.step("Measure", there)
+    assert measured.returncode == 0 and "has no asv.conf.json" in measured.stderr
+    assert here.known["steps.measure.outputs.exit-code"] == "2"
+    told = (Path(here.known["steps.measure.outputs.folder"]) / "comment.md").read_text()
+    assert "There is no report: it ended with exit code 2." in told
+    assert here.step("Verdict", there).returncode == 2
+
+
+@pytest.fixture
+def commenting(github: GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The text that is posted; the script's surroundings are those of a job."""
+    (tmp_path / "text.md").write_text("### Words\n")
+    for name, value in {"LOCKSTEP_TOKEN": "secret", "LOCKSTEP_PULL": "7", "GITHUB_REPOSITORY": "o/r",
+                        "GITHUB_API_URL": github.address}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("LOCKSTEP_NAME", raising=False)
+    monkeypatch.setattr("sys.argv", ["comment.py", str(tmp_path / "text.md")])
+    monkeypatch.setattr(comment, "PAUSE", 0.01)
+    return tmp_path / "text.md"
+
+
+@pytest.mark.usefixtures("commenting")
+@pytest.mark.parametrize(("faults", "told"), [
+    ([500, 502], "commented: "), ([0], "commented: "), ([429], "commented: "),
+    ([403], "could not comment on pull request 7: the server answered 403 Forbidden; the job needs"),
+    ([404], "the server answered 404"), ([302], "the server answered 302"), ([503] * 3, "the server answered 503"),
+    ([0] * 3, "could not comment"), ([200] * 3, "it answered with something else than comments"),
+])
+def test_a_comment_that_cannot_be_posted_costs_no_verdict(
+    github: GitHub, capsys: pytest.CaptureFixture[str], faults: list[int], told: str
+) -> None:
+    github.faults[:] = faults
+    assert comment.main() == 0
+    said = capsys.readouterr().out
+    assert told in said and "secret" not in said
+    assert len(github.comments) == 130 + ("commented" in said)
+    assert "elsewhere" not in " ".join(github.asked), "the token goes to no other address"
+
+
+@pytest.mark.usefixtures("commenting")
+def test_an_answer_that_was_lost_makes_no_second_comment(github: GitHub) -> None:
+    """The comment was made, and the connection broke: what is tried again finds it."""
+    github.lost = 1
+    assert comment.main() == 0
+    assert len(github.comments) == 131
+    assert github.asked[-1].startswith("PATCH")
+
+
+def test_each_name_has_a_comment_of_its_own_and_a_long_text_is_cut(
+    github: GitHub, commenting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two", "one"):
+        monkeypatch.setenv("LOCKSTEP_NAME", name)
+        commenting.write_text("".join(f"{name} {number}\n" for number in range(20_000)))
+        assert comment.main() == 0
+    one, two = github.comments[130:]
+    assert one["body"].startswith("<!-- lockstep: one -->\none 0\n")
+    assert two["body"].startswith("<!-- lockstep: two -->\ntwo 0\n")
+    assert len(one["body"]) < 65_536 and one["body"].endswith("The job's summary has all of it.*\n")
+    monkeypatch.setenv("LOCKSTEP_NAME", "one --> two")
+    assert comment.main() == 2
+
+
+@pytest.mark.usefixtures("commenting")
+def test_without_a_token_or_a_pull_request_nothing_is_asked(github: GitHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCKSTEP_PULL", "")
+    assert comment.main() == 0
+    monkeypatch.setenv("LOCKSTEP_PULL", "7")
+    monkeypatch.setenv("LOCKSTEP_TOKEN", "")
+    assert comment.main() == 0
+    assert github.asked == []
+
+
+# --- GitLab
+
+
+def test_a_merge_request_is_measured(project: Project) -> None:
+    """The lines of the job, in one shell that ends at the first failure."""
+    commits = [project.git("rev-parse", name) for name in ("HEAD^1", "HEAD")]
+    script = "\n".join(GITLAB["script"])
+    variables = {**GITLAB["variables"], "CI_MERGE_REQUEST_DIFF_BASE_SHA": commits[0], "CI_COMMIT_SHA": commits[1],
+                 "LOCKSTEP_OPTIONS": f"-b 3000 --margin 30% --out {project.folder.parent / 'gitlab'}"}
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", script], cwd=project.folder, capture_output=True, text=True, check=False,
+        timeout=600, env={**os.environ, **variables, "HOME": str(project.folder.parent),
+                          "PATH": f"{LOCKSTEP.parent}:{os.environ['PATH']}"})
+    assert done.returncode == 1, done.stderr
+    for name in GITLAB["artifacts"]["paths"]:
+        assert (project.folder / name).stat().st_size > 0, name
