@@ -24,6 +24,7 @@ from runner.cli.app import (
     present,
     record,
 )
+from runner.cli import targets
 from runner.cli.printing import output
 
 
@@ -31,6 +32,7 @@ from runner.cli.printing import output
 lockstep show                      the last run
 lockstep show last -v              with the benchmarks that are the same, and failures in full
 lockstep show --json - | jq .summary
+lockstep show --figure forest.png  ratios and intervals as a picture
 lockstep show --color always | less -R""")
 def show(
     run: Run = "last",
@@ -38,6 +40,8 @@ def show(
     json: Json = None,
     markdown: Markdown = None,
     html: Html = None,
+    figure: Annotated[Path | None, typer.Option(
+        "--figure", metavar="FILE", help="Draw ratios and intervals as a picture: a .png, .svg or .pdf.")] = None,
     strict: Strict = False,
     verbose: Verbose = False,
     color: Color = "auto",
@@ -48,8 +52,14 @@ def show(
 
     files = Files(json, markdown, html)
     files.check()
+    if figure is not None:
+        targets.check([("--figure", figure)])
     folder = store.find(config.runs_folder(out), run)
     report = jobs.report_of(folder, with_noise=html is not None)  # the page alone shows it
+    if figure is not None:
+        from runner.report import as_figure
+
+        as_figure.write(report, figure)
     return present(report, verbose=verbose, strict=strict, files=files)
 
 

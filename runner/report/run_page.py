@@ -137,13 +137,18 @@ def _not_compared(report: Report, links: Mapping[str, str]) -> list[NotCompared]
     ]
 
 
-def _forest(ordered: Iterable[Comparison], margin: float, links: Mapping[str, str]) -> Markup:
-    """All ratios that have an interval, from the most faster to the most slower."""
+def forest_rows(comparisons: Iterable[Comparison], links: Mapping[str, str]) -> list[Row]:
+    """All ratios that have an interval, from the most faster to the most slower; `links` as in `Row`, by key."""
     rows = [
-        Row(label=c.key, link=links[c.key], ratio=c.ratio, low=c.low, high=c.high, verdict=c.verdict.value)
-        for c in ordered if c.compared and not c.exact and c.ratio and c.low and c.high
+        Row(label=c.key, link=links.get(c.key, ""), ratio=c.ratio, low=c.low, high=c.high, verdict=c.verdict.value)
+        for c in comparisons if c.compared and not c.exact and c.ratio and c.low and c.high
     ]
-    return Markup(forest(sorted(rows, key=lambda row: row.ratio), margin=margin)) if rows else Markup()
+    return sorted(rows, key=lambda row: row.ratio)
+
+
+def _forest(ordered: Iterable[Comparison], margin: float, links: Mapping[str, str]) -> Markup:
+    rows = forest_rows(ordered, links)
+    return Markup(forest(rows, margin=margin)) if rows else Markup()
 
 
 def table(report: Report) -> pd.DataFrame:
