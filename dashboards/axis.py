@@ -131,7 +131,7 @@ def through(ratios: ArrayLike, margin: float) -> Axis:
 
 
 def marks() -> Iterator[tuple[float, str]]:
-    """Round changes with their texts, the roundest first, on both sides of 1: tenfolds, 10 %, 1 %, 2x, then the rest."""
+    """Round changes with their texts, the roundest first, on both sides of 1: tenfolds, 10 %, 1 %, 2x, the rest."""
     yield 1.0, label(1.0)
     first = [*(10.0**power for power in range(1, 10)), 0.1, 0.01, 1.0, 0.001, 0.0001]
     for size in (*first, *(factor * 10.0**power for power in range(-4, 9) for factor in (2, 5))):

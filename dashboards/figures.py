@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.typing import RcKeyType
 
-from dashboards.axis import Axis, Array, around, place, ratio
+from dashboards.axis import Array, Axis, around, place, ratio
 from dashboards.forest import Row
 from dashboards.strips import cut
 
@@ -27,7 +27,9 @@ ROW, WIDTH, EDGE = 0.19, 9.2, 1.0
 """Inches: height of a row, width of the figure, height of title and axis."""
 DOTS = 160
 """Of a PNG, per inch."""
-_LOOKS = {"faster": ("#0072b2", "<"), "slower": ("#d55e00", ">"), "same": ("#777777", "s"), "undecided": ("#777777", "o")}
+_LOOKS = {
+    "faster": ("#0072b2", "<"), "slower": ("#d55e00", ">"), "same": ("#777777", "s"), "undecided": ("#777777", "o"),
+}
 _RC: dict[RcKeyType, Any] = {
     "svg.hashsalt": "lockstep", "text.parse_math": False, "font.size": 9, "axes.spines.top": False,
     "axes.spines.right": False, "axes.spines.left": False, "axes.titlesize": 9, "axes.titlelocation": "left",

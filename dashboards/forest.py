@@ -15,11 +15,11 @@ from dashboards.drawing import Frame, Ratios
 from dashboards.strips import cut
 
 WIDTH = 920
-LABELS = 350
+LABELS = 375
 """Width of the part with the names."""
 ROW, EDGE = 17, 24
 """Height of a row, and of the axis above and below."""
-LETTERS = 58
+LETTERS = 54
 """Most letters of a name."""
 MARKS = 9
 """About as many places of the axis are marked."""
@@ -41,18 +41,19 @@ class Row(NamedTuple):
 
 def forest(rows: Sequence[Row], *, margin: float) -> str:
     """One line a row with its ratio and interval, first row on top; `margin` is a fraction, drawn as a band."""
-    place = Frame(left=LABELS, right=WIDTH - 14, top=EDGE, bottom=EDGE + ROW * max(len(rows), 1))
+    place = Frame(left=LABELS, right=WIDTH - 36, top=EDGE, bottom=EDGE + ROW * max(len(rows), 1))
     # The interval of very few blocks can reach anywhere; the axis is for the estimates.
     x = Ratios(axis=around((row.ratio for row in rows), margin), start=place.left + 6, end=place.right)
     low, at, high = x(np.array([(row.low, row.ratio, row.high) for row in rows]).reshape(-1, 3)).T
-    y = place.top + ROW * (np.arange(len(rows)) + 0.5)
+    y: Array = np.asarray(place.top + ROW * (np.arange(len(rows)) + 0.5))
     left, right = x([1 / (1 + margin), 1 + margin])
     verdicts = np.array([row.verdict for row in rows], dtype=object)
     parts = [
         f'<rect class="band" x="{left:.1f}" y="{place.top}" width="{right - left:.1f}" '
         f'height="{place.bottom - place.top}"/>',
         *_axis(place, x, twice=len(rows) > 20), *_intervals(low, high, y, verdicts), *drawing.shapes(at, y, verdicts),
-        *(f'<a href="{html.escape(row.link)}">{drawing.text(place.left - 8, of + 4, cut(row.label, LETTERS), "end")}</a>'
+        *(f'<a href="{html.escape(row.link)}">'
+          f'{drawing.text(place.left - 8, of + 4, cut(row.label, LETTERS), "end")}</a>'
           for row, of in zip(rows, y, strict=True)),
     ]
     return drawing.picture(parts, kind="strip forest", size=(WIDTH, place.bottom + EDGE), role="group",

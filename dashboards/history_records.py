@@ -62,7 +62,8 @@ class Cell:
 class IndexRow:
     """One benchmark of the index."""
 
-    key: str
+    label: str
+    """Its key without its group's name."""
     link: str
     cells: Sequence[Cell | None]
     """One for each spot; None where it was not measured there."""

@@ -6,7 +6,7 @@
   if (!table) return;
   const groups = [...table.tBodies].map((body) => ({
     body,
-    rows: [...body.rows].slice(1).map((row) => ({row, name: row.cells[0].textContent.toLowerCase()})),
+    rows: [...body.rows].slice(1).map((row) => ({row, name: `${body.dataset.name}.${row.cells[0].textContent}`.toLowerCase()})),
   }));
   const total = groups.reduce((sum, group) => sum + group.rows.length, 0);
 

@@ -5,7 +5,9 @@
   const FARTHEST = 4; // runs on the way from one build to another
   const MOST = 200; // builds that a list offers; the search finds the others
   const ORDER = {slower: 0, faster: 0, undecided: 1, same: 2};
-  const FLIPPED = {slower: "faster", faster: "slower"};
+  const CHANGED = ["faster", "slower"];
+  const FLIPPED = {slower: "faster", faster: "slower", "only in base": "only in head", "only in head": "only in base"};
+  const COUNTED = {slower: "more", faster: "less"};
   const waiting = new Map();
   const loaded = new Map();
   window.lockstepData = (name, data) => waiting.get(name)?.(data);
@@ -32,7 +34,8 @@
     return `${plain(at, decimals)} [${plain(low, decimals)}, ${plain(high, decimals)}]`;
   };
 
-  const record = ([key, slug, log, se, df, ratio, low, high, verdict]) => ({key, slug, log, se, df, ratio, low, high, verdict});
+  const record = ([key, slug, timed, log, se, df, ratio, low, high, verdict]) => (
+    {key, slug, timed, log, se, df, ratio, low, high, verdict});
   // Through others: the log ratio of head to base, its interval, and what is said of it. As stats/indirect.py has it.
   const indirect = (steps, spread, place) => {
     const parts = steps.map(({one}) => [one.se ** 2, one.df]);
@@ -45,15 +48,15 @@
     const [each, all] = [place.each[at], place.all[at]].map((t) => t * Math.sqrt(variance));
     const state = log > all ? "slower" : log < -all ? "faster"
       : log - each > -place.margin && log + each < place.margin ? "same" : "undecided";
-    return {log, state, words: place.words[state], text: ratio(Math.exp(log), Math.exp(log - each), Math.exp(log + each))};
+    return {log, state, words: place.words[steps[0].one.timed][state], text: ratio(Math.exp(log), Math.exp(log - each), Math.exp(log + each))};
   };
   // By a run of the two, perhaps the other way round.
-  const direct = ({ratio: at, low, high, verdict}, turned) => {
+  const direct = ({ratio: at, low, high, verdict, timed}, turned) => {
     const state = turned ? FLIPPED[verdict] ?? verdict : verdict;
     const flip = (x) => (x === null ? null : 1 / x);
     const [one, from, to] = turned ? [flip(at), flip(high), flip(low)] : [at, low, high];
     const known = one !== null && one > 0 && Number.isFinite(one);
-    return {log: known ? Math.log(one) : 0, state, words: state, text: known ? ratio(one, from, to) : "–"};
+    return {log: known ? Math.log(one) : 0, state, words: timed ? state : COUNTED[state] ?? state, text: known ? ratio(one, from, to) : "–"};
   };
 
   const form = document.getElementById("choose");
@@ -89,7 +92,7 @@
       said.textContent = one.words;
       said.className = one.state.replaceAll(" ", "-");
       row.append(head, number, said);
-      return {row, name: one.key.toLowerCase(), changed: one.state in FLIPPED};
+      return {row, name: one.key.toLowerCase(), changed: CHANGED.includes(one.state)};
     });
     table.tBodies[0].replaceChildren(...rows.map(({row}) => row));
     filter();
@@ -156,9 +159,9 @@
       ways.replaceChildren(...found.map((one) => new Option(one.text, one.id, one === way, one === way)));
       ways.parentElement.hidden = found.length < 2;
       heading.textContent = `${known.get(a)[1]} → ${known.get(b)[1]}`;
-      const [told, kind] = known.get(a).slice(2);
+      const [first, kind] = known.get(a).slice(2);
       const suite = (way?.place ?? places[0])?.suite;
-      command.textContent = `lockstep ${kind} ${told} ${known.get(b)[2]}${kind === "ab" && suite ? ` --suite ${suite}` : ""}`;
+      command.textContent = `lockstep ${kind} ${first} ${known.get(b)[2]}${kind === "ab" && suite ? ` --suite ${suite}` : ""}`;
       document.querySelector("#direct button.copy").dataset.copy = command.textContent;
       keep({base: a, head: b, how: found.length > 1 ? way.id : ""});
       if (!way) {
@@ -178,9 +181,10 @@
           ...found.steps.at(-1).one, ...indirect(found.steps, content.spreads[found.mark], content),
         }));
       const counts = new Map();
-      for (const {words} of results) counts.set(words, (counts.get(words) ?? 0) + 1);
-      const order = way.run ? [...counts.keys()] : Object.values(content.words);
-      summary.textContent = `head ${order.map((words) => `${words} in ${counts.get(words) ?? 0}`).join(", ")} of ${results.length}`;
+      for (const one of results) counts.set(one.state, (counts.get(one.state) ?? 0) + 1);
+      const words = way.run ? {faster: "faster or less", slower: "slower or more"} : content.all_words;
+      const told = (way.run ? [...counts.keys()] : Object.keys(words)).map((one) => `${words[one] ?? one} in ${counts.get(one) ?? 0}`);
+      summary.textContent = `head ${told.join(", ")} of ${results.length}`;
       how.replaceChildren();
       if (way.run) {
         const link = document.createElement("a");

@@ -147,7 +147,7 @@ def backfill(
     configuration: Options = "",
     margin: Margin = "1%",
     blocks: Annotated[int | None, typer.Option(
-        metavar="NUMBER", min=6, max=160, help="Blocks of every benchmark; default: 6.")] = None,
+        metavar="NUMBER", min=6, max=160, help="Blocks of every benchmark, 6 to 160; default: 6.")] = None,
     scope: Scope = "auto",
     memory_limit: MemoryLimit = None,
     values: Values = "compare",

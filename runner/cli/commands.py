@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import shlex
 from difflib import get_close_matches
 from typing import Any
@@ -26,6 +27,10 @@ ORDER = (
 """The commands in the order in which a newcomer meets them."""
 
 
+_RANGE = re.compile(r"  \[[^\]]*\bx[<>]=?[^\]]*\]")
+"""Bounds as the library writes them: our sentences say what is allowed."""
+
+
 class _Taught:
     """Help as plain text that ends with examples; a mixin of commands."""
 
@@ -46,7 +51,7 @@ class _Taught:
                 formatter.write_dl([(_argument(param), param.help or "") for param in arguments])
         with formatter.section("Options"):
             formatter.write_dl([
-                (names, told.replace("  [x>=0]", "").replace("  [x>=0.0]", ""))
+                (names, _RANGE.sub("", told))
                 for param in self.get_params(ctx) if param.param_type_name == "option"  # type: ignore[attr-defined]
                 for names, told in [param.get_help_record(ctx)]
             ])

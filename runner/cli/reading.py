@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from runner import config
+from runner.cli import targets
 from runner.cli.app import (
     Color,
     Configuration,
@@ -24,7 +25,6 @@ from runner.cli.app import (
     present,
     record,
 )
-from runner.cli import targets
 from runner.cli.printing import output
 
 
@@ -32,7 +32,7 @@ from runner.cli.printing import output
 lockstep show                      the last run
 lockstep show last -v              with the benchmarks that are the same, and failures in full
 lockstep show --json - | jq .summary
-lockstep show --figure forest.png  ratios and intervals as a picture
+lockstep show --figure forest.png     ratios and intervals as a picture
 lockstep show --color always | less -R""")
 def show(
     run: Run = "last",

@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from runner import model, shell, stats
 from runner.errors import LockstepError, MachineError
 from runner.history.series import POINTS
+from runner.history.tables import table
 from runner.judging import compare, statistics
 from runner.judging.report import Comparison, Report
 from runner.model import Commit, Interpreter, Notice, Role, Verdict
@@ -44,6 +45,10 @@ ROW = (*TEXTS, *NUMBERS, "blocks", "counted", "clear", "exact", "created")
 """Columns: texts (empty: nothing to say), numbers (NaN: none), numbers of blocks, two flags, and the run's time in
 seconds since the epoch. ``commit``, ``subject``, ``branch``, ``date`` and ``position`` are of head's commit,
 ``log_ratio`` and ``se`` are `stats.unselected` and rest on ``counted`` blocks."""
+TYPES = {
+    name: "str" if name in TEXTS else "bool" if name in ("clear", "exact") else
+    "int64" if name in ("blocks", "counted") else "float64" for name in ROW
+}
 RULE = (
     Path(stats.__file__).parent, Path(compare.__file__).parent, Path(store.__file__), Path(model.__file__),
     Path(__file__),
@@ -146,9 +151,10 @@ class History:
 
     def _rows(self, where: index.Where) -> pd.DataFrame:
         with index.opened(self.file) as connection:
-            table = frame(index.rows(connection, ROW, where))
+            rows = index.rows(connection, ROW, where)
         # Not what another process has added since.
-        return table[table["run"].isin([entry.id for entry in self.runs])].reset_index(drop=True)
+        known = {entry.id for entry in self.runs}
+        return frame([row for row in rows if row[0] in known])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,10 +257,7 @@ def reindex(folder: Path, file: Path, *, told: Told = lambda done, of: None) -> 
 
 def frame(rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
     """Rows as a table with the columns of `ROW`, also when there are none."""
-    table = pd.DataFrame(rows, columns=list(ROW))
-    types = {**dict.fromkeys(TEXTS, "str"), **dict.fromkeys(NUMBERS, "float64"),
-             "blocks": "int64", "counted": "int64", "clear": "bool", "exact": "bool", "created": "float64"}
-    return table.astype(types)
+    return table(rows, TYPES)
 
 
 def entry_of(report: Report, manifest: store.Manifest, stamp: str) -> Entry:

@@ -11,24 +11,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from runner.history.tables import table
 from runner.model import Purpose
 from runner.storage import index
 
 POINTS = ("", Purpose.ANCHOR.value, Purpose.BACKFILL.value)
 """Purposes of the runs that are points of a series; the first are runs that a user asked for."""
-TEXTS = ("run", "purpose", "commit", "subject", "branch", "verdict")
-NUMBERS = ("created", "position", "date", "log_ratio", "se", "ratio", "low", "high", "base_value", "head_value")
-ROW = (
-    "run", "purpose", "created", "commit", "position", "date", "subject", "branch", "log_ratio", "se", "counted",
-    "blocks", "ratio", "low", "high", "verdict", "base_value", "head_value", "bridged", "shared",
-)
+TYPES = {
+    "run": "str", "purpose": "str", "created": "float64", "commit": "str", "position": "float64", "date": "float64",
+    "subject": "str", "branch": "str", "log_ratio": "float64", "se": "float64", "counted": "int64", "blocks": "int64",
+    "ratio": "float64", "low": "float64", "high": "float64", "verdict": "str", "base_value": "float64",
+    "head_value": "float64",
+}
+ROW = (*TYPES, "bridged", "shared")
 """Columns of `Series.rows`."""
 
 
@@ -76,7 +78,8 @@ class Series:
     @property
     def measured(self) -> pd.DataFrame:
         """The rows that have a log ratio with its error."""
-        return self.rows[np.isfinite(self.rows["log_ratio"]) & np.isfinite(self.rows["se"])]
+        found: pd.DataFrame = self.rows[self.rows["log_ratio"].notna() & self.rows["se"].notna()]
+        return found
 
 
 def of(
@@ -146,6 +149,11 @@ class _Row(NamedTuple):
     def family(self) -> tuple[str, ...]:
         """What the rows of a segment have in common, but for the anchor."""
         return self[:10]
+
+    @property
+    def own(self) -> tuple[object, ...]:
+        """The columns of `TYPES`."""
+        return self[14:]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,18 +260,17 @@ def _series(segment: _Segment, why: str) -> Series:
     first = segment.rows[0]
     away = [offsets[row.base] for row in rows]
     shared = np.sqrt([one.variance for one in away])
-    table = pd.DataFrame({name: [getattr(row, name) for row in rows] for name in ROW if name in _Row._fields})
-    table = table.astype({**dict.fromkeys(TEXTS, "str"), **dict.fromkeys(NUMBERS, "float64")})
-    table["log_ratio"] += [one.log_ratio for one in away]
-    table["se"] = np.hypot(table["se"], shared)
-    table["bridged"] = [row.base != one.root for row, one in zip(rows, away, strict=True)]
-    table["shared"] = shared
+    own = table([row.own for row in rows], TYPES)
+    own["log_ratio"] += np.array([one.log_ratio for one in away])
+    own["se"] = np.hypot(own["se"], shared)
+    own["bridged"] = np.array([row.base != one.root for row, one in zip(rows, away, strict=True)])
+    own["shared"] = shared
     root = offsets[first.base].root
     return Series(
         key=SeriesKey(
             watch=first.watch, configuration=first.configuration, suite=first.suite, benchmark=first.key,
             version=first.version, metric=first.metric, unit=first.unit, machine=first.machine, anchor=root),
-        opened=why, rows=table[list(ROW)], joined=tuple(_joined(segment.rows, rows)),
+        opened=why, rows=own, joined=tuple(_joined(segment.rows, rows)),
     )
 
 
@@ -283,6 +290,6 @@ def _joined(measured: Sequence[_Row], ordered: Sequence[_Row]) -> Iterable[tuple
     """Where each further anchor begins among the ordered rows, with the words for it."""
     firsts = {row.base: row for row in reversed(measured)}
     anchors = list(dict.fromkeys(row.base for row in measured))
-    for before, after in zip(anchors, anchors[1:], strict=False):
+    for before, after in pairwise(anchors):
         place = next(number for number, row in enumerate(ordered) if row.base == after)
         yield place, f"{_anchor(firsts[before], firsts[after])}, measured against each other"

@@ -87,7 +87,7 @@ def explain(work: Work) -> None:
             continue
         if work.night.budget - work.night.seconds < COUNTING:
             work.note(f"which functions changed in {one.run} was not counted: the night's time was over. "
-                      f"To do it: lockstep explain {one.run}")
+                      f"To do it: lockstep explain {work.settings.runs / one.run}")
             continue
         done = jobs.explain(
             jobs.ExplainRequest(base=one.run, out=work.settings.runs, wait=work.wait), work.view)

@@ -154,8 +154,8 @@ def _state(out: Path, look: str) -> Mapping[str, Any]:
 
 
 def _look(commit_url: str) -> str:
-    """Hash of all that decides what a page looks like, given its content: templates, figures, words, mathematics, others'
-    packages, and where links to commits lead."""
+    """Hash of all that decides what a page looks like, given its content: templates, figures, words, mathematics,
+    packages of others, and where links to commits lead."""
     folders = (pages.HERE, Path(site.__file__).parent, Path(stats.__file__).parent)
     places = [path for folder in folders for suffix in ("j2", "py") for path in sorted(folder.rglob(f"*.{suffix}"))]
     places += sorted(Path(__file__).parent.glob("publish*.py"))
@@ -277,7 +277,6 @@ def _benchmarks(
 ) -> tuple[int, dict[str, str]]:
     """The benchmarks' pages; how many were made anew, and what each was made of."""
     before: Mapping[str, str] = old.get("benchmarks", {})
-    entries = {entry.id: entry for entry in known.runs}
     work = []
     for one in known.benchmarks:
         name = site.slug(one.key)
@@ -312,8 +311,8 @@ def _write_benchmark(folder: Path, charts: bool, task: Task) -> None:
     rows, entries = known.of_benchmark(key, points=True), {entry.id: entry for entry in known.runs}
     last = next((one for one in report.comparisons if one.key == key), None)
     page, tables = site.benchmark_page(key, rows, entries, described.get(str(rows["name"].iloc[-1])), last)
-    for name, table in tables.items():
-        store.write_whole(folder / name, _csv(table))
+    for name, content in tables.items():
+        store.write_whole(folder / name, _csv(content))
     store.write_whole(folder / f"{page.slug}.html", pages.benchmark(page, charts=charts))
 
 

@@ -48,11 +48,11 @@ class Site:
 def write(
     site: Site, before: Mapping[str, str], problems: list[str]
 ) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Write the pages; returns the stamp of each run whose file lies beside the comparing page, and what of the events needs
-    a look, each with where it leads.
+    """Write the pages; returns the stamp of each run whose file lies beside the comparing page, and what of the events
+    needs a look, each with where it leads.
 
-    `before` is the first of these of the old site: files of runs that are as they were are taken over. What is wrong with
-    the events goes to `problems`; then their old pages stay.
+    `before` is the first of these of the old site: files of runs that are as they were are taken over. What is wrong
+    with the events goes to `problems`; then their old pages stay.
     """
     known, new, channels = site.known, site.new, site.channels or Channels()
     for name in history_pages.ASSETS:
@@ -76,7 +76,8 @@ def _compare(site: Site, before: Mapping[str, str]) -> dict[str, str]:
         file = f"{site_compare.run_name(id)}.js"
         if before.get(id) != stamp or not site.link(old / file, folder / file):
             missing.append(id)
-    for name, content in chain(site_compare.shared(found, site.known, labels), site_compare.of_runs(site.known, missing)):
+    shared, own = site_compare.shared(found, site.known, labels), site_compare.of_runs(site.known, missing)
+    for name, content in chain(shared, own):
         _put(folder / f"{name}.js", site_compare.script(name, content))
     return stamps
 

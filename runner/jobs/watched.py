@@ -104,7 +104,7 @@ class Watch(_Table):
     """A build that is pinned, such as ``cpython@3.13.5``; or a tag or commit of the repository."""
     configurations: tuple[str, ...] = ("",)
     """Build options as in a spec, without the question mark."""
-    suites: Annotated[tuple[Suite, ...], Field(min_length=1)] = (Suite(),)
+    suites: tuple[Suite, ...] = (Suite(),)
     margin: Annotated[float, BeforeValidator(_margin)] = 0.01
     """As a fraction."""
     budget: Annotated[float, BeforeValidator(_seconds)] = 3600.0
@@ -160,6 +160,8 @@ class Watch(_Table):
     @field_validator("suites")
     @classmethod
     def _have_names(cls, found: tuple[Suite, ...]) -> tuple[Suite, ...]:
+        if not found:
+            raise ValueError("it needs one at least")
         folders = {suites.open(one.place).place for one in found}
         if len({Path(folder).name for folder in folders}) < len(folders):
             raise ValueError("two are folders of one name, and their histories could not be told apart")
@@ -240,7 +242,7 @@ class Machine(_Table):
 class Nightly(_Table):
     """All that lockstep.toml says."""
 
-    watch: Annotated[tuple[Watch, ...], Field(min_length=1)]
+    watch: tuple[Watch, ...]
     state: Path = Field(default_factory=lambda: config.STATE)
     """Folder of what was measured, and of the nights."""
     asv: Path | None = None
@@ -254,6 +256,8 @@ class Nightly(_Table):
     @field_validator("watch")
     @classmethod
     def _have_names(cls, watch: tuple[Watch, ...]) -> tuple[Watch, ...]:
+        if not watch:
+            raise ValueError("it needs one at least")
         names = [one.name for one in watch]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:

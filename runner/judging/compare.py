@@ -196,7 +196,7 @@ def line(case: Case, begun: float, notices: tuple[Notice, ...], *, with_noise: b
         base_value=float(np.median(base)) if base.size else None,
         head_value=float(np.median(head)) if head.size else None,
         mode=settings.mode if settings else None, settings=settings,
-        machine_seconds=sum(block.seconds for block in case.blocks), failure=case.failure,
+        machine_seconds=sum((block.seconds for block in case.blocks), 0.0), failure=case.failure,
         notices=notices,
         log_ratios=case.ratios, base_values=base, head_values=head,
         started=frozen([block.started - begun for block in counted]),

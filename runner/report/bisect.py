@@ -35,7 +35,7 @@ def render(stored: Stored, *, verbose: bool = False, width: int = 100, color: bo
         parts += _commit(commit, together, stored)
     for finding in changed:
         if finding.count > 1:
-            parts += _range(finding, stored)
+            parts += _range(finding)
     rest = [finding for finding in findings if not finding.count]
     if rest:
         parts += _rest(rest, verbose=verbose)
@@ -70,7 +70,7 @@ def lines(duel: Duel, subject: str = "") -> Iterator[str]:
 def _what(duel: Duel) -> str:
     base, head = duel.base[:SHORT], duel.head[:SHORT]
     return {
-        Purpose.ENDS: f"{base} against {head}", Purpose.ENDS_AGAIN: f"{base} against {head}, again", Purpose.STEP: head,
+        Purpose.ENDS: f"{head} against {base}", Purpose.ENDS_AGAIN: f"{head} against {base}, again", Purpose.STEP: head,
         Purpose.LAST: f"{head} against its parent {base}",
     }[duel.purpose]
 
@@ -126,7 +126,7 @@ def _whole(finding: Finding) -> str:
     return f"{change_in_words(finding.whole)} over the whole range"
 
 
-def _range(finding: Finding, stored: Stored) -> list[RenderableType]:
+def _range(finding: Finding) -> list[RenderableType]:
     first = f"{finding.benchmark}: {finding.verdict.value}, {_whole(finding)}, by one of {finding.count} commits"
     parts: list[RenderableType] = [clean(first, "bold"), Padding(clean(f"not in one: {finding.reason}"), (0, 0, 0, 2))]
     more = finding.count - len(finding.commits)

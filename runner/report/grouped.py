@@ -1,9 +1,9 @@
 """What changed, grouped: benchmarks of one name are one line, and lines that say one thing stand together.
 
-A row (`picture.rows`) is *constant instead of growing* where, over values of its parameter that are numbers or sizes and
-at least `SPAN` times apart, head's values per call stay within `STEADY` times each other while base's grow at least
-`GROWS` times, to the largest at the largest value; *growing instead of constant* where that is so of base and head the
-other way round. Everything else is grouped by the size of its largest change.
+The change of a row (`picture.rows`) *grows with* its parameter where the values are numbers or sizes, the largest at
+least `SPAN` times the smallest that is above 0, and where the change is at least `LEAST` times at the largest value,
+`GROWS` times what it is at the smallest, and at none more than `STEADY` times smaller than at the one before. A copy
+that is not made any more looks like that. Everything else is grouped by the size of its largest change.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dashboards.records import Change, Member
 from runner.model import Verdict
 from runner.report import quantities
 from runner.report.picture import Item, magnitude, rows
 
-SPAN, STEADY, GROWS = 16.0, 1.5, 4.0
+SPAN, LEAST, GROWS, STEADY = 16.0, 10.0, 4.0, 1.1
 LINES = 40
 """Most lines of a group."""
 SIZES = ((math.inf, "from or to zero"), (10.0, "10x and more"), (2.0, "2x to 10x"), (1.1, "10 % to 2x"),
@@ -60,11 +61,8 @@ def changes(found: Iterable[Item]) -> list[Change]:
 def _line(parameter: str, label: str, of: Sequence[Item], those: Sequence[Item]) -> _Line:
     faster = those[0].state != _SLOWER
     largest = max(those, key=lambda item: item.factor)
-    pattern = growth(parameter, of)
-    if pattern and pattern == ("constant" if faster else "growing") and of[-1] in those:
-        what = f"with {parameter}"
-        title = (f"Constant in head, growing {what} in base" if faster else f"Growing {what} in head, constant in base")
-        rank = (faster, False, 0)
+    if growing(parameter, of, those):
+        title, rank = f"The larger {parameter}, the larger the {'gain' if faster else 'loss'}", (faster, False, 0)
     else:
         words = ("Faster" if faster else "Slower") if largest.timed else ("Less" if faster else "More")
         number = next(i for i, (least, _) in enumerate(SIZES) if largest.factor >= least)
@@ -91,32 +89,21 @@ def _where(parameter: str, of: Sequence[Item], those: Sequence[Item]) -> str:
 
 
 def _range(those: Sequence[Item]) -> str:
-    """From the smallest change to the largest; a single one in its own words."""
-    if len(those) == 1:
-        return those[0].words
+    """From the smallest change to the largest; in its own words where there is one, or all are tiny."""
+    largest = max(those, key=lambda item: item.factor)
+    if len(those) == 1 or largest.factor < 1.005:
+        return largest.words
     factors = sorted(item.factor for item in those)
     low, high = ("∞" if math.isinf(factor) else quantities.factor(factor) for factor in (factors[0], factors[-1]))
     word = those[0].state if those[0].timed else "more" if those[0].state == _SLOWER else "less"
     return f"{low} {word}" if low == high else f"{low} to {high} {word}"
 
 
-def growth(parameter: str, of: Sequence[Item]) -> str:
-    """``constant`` where head is instead of growing as base does, ``growing`` the other way round; else empty."""
-    sizes = [magnitude(item.params[parameter]) or 0.0 for item in of] if parameter else []
-    positive = [size for size in sizes if size > 0]
-    if len(positive) < 2 or positive[-1] < SPAN * positive[0]:
-        return ""
-    base, head = [item.base or 0.0 for item in of], [item.head or 0.0 for item in of]
-    if min(*base, *head) <= 0:
-        return ""
-    if _steady(head) and _grows(base):
-        return "constant"
-    return "growing" if _steady(base) and _grows(head) else ""
-
-
-def _steady(values: Sequence[float]) -> bool:
-    return max(values) <= STEADY * min(values)
-
-
-def _grows(values: Sequence[float]) -> bool:
-    return values[-1] == max(values) >= GROWS * min(values)
+def growing(parameter: str, of: Sequence[Item], those: Sequence[Item]) -> bool:
+    """Whether a row's change grows with its parameter, as told above; `those` are the benchmarks that changed so."""
+    sizes = [size for item in of if parameter and (size := magnitude(item.params[parameter]))]
+    if len(sizes) < 2 or sizes[-1] < SPAN * sizes[0] or of[-1] is not those[-1]:
+        return False
+    gains = [item.factor if item.state == those[0].state else 1.0 for item in of]
+    ascending = all(after > before / STEADY for before, after in pairwise(gains))
+    return ascending and gains[-1] == max(gains) and gains[-1] >= max(LEAST, GROWS * gains[0])

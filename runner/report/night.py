@@ -58,8 +58,10 @@ def render(night: Night) -> str:
     if said:
         parts.append("\n".join(f"- {escape(line)}" for line in said))
     if night.steps:
-        steps = ", ".join(f"{step.name} {quantities.duration(step.seconds)}" for step in night.steps)
-        parts.append(f"It took {quantities.duration(night.seconds)} of {quantities.duration(night.budget)}: {steps}.")
+        long = [step for step in night.steps if step.seconds >= 1]
+        steps = ", ".join(f"{step.name} {quantities.duration(step.seconds)}" for step in long)
+        took = f"It took {quantities.duration(night.seconds)} of {quantities.duration(night.budget)}"
+        parts.append(f"{took}: {steps}." if steps else f"{took}.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -103,7 +105,7 @@ def _confirmation(one: Confirmation) -> Sequence[str]:
     ]
     return [f"**{one.direction.capitalize()} at {where}** (run {code(one.run or '')})",
             "\n".join(["| benchmark | ratio |", "|:--|--:|", *rows]),
-            *map(escape, one.functions or ()), code(one.command)]
+            *map(escape, one.functions or ()), fence(one.command)]
 
 
 def _run(one: Measured) -> str:

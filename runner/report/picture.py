@@ -111,7 +111,7 @@ def magnitude(value: str) -> float | None:
     if match is None:
         return None
     number, prefix, binary = match.groups()
-    return float(number.replace("_", "")) * (1024 if binary else 1000) ** _POWERS.get(prefix or "", 0)
+    return float(number.replace("_", "")) * float((1024 if binary else 1000) ** _POWERS.get(prefix or "", 0))
 
 
 def picture(found: Iterable[Item], *, most: int = ROWS) -> Picture:
@@ -147,9 +147,10 @@ class _Table:
     rows: list[tuple[str, list[Item]]]
 
     def takes(self, parameter: str, values: Sequence[str]) -> bool:
-        """Whether a row belongs here: it shares at least half of its values, or of the table's."""
+        """Whether a row belongs here: it has one value, or shares at least half of its values, or of the table's."""
         shared = len(set(values) & self.values.keys())
-        return parameter == self.parameter and 2 * shared >= min(len(set(values)), len(self.values))
+        few = len(set(values)) == 1 or len(self.values) == 1
+        return parameter == self.parameter and (few or 2 * shared >= min(len(set(values)), len(self.values)))
 
     def drawn(self) -> PictureTable:
         sizes = [magnitude(value) for value in self.values]
@@ -178,6 +179,8 @@ def short(factor: float) -> str:
     """A change in at most five letters: ``1.03x``, ``2.5x``, ``17x``, ``84kx``; ``∞`` from or to zero."""
     if math.isinf(factor):
         return "∞"
+    if factor < 1.005:  # to be told elsewhere, to more digits
+        return ""
     if factor < 9.95:
         return f"{factor:.{2 if factor < 1.995 else 1}f}x"
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

@@ -114,13 +114,13 @@ def bars(found: Iterable[Sequence[float | None]], scale: Axis) -> list[Bar | Non
 
 
 def reach(scale: Axis) -> tuple[str, str]:
-    """What the ends of a table's axis are, in few digits: ``−5 %`` and ``+5 %``, ``1/120`` and ``120x``."""
+    """What the ends of a table's axis are, in few letters: ``−5 %`` and ``+5 %``, ``1/120`` and ``120x``, ``84kx``."""
 
     def short(number: float) -> str:
         if 0.5 < number < 2:
             return axis.label(1 + round(number - 1, 2))
-        digits = f"{max(number, 1 / number):.2g}"
-        return axis.label(float(digits) if number > 1 else 1 / float(digits))
+        times = picture.short(float(f"{max(number, 1 / number):.2g}"))
+        return times if number > 1 else f"1/{times.removesuffix('x')}"
 
     return short(scale.low), short(scale.high)
 

@@ -265,7 +265,7 @@ def _series(own: pd.DataFrame, entries: Mapping[str, Entry], file: str, *, sever
         changes = steps.changes(list(drawn["ratio"]), list(drawn["low"]), list(drawn["high"]), last.margin)
         noise = steps.bands(list(drawn["ratio"]), changes)
         figure = Markup(strips.history(drawn, margin=last.margin, changes=changes, noise=noise))
-        chart = _chart(drawn, last.margin, changes, noise)
+        chart = _chart(drawn, last.margin, changes, noise) if len(drawn) > 1 else {}
     shown = own.iloc[::-1].head(SHOWN)
     scale = axis.around(shown["ratio"], last.margin)
     note = ""

@@ -25,6 +25,8 @@ COLUMNS, CELLS = 3, 1800
 """Spots that have a column each at most, the newest; fewer where that would make more cells than these: the page stays
 below one megabyte."""
 CHANGED = (Verdict.FASTER.value, Verdict.SLOWER.value)
+SIZE = re.compile(r"(\d+) ?(B|KiB|MiB|GiB)\b")
+SHIFTS = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +35,11 @@ class _Course:
 
     spot: Spot
     margin: float
-    newest: Mapping[str, Mapping[str, Any]]
+    newest: Mapping[str, Mapping[Any, Any]]
     """Each benchmark's newest row."""
     wide: pd.DataFrame
-    """Log ratios of the newest series: a row a run, oldest first, a column a benchmark; NaN where it was not measured."""
+    """Log ratios of the newest series: a row a run, oldest first, a column a benchmark; NaN where it was not
+    measured."""
 
 
 def index(known: History, *, url: str) -> IndexPage:
@@ -52,7 +55,7 @@ def index(known: History, *, url: str) -> IndexPage:
         spots=[one.spot for one in shown], total=len(names), more=len(spots) - len(shown),
         groups=[
             IndexGroup(name=name or "functions of the suite", cells=[_mean(one, keys) for one in shown],
-                       rows=[_row(key, shown) for key in keys])
+                       rows=[_row(key, key.removeprefix(f"{name}."), shown) for key in keys])
             for name, keys in sorted(groups.items(), key=lambda group: _natural(group[0]))
         ],
     )
@@ -97,10 +100,10 @@ def spot_title(where: points.Spot, entry: Entry) -> str:
     return f"{what}, suite {where.suite}, on {site._machine_name(entry.machine)}"
 
 
-def _row(key: str, courses: Sequence[_Course]) -> IndexRow:
+def _row(key: str, label: str, courses: Sequence[_Course]) -> IndexRow:
     cells = [_cell(key, one) for one in courses]
     return IndexRow(
-        key=key, link=f"{addresses.slug(key)}.html", cells=cells,
+        label=label, link=f"{addresses.slug(key)}.html", cells=cells,
         changed=any(cell is not None and cell.state in CHANGED for cell in cells),
     )
 
@@ -125,7 +128,8 @@ def _mean(course: _Course, keys: Sequence[str]) -> Cell | None:
     there = [key for key in keys if key in course.wide]
     timed = [key for key in there if course.newest[key]["metric"] == Metric.TIME.value]
     rest = [key for key in there if course.newest[key]["metric"] != Metric.TIME.value]
-    means = [(name, _logs(course, own).mean(axis=1)) for name, own in (("", timed), ("memory and counts ", rest)) if own]
+    sets = (("", timed), ("memory and counts ", rest))
+    means = [(name, _logs(course, own).mean(axis=1)) for name, own in sets if own]
     if not means:
         return None
     drawn = sparklines.course(np.exp(means[0][1]), course.margin)
@@ -133,8 +137,8 @@ def _mean(course: _Course, keys: Sequence[str]) -> Cell | None:
 
 
 def _logs(course: _Course, keys: Sequence[str]) -> Array:
-    """Log ratios, a row a run, a column a benchmark, with nothing missing."""
-    own = course.wide[list(keys)]
+    """Log ratios, a row for each run that has any of them, a column a benchmark, with nothing missing."""
+    own = course.wide[list(keys)].dropna(how="all")
     return np.asarray(own.ffill().bfill().to_numpy(dtype=float), dtype=np.float64)
 
 
@@ -144,7 +148,8 @@ def _said(means: Sequence[tuple[str, Array]]) -> Iterator[str]:
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
-    """For sorting as people do: ``size=4`` before ``size=16``."""
+    """For sorting as people do: ``size=4KiB`` before ``size=16KiB``, and that before ``size=1MiB``."""
+    name = SIZE.sub(lambda size: str(int(size[1]) << SHIFTS[size[2]]), name)
     return [
         (1, int(part), "") if part.isdigit() else (0, 0, part.lower()) for part in re.split(r"(\d+)", name) if part
     ]

@@ -1,8 +1,8 @@
 """Any two builds: by a run of the two, or through others that both were measured against.
 
 A page from disk cannot ask for what it needs, so that what it may need lies beside it, in files that a script tag
-loads: `builds` (what can be chosen, and all runs), one `place-…` for each suite on each machine, and one `run-…` for each
-run. Each calls `lockstepData(name, content)`.
+loads: `builds` (what can be chosen, and all runs), one `place-…` for each suite on each machine, and one `run-…` for
+each run. Each calls `lockstepData(name, content)`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import pandas as pd
 from dashboards.history_records import ComparedRow, ComparePage
 from runner.history import points
 from runner.history.runs import Entry, History
+from runner.model import Metric
 from runner.report import addresses, commits, quantities, site
 from runner.stats import indirect
 from runner.stats.indirect import Spread
@@ -37,8 +38,11 @@ NEWEST = 60
 ALPHA = 0.05
 """Error of each interval; and of all that is said to differ on one page together (Bonferroni): whoever looks at every
 pair of builds looks often."""
-WORDS = {"slower": "looks slower", "faster": "looks faster", "same": "looks the same", "undecided": "not shown"}
-"""What is said of a benchmark through others. A verdict is a run's alone."""
+TIMED = {"slower": "looks slower", "faster": "looks faster", "same": "looks the same", "undecided": "not shown"}
+COUNTED = {**TIMED, "slower": "looks more", "faster": "looks less"}
+ALL = {**TIMED, "slower": "looks slower or more", "faster": "looks faster or less"}
+"""What is said through others of a timing, of memory or a count, and of how many there are of both. A verdict is a
+run's alone."""
 ORDER = {"slower": 0, "faster": 0, "undecided": 1, "same": 2}
 """In which they are shown; within one, the largest first."""
 
@@ -176,7 +180,8 @@ def _told(identity: str, spec: str) -> tuple[str, str]:
 
 def _of_place(place: Place) -> dict[str, Any]:
     return {
-        "how": how(place, "{through}"), "margin": math.log1p(place.margin), "words": WORDS,
+        "how": how(place, "{through}"), "margin": math.log1p(place.margin), "words": [COUNTED, TIMED],
+        "all_words": ALL,
         "spreads": {
             mark: [_number(spread.tau**2), _number(spread.df)]
             for mark, spread in place.spreads.items() if spread is not None
@@ -187,19 +192,20 @@ def _of_place(place: Place) -> dict[str, Any]:
 
 
 def _of_run(rows: pd.DataFrame) -> dict[str, list[Any]]:
-    """For each benchmark by mark its key and its page's name; log ratio, standard error and degrees of freedom; and ratio,
-    interval and verdict of the run's report."""
+    """For each benchmark by mark its key, its page's name and whether it is a timing; log ratio, standard error and
+    degrees of freedom; and ratio, interval and verdict of the run's report."""
     found: dict[str, list[Any]] = {}
     for row in rows.to_dict("records"):
         one = _estimate(row)
         found[row["mark"]] = [
-            row["key"], addresses.slug(row["key"]), *([None] * 3 if one is None else [one.mean, one.se, one.df]),
+            row["key"], addresses.slug(row["key"]), int(row["metric"] == Metric.TIME.value),
+            *([None] * 3 if one is None else [one.mean, one.se, one.df]),
             *(_number(row[name]) for name in ("ratio", "low", "high")), row["verdict"],
         ]
     return found
 
 
-def _estimate(row: Mapping[str, Any]) -> Estimate | None:
+def _estimate(row: Mapping[Any, Any]) -> Estimate | None:
     """A row's estimate, in the digits that the page has; None where it has none."""
     log, se = _number(row["log_ratio"]), _number(row["se"])
     return None if log is None or se is None else indirect.estimate(log, se, int(row["counted"]))
@@ -237,28 +243,31 @@ def _newest_two(place: Place) -> tuple[Place, Entry, Entry] | None:
 
 def how(place: Place, through: str) -> str:
     """How a table came about, in words; `through` is the build between, or several joined by *and*."""
-    wider = (f"Through {through}, with {place.title}: in a run of its own at each step. The intervals are wider than those of "
-             "a direct comparison, by the errors of all these runs")
-    if any(spread is None for spread in place.spreads.values()):
-        return f"{wider}. How far runs are apart beyond that is not known yet: they may still be too narrow."
+    wider = (f"Through {through}, with {place.title}: in a run of its own at each step. The intervals are wider than "
+             "those of a direct comparison, by the errors of all these runs")
+    unknown = sum(spread is None for spread in place.spreads.values())
+    if unknown:
+        of = "" if unknown == len(place.spreads) else f" for {unknown} of {len(place.spreads)} benchmarks"
+        return f"{wider}. How far runs are apart beyond that is not known yet{of}: these may still be too narrow."
     return f"{wider}, and by how far runs are apart beyond that."
 
 
 def _rows(known: History, place: Place, base: str, head: str) -> list[ComparedRow]:
     """The table of two builds, from their runs against one anchor."""
     before, after = (
-        {row["mark"]: (row["key"], _estimate(row)) for row in _marked(points.of_runs(known, [run])).to_dict("records")}
+        {row["mark"]: row for row in _marked(points.of_runs(known, [run])).to_dict("records")}
         for run in (base, head)
     )
     found = []
-    for mark, (key, second) in after.items():
-        _, first = before.get(mark, ("", None))
+    for mark in before.keys() & after.keys():
+        key, first, second = after[mark]["key"], _estimate(before[mark]), _estimate(after[mark])
         if first is None or second is None:
             continue
+        words = TIMED if after[mark]["metric"] == Metric.TIME.value else COUNTED
         one = indirect.chain([(-1, first), (1, second)], place.spreads.get(mark))
         state, (low, high) = _state(one, place), indirect.interval(one, ALPHA)
         found.append((state, one.mean, ComparedRow(
-            key=key, link=f"benchmarks/{addresses.slug(key)}.html", state=state, words=WORDS[state],
+            key=key, link=f"benchmarks/{addresses.slug(key)}.html", state=state, words=words[state],
             ratio=quantities.ratio(*map(math.exp, (one.mean, low, high))))))
     found.sort(key=lambda row: (ORDER[row[0]], -abs(row[1]), row[2].key))
     return [row for _, _, row in found]
@@ -279,5 +288,5 @@ def _state(one: Estimate, place: Place) -> str:
 
 
 def _summary(rows: Sequence[ComparedRow]) -> str:
-    counts = [(words, sum(row.state == state for row in rows)) for state, words in WORDS.items()]
+    counts = [(words, sum(row.state == state for row in rows)) for state, words in ALL.items()]
     return f"head {', '.join(f'{words} in {count}' for words, count in counts)} of {len(rows)}"

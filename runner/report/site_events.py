@@ -118,5 +118,5 @@ def suspicions(outcomes: Iterable[str]) -> str:
     if not count:
         return ""
     told = ", ".join(f"{number} {outcome}" for outcome, number in sorted(count.items()))
-    return (f"Histories have suggested {count.total()} change{'s' * (count.total() != 1)}: {told}. What fresh blocks did not "
-            "confirm is not listed.")
+    return (f"Histories have suggested {count.total()} change{'s' * (count.total() != 1)}: {told}. What fresh blocks "
+            "did not confirm is not listed.")

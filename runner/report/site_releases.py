@@ -28,10 +28,10 @@ Mean = tuple[float, float, float, int]
 
 
 def releases(known: History) -> ReleasesPage:
-    """The page. Builds of a commit are no releases."""
+    """The page: of runs of two versions. Builds of a commit are no releases."""
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in known.runs:
-        if all(_is_release(side) for side in (entry.base, entry.head)):
+        if entry.base.version != entry.head.version and all(map(_is_release, (entry.base, entry.head))):
             groups.setdefault((Path(entry.suite).name, str(entry.machine.get("fingerprint"))), []).append(entry)
     return ReleasesPage(tables=[
         _table(suite, entries, known)

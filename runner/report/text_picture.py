@@ -48,13 +48,15 @@ def parts(one: Picture, width: int) -> list[RenderableType]:
     if one.rest:
         found.append(Text(one.rest, style="dim"))
     key = ", ".join(f"{mark} {_WORDS.get(state, state)}" for state, mark in MARKS.items() if state in seen)
-    return [*found, Text(f"  {key}", style="dim")]
+    return [*found, Padding(Text(key, style="dim"), (0, 0, 0, 2))]
 
 
 def _table(table: PictureTable, width: int) -> list[RenderableType]:
     columns = [printable(" ".join(column.split())) for column in table.columns] or [""]
-    texts = [[_text(cell) for cell in row.cells] for row in table.rows]
-    names = [_split(row.label) for row in table.rows]
+    modules = list(dict.fromkeys(_split(row.label)[0] for row in table.rows))
+    ordered = sorted(table.rows, key=lambda row: modules.index(_split(row.label)[0]))
+    texts = [[_text(cell) for cell in row.cells] for row in ordered]
+    names = [_split(row.label) for row in ordered]
     sizes = [max(cell_len(column), *(cell_len(row[i]) for row in texts)) for i, column in enumerate(columns)]
     room = max(LEAST, min(LONGEST, max(cell_len(name) for _, name in names)))
     room = min(room, max(LEAST, width - 4 - sum(size + 2 for size in sizes)))
@@ -69,7 +71,7 @@ def _table(table: PictureTable, width: int) -> list[RenderableType]:
         heading = [(column, "bold") for column in columns]
         lines.append(_line(f"  {_cut(parameter, room + 2 if columns else width - 2)}", room, heading, sizes, "bold"))
     module = ""
-    for (first, name), row, shown in zip(names, table.rows, texts, strict=True):
+    for (first, name), row, shown in zip(names, ordered, texts, strict=True):
         if first != module:
             module = first
             lines.append(Text(f"  {_cut(module, width - 2)}", style="dim"))

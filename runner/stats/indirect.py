@@ -7,8 +7,8 @@ days, and what a run adds to all its blocks is in no standard error. So the vari
 
     se_1² + … + se_k² + k τ²
 
-with τ the standard deviation between runs of a benchmark's true ratio (as in `stats.combine`). A direct comparison, both
-arms alternating on one CPU, has one error and no τ.
+with τ the standard deviation between runs of a benchmark's true ratio (as in `stats.combine`). A direct comparison,
+both arms alternating on one CPU, has one error and no τ.
 
 τ is estimated from how a history goes from one run to the next: of two successive estimates that are not apart, the
 difference has variance se_i² + se_j² + 2 τ². τ² is where the median of the squared differences, each in units of that

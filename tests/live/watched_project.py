@@ -109,8 +109,8 @@ class Watched:
                 for file in sorted((self.state / "runs").glob(f"*/{store.MANIFEST}"))}
 
     def history(self) -> list[tuple[str, str, str, int]]:
-        """What the runs are but those that confirm, oldest first: purpose, both commits, scored blocks (-1: as many as it
-        took). Which changes are nominated follows from measured values, these follow from the commits alone."""
+        """What the runs are but those that confirm, oldest first: purpose, both commits, scored blocks (-1: as many as
+        it took). Which changes are nominated follows from measured values, these follow from the commits alone."""
         found = []
         for run in self.runs().values():
             role, base, head = run.manifest.role, run.manifest.base.commit, run.manifest.head.commit

@@ -95,8 +95,8 @@ def test_a_search_in_which_nothing_was_measured_can_be_discarded(tmp_path: Path)
 
 def test_steps_in_words() -> None:
     assert list(report.lines(ENDS)) == [
-        "aaaaaaaaaaaa against bbbbbbbbbbbb: work.time_a: 1.050 [1.040, 1.060], slower",
-        "aaaaaaaaaaaa against bbbbbbbbbbbb: and 2 same",
+        "bbbbbbbbbbbb against aaaaaaaaaaaa: work.time_a: 1.050 [1.040, 1.060], slower",
+        "bbbbbbbbbbbb against aaaaaaaaaaaa: and 2 same",
     ]
     assert list(report.lines(STEP, "Do more")) == [
         "cccccccccccc (Do more): work.time_a: 1.051 [1.040, 1.062], bad; 1 commit left"]

@@ -36,7 +36,7 @@ def test_a_file_that_is_none_of_ours_is_refused_by_name(tmp_path: Path, content:
 
 def test_a_later_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / explanations.FILE).write_text('{"schema": "lockstep.explanation/2"}')
-    with pytest.raises(UsageError, match="this version of Lockstep reads lockstep.explanation/1"):
+    with pytest.raises(UsageError, match=r"this version of Lockstep reads lockstep\.explanation/1"):
         explanations.read(tmp_path)
 
 

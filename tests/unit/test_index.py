@@ -129,10 +129,10 @@ def test_a_newer_version_is_refused_and_what_is_none_is_named(file: Path, tmp_pa
             file):
         pass
     (tmp_path / "text").write_text("not a database, and long enough to be seen as none" * 100)
-    with pytest.raises(index.UnusableError, match="is damaged: .* `lockstep reindex` makes it anew"), index.opened(
+    with pytest.raises(index.UnusableError, match=r"is damaged: .* `lockstep reindex` makes it anew"), index.opened(
             tmp_path / "text"):
         pass
-    with pytest.raises(MachineError, match="there is no index .*none; `lockstep reindex`"), index.opened(
+    with pytest.raises(MachineError, match=r"there is no index .*none; `lockstep reindex`"), index.opened(
             tmp_path / "none"):
         pass
     (tmp_path / "folder").mkdir()

@@ -144,7 +144,7 @@ def test_only_what_is_new_is_made(runs: Path) -> None:
 def test_the_same_runs_give_the_same_pages_however_they_came(runs: Path) -> None:
     def whole(site: Path) -> dict[Path, bytes]:
         # But for that of the moment: how the service is.
-        places = (path for end in ("html", "js", "xml") for path in site.rglob(f"*.{end}") if path.name != "health.html")
+        places = (path for end in ("html", "js", "xml") for path in site.rglob(f"*.{end}") if path.stem != "health")
         return {path.relative_to(site): path.read_bytes() for path in places}
 
     publish(runs)
@@ -245,7 +245,7 @@ def test_charts_have_the_data_of_their_figures_and_what_draws_them_is_beside(run
     done = publish(runs)
     for name, content in CHARTS.items():
         assert (done.folder / "assets" / name).read_text() == content
-    for path in (done.folder / "benchmarks").glob("*.html"):
+    for path in (done.folder / "benchmarks").glob("*time*.html"):
         text = path.read_text()
         (found,) = re.findall(r'<script type="application/json">(.*?)</script>', text)
         data = json.loads(found)
@@ -260,8 +260,8 @@ def test_without_what_draws_charts_there_are_figures_and_it_says_so(runs: Path) 
     done = publish(runs)
     (problem,) = done.problems
     assert "histories are figures" in problem and "npm" in problem
-    texts = [path.read_text() for path in (done.folder / "benchmarks").glob("*.html")]
-    assert all("chart.js" not in text and "uPlot" not in text and '<svg class="strip"' in text for text in texts)
+    texts = [path.read_text() for path in (done.folder / "benchmarks").glob("*time*.html")]
+    assert texts and all("chart.js" not in text and "uPlot" not in text and '<svg class="strip"' in text for text in texts)
     make_charts(runs.parent, runs.parent / "cache")
     assert publish(runs).made == 3 + 8, "pages with charts are other pages"
 

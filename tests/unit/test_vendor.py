@@ -110,7 +110,8 @@ def test_files_are_put_where_they_are_wanted_all_or_none(cache: Path, tmp_path: 
     (tmp_path / "empty").mkdir()
     for names, message in ((["chart.js", "other.js"], r"no package is known to have other\.js"),
                            (["chart.js", "lost.js"], r"one 1\.0 has no dist/lost\.js")):
-        broken = Package(name="one", version="1.0", integrity=one.integrity, files={**one.files, "lost.js": "dist/lost.js"})
+        files = {**one.files, "lost.js": "dist/lost.js"}
+        broken = Package(name="one", version="1.0", integrity=one.integrity, files=files)
         with pytest.raises(BuildError, match=message):
             vendor.put(tmp_path / "empty", [broken], names)
         assert list((tmp_path / "empty").iterdir()) == []

@@ -11,6 +11,7 @@ from runner import config
 from runner.errors import UsageError
 from runner.jobs import watched
 from runner.jobs.watched import Nightly
+from runner.storage import nights
 
 GOOD = """\
 [[watch]]
@@ -71,7 +72,7 @@ WRONG = {
     'edits = ["nowhere.patch"]': ("6: watch[0].edits: ", "nowhere.patch"),
     'suites = [{ place = "nowhere" }]': ("6: watch[0].suites[0].place: There is no suite nowhere",),
     'suites = [{ place = "bytesio", select = "(" }]': ("6: watch[0].suites[0].select: '(' is no regular expression",),
-    "suites = []": ("6: watch[0].suites: ", "at least 1 item"),
+    "suites = []": ("6: watch[0].suites: it needs one at least",),
     "suites = [{ place = 'bytesio' }, { place = 'benchmarks' }]": ("6: watch[0].suites: two are folders of one name",),
     "suites = [\n  { plaice = 'x' },\n]": (
         "6: watch[0].suites[0].plaice: there is no such key; there are: place, select",),
@@ -138,3 +139,16 @@ def test_the_command_checks_and_gives_an_example(
     code, _, error = lockstep("nightly", "--config", tmp_path / "nowhere.toml")
     assert code == 2 and "lockstep config --example > lockstep.toml" in error
     assert lockstep("config")[0] == 2
+
+
+def test_what_is_not_watched_and_a_night_that_is_under_way_are_refused(
+    lockstep: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    read(tmp_path, f'state = "{tmp_path / "state"}"\n{GOOD}')
+    words = ("nightly", "--config", tmp_path / "lockstep.toml")
+    code, _, error = lockstep(*words, "--watch", "other")
+    assert code == 2 and "nothing is watched by the name other; there are: main" in error
+    with nights.alone(tmp_path / "state" / "nights", "main", "", wait=False, told=print):
+        code, _, error = lockstep(*words, "--no-wait")
+    assert code == 4 and "another night of main is under way" in error
+    assert nights.read(tmp_path / "state" / "nights") == []

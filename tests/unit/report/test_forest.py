@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -30,9 +31,9 @@ def shapes(svg: str) -> list[tuple[float, float]]:
 
 
 def test_one_axis_tells_9x_from_100_000x_and_one_per_cent_from_none() -> None:
-    places = dict((y, x) for x, y in shapes(drawn([1e-5, 1 / 9, 0.97, 1.0, 1.03, 28.0])))
+    places = {y: x for x, y in shapes(drawn([1e-5, 1 / 9, 0.97, 1.0, 1.03, 28.0]))}
     xs = [places[y] for y in sorted(places)]
-    assert xs == sorted(xs) and all(later - earlier > 8 for earlier, later in zip(xs, xs[1:], strict=False))
+    assert xs == sorted(xs) and all(later - earlier > 8 for earlier, later in pairwise(xs))
 
 
 @pytest.mark.parametrize("ratios", [[1.0], [1e-12, 1e12], [5e-324, 1.0], [1.0] * 40])
@@ -49,7 +50,7 @@ def test_labels_are_links_and_text_as_it_is() -> None:
 
 def test_a_long_label_keeps_both_ends() -> None:
     shown = next(text for text in texts(drawn([1.0], ["a" * 50 + "b" * 50])) if "…" in text)
-    assert shown.startswith("aaa") and shown.endswith("bbb") and len(shown) <= 58
+    assert shown.startswith("aaa") and shown.endswith("bbb") and len(shown) <= 54
 
 
 def test_the_axis_is_written_on_top_too_where_the_plot_is_long() -> None:

@@ -110,7 +110,7 @@ def changes(*rows: list[Item]) -> list[Change]:
 def test_constant_time_instead_of_a_copy_is_said_once() -> None:
     rows = [over_sizes(f"m.f{number}", [1.5e-7, 4e-7, 5e-5], [1.5e-7, 1.6e-7, 1.7e-7]) for number in range(8)]
     (one,) = changes(*rows)
-    assert (one.title, one.count, len(one.members)) == ("Constant in head, growing with size in base", 16, 8)
+    assert (one.title, one.count, len(one.members)) == ("The larger size, the larger the gain", 16, 8)
     assert one.members[0].count == "2 of 3" and one.members[0].where == "size 4KiB, 1MiB"
     assert one.members[0].range == "2.50x to 294x faster"
 
@@ -119,14 +119,14 @@ def test_growing_where_it_was_constant_comes_first() -> None:
     worse = over_sizes("m.g", [1e-7, 1e-7, 1.1e-7], [1e-7, 3e-7, 4e-5])
     better = over_sizes("m.f", [1e-7, 4e-7, 5e-5], [1e-7, 1e-7, 1e-7])
     first, second = changes(better, worse)
-    assert (first.title, first.state) == ("Growing with size in head, constant in base", "slower")
+    assert (first.title, first.state) == ("The larger size, the larger the loss", "slower")
     assert second.state == "faster"
 
 
 @pytest.mark.parametrize(("base", "head"), [
-    ([1e-7, 4e-7, 5e-5], [1e-7, 2e-7, 2.5e-5]),  # both grow
+    ([1e-7, 4e-7, 5e-5], [1e-7, 2e-7, 2.5e-5]),  # twice, at the largest as at the one before
     ([1e-7, 9e-5, 5e-5], [1e-7, 1e-7, 1e-7]),  # not the largest at the largest
-    ([3e-7, 3e-7, 3e-7], [1e-7, 1e-7, 1e-7]),  # neither grows
+    ([3e-7, 3e-7, 3e-7], [1e-7, 1e-7, 1e-7]),  # as large everywhere
 ])
 def test_what_is_neither_is_grouped_by_its_size(base: list[float], head: list[float]) -> None:
     (one,) = changes(over_sizes("m.f", base, head))
@@ -168,7 +168,7 @@ def test_the_terminal_has_the_picture_and_the_groups(width: int) -> None:
     told = text.render(samples.report(copies()), width=width)
     lines = told.splitlines()
     assert max(map(cell_len, lines)) <= width
-    assert told.count("Constant in head, growing with size in base") == 1
+    assert told.count("The larger size, the larger the gain") == 1
     assert sum("▼ 250x" in line for line in lines) == 8 and sum("▼ 5kx" in line for line in lines) == 8
     assert any(line.split() == ["size", *SIZES[1:], SIZES[0]] for line in lines)
     assert "Changed (32)" in told and "-v lists each" in told and "1/250" not in told
@@ -185,7 +185,7 @@ def test_where_the_values_are_too_many_for_the_width_there_are_marks_alone() -> 
 
 def test_a_few_changes_are_told_one_by_one() -> None:
     told = text.render(samples.report(copies()[:8]), width=100)
-    assert "Constant in head" not in told and "1/250" in told
+    assert "the larger the gain" not in told and "1/250" in told
 
 
 def test_a_picture_that_says_no_more_than_a_list_is_none() -> None:
@@ -196,10 +196,10 @@ def test_a_picture_that_says_no_more_than_a_list_is_none() -> None:
 
 def test_the_page_has_both_before_the_table_and_each_cell_is_named() -> None:
     page = as_html.render(samples.report(copies()))
-    places = [page.index(words) for words in ('class="picture"', "Constant in head", 'id="benchmarks"', 'id="each"')]
+    places = [page.index(words) for words in ('class="picture"', "the larger the gain", 'id="benchmarks"', 'id="each"')]
     assert places == sorted(places)
     assert page.count('aria-label="construct.F0.time_construct(size=16MiB): ') == 1
-    assert page.count("Constant in head, growing with size in base") == 1
+    assert page.count("The larger size, the larger the gain") == 1
 
 
 def test_hostile_values_of_parameters_are_text() -> None:
