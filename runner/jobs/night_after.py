@@ -5,7 +5,6 @@ All calls into other parts of the program are here, one function each.
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,8 +13,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from runner import jobs, machine, suites
-from runner.errors import LockstepError, MachineError
+from runner import config, jobs, machine, suites
+from runner.alerts.message import Message
+from runner.alerts.settings import Channels
+from runner.errors import MachineError
+from runner.history import changes, events, runs, series
+from runner.jobs import alert as telling
 from runner.jobs import record as recording
 from runner.jobs.night_work import Work
 from runner.jobs.watched import Nightly
@@ -35,13 +38,8 @@ MOVED = 3
 """Functions of a benchmark that an event names."""
 
 
-class MissingError(LockstepError):
-    """A part of the program that a step needs is not there."""
-
-
 def append(work: Work) -> None:
     """Add the night's runs to the index of all runs."""
-    runs = _part("history.runs", "update")
     runs.update(work.settings.runs, _index(work.settings),
                 told=lambda done, of: work.view.phase(f"reading run {done} of {of}"))
 
@@ -49,7 +47,6 @@ def append(work: Work) -> None:
 def nominate(work: Work) -> None:
     """Ask the history which changes it sees that nobody has explained yet."""
     night = work.night
-    changes, series = _part("history.changes", "nominate"), _part("history.series", "of")
     there = series.of(
         _index(work.settings), watch=night.watch, configuration=night.configuration,
         machine=str(machine.describe()["fingerprint"]))
@@ -66,8 +63,7 @@ def nominate(work: Work) -> None:
 
 def judge(work: Work, one: Confirmation, report: Report) -> tuple[Shown, ...]:
     """What a confirming run shows of a nomination; in the ledger, where one run stands once."""
-    changes = _part("history.changes", "judge")
-    outcome = changes.judge(_nomination(changes, one), report, work.settings.state / LEDGER)
+    outcome = changes.judge(_nomination(one), report, work.settings.state / LEDGER)
     return tuple(
         Shown(benchmark=line.benchmark, ratio=line.ratio, low=line.low, high=line.high, p=line.p)
         for line in outcome.benchmarks
@@ -76,8 +72,7 @@ def judge(work: Work, one: Confirmation, report: Report) -> tuple[Shown, ...]:
 
 def pass_over(work: Work, one: Confirmation, reason: str) -> None:
     """Put into the ledger that a nomination could not be measured."""
-    changes = _part("history.changes", "pass_over")
-    changes.pass_over(_nomination(changes, one), reason, work.settings.state / LEDGER, time.time())
+    changes.pass_over(_nomination(one), reason, work.settings.state / LEDGER, time.time())
 
 
 def explain(work: Work) -> None:
@@ -106,7 +101,6 @@ def _moved(change: Change) -> str:
 
 def record_events(work: Work) -> None:
     """What was confirmed becomes events, or a part of those that are known; what went away closes them."""
-    events = _part("history.events", "record")
     night = work.night
     found = []
     for one in night.confirmations or ():
@@ -142,18 +136,18 @@ def report(work: Work) -> None:
 
 def publish(work: Work) -> None:
     """Make the pages."""
-    out = work.settings.site.out or work.settings.state / "site"
-    done = jobs.publish(
-        jobs.PublishRequest(out=out, runs=work.settings.runs, configuration=work.settings.asv), work.view)
+    settings = work.settings
+    done = jobs.publish(jobs.PublishRequest(
+        out=settings.site.out or settings.state / "site", runs=settings.runs, configuration=settings.asv,
+        commit_url=settings.site.commit_url, state=settings.state, channels=settings.channels,
+    ), work.view)
     for problem in done.problems:
         work.view.say(f"problem: {problem}")
 
 
 def alert(work: Work) -> None:
     """Tell those who want to hear of it; what does not get through is tried again by later nights."""
-    telling, settings = _part("jobs.alert", "tell"), _part("alerts.settings", "Channels")
-    channels = settings.Channels() if work.settings.channels is None else work.settings.channels
-    sent = telling.tell(channels, work.settings.state, alarms=_alarms(work))
+    sent = telling.tell(work.settings.channels or Channels(), work.settings.state, alarms=_alarms(work))
     if sent.problems:
         raise MachineError("; ".join(sent.problems))
 
@@ -165,25 +159,12 @@ def report_file(settings: Nightly, night: Night) -> Path:
 
 def events_folder(settings: Nightly) -> Path:
     """Where the events are: as configured, since they may lie under version control."""
-    chosen: Path | None = getattr(settings.channels, "events", None)
+    chosen = None if settings.channels is None else settings.channels.events
     return chosen or settings.state / EVENTS
 
 
-def _part(name: str, function: str) -> Any:
-    try:
-        module = importlib.import_module(f"runner.{name}")
-    except ModuleNotFoundError as error:
-        if not f"runner.{name}".startswith(str(error.name)):
-            raise
-        module = None
-    if not hasattr(module, function):
-        raise MissingError(f"this version of Lockstep has no {name}.{function}")
-    return module
-
-
 def _index(settings: Nightly) -> Path:
-    found: Path = _part("config", "index_file").index_file(settings.runs)
-    return found
+    return config.index_file(settings.runs)
 
 
 def _closed(night: Night) -> Night:
@@ -191,7 +172,7 @@ def _closed(night: Night) -> Night:
     return replace(night, ended=time.time())
 
 
-def _alarms(work: Work) -> list[Any]:
+def _alarms(work: Work) -> list[Message]:
     """What somebody must hear of a night that could not do its work: the same trouble night after night is one."""
     night, first = _closed(work.night), work.night
     if night.outcome in (Outcome.DONE, Outcome.UNCHANGED) and not night.alarm:
@@ -201,7 +182,7 @@ def _alarms(work: Work) -> list[Any]:
             break
         first = earlier
     text = night_report.render(night)
-    return [_part("alerts.message", "Message").Message(
+    return [Message(
         key=f"night/{first.id}", thread=f"night/{first.id}", watch=night.watch, kind="alarm", state="alarm",
         began=first.created, created=first.created, title=night_report.headline(night),
         markdown=text.partition("\n\n")[2], text=text, commit="" if night.commit is None else night.commit.hash,
@@ -214,7 +195,7 @@ def _trouble(night: Night) -> tuple[Outcome, str, str, tuple[str, ...]]:
     return night.outcome, night.alarm, night.broken, night.problems[-1:]
 
 
-def _nomination(changes: Any, one: Confirmation) -> Any:
+def _nomination(one: Confirmation) -> changes.Nomination:
     return TypeAdapter(changes.Nomination).validate_python(one.nomination)
 
 

@@ -5,7 +5,6 @@ Format, version 1: the keys are the fields of the models below; `EXAMPLE` has th
 
 from __future__ import annotations
 
-import importlib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from runner import amounts, builds, config, suites
+from runner.alerts.settings import Channels
 from runner.builds import history
 from runner.builds.spec import Origin
 from runner.errors import UsageError
@@ -250,8 +250,8 @@ class Nightly(_Table):
     retention: Retention = Retention()
     site: Site = Site()
     machine: Machine = Machine()
-    channels: Any = None
-    """Where alerts go: see `alerts.settings`."""
+    channels: Channels | None = None
+    """How people are told of events; None: nobody is."""
 
     @field_validator("watch")
     @classmethod
@@ -268,16 +268,6 @@ class Nightly(_Table):
     @classmethod
     def _is_path(cls, path: Path | None, info: ValidationInfo) -> Path | None:
         return None if path is None else _folder(info) / path.expanduser()
-
-    @field_validator("channels")
-    @classmethod
-    def _are_channels(cls, channels: Any, info: ValidationInfo) -> Any:
-        # What the channels are, the alerts know.
-        try:
-            settings = importlib.import_module("runner.alerts.settings")
-        except ImportError as error:
-            raise ValueError("this version of Lockstep sends no alerts") from error
-        return settings.Channels.model_validate(channels).beside(_folder(info))
 
     @property
     def runs(self) -> Path:
