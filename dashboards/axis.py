@@ -9,8 +9,9 @@ reverse are as far from 1, on either side.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -77,12 +78,12 @@ class Axis:
         """Ratios to be marked, with their texts, ascending: the roundest first, at most about `most`."""
         found: list[tuple[float, str]] = []
         taken: list[float] = []
-        for number, text in marks():
-            if self.low <= number <= self.high:
-                share = float(self(number))
-                if all(abs(share - other) > 0.8 / most for other in taken):
-                    found.append((number, text))
-                    taken.append(share)
+        inside = [mark for mark in marks() if self.low <= mark[0] <= self.high]
+        shares = self([number for number, _ in inside]).tolist()
+        for (number, text), share in zip(inside, shares, strict=True):
+            if all(abs(share - other) > 0.8 / most for other in taken):
+                found.append((number, text))
+                taken.append(share)
         return sorted(found) if len(found) >= FEW else self._own(most)
 
     def _own(self, most: int) -> list[tuple[float, str]]:
@@ -130,16 +131,18 @@ def through(ratios: ArrayLike, margin: float) -> Axis:
     return Axis(low=float(first), high=float(last), near=near)
 
 
-def marks() -> Iterator[tuple[float, str]]:
+@cache
+def marks() -> tuple[tuple[float, str], ...]:
     """Round changes with their texts, the roundest first, on both sides of 1: tenfolds, 10 %, 1 %, 2x, the rest."""
-    yield 1.0, label(1.0)
+    found = [(1.0, label(1.0))]
     first = [*(10.0**power for power in range(1, 10)), 0.1, 0.01, 1.0, 0.001, 0.0001]
     for size in (*first, *(factor * 10.0**power for power in range(-4, 9) for factor in (2, 5))):
         # A change by 2x and more is as many times less on the other side; a smaller one as many per cent less.
         more, less = (size, 1 / size) if size >= 2 else (1 + size, 1 - size if size < 0.5 else 0.5)
-        yield more, label(more)
+        found.append((more, label(more)))
         if size != 0.5:  # 50 % less is 1/2, which stands there already
-            yield less, label(less)
+            found.append((less, label(less)))
+    return tuple(found)
 
 
 def label(number: float) -> str:
@@ -154,7 +157,7 @@ def label(number: float) -> str:
 def _times(number: float) -> str:
     if number >= 1e7:
         return f"{number:.6g}".replace("e+0", "e")
-    return f"{number:,.0f}" if number >= 1000 else f"{number:.6g}"
+    return f"{number:,.10g}" if number >= 1000 else f"{number:.6g}"
 
 
 def round_numbers(low: float, high: float, most: int) -> list[float]:

@@ -88,4 +88,4 @@ def _axis(axes: Axes, scale: Axis) -> None:
 
 
 def _within(numbers: Sequence[float], scale: Axis) -> Array:
-    return np.clip(np.asarray(numbers, dtype=float), scale.low, scale.high)
+    return np.asarray(np.clip(np.asarray(numbers, dtype=float), scale.low, scale.high))

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from dashboards.records import BenchmarkPage, Overview, ReportPage, RunPage, Runs, Trust
+from dashboards.records import BenchmarkPage, Line, Overview, ReportPage, RunPage, Runs, Trust
 
 HERE = Path(__file__).parent
 ASSETS = ("style.css", "table.js", "chart.js")
@@ -67,6 +67,18 @@ def breakable(name: str) -> Markup:
     return Markup("<wbr>").join(re.split(r"(?<=[._])|(?=\()", name))
 
 
+def drawn(line: Line) -> Markup:
+    """A line's bar: its interval, and its ratio or an arrow to where that lies; nothing where it has none."""
+    bar = line.bar
+    if bar is None:
+        return Markup()
+    at = {-1: "M3 1L0 5L3 9", 0: f"M{bar.at:.1f} 1V9", 1: "M97 1L100 5L97 9"}[bar.beyond]
+    return Markup(
+        f'<svg class="bar {slug(line.state)}" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
+        f'<path class="one" d="M50 0V10"/><path class="interval" d="M{bar.low:.1f} 5H{bar.high:.1f}"/>'
+        f'<path class="at" d="{at}"/></svg>')
+
+
 def slug(state: str) -> str:
     """A verdict's word, or not reached, as one name of a class: ``not-reached``."""
     return state.replace(" ", "-")
@@ -84,7 +96,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
-    environment.filters |= {"breakable": breakable, "slug": slug}
+    environment.filters |= {"breakable": breakable, "slug": slug, "drawn": drawn}
     # Ours: no escaping, which would break them.
     environment.globals |= {"nav": NAV, "asset": lambda name: Markup(asset(name))}
     return environment

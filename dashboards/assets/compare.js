@@ -34,8 +34,11 @@
     return `${plain(at, decimals)} [${plain(low, decimals)}, ${plain(high, decimals)}]`;
   };
 
-  const record = ([key, slug, timed, log, se, df, ratio, low, high, verdict]) => (
-    {key, slug, timed, log, se, df, ratio, low, high, verdict});
+  let benchmarks = {};
+  const record = (mark, [timed, log, se, df, ratio, low, high, verdict]) => {
+    const [key, slug] = benchmarks[mark.slice(0, 8)];
+    return {key, slug, timed, log, se, df, ratio, low, high, verdict};
+  };
   // Through others: the log ratio of head to base, its interval, and what is said of it. As stats/indirect.py has it.
   const indirect = (steps, spread, place) => {
     const parts = steps.map(({one}) => [one.se ** 2, one.df]);
@@ -174,9 +177,9 @@
         : [load(`place-${way.id}`), ...way.steps.map(({run}) => load(`run-${run}`))]);
       if (turn !== asked) return; // another pair was chosen meanwhile
       const results = way.run
-        ? Object.values(content).map(record).map((one) => ({...one, ...direct(one, way.turned)}))
+        ? Object.entries(content).map(([mark, row]) => record(mark, row)).map((one) => ({...one, ...direct(one, way.turned)}))
         : Object.keys(steps.at(-1)).filter((mark) => steps.every((step) => mark in step)).map((mark) => ({
-          mark, steps: steps.map((step, number) => ({sign: way.steps[number].sign, one: record(step[mark])})),
+          mark, steps: steps.map((step, number) => ({sign: way.steps[number].sign, one: record(mark, step[mark])})),
         })).filter((found) => found.steps.every(({one}) => one.log !== null)).map((found) => ({
           ...found.steps.at(-1).one, ...indirect(found.steps, content.spreads[found.mark], content),
         }));
@@ -241,7 +244,8 @@
     restore();
   };
 
-  load("builds").then((found) => {
+  Promise.all([load("builds"), load("benchmarks")]).then(([found, names]) => {
+    benchmarks = names;
     if (found.builds.length > 1) start(found);
   }).catch((error) => { summary.textContent = error.message; });
 })();

@@ -156,6 +156,9 @@ const lockstep = (() => {
   });
   reveal(place());
 
+  // What a cell's name says to a screen reader, the mouse may read too.
+  for (const link of document.querySelectorAll(".picture a[aria-label]")) link.title = link.getAttribute("aria-label");
+
   const openAll = document.getElementById("open-all");
   if (openAll) {
     openAll.hidden = false;

@@ -83,7 +83,7 @@ class Nomination:
     level: float
     """The error that its test may make, if those nominated with it and before it are judged before it."""
     blocks: int
-    """Blocks a benchmark that would confirm half of what the history shows, or the margin if that is more."""
+    """Blocks a benchmark that would confirm a third of what the history shows, or the margin if that is more."""
 
     @property
     def place(self) -> Place:
@@ -202,7 +202,7 @@ def _nomination(group: Group, place: Place, newest: str, level: float, margin: f
     parts = (place.watch, place.configuration, place.machine, first.line.suite, first.direction, group.good, group.bad,
              newest, *sorted(one.line.benchmark for one in members))
     blocks = [
-        confirm.blocks_for(one.line.spread, max(margin, abs(one.candidate.size) / 2), level, len(members))
+        confirm.blocks_for(one.line.spread, max(margin, abs(one.candidate.size) / 3), level, len(members))
         for one in members
     ]
     return Nomination(

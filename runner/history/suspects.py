@@ -137,7 +137,8 @@ def lines_of(series: Sequence[Series]) -> list[Line]:
 def usable(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows that are points: with a commit, a log ratio and a standard error."""
     numbers = rows[["log_ratio", "se", "created"]].to_numpy(dtype=float)
-    return rows[np.isfinite(numbers).all(axis=1) & rows["commit"].notna() & (rows["commit"] != "")]
+    there = np.isfinite(numbers).all(axis=1) & rows["commit"].notna().to_numpy() & (rows["commit"] != "").to_numpy()
+    return pd.DataFrame(rows.loc[there])
 
 
 def _line(key: Key, rows: pd.DataFrame, by: str) -> Line:

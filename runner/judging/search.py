@@ -91,9 +91,9 @@ def _reason(line: Comparison) -> str:
     if line.verdict is Verdict.ONLY_IN_HEAD:
         return "the other commit does not have it, or skips it"
     if line.failure is None:
-        return line.verdict.value
+        return str(line.verdict.value)
     where = "" if line.failure.arm is None else f"{line.failure.arm.value} "
-    return f"{where}{line.failure.reason}".strip() or line.verdict.value
+    return f"{where}{line.failure.reason}".strip() or str(line.verdict.value)
 
 
 class Stage(Enum):

@@ -16,7 +16,7 @@ from itertools import pairwise
 from dashboards.records import Change, Member
 from runner.model import Verdict
 from runner.report import quantities
-from runner.report.picture import Item, magnitude, rows
+from runner.report.picture import Item, Row, magnitude
 
 SPAN, LEAST, GROWS, STEADY = 16.0, 10.0, 4.0, 1.1
 LINES = 40
@@ -39,10 +39,10 @@ class _Line:
     size: float
 
 
-def changes(found: Iterable[Item]) -> list[Change]:
+def changes(rows: Iterable[Row]) -> list[Change]:
     """What changed: for the worse first; of each, what grows differently, then by size, largest first."""
     groups: dict[tuple[tuple[bool, bool, int], str], list[_Line]] = {}
-    for parameter, label, of in rows(found):
+    for parameter, label, of in rows:
         for state in (_SLOWER, Verdict.FASTER.value):
             those = [item for item in of if item.state == state]
             if those:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dashboards import axis
 from dashboards.records import Cell, Picture, PictureRow, PictureTable
-from runner.judging.report import NOT_REACHED, Comparison, Report
+from runner.judging.report import NOT_REACHED, Report
 from runner.model import Metric, Verdict
 from runner.report import words
 
@@ -59,17 +59,22 @@ class Item:
         return math.inf if self.ratio <= 0 else max(self.ratio, 1 / self.ratio)
 
 
-def items(report: Report, link: Callable[[Comparison], str] = lambda one: "") -> list[Item]:
-    """A report's benchmarks, in suite order; `link` leads from the page to each."""
+def items(report: Report, links: Mapping[str, str] | None = None) -> list[Item]:
+    """A report's benchmarks, in suite order; `links` leads from the page to each, by key."""
     return [
-        Item(key=one.key, name=one.name, params=one.params, timed=one.metric is Metric.TIME, state=one.state,
-             ratio=one.ratio, base=one.base_value, head=one.head_value, words=words.verdict(one), link=link(one))
-        for one in report.comparisons
+        Item(key=key, name=one.name, params=one.params, timed=one.metric is Metric.TIME, state=one.state,
+             ratio=one.ratio, base=one.base_value, head=one.head_value, words=words.verdict(one),
+             link=(links or {}).get(key, ""))
+        for one in report.comparisons for key in (one.key,)
     ]
 
 
-def rows(found: Iterable[Item]) -> list[tuple[str, str, list[Item]]]:
-    """Benchmarks that differ in one parameter only: its name, what they have in common, and they themselves.
+Row = tuple[str, str, list[Item]]
+"""Benchmarks that differ in one parameter only: its name, what they have in common, and they themselves."""
+
+
+def rows(found: Iterable[Item]) -> list[Row]:
+    """Benchmarks in rows.
 
     Of several parameters it is the one that most benchmarks vary. The name is empty for what has none; then the row is
     one benchmark. Rows and what is in them keep their order, values are ascending where they are numbers or sizes.
@@ -114,9 +119,8 @@ def magnitude(value: str) -> float | None:
     return float(number.replace("_", "")) * float((1024 if binary else 1000) ** _POWERS.get(prefix or "", 0))
 
 
-def picture(found: Iterable[Item], *, most: int = ROWS) -> Picture:
+def picture(whole: Sequence[Row], *, most: int = ROWS) -> Picture:
     """Lay benchmarks out, at most `most` rows: those in which something changed or failed go before the others."""
-    whole = rows(found)
     every = [(parameter, label, of[:COLUMNS]) for parameter, label, of in whole]
     chosen = every
     if len(every) > most:

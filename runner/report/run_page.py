@@ -40,19 +40,19 @@ def run_page(
     """
     link = link or (lambda one: addresses.benchmark(one.key, "../"))
     links = {one.key: link(one) for one in report.comparisons}
-    items = picture.items(report, lambda one: links[one.key])
+    rows = picture.rows(picture.items(report, links))
     ordered = sections(report).all
     scale = axis.around((one.ratio for one in ordered), report.margin)
     drawn = bars(((one.ratio, one.low, one.high) for one in ordered), scale)
-    lines = [_line(one, report, links[one.key], bar) for one, bar in zip(ordered, drawn, strict=True)]
+    lines = [_line(one, report, links, bar) for one, bar in zip(ordered, drawn, strict=True)]
     warnings, more = notices.few(notices.warnings(report))
     return RunPage(
         id=report.run, title=f"{report.base['spec']} → {report.head['spec']}",
         arms=[("base", words.arm(report.base)), ("head", words.arm(report.head))],
         headline=words.headline(report), facts=_facts(report, commit_url), warnings=warnings, more_warnings=more,
         counts=list(report.states.items()), lines=lines, command=report.command,
-        not_compared=_not_compared(report, links), reach=reach(scale), picture=picture.picture(items),
-        changes=grouped.changes(items), choices=[Choice(name="metric", label="Metric", values=_some(lines))],
+        not_compared=_not_compared(report, links), reach=reach(scale), picture=picture.picture(rows),
+        changes=grouped.changes(rows), choices=[Choice(name="metric", label="Metric", values=_some(lines))],
         forest=_forest(ordered, report.margin, links), margin=quantities.percent(report.margin),
         notes=[words.NOT_CLEAR] if any("not clear" in line.words for line in lines) else [],
         explained=[explain.told(one, links[one.key]) for one in explained if one.key in links], report=own_report,
@@ -71,16 +71,17 @@ def _some(lines: Iterable[Line]) -> list[str]:
     return sorted({line.metric for line in lines if line.metric})
 
 
-def _line(one: Comparison, report: Report, link: str, bar: Bar | None) -> Line:
+def _line(one: Comparison, report: Report, links: Mapping[str, str], bar: Bar | None) -> Line:
+    key = one.key
     base, head = words.values(one)
     why = [words.side(words.failure(one), REASON)] if one.failure is not None else []
     return Line(
-        label=one.key, link=link, state=one.state, words=words.verdict(one), base=base, head=head,
+        label=key, link=links[key], state=one.state, words=words.verdict(one), base=base, head=head,
         ratio=words.ratio(one),
         sort=sorting(one.state, base=one.base_value, head=one.head_value, ratio=one.ratio),
         bar=bar,
         notes=[*why, *(notices.sentence(notice) for notice in one.notices)],
-        command=f"{report.command} -b {shlex.quote('^' + re.escape(one.key) + '$')}",
+        command=f"{report.command} -b {shlex.quote('^' + re.escape(key) + '$')}",
         size=size(one.ratio), metric=METRICS[one.metric.value],
     )
 
@@ -140,8 +141,8 @@ def _not_compared(report: Report, links: Mapping[str, str]) -> list[NotCompared]
 def forest_rows(comparisons: Iterable[Comparison], links: Mapping[str, str]) -> list[Row]:
     """All ratios that have an interval, from the most faster to the most slower; `links` as in `Row`, by key."""
     rows = [
-        Row(label=c.key, link=links.get(c.key, ""), ratio=c.ratio, low=c.low, high=c.high, verdict=c.verdict.value)
-        for c in comparisons if c.compared and not c.exact and c.ratio and c.low and c.high
+        Row(label=key, link=links.get(key, ""), ratio=c.ratio, low=c.low, high=c.high, verdict=c.verdict.value)
+        for c in comparisons if c.compared and not c.exact and c.ratio and c.low and c.high for key in (c.key,)
     ]
     return sorted(rows, key=lambda row: row.ratio)
 

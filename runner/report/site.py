@@ -108,14 +108,18 @@ def _glances(newest: Sequence[Entry], rows: pd.DataFrame) -> list[Glance]:
         chosen.setdefault((entry.base.spec, *entry.pair[2:]), entry)
     found = []
     for entry in list(chosen.values())[:PICTURES]:
-        items = [_item(row) for row in rows[rows["run"] == entry.id].to_dict("records")]
+        lines = picture.rows(_item(row) for row in rows[rows["run"] == entry.id].to_dict("records"))
         tally = ", ".join(f"{count} {state}" for state, count in entry.counts.items() if count)
         mean = "" if entry.mean is None else f"; geometric mean {quantities.ratio(*entry.mean[:3])}"
         found.append(Glance(
-            title=f"{entry.base.spec} → {entry.head.spec}, {day(entry.created)}", link=addresses.run(entry.id, ""),
-            headline=f"{tally}{mean}", picture=picture.picture(items), changes=grouped.changes(items),
+            title=f"{_pair(entry)}, {day(entry.created)}", link=addresses.run(entry.id, ""),
+            headline=f"{tally}{mean}", picture=picture.picture(lines), changes=grouped.changes(lines),
         ))
     return found
+
+
+def _pair(entry: Entry) -> str:
+    return f"{commits.label(entry.base)} → {commits.label(entry.head)}"
 
 
 def _item(row: Any) -> Item:
@@ -142,7 +146,7 @@ def _number(value: float) -> float | None:
 def _attention(newest: Sequence[Entry], rows: pd.DataFrame) -> list[tuple[str, str]]:
     found = []
     for entry in newest:
-        name = f"{entry.base.spec} → {entry.head.spec}, {day(entry.created)}"
+        name = f"{_pair(entry)}, {day(entry.created)}"
         link = f"runs/{entry.id}.html"
         if not entry.complete:
             found.append((f"{name}: interrupted", link))

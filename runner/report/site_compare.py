@@ -1,8 +1,8 @@
 """Any two builds: by a run of the two, or through others that both were measured against.
 
 A page from disk cannot ask for what it needs, so that what it may need lies beside it, in files that a script tag
-loads: `builds` (what can be chosen, and all runs), one `place-…` for each suite on each machine, and one `run-…` for
-each run. Each calls `lockstepData(name, content)`.
+loads: `builds` (what can be chosen, and all runs), `benchmarks`, one `place-…` for each suite on each machine, and one
+`run-…` for each run. Each calls `lockstepData(name, content)`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from runner.stats import indirect
 from runner.stats.indirect import Spread
 from runner.stats.paired import Estimate
 
-BENCHMARK = ("key", "version", "metric", "unit")
-"""What makes a benchmark the same in two runs."""
+VERSION = ("version", "metric", "unit")
+"""What makes a benchmark of one key the same in two runs."""
+KEY = 8
+"""Digits of a mark that stand for the key; the others are of the version."""
 TOGETHER = 50
 """Runs whose rows are held at one time."""
 NEWEST = 60
@@ -101,10 +103,15 @@ def _spreads(known: History, entries: Sequence[Entry]) -> dict[str, Spread | Non
 
 
 def _marked(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows with a column ``mark``: eight digits, the same for the same benchmark in the same version."""
-    texts = ["\0".join(parts) for parts in zip(*(rows[name].astype(object) for name in BENCHMARK), strict=True)]
-    marks = {text: hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:8] for text in set(texts)}
-    return rows.assign(mark=[marks[text] for text in texts])
+    """Rows with a column ``mark``: digits, the same for the same benchmark in the same version."""
+    keys, versions = rows["key"].tolist(), list(zip(*(rows[name].tolist() for name in VERSION), strict=True))
+    of_key = {key: _digits(key)[:KEY] for key in set(keys)}
+    of_version = {version: _digits("\0".join(version))[:6] for version in set(versions)}
+    return rows.assign(mark=[of_key[key] + of_version[version] for key, version in zip(keys, versions, strict=True)])
+
+
+def _digits(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def builds(known: History) -> dict[str, str]:
@@ -125,6 +132,7 @@ def builds(known: History) -> dict[str, str]:
 def shared(found: Sequence[Place], known: History, labels: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     """Name and content of the files beside the page that are made of everything. `labels` are `builds`."""
     yield "builds", _builds(found, known, labels)
+    yield "benchmarks", {_digits(key)[:KEY]: [key, addresses.slug(key)] for key in points.names(known)}
     for place in found:
         yield f"place-{place.id}", _of_place(place)
 
@@ -183,7 +191,7 @@ def _of_place(place: Place) -> dict[str, Any]:
         "how": how(place, "{through}"), "margin": math.log1p(place.margin), "words": [COUNTED, TIMED],
         "all_words": ALL,
         "spreads": {
-            mark: [_number(spread.tau**2), _number(spread.df)]
+            mark: [float(f"{spread.tau**2:.9g}"), round(spread.df, 3)]
             for mark, spread in place.spreads.items() if spread is not None
         },
         "each": [round(one, 5) for one in indirect.quantiles(ALPHA)],
@@ -191,18 +199,20 @@ def _of_place(place: Place) -> dict[str, Any]:
     }
 
 
-def _of_run(rows: pd.DataFrame) -> dict[str, list[Any]]:
-    """For each benchmark by mark its key, its page's name and whether it is a timing; log ratio, standard error and
-    degrees of freedom; and ratio, interval and verdict of the run's report."""
-    found: dict[str, list[Any]] = {}
-    for row in rows.to_dict("records"):
-        one = _estimate(row)
-        found[row["mark"]] = [
-            row["key"], addresses.slug(row["key"]), int(row["metric"] == Metric.TIME.value),
-            *([None] * 3 if one is None else [one.mean, one.se, one.df]),
-            *(_number(row[name]) for name in ("ratio", "low", "high")), row["verdict"],
-        ]
-    return found
+def _of_run(rows: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
+    """For each benchmark by mark whether it is a timing; log ratio, standard error and degrees of freedom; and ratio,
+    interval and verdict of the run's report."""
+    timed = (int(metric == Metric.TIME.value) for metric in rows["metric"].tolist())
+    df = {blocks: indirect.estimate(0.0, 0.0, blocks).df for blocks in set(rows["counted"].tolist())}
+    numbers = (_rounded(rows[name]) for name in ("log_ratio", "se"))
+    told = (_rounded(rows[name]) for name in ("ratio", "low", "high"))
+    return dict(zip(rows["mark"].tolist(), zip(
+        timed, *numbers, map(df.__getitem__, rows["counted"].tolist()), *told, rows["verdict"].tolist(), strict=True,
+    ), strict=True))
+
+
+def _rounded(numbers: pd.Series) -> list[float | None]:
+    return [_number(number) for number in numbers.tolist()]
 
 
 def _estimate(row: Mapping[Any, Any]) -> Estimate | None:
@@ -212,7 +222,8 @@ def _estimate(row: Mapping[Any, Any]) -> Estimate | None:
 
 
 def _number(number: float) -> float | None:
-    return float(f"{number:.6g}") if math.isfinite(number) else None
+    """Five digits, which is more than can be seen; None for what is no number."""
+    return float(f"{number:.5g}") if math.isfinite(number) else None
 
 
 def page(found: Sequence[Place], known: History, labels: Mapping[str, str]) -> ComparePage:

@@ -64,13 +64,13 @@ def _parts(report: Report, verbose: bool, width: int) -> list[RenderableType]:
     found = sections(report)
     parts: list[RenderableType] = [*_heading(report), Text()]
     parts += [Padding(Text(line, style="bold"), _INDENT) for line in words.headline(report)]
-    items = picture.items(report)
-    parts += text_picture.parts(picture.picture(items, most=text_picture.ROWS), width)
+    rows = picture.rows(picture.items(report))
+    parts += text_picture.parts(picture.picture(rows, most=text_picture.ROWS), width)
     if found.changed:
         title = f"Changed ({len(found.changed)})"
         many = len(found.changed) > text_picture.FEW
         if many:
-            groups = text_picture.grouped(grouped.changes(items))
+            groups = text_picture.grouped(grouped.changes(rows))
             parts += _section(title if verbose else f"{title}: -v lists each with its interval", Group(*groups))
         if verbose or not many:
             parts += [Text()] if many else [Text(), Text(title, style="bold")]

@@ -59,11 +59,11 @@ def _table(table: PictureTable, width: int) -> list[RenderableType]:
     names = [_split(row.label) for row in ordered]
     sizes = [max(cell_len(column), *(cell_len(row[i]) for row in texts)) for i, column in enumerate(columns)]
     room = max(LEAST, min(LONGEST, max(cell_len(name) for _, name in names)))
-    room = min(room, max(LEAST, width - 4 - sum(size + 2 for size in sizes)))
+    room = min(room, max(LEAST, width - 4 - sum(size + 1 for size in sizes)))
     parameter = printable(table.parameter)
-    if 4 + room + sum(size + 2 for size in sizes) > width:  # marks alone
+    if 4 + room + sum(size + 1 for size in sizes) > width:  # marks alone
         parameter = f"{parameter} {columns[0]} … {columns[-1]}" if parameter else ""
-        most = max(1, (width - 4 - room) // 3)
+        most = max(1, (width - 4 - room) // 2)
         texts, columns = [[text[:1] for text in row[:most]] for row in texts], []
         sizes = [1] * most
     lines: list[RenderableType] = [Text()]
@@ -84,14 +84,14 @@ def _line(begin: str, room: int, cells: Sequence[tuple[str, str]], sizes: Sequen
     """A row: its beginning, filled up to the room of names, and each cell with its style, filled up to its size."""
     line = Text(begin + " " * (room + 4 - cell_len(begin)), style=style)
     for (text, look), size in zip(cells, sizes, strict=False):
-        line.append("  ")
+        line.append(" ")
         line.append(text + " " * (size - cell_len(text)), style=look)
     line.rstrip()
     return line
 
 
 def _text(cell: Cell | None) -> str:
-    return "" if cell is None else f"{cell.mark} {cell.size}".rstrip()
+    return "" if cell is None else f"{cell.mark}{cell.size}"
 
 
 def _split(label: str) -> tuple[str, str]:

@@ -63,8 +63,8 @@ class Question:
     """Standard deviation of a block's log ratio, as it was seen between the ends."""
 
 
-def first(estimate: Estimate) -> tuple[Question | None, float]:
-    """The question after the first duel of the ends, which went on until it was settled; and the size of the change.
+def first(estimate: Estimate) -> Question | None:
+    """The question after the first duel of the ends, which went on until it was settled.
 
     None: they have to be measured a second time, by `ends_again`, because the interval is too wide: its near end is
     nearer to 0 than half of the estimate. `estimate` is that of a look of `decide.judge`.
@@ -77,7 +77,7 @@ def first(estimate: Estimate) -> tuple[Question | None, float]:
     error = ENDS / 2 * WEIGHTS[LOOKS.index(estimate.n)]
     size = abs(estimate.mean)
     near = size - half(estimate, error)
-    return (_question(estimate, size / 2) if near >= size / 2 else None), size
+    return _question(estimate, size / 2) if near >= size / 2 else None
 
 
 def exact(estimate: Estimate) -> Question:

@@ -253,8 +253,8 @@ def _newest(window: _Window) -> Iterator[Candidate]:
 
 
 def _change(window: _Window, left: int, place: int, right: int) -> Candidate | None:
-    """The levels of [left, place) and [place, right) compared, and where between them the change may lie; None: no change
-    that is worth a suspicion."""
+    """The levels of [left, place) and [place, right) compared, and where between them the change may lie; None: no
+    change that is worth a suspicion."""
     y, se, noise = window.y, window.se, window.noise
     before, after = _level(y[left:place]), _level(y[place:right])
     error = math.sqrt(noise.level(se[left:place]) + noise.level(se[place:right]))

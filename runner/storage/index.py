@@ -278,8 +278,8 @@ def benchmarks(connection: sqlite3.Connection, purposes: Sequence[str] = ()) -> 
     # made small first.
     for row in connection.execute(
         "WITH small AS MATERIALIZED ("
-        f"  SELECT number, id, mark, created - CASE WHEN purpose IN ({marks}) THEN 0 ELSE {_LATER} END AS rank FROM runs"
-        "), found AS ("
+        f"  SELECT number, id, mark, created - CASE WHEN purpose IN ({marks}) THEN 0 ELSE {_LATER} END AS rank"
+        "  FROM runs), found AS ("
         "  SELECT p.benchmark AS benchmark, count(*) AS points, sum(r.mark) AS mark, max(r.rank) AS rank, r.id AS last"
         "  FROM points p CROSS JOIN small r ON r.number = p.run GROUP BY p.benchmark"
         ") SELECT b.key, b.name, f.points, f.mark, f.rank, f.last FROM found f JOIN benchmarks b"

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -100,8 +100,7 @@ class Confirmation:
     """Its place."""
     kind: str
     """``step``, ``newest``, ``drift``."""
-    direction: str
-    """``slower`` or ``faster``."""
+    direction: Literal["slower", "faster"]
     good: str
     """Full hash of the last commit without it."""
     bad: str

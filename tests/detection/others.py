@@ -4,7 +4,7 @@
   their signs.
 - `asv publish` cuts a series into levels (`asv.step_detect`) and reports levels that rose; here it is asked for
   falls too.
-- apache-otava (E-divisive with Student's t) runs in an environment of its own: `otava.py` beside this file.
+- apache-otava (E-divisive with Student's t) runs in an environment of its own: `ask_otava.py` beside this file.
 
 The last two see a whole series. Their false alarms are counted in the whole year at its end, and how soon they see a
 change by asking again each night, with the `BEFORE` nights before it.
@@ -76,7 +76,7 @@ def otava(python: Path) -> Rule:
 
     def rule(series: Sequence[Array]) -> list[list[int]]:
         text = json.dumps([np.exp(one).tolist() for one in series])
-        result = subprocess.run([python, Path(__file__).with_name("otava.py")], input=text, capture_output=True,
+        result = subprocess.run([python, Path(__file__).with_name("ask_otava.py")], input=text, capture_output=True,
                                 text=True, check=True, timeout=1800)
         found: list[list[int]] = json.loads(result.stdout)
         return found

@@ -27,7 +27,8 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def do(folder: Path, *words: str, date: int = 1_700_000_000) -> str:
     stamps = {"GIT_COMMITTER_DATE": f"{date} +0000", "GIT_AUTHOR_DATE": f"{date} +0000"}
-    ran = subprocess.run(["git", *WHO, *words], cwd=folder, check=True, capture_output=True, env={**os.environ, **stamps})
+    ran = subprocess.run(
+        ["git", *WHO, *words], cwd=folder, check=True, capture_output=True, env={**os.environ, **stamps})
     return ran.stdout.decode().strip()
 
 
@@ -41,7 +42,8 @@ def repository(tmp_path: Path) -> Path:
 
 def commit(place: Path, *parents: str, subject: str = "a commit", date: int = 1_700_000_000) -> str:
     tree = do(place, "write-tree")
-    return do(place, "commit-tree", tree, *(word for parent in parents for word in ("-p", parent)), "-m", subject, date=date)
+    named = [word for parent in parents for word in ("-p", parent)]
+    return do(place, "commit-tree", tree, *named, "-m", subject, date=date)
 
 
 def grown(place: Path, seed: int, count: int) -> list[str]:

@@ -83,7 +83,8 @@ def test_the_packages_of_the_dockerfile_are_there() -> None:
     names = " ".join(commands).split()
     if subprocess.run(["apt-cache", "show", names[0]], capture_output=True, check=False).returncode != 0:
         pytest.skip("apt knows no packages here: apt-get update")
-    done = subprocess.run(["apt-cache", "show", "--no-all-versions", *names], capture_output=True, text=True, check=False)
+    command = ["apt-cache", "show", "--no-all-versions", *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = set(re.findall(r"^Package: (.*)$", done.stdout, re.MULTILINE))
     assert set(names) == found, done.stderr
 

@@ -101,9 +101,11 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    (tmp_path / "tmp").mkdir()
-    return Place(tmp_path)
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    # A short path: multiprocessing has sockets below it, whose names have 107 bytes at most.
+    folder = tmp_path_factory.mktemp("place")
+    (folder / "tmp").mkdir()
+    return Place(folder)
 
 
 # --- Set-up

@@ -42,6 +42,7 @@ def entry(state: State, when: float = NOW + 100, who: str = "ada", note: str = "
 def alarm(night: str = "n1") -> Message:
     """Word of a night that could not do its work."""
     return Message(
-        key=f"night/{night}", thread=f"night/{night}", watch="main", kind="alarm", state="alarm", began=NOW, created=NOW,
-        title="main: does not build", markdown="- `a.c:1: error`\n", text="a.c:1: error\n", data={"night": night},
+        key=f"night/{night}", thread=f"night/{night}", watch="main", kind="alarm", state="alarm", began=NOW,
+        created=NOW, title="main: does not build", markdown="- `a.c:1: error`\n", text="a.c:1: error\n",
+        data={"night": night},
     )

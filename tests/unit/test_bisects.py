@@ -112,7 +112,8 @@ def test_what_was_found_in_words() -> None:
     said = report.render(stored(duels=(ENDS, STEP), findings=(FOUND, SAME)), width=140)
     assert said.splitlines() == [
         "cccccccccccc 2023-11-14 Do more \N{REPLACEMENT CHARACTER}[31mwork",
-        "  work.time_a: slower, 1.049 [1.041, 1.057] against its parent dddddddddddd, 1.050 [1.040, 1.060] over the whole range",
+        "  work.time_a: slower, 1.049 [1.041, 1.057] against its parent dddddddddddd, "
+        "1.050 [1.040, 1.060] over the whole range",
         "  git -C '/clones/some project' show cccccccccccc",
         "work.time_b: the ends are the same",
     ]

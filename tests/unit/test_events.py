@@ -206,7 +206,7 @@ def test_a_copy_and_a_newer_version_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a copy, or renamed"):
         events.read(tmp_path)
     (tmp_path / "copy.json").write_text((tmp_path / "copy.json").read_text().replace("event/1", "event/9"))
-    with pytest.raises(UsageError, match="is of version 'lockstep.event/9'"):
+    with pytest.raises(UsageError, match=r"is of version 'lockstep\.event/9'"):
         events.read(tmp_path)
 
 

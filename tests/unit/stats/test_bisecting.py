@@ -21,7 +21,7 @@ def test_however_many_steps_there_are_their_errors_add_up_to_no_more_than_promis
     errors = [bisecting.error(step, commits) for step in range(1, 200)]
     assert math.fsum(errors) <= bisecting.STEPS + 1e-12
     assert all(later <= earlier for earlier, later in pairwise(errors))
-    assert bisecting.ENDS + bisecting.STEPS == pytest.approx(bisecting.TOTAL)
+    assert pytest.approx(bisecting.TOTAL) == bisecting.ENDS + bisecting.STEPS
 
 
 def test_there_is_no_step_before_the_first() -> None:
@@ -70,11 +70,11 @@ def test_turning_all_signs_turns_the_question_and_not_the_answer() -> None:
 
 def test_the_first_duel_is_enough_only_if_it_tells_half_of_the_change() -> None:
     precise, vague = (Estimate(mean=-0.05, se=se, df=5, n=6) for se in (0.001, 0.02))
-    question, size = bisecting.first(precise)
+    question = bisecting.first(precise)
     assert question is not None
-    assert (question.sign, question.threshold, size) == (-1, 0.025, 0.05)
+    assert (question.sign, question.threshold) == (-1, 0.025)
     assert question.spread == pytest.approx(0.001 * math.sqrt(6))
-    assert bisecting.first(vague) == (None, 0.05)
+    assert bisecting.first(vague) is None
     with pytest.raises(ValueError, match="not a look"):
         bisecting.first(Estimate(mean=0.05, se=0.001, df=5, n=7))
 
@@ -129,9 +129,9 @@ def test_the_threshold_is_above_the_change_no_more_often_than_promised() -> None
             if estimate is None or judgement.low is None or judgement.low <= 0:
                 continue
             found += 1
-            question, size = bisecting.first(estimate)
+            question = bisecting.first(estimate)
             if question is None:
-                n = bisecting.blocks(bisecting.spread(estimate), size / 2, bisecting.ENDS / 2)
+                n = bisecting.blocks(bisecting.spread(estimate), estimate.mean / 2, bisecting.ENDS / 2)
                 question = bisecting.ends_again(at_look(rng.normal(change, 0.01, n), n), 1)
             above += question is not None and question.threshold > change
     assert found > 300
