@@ -339,4 +339,6 @@ class Trust:
     """Machine and tables."""
     canary: Sequence[Sequence[str]]
     """Machine, runs with a canary, runs in which it spoke, share of those."""
+    suspicions: str
+    """What became of the changes that histories suggested; empty where they suggested none."""
     evidence: Markup

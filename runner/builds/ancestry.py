@@ -6,16 +6,11 @@ The graph decides; a date is shown, and orders nothing. Commits are full hashes 
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from runner.builds import git
+from runner.builds import git, history
 from runner.errors import BuildError, UsageError
-from runner.model import Commit
-
-_FORMAT = "%ct%x00%s"
 
 
 class Graph:
@@ -58,7 +53,7 @@ class Graph:
         return tuple(commit for place, commit in enumerate(self.commits) if left >> place & 1)
 
     def parts(self, bad: str, goods: Collection[str]) -> Mapping[str, int]:
-        """How much a look at each candidate rules out in the worse case: the smaller of the two parts of the candidates.
+        """What a look at each candidate rules out in the worse case: the smaller of the two parts of the candidates.
 
         One part are those that are its ancestors, itself included, the other one the rest. This is what git calls
         ``dist`` in ``git rev-list --bisect-all``. 0 is at the bad end alone, of which everything is known.
@@ -84,76 +79,26 @@ class Graph:
 def between(repository: Path, good: str, bad: str) -> Graph:
     """The commits that are ancestors of `bad` and not of `good`, merged branches included.
 
-    Raises UsageError where `good` is no ancestor of `bad`, and for a shallow clone, in which commits are missing.
+    The repository is a whole one, as from `history.fetch`. Raises UsageError where `good` is no ancestor of `bad`.
     """
-    _check_whole(repository)
     if good == bad:
         raise UsageError(f"both ends of the range are commit {good[:12]}: there is nothing between them")
-    if not is_ancestor(repository, good, bad):
+    if not history.is_ancestor(repository, good, bad):
         raise UsageError(_apart(repository, good, bad))
     listed = _said(repository, "rev-list", "--topo-order", "--reverse", "--parents", bad, f"^{good}")
     return Graph(good, {words[0]: words[1:] for line in listed.splitlines() if (words := line.split())})
 
 
-def line(repository: Path, older: str, newer: str) -> tuple[str, ...]:
-    """Full hashes on the line of first parents after `older` up to and with `newer`, oldest first.
-
-    Raises UsageError where `older` is not in the history of `newer`, and for a shallow clone.
-    """
-    _check_whole(repository)
-    if not is_ancestor(repository, older, newer):
-        raise UsageError(f"{older[:12]} is not in the history of {newer[:12]} in {repository}")
-    return tuple(_said(repository, "rev-list", "--first-parent", "--reverse", newer, f"^{older}").split())
-
-
-def is_ancestor(repository: Path, older: str, newer: str) -> bool:
-    """Whether a commit is in the history of another, or is that one."""
-    asked = git.run(repository, "merge-base", "--is-ancestor", older, newer)
-    if asked.code not in (0, 1):
-        raise BuildError(f"git cannot compare {older[:12]} with {newer[:12]}: {git.reason(repository, asked)}")
-    return asked.code == 0
-
-
-def position(repository: Path, commit: str) -> int | None:
-    """Commits on the line of first parents up to a commit, itself included; None in a shallow clone."""
-    if _is_shallow(repository):
-        return None
-    return int(_said(repository, "rev-list", "--count", "--first-parent", commit))
-
-
-def describe(repository: Path, commit: str, *, place: str, branch: str = "") -> Commit:
-    """A commit for people and histories; `place` and `branch` are the names that the user gave.
-
-    Raises BuildError where git cannot read it.
-    """
-    said = _said(repository, "log", "-1", "--no-show-signature", "--encoding=UTF-8", f"--format={_FORMAT}", commit)
-    date, subject = said.rstrip("\n").split("\0", 1)
-    return Commit(
-        hash=commit, date=float(date), subject=os.fsencode(subject).decode("utf-8", "replace"), repository=place,
-        branch=branch, position=position(repository, commit),
-    )
-
-
 def _apart(repository: Path, good: str, bad: str) -> str:
     """Why a commit that is no ancestor of another cannot be the good end of a search."""
-    if is_ancestor(repository, bad, good):
-        return (f"{bad[:12]} is an ancestor of {good[:12]}: they are the wrong way round. The older commit comes first, "
-                "whichever is the faster one")
+    if history.is_ancestor(repository, bad, good):
+        return (f"{bad[:12]} is an ancestor of {good[:12]}: they are the wrong way round. The older commit comes "
+                "first, whichever is the faster one")
     bases = git.run(repository, "merge-base", "--all", good, bad).output.split()
     if not bases:
         return f"{good[:12]} and {bad[:12]} have no commit in common: there is nothing between them"
     return (f"{good[:12]} is not an ancestor of {bad[:12]}: their branches went apart at {bases[0][:12]}. Compare that "
             "one with both, and name it as the older end for the branch that has changed")
-
-
-def _is_shallow(repository: Path) -> bool:
-    return _said(repository, "rev-parse", "--is-shallow-repository").strip() == "true"
-
-
-def _check_whole(repository: Path) -> None:
-    if _is_shallow(repository):
-        raise UsageError(f"{repository} is a shallow clone, in which commits are missing: "
-                         f"git -C {shlex.quote(str(repository))} fetch --unshallow")
 
 
 def _said(repository: Path, *words: str) -> str:

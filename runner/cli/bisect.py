@@ -140,14 +140,14 @@ def backfill(
     anchor: Annotated[str, typer.Option(metavar="INTERPRETER", help="What every commit is compared with, such as "
                                         "`cpython@3.13.5`; it gets the configuration too.")],
     watch: Annotated[str, typer.Option(metavar="NAME", help="What is watched, whose history is filled.")],
-    every: Annotated[int, typer.Option(metavar="NUMBER", min=1, help="Every so many commits; the newest is one.")] = 1,
+    every: Annotated[int, typer.Option(metavar="NUMBER", help="Every so many commits; the newest is one.")] = 1,
     repository: Repository = ".",
     pattern: Pattern = None,
     suite: Suite = None,
     configuration: Options = "",
     margin: Margin = "1%",
     blocks: Annotated[int | None, typer.Option(
-        metavar="NUMBER", min=6, max=160, help="Blocks of every benchmark, 6 to 160; default: 6.")] = None,
+        metavar="NUMBER", help="Blocks of every benchmark, 6 to 160; default: 6.")] = None,
     scope: Scope = "auto",
     memory_limit: MemoryLimit = None,
     values: Values = "compare",
@@ -166,9 +166,14 @@ def backfill(
     """
     from runner.cli.terminal import Terminal
     from runner.jobs import backfill as job
+    from runner.stats.decide import LOOKS
 
     check_scope(scope)
     check_values(values)
+    if every < 1:
+        raise UsageError(f"--every {every}: it is 1 or more.")
+    if blocks is not None and not LOOKS[0] <= blocks <= LOOKS[-1]:
+        raise UsageError(f"--blocks {blocks}: it is {LOOKS[0]} to {LOOKS[-1]}; fewer say nothing.")
     request = job.BackfillRequest(
         range=range_, anchor=anchor, watch=watch, every=every, repository=repository, pattern=pattern,
         suite=suite_of(suite), configuration=configuration, margin=margin, blocks=blocks or job.BLOCKS, scope=scope,

@@ -138,7 +138,8 @@ def usable(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows that are points: with a commit, a log ratio and a standard error."""
     numbers = rows[["log_ratio", "se", "created"]].to_numpy(dtype=float)
     there = np.isfinite(numbers).all(axis=1) & rows["commit"].notna().to_numpy() & (rows["commit"] != "").to_numpy()
-    return pd.DataFrame(rows.loc[there])
+    points: pd.DataFrame = rows.loc[there]
+    return points
 
 
 def _line(key: Key, rows: pd.DataFrame, by: str) -> Line:

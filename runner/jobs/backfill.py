@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner import builds, config, machine, suites
-from runner.builds import ancestry, commits
+from runner.builds import commits, history
 from runner.builds.spec import Origin
 from runner.errors import BuildError, UsageError
 from runner.jobs.ab import AbRequest, Finished, View, compare_arms, go_on, save
@@ -101,10 +101,10 @@ def commits_of(repository: Path, range: str, every: int, view: View) -> tuple[st
     older, newer = (
         commits.find(f"git:{repository}@{ref}", str(repository), ref, view.phase).commit for ref in ends.groups()
     )
-    found = ancestry.line(repository, older, newer)
+    found = history.line(repository, older, newer)
     if not found:
         raise UsageError(f"{range} has no commits: both ends are {newer[:12]}")
-    return found[::-1][::every][::-1]
+    return tuple(found[::-1][::every][::-1])
 
 
 def _with_options(spec: str, configuration: str) -> str:
@@ -112,8 +112,8 @@ def _with_options(spec: str, configuration: str) -> str:
     if not configuration or builds.parse(spec) is None:
         return spec
     if "?" in spec:
-        raise UsageError(f"{spec} has build options, and --configuration {configuration} has some too; write them once, "
-                         "in --configuration")
+        raise UsageError(f"{spec} has build options, and --configuration {configuration} has some too; write them "
+                         "once, in --configuration")
     return f"{spec}?{configuration}"
 
 
@@ -139,7 +139,7 @@ class _Session:
             if begun is not None and shelf.entry(begun).state in (shelf.State.COMPLETE, shelf.State.MEASURING):
                 there += 1
                 continue
-            told = ancestry.describe(self._repository, commit, place=str(self._repository))
+            told = history.describe(self._repository, commit, place=str(self._repository))
             self._view.say(f"{number + 1} of {len(wanted)}: {commit[:12]} {told.subject}")
             try:
                 finished = self._measure(commit, begun)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runner import builds, config, machine, suites
-from runner.builds import ancestry, commits
+from runner.builds import ancestry, commits, history
 from runner.errors import BuildError, LockstepError, UsageError
 from runner.jobs import continuing
 from runner.jobs.ab import AbRequest, Finished, View, compare_arms, go_on
@@ -112,12 +112,12 @@ def begin(request: BisectRequest, view: View) -> Path:
 
 
 def whole(place: str) -> Path:
-    """The repository that a user names, absolute. Raises UsageError for what is no folder."""
+    """The clone that a user names, absolute. Raises UsageError for what is no folder, no repository, or shallow."""
     folder = Path(place).expanduser()
     if not folder.is_dir():
-        raise UsageError(f"there is no folder {folder}. Commits are searched in a clone on this machine: name its folder "
-                         "by --repo")
-    return folder.resolve()
+        raise UsageError(f"there is no folder {folder}. Commits are searched in a clone on this machine: name its "
+                         "folder by --repo")
+    return history.fetch(place, lambda _: None)
 
 
 def go_on_with(folder: Path, view: View, *, wait: bool = True) -> Bisected:
@@ -187,7 +187,7 @@ class _Session:
         duel = replace(duel, told={step.benchmark: _told(duel, step) for step in steps})
         self._stored = replace(self._stored, duels=(*self._stored.duels, duel))
         bisects.write(self._folder, self._stored)
-        commit = ancestry.describe(self._repository, duel.head, place=self._asked.repository)
+        commit = history.describe(self._repository, duel.head, place=self._asked.repository)
         for line in report.lines(duel, commit.subject):
             self._view.say(line)
 
@@ -248,7 +248,7 @@ class _Session:
         if one and track.reason:
             left = self._search.graph.commits  # what it ended in has not made the change: it may be any of them
         described = tuple(
-            ancestry.describe(self._repository, commit, place=self._asked.repository) for commit in left[-MOST:])
+            history.describe(self._repository, commit, place=self._asked.repository) for commit in left[-MOST:])
         finding = replace(finding, commits=described, count=len(left))
         if not one or track.last is None or track.last.trouble:
             return finding

@@ -128,14 +128,14 @@ def publish(request: PublishRequest, view: View) -> Published:
         view.phase("writing the other pages")
         problems += known.problems
         asv_state = _asv(request, out, new, old, problems, view)
-        compared, attention = publish_history.write(publish_history.Site(
+        across = publish_history.write(publish_history.Site(
             known=known, new=new, out=out, commit_url=request.commit_url, link=_link,
             channels=request.channels, state=request.state if request.state is not None else config.STATE,
         ), old.get("compare", {}), problems)
-        _others(known, new, attention, asv=asv_state is not None)
+        _others(known, new, across.attention, across.suspicions, asv=asv_state is not None)
         store.write_whole(new / STATE, json.dumps({
             "look": look, "runs": {entry.id: [entry.stamp, beside.get(entry.id, "")] for entry in known.runs},
-            "benchmarks": benchmarks, "asv": asv_state, "compare": compared,
+            "benchmarks": benchmarks, "asv": asv_state, "compare": across.compared,
         }) + "\n")
         _exchange(new, out)
     return Published(
@@ -316,12 +316,15 @@ def _write_benchmark(folder: Path, charts: bool, task: Task) -> None:
     store.write_whole(folder / f"{page.slug}.html", pages.benchmark(page, charts=charts))
 
 
-def _others(known: History, new: Path, attention: Sequence[tuple[str, str]], *, asv: bool) -> None:
+def _others(
+    known: History, new: Path, attention: Sequence[tuple[str, str]], suspicions: str, *, asv: bool
+) -> None:
     for name in pages.ASSETS:
         (new / "assets" / name).write_text(pages.asset(name), encoding="utf-8")
     (new / "index.html").write_text(pages.overview(site.overview(known, attention, asv=asv)), encoding="utf-8")
     (new / "runs" / "index.html").write_text(pages.runs(site.runs(known.runs)), encoding="utf-8")
-    (new / "trust.html").write_text(pages.trust(site.trust(_calibrations(), known, _evidence())), encoding="utf-8")
+    trust = site.trust(_calibrations(), known, _evidence(), suspicions)
+    (new / "trust.html").write_text(pages.trust(trust), encoding="utf-8")
 
 
 def _calibrations() -> list[tuple[str, str]]:

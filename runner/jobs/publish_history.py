@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,6 +17,7 @@ from runner.jobs.alert import places
 from runner.jobs.status import status
 from runner.report import events as in_words
 from runner.report import site_benchmarks, site_compare, site_events, site_health, site_releases
+from runner.storage import ledger
 
 COMPARE, EVENTS = "compare", "events"
 """Folders of the site."""
@@ -45,14 +46,23 @@ class Site:
     link: Link
 
 
-def write(
-    site: Site, before: Mapping[str, str], problems: list[str]
-) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Write the pages; returns the stamp of each run whose file lies beside the comparing page, and what of the events
-    needs a look, each with where it leads.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Across:
+    """What the other pages need of these."""
 
-    `before` is the first of these of the old site: files of runs that are as they were are taken over. What is wrong
-    with the events goes to `problems`; then their old pages stay.
+    compared: Mapping[str, str]
+    """Stamp of each run whose file lies beside the comparing page, by id."""
+    attention: Sequence[tuple[str, str]]
+    """What of the events needs a look, each with where it leads."""
+    suspicions: str
+    """What became of all that histories suggested, in a sentence; empty where they suggested nothing."""
+
+
+def write(site: Site, before: Mapping[str, str], problems: list[str]) -> Across:
+    """Write the pages.
+
+    `before` is `Across.compared` of the old site: files of runs that are as they were are taken over. What is wrong
+    with the events goes to `problems`, and then their old pages stay; what is wrong with the ledger does too.
     """
     known, new, channels = site.known, site.new, site.channels or Channels()
     for name in history_pages.ASSETS:
@@ -60,9 +70,18 @@ def write(
     _put(new / "benchmarks" / "index.html", history_pages.index(site_benchmarks.index(known, url=site.commit_url)))
     kept = _compare(site, before)
     _put(new / "releases.html", history_pages.releases(site_releases.releases(known)))
-    events = _events(site, channels, problems)
+    suspicions = _suspicions(site.state / ledger.NAME, problems)
+    events = _events(site, channels, suspicions, problems)
     _put(new / "health.html", history_pages.health(site_health.page(status(channels, site.state), known)))
-    return kept, site_events.attention(events)
+    return Across(compared=kept, attention=site_events.attention(events), suspicions=suspicions)
+
+
+def _suspicions(file: Path, problems: list[str]) -> str:
+    try:
+        return site_events.suspicions(one.outcome for one in ledger.read(file))
+    except LockstepError as error:
+        problems.append(str(error))
+        return ""
 
 
 def _compare(site: Site, before: Mapping[str, str]) -> dict[str, str]:
@@ -82,15 +101,17 @@ def _compare(site: Site, before: Mapping[str, str]) -> dict[str, str]:
     return stamps
 
 
-def _events(site: Site, channels: Channels, problems: list[str]) -> list[Event]:
+def _events(site: Site, channels: Channels, suspicions: str, problems: list[str]) -> list[Event]:
     """The list of events, their pages and the feed; returns the events. One that cannot be read takes no page away."""
     folder, old = site.new / EVENTS, site.out / EVENTS
     folder.mkdir()
     found: list[Event] = []
-    notes = []
+    notes = [suspicions] if suspicions else []
+    readable = True
     try:
         found = events_of.read(places(channels, site.state).events)
     except LockstepError as error:
+        readable = False
         problems.append(str(error))
         notes.append(f"The events could not be read, and are not listed: {error}")
         for file in [file for file in old.glob("*.html") if file.name != "index.html"]:
@@ -100,7 +121,7 @@ def _events(site: Site, channels: Channels, problems: list[str]) -> list[Event]:
         _put(folder / f"{event.id}.html", history_pages.event(page))
     listed = site_events.events_page(found, site.known, url=site.commit_url, notes=notes)
     _put(folder / "index.html", history_pages.events(listed))
-    if not (notes and site.link(site.out / FEED, site.new / FEED)):
+    if readable or not site.link(site.out / FEED, site.new / FEED):
         _put(site.new / FEED, in_words.atom(found, channels.site))
     return found
 

@@ -15,12 +15,12 @@ from typing import Any
 
 from runner.alerts.settings import Channels
 from runner.alerts.spool import Spool
-from runner.errors import LockstepError
+from runner.errors import LockstepError, UsageError
 from runner.history import events
 from runner.jobs.alert import places
 from runner.report import health
 from runner.report.health import Health, Night, Waiting
-from runner.storage import store
+from runner.storage import nights, store
 
 NIGHTS = 14
 """Nights that are shown."""
@@ -32,8 +32,8 @@ def status(channels: Channels, state: Path) -> Health:
     """How the service is whose folder for state this is. What cannot be read is a problem, and no error."""
     now = time.time()
     problems: list[str] = []
-    nights = sorted(_nights(state / "nights", problems), key=lambda night: (night.created, night.id))
-    last = tuple(reversed(nights[-NIGHTS:]))
+    known = sorted(_nights(state / "nights", problems), key=lambda night: (night.created, night.id))
+    last = tuple(reversed(known[-NIGHTS:]))
     where = places(channels, state)
     try:
         count = Counter(event.state for event in events.read(where.events))
@@ -44,7 +44,7 @@ def status(channels: Channels, state: Path) -> Health:
     runs = sorted(path.parent for path in (state / "runs").glob(f"*/{store.MANIFEST}"))
     there = next(path for path in (state, *state.parents) if path.is_dir())
     return Health(
-        now=now, nights=last, watched=health.watched(nights, now), undecided=health.undecided(last),
+        now=now, nights=last, watched=health.watched(known, now), undecided=health.undecided(last),
         canary=_canary(runs[-RUNS:]), events={one.value: count[one] for one in events.State}, runs=len(runs),
         used=_size(state), free=shutil.disk_usage(there).free,
         waiting=tuple(Waiting(channel=letter.channel, title=letter.message.title, since=letter.since,
@@ -55,27 +55,23 @@ def status(channels: Channels, state: Path) -> Health:
 
 
 def _nights(folder: Path, problems: list[str]) -> Iterator[Night]:
-    for path in sorted(folder.glob("*/night.json")):
+    for path in sorted(folder.glob(f"*/{nights.NAME}")):
         try:
-            yield _night(json.loads(path.read_bytes()))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            problems.append(f"{path} cannot be read, and is left out: {type(error).__name__}: {error}")
+            yield _night(nights.read_one(path))
+        except UsageError as error:
+            problems.append(str(error))
 
 
-def _night(found: Mapping[str, Any]) -> Night:
-    """Of night.json what is shown here."""
+def _night(night: nights.Night) -> Night:
+    """What is shown of it."""
     counts: Counter[str] = Counter()
-    for run in found.get("measured", ()):
-        counts.update({str(name): int(number) for name, number in run["counts"].items()})
-    why = next((str(found[name]) for name in ("alarm", "broken") if found.get(name)), "")
-    why = why or (str(found["problems"][-1]) if found.get("problems") else "")
-    steps = found.get("steps", ())
-    why = why or next((f"{step['name']}: {step['problem']}" for step in reversed(steps) if step.get("problem")), "")
+    for run in night.measured:
+        counts.update(run.counts)
+    stumbled = [f"{step.name}: {step.problem}" for step in reversed(night.steps) if step.problem]
+    why = next(filter(None, (night.alarm, night.broken, *night.problems[-1:], *stumbled)), "")
     return Night(
-        id=str(found["id"]), watch=str(found["watch"]), configuration=str(found["configuration"]),
-        created=float(found["created"]), state="unfinished" if found.get("ended") is None else str(found["outcome"]),
-        seconds=sum(float(step.get("seconds", 0.0)) for step in steps), why=why.partition("\n")[0][:300],
-        counts=dict(counts),
+        id=night.id, watch=night.watch, configuration=night.configuration, created=night.created, state=night.state,
+        seconds=night.seconds, why=why.partition("\n")[0][:300], counts=dict(counts),
     )
 
 

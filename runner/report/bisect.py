@@ -24,7 +24,7 @@ _STYLES = {Verdict.SLOWER: "bold red", Verdict.FASTER: "green"}
 
 
 def render(stored: Stored, *, verbose: bool = False, width: int = 100, color: bool = False) -> str:
-    """What a search that has ended found, for the terminal; `verbose`: with its steps, and with what has not changed."""
+    """What a search found, for the terminal; `verbose`: with its steps, and with what has not changed."""
     parts: list[RenderableType] = []
     if verbose:
         parts += [clean(line) for duel in stored.duels for line in lines(duel)]

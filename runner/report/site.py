@@ -307,8 +307,13 @@ def _digits(numbers: Iterable[float]) -> list[float | None]:
     return [float(f"{number:.6g}") if math.isfinite(number) else None for number in numbers]
 
 
-def trust(calibrations: Sequence[tuple[str, str]], history: History, evidence: str) -> Trust:
-    """The trust page. `calibrations` (machine and Markdown) and `evidence` (Markdown) are rendered; HTML is text."""
+def trust(
+    calibrations: Sequence[tuple[str, str]], history: History, evidence: str, suspicions: str = ""
+) -> Trust:
+    """The trust page. `calibrations` (machine and Markdown) and `evidence` (Markdown) are rendered; HTML is text.
+
+    `suspicions` is as in `Trust`.
+    """
     by_machine: dict[str, list[Entry]] = {}
     for entry in history.runs:
         by_machine.setdefault(_machine_name(entry.machine), []).append(entry)
@@ -318,7 +323,7 @@ def trust(calibrations: Sequence[tuple[str, str]], history: History, evidence: s
         canary.append([name, str(len(entries)), f"{spoke} ({quantities.percent(spoke / len(entries))})"])
     return Trust(
         calibrations=[(name, _markdown(text)) for name, text in calibrations], canary=canary,
-        evidence=_markdown(evidence),
+        suspicions=suspicions, evidence=_markdown(evidence),
     )
 
 

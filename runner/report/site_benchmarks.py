@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 
 from dashboards import sparklines
@@ -37,9 +36,13 @@ class _Course:
     margin: float
     newest: Mapping[str, Mapping[Any, Any]]
     """Each benchmark's newest row."""
-    wide: pd.DataFrame
+    logs: Array
     """Log ratios of the newest series: a row a run, oldest first, a column a benchmark; NaN where it was not
     measured."""
+    filled: Array
+    """The same with the last value before what is missing, or the first after it."""
+    column: Mapping[str, int]
+    """Each benchmark's, by key."""
 
 
 def index(known: History, *, url: str) -> IndexPage:
@@ -83,12 +86,14 @@ def _course(known: History, where: points.Spot, entries: Sequence[Entry], url: s
     measured = rows[np.isfinite(rows["log_ratio"])]
     current = measured.drop_duplicates("key", keep="last")[["key", *SERIES]]
     own = measured.merge(current, on=["key", *SERIES]).drop_duplicates(["place", "key"], keep="last")
+    wide = own.pivot(index="place", columns="key", values="log_ratio").sort_index()
     made = points.commit(last.head)
     return _Course(
         spot=Spot(
             title=spot_title(where, last), anchor=last.base.spec, newest=last.head.spec,
             commit=None if made is None else commits.line(made, url), when=site.day(last.created)),
-        margin=last.margin, wide=own.pivot(index="place", columns="key", values="log_ratio").sort_index(),
+        margin=last.margin, logs=wide.to_numpy(dtype=float), filled=wide.ffill().bfill().to_numpy(dtype=float),
+        column={str(key): number for number, key in enumerate(wide.columns)},
         newest={str(row["key"]): row for row in rows.drop_duplicates("key", keep="last").to_dict("records")},
     )
 
@@ -114,8 +119,8 @@ def _cell(key: str, course: _Course) -> Cell | None:
         return None
     ratio, state = float(row["ratio"]), str(row["verdict"])
     drawn = ""
-    if key in course.wide:
-        drawn = sparklines.course(np.exp(course.wide[key].to_numpy(dtype=float)), course.margin)
+    if key in course.column:
+        drawn = sparklines.course(np.exp(course.logs[:, course.column[key]]), course.margin)
     return Cell(text=quantities.ratio(ratio) if ratio > 0 else state, state=state, course=Markup(drawn))
 
 
@@ -125,7 +130,7 @@ def _mean(course: _Course, keys: Sequence[str]) -> Cell | None:
     A benchmark that a run lacks counts there with its last value, or its first where it came later: the mean moves
     because a benchmark did, and not because another set of them was measured.
     """
-    there = [key for key in keys if key in course.wide]
+    there = [key for key in keys if key in course.column]
     timed = [key for key in there if course.newest[key]["metric"] == Metric.TIME.value]
     rest = [key for key in there if course.newest[key]["metric"] != Metric.TIME.value]
     sets = (("", timed), ("memory and counts ", rest))
@@ -138,8 +143,9 @@ def _mean(course: _Course, keys: Sequence[str]) -> Cell | None:
 
 def _logs(course: _Course, keys: Sequence[str]) -> Array:
     """Log ratios, a row for each run that has any of them, a column a benchmark, with nothing missing."""
-    own = course.wide[list(keys)].dropna(how="all")
-    return np.asarray(own.ffill().bfill().to_numpy(dtype=float), dtype=np.float64)
+    own = [course.column[key] for key in keys]
+    found: Array = course.filled[np.isfinite(course.logs[:, own]).any(axis=1)][:, own]
+    return found
 
 
 def _said(means: Sequence[tuple[str, Array]]) -> Iterator[str]:

@@ -119,4 +119,4 @@ def suspicions(outcomes: Iterable[str]) -> str:
         return ""
     told = ", ".join(f"{number} {outcome}" for outcome, number in sorted(count.items()))
     return (f"Histories have suggested {count.total()} change{'s' * (count.total() != 1)}: {told}. What fresh blocks "
-            "did not confirm is not listed.")
+            "did not confirm is no event.")

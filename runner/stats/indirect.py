@@ -119,16 +119,10 @@ def interval(estimate: Estimate, alpha: float) -> tuple[float, float]:
 
 
 def _tau(squares: Array, variances: Array) -> float:
-    """τ from squared differences, and what their estimates' errors explain of each; 0 where those explain all."""
+    """τ from squared differences, and what their estimates' errors explain of each; 0 where those explain all.
+
+    A square is above its place in chi squared, s / (e + 2 τ²) > m, as long as τ² < (s / m - e) / 2: the τ² at which
+    half of them are is the median of the right sides.
+    """
     explained = np.maximum(variances, 2 * FLOOR**2)
-
-    def excess(tau_squared: float) -> bool:
-        return float(np.median(squares / (explained + 2 * tau_squared))) > _MEDIAN
-
-    if not excess(0.0):
-        return 0.0
-    low, high = 0.0, float(squares.max()) / _MEDIAN
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if excess(middle) else (low, middle)
-    return math.sqrt(high)
+    return math.sqrt(max(0.0, float(np.median((squares / _MEDIAN - explained) / 2))))

@@ -232,7 +232,7 @@ def read(folder: Path, *, watch: str | None = None, configuration: str | None = 
 
     Raises UsageError for a file that is no night, or of a newer version.
     """
-    found = [_read(path) for path in sorted(folder.glob(f"*/{NAME}"))]
+    found = [read_one(path) for path in sorted(folder.glob(f"*/{NAME}"))]
     return sorted(
         (night for night in found
          if watch in (None, night.watch) and configuration in (None, night.configuration)),
@@ -240,7 +240,8 @@ def read(folder: Path, *, watch: str | None = None, configuration: str | None = 
     )
 
 
-def _read(path: Path) -> Night:
+def read_one(path: Path) -> Night:
+    """A night from its file. Raises UsageError as `read` does."""
     try:
         night = _night.validate_json(path.read_bytes())
     except (ValidationError, OSError) as error:

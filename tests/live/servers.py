@@ -241,6 +241,10 @@ class _Mail(socketserver.StreamRequestHandler):
             if not self._answer(line.decode().strip(), fault, post):
                 return
 
+    def finish(self) -> None:
+        super().finish()
+        self.connection.close()  # what was wrapped is another socket than the one that the server closes
+
     def _answer(self, line: str, fault: str, post: Post) -> bool:
         word = line.split(" ")[0].upper()
         if word == "EHLO":

@@ -113,7 +113,7 @@ def to_web(server: Web, **more: Any) -> Channels:
     return channels(webhook={"address": f"{server.address}/hook", **more})
 
 
-def to_post(server: MailServer, **more: Any) -> Channels:
+def to_post(server: MailServer, /, **more: Any) -> Channels:
     return channels(mail={"server": "127.0.0.1", "port": server.port, "security": "none", "sender": "bench@example.org",
                           "to": ["ada@example.org", "bob@example.org"], **more})
 
@@ -573,10 +573,9 @@ def test_triage_closes_the_issue(tmp_path: Path, github: GitHub) -> None:
         address = "{github.address}"
         """)
     events.write(tmp_path / "state" / "events", replace(EVENT, id="", opened=time.time() - 5))
-    sent, fixed, status = commands(
-        tmp_path, ("events", "--send"), ("triage", "0000000002", "fixed", "--note", "gh-1", "--who", "ada"),
-        ("status",))
-    assert sent.returncode == fixed.returncode == status.returncode == 0, (sent.stderr, fixed.stderr, status.stderr)
-    assert "told github" in sent.stdout and "told github" in fixed.stdout and "1 fixed" in status.stdout
+    sent, fixed = commands(
+        tmp_path, ("events", "--send"), ("triage", "0000000002", "fixed", "--note", "gh-1", "--who", "ada"))
+    assert sent.returncode == fixed.returncode == 0, (sent.stderr, fixed.stderr)
+    assert "told github" in sent.stdout and "told github" in fixed.stdout
     (issue,) = github.issues
     assert issue["state"] == "closed" and "gh-1" in issue["body"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from runner.builds import ancestry
-from runner.errors import BuildError, UsageError
+from runner.errors import UsageError
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 WHO = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=main")
@@ -75,25 +75,6 @@ def test_candidates_are_gits_and_so_are_the_places_to_look_at(repository: Path, 
         assert graph.parts(bad, goods) == distances
 
 
-def test_a_commit_in_words(repository: Path) -> None:
-    first = commit(repository, subject="one", date=1_600_000_000)
-    side = commit(repository, first, subject="beside", date=1_800_000_000)
-    second = commit(repository, first, subject='ünïcode "quoted"\nand wrapped', date=1_500_000_000)
-    merge = commit(repository, second, side, subject="merged")
-    do(repository, "config", "log.showSignature", "true")
-    told = [ancestry.describe(repository, one, place="~/here", branch="main") for one in (merge, first, second)]
-    assert [one.hash for one in told] == [merge, first, second]
-    assert [one.subject for one in told] == ["merged", "one", 'ünïcode "quoted" and wrapped']
-    assert [one.date for one in told] == [1_700_000_000, 1_600_000_000, 1_500_000_000]
-    assert [one.position for one in told] == [3, 1, 2]
-    assert {(one.repository, one.branch) for one in told} == {("~/here", "main")}
-    assert ancestry.line(repository, first, merge) == (second, merge)
-    with pytest.raises(UsageError, match="not in the history"):
-        ancestry.line(repository, side, second)
-    with pytest.raises(BuildError, match="git log failed"):
-        ancestry.describe(repository, "1" * 40, place="")
-
-
 def test_ends_that_do_not_fit_are_refused_with_what_helps(repository: Path) -> None:
     root = commit(repository, subject="root")
     left, right = commit(repository, root, subject="left"), commit(repository, root, subject="right")
@@ -104,16 +85,3 @@ def test_ends_that_do_not_fit_are_refused_with_what_helps(repository: Path) -> N
     ):
         with pytest.raises(UsageError, match=words):
             ancestry.between(repository, good, bad)
-
-
-def test_a_shallow_clone_is_refused(repository: Path, tmp_path: Path) -> None:
-    commits = [commit(repository, subject="root")]
-    for number in range(3):
-        commits.append(commit(repository, commits[-1], subject=str(number)))
-    do(repository, "update-ref", "refs/heads/main", commits[-1])
-    do(tmp_path, "clone", "--quiet", "--depth=2", f"file://{repository}", "shallow")
-    shallow = tmp_path / "shallow"
-    assert ancestry.position(shallow, commits[-1]) is None
-    for read in (ancestry.line, ancestry.between):
-        with pytest.raises(UsageError, match="fetch --unshallow"):
-            read(shallow, commits[-2], commits[-1])

@@ -152,3 +152,12 @@ def test_two_commits_or_a_search_to_go_on_with_are_needed(lockstep: Callable[...
     code, _, error = lockstep("bisect", "v1", "v2", "--scope", "x")
     assert code == 2
     assert "--scope x" in error
+
+
+def test_a_filling_takes_numbers_that_mean_something(lockstep: Callable[..., tuple[int, str, str]]) -> None:
+    words = ("backfill", "a..b", "--anchor", "cpython@3.13.5", "--watch", "main")
+    wrong = (("--every", 0, "1 or more"), ("--blocks", 5, "6 to 160"), ("--blocks", 161, "6 to 160"))
+    for option, number, said in wrong:
+        code, _, error = lockstep(*words, option, number)
+        assert code == 2
+        assert said in error

@@ -66,9 +66,11 @@ def test_what_is_wrong_is_said(lockstep: Run, state: Path, words: tuple[str, ...
 
 NIGHT: dict[str, Any] = {
     "schema": "lockstep.night/1", "id": "n1", "watch": "main", "configuration": "", "created": NOW, "ended": NOW + 60,
+    "repository": "r", "branch": "main", "machine": "m", "margin": 0.01, "budget": 60.0,
     "outcome": "broken", "alarm": "", "broken": "a.c does not compile\nmore", "problems": [],
     "steps": [{"name": "build", "begun": NOW, "ended": NOW + 9, "seconds": 9.0, "problem": ""}],
-    "measured": [{"purpose": "anchor", "counts": {"same": 3, "undecided": 1}}],
+    "measured": [{"purpose": "anchor", "suite": "s", "run": "r1", "blocks": 6, "round_seconds": 1.0, "scope": "source",
+                  "counts": {"same": 3, "undecided": 1}}],
 }
 
 
@@ -78,7 +80,7 @@ def test_status(lockstep: Run, state: Path) -> None:
         (state / "nights" / name / "night.json").write_text(json.dumps(night))
     code, out, error = lockstep("status")
     assert (code, error) == (0, "")
-    for words in ("a.c does not compile", "unfinished", "25 %", "1 new, 1 fixed", "n3/night.json cannot be read",
+    for words in ("a.c does not compile", "unfinished", "25 %", "1 new, 1 fixed", "n3/night.json is no night",
                   "Lockstep"):
         assert words in out, out
     assert "more" not in out and lockstep("status", "--strict")[0] == 3

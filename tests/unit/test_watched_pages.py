@@ -1,0 +1,63 @@
+"""The pages that look across runs, of a watched branch, whose builds were made of commits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_runs import arm, make_run, some_benchmarks
+from test_history_pages import URL, known, made, publish
+
+from runner import config
+from runner.model import Purpose, Role
+from runner.report import site_benchmarks, site_compare, site_releases
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    monkeypatch.setattr(config, "STATE", tmp_path / "data")
+
+
+def night(runs: Path, number: int, position: int, changed: float = 0.0, **more: Any) -> Path:
+    role = Role(watch="main", configuration="pgo&lto", purpose=more.pop("purpose", Purpose.ANCHOR))
+    head = replace(arm(f"git:r@{position}"), commit=made(position, f"Change {position}"))
+    return make_run(runs, number, some_benchmarks(4), head=head, role=role, changed=changed, **more)
+
+
+def test_the_course_is_in_the_order_of_the_graph_and_of_points_alone(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for number, position in enumerate((1, 2, 9, 10, 5)):  # the last was filled in later
+        night(runs, number, position, changed=0.03 if position >= 5 else 0.0)
+    night(runs, 7, 10, purpose=Purpose.PREVIOUS, base=arm("night before"), changed=0.5)
+    page = site_benchmarks.index(known(runs), url=URL)
+    (spot,) = page.spots
+    assert spot.title.startswith("main ?pgo&lto, suite suite, on Some CPU")
+    assert spot.commit is not None and spot.commit.subject == "Change 10"
+    assert spot.commit.link == f"https://example.org/commit/{made(10).hash}"
+    cell = page.groups[0].rows[0].cells[0]
+    assert cell is not None and cell.text.startswith("1.03")
+    line = re.sub(r'<path class="one"[^>]*>', "", cell.course)
+    heights = [float(y) for y in re.findall(r"[ML]\d+ ([\d.]+)", line)]
+    assert len(heights) == 5 and min(heights[:2]) > max(heights[2:]), "higher is slower: from the third on"
+
+
+def test_builds_are_called_by_their_commits_and_are_no_releases(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    night(runs, 1, 7)
+    history = known(runs)
+    assert list(site_compare.builds(history).values())[-1] == f"{made(7).hash[:10]} Change 7, 2023-11-21 (git:r@7)"
+    assert site_releases.releases(history).tables == []
+    listed = (publish(runs).folder / "runs" / "index.html").read_text()
+    assert f"{made(7).hash[:10]} Change 7" in listed
+
+
+def test_a_level_that_changes_has_its_range_of_commits(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for number in range(8):
+        night(runs, number, number if number < 4 else number + 5, changed=0.03 if number >= 4 else 0.0)
+    page = next((publish(runs).folder / "benchmarks").glob("work.Case0.time_it-size-1KiB-*.html")).read_text()
+    assert f"one of 6 commits after {made(3).hash[:10]} up to {made(9).hash[:10]} Change 9" in page
