@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboards.history_records import ComparePage, EventPage, EventsPage, HealthPage, IndexPage, ReleasesPage
-from dashboards.pages import _render
+from dashboards.pages import render
 
 ASSETS = ("history.css", "benchmarks.js", "compare.js")
 """Files of `assets/` that these pages use beside those of `pages`."""
@@ -11,29 +11,29 @@ ASSETS = ("history.css", "benchmarks.js", "compare.js")
 
 def index(record: IndexPage) -> str:
     """All benchmarks."""
-    return _render("index", "../", page=record)
+    return render("index", "../", page=record)
 
 
 def compare(record: ComparePage) -> str:
     """Any two builds."""
-    return _render("compare", "", page=record)
+    return render("compare", "", page=record)
 
 
 def events(record: EventsPage) -> str:
     """Regressions and improvements."""
-    return _render("events", "../", page=record)
+    return render("events", "../", page=record)
 
 
 def event(record: EventPage) -> str:
     """One of them."""
-    return _render("event", "../", page=record)
+    return render("event", "../", page=record)
 
 
 def releases(record: ReleasesPage) -> str:
     """Versions against bases."""
-    return _render("releases", "", page=record)
+    return render("releases", "", page=record)
 
 
 def health(record: HealthPage) -> str:
     """How the machinery is."""
-    return _render("health", "", page=record)
+    return render("health", "", page=record)

@@ -28,32 +28,32 @@ NAV = (
 
 def overview(record: Overview) -> str:
     """The first page."""
-    return _render("overview", "", page=record)
+    return render("overview", "", page=record)
 
 
 def runs(record: Runs) -> str:
     """The list of all runs."""
-    return _render("runs", "../", page=record)
+    return render("runs", "../", page=record)
 
 
 def run(record: RunPage) -> str:
     """The comparison page of one run."""
-    return _render("run", "../", page=record)
+    return render("run", "../", page=record)
 
 
 def report(record: ReportPage) -> str:
     """A run's own report: the comparison page and more, in one file that needs no other."""
-    return _render("report", "", page=record.run, more=record, inline=True)
+    return render("report", "", page=record.run, more=record, inline=True)
 
 
 def benchmark(record: BenchmarkPage, *, charts: bool = False) -> str:
     """The history of one benchmark; with `charts` where the files of `CHARTS` are beside."""
-    return _render("benchmark", "../", page=record, charts=charts)
+    return render("benchmark", "../", page=record, charts=charts)
 
 
 def trust(record: Trust) -> str:
     """Calibration, canary and evidence."""
-    return _render("trust", "", page=record)
+    return render("trust", "", page=record)
 
 
 @cache
@@ -84,8 +84,8 @@ def slug(state: str) -> str:
     return state.replace(" ", "-")
 
 
-def _render(template: str, root: str, **content: Any) -> str:
-    # `root` leads from the page to the site's first folder; what is inline has no such folder.
+def render(template: str, root: str, **content: Any) -> str:
+    """A page. `root` leads from it to the site's first folder; what is inline has no such folder."""
     settings = {"root": root, "inline": False, "charts": False} | content
     return _environment().get_template(f"{template}.html.j2").render(settings)
 

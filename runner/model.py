@@ -182,6 +182,14 @@ class Interpreter:
     """The commit that it was built from; None where it was built from none. Builds of equal content are one build, so
     that this is the run's, not the build's."""
 
+    @property
+    def identity(self) -> str:
+        """What it is told by: the commit that was installed; a build's key, since it may be made again; else the
+        content of its file."""
+        if self.installed is not None:
+            return self.installed.commit
+        return self.sha256 if self.build is None else self.build.key
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:

@@ -316,10 +316,7 @@ def _reason(one: Comparison) -> str:
 
 
 def _side(arm: Interpreter) -> Side:
-    identity = arm.sha256 if arm.build is None else arm.build.key
-    if arm.installed is not None:
-        identity = arm.installed.commit
-    return Side(spec=arm.spec, version=arm.version, identity=identity, compiler=arm.facts.get("compiler", ""),
+    return Side(spec=arm.spec, version=arm.version, identity=arm.identity, compiler=arm.facts.get("compiler", ""),
                 commit=arm.commit)
 
 

@@ -11,6 +11,7 @@ from runner import builds, config, machine, suites
 from runner.builds import commits, history
 from runner.builds.spec import Origin
 from runner.errors import BuildError, UsageError
+from runner.history.series import POINTS
 from runner.jobs.ab import AbRequest, Finished, View, compare_arms, go_on, save
 from runner.jobs.bisect import whole
 from runner.model import Interpreter, Purpose, Role
@@ -20,8 +21,6 @@ from runner.storage.store import Manifest
 
 BLOCKS = LOOKS[0]
 """Blocks of every benchmark, where the user does not say how many: as few as are judged."""
-POINTS = (Purpose.ANCHOR, Purpose.BACKFILL)
-"""What runs are for that are points of a history."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,19 +191,14 @@ class _Session:
     def _is_point(self, manifest: Manifest) -> bool:
         role = manifest.role
         return (
-            role is not None and role.purpose in POINTS and role.watch == self._role.watch
+            role is not None and role.purpose.value in POINTS and role.watch == self._role.watch
             and role.configuration == self._role.configuration and manifest.suite == self._suite
-            and _identity(manifest.base) == _identity(self._base)
+            and manifest.base.identity == self._base.identity
         )
 
 
 def _benchmarks(manifest: Manifest) -> set[str]:
     return {one.key for one in manifest.benchmarks} | {missing.benchmark.key for missing in manifest.missing}
-
-
-def _identity(arm: Interpreter) -> str:
-    """What an anchor is told by: a build's key, since it may be made again; else the content of its file."""
-    return arm.build.key if arm.build is not None else arm.sha256
 
 
 def _commit_of(arm: Interpreter) -> str | None:

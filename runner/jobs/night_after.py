@@ -27,11 +27,10 @@ from runner.measuring.counts import Change
 from runner.model import Purpose
 from runner.report import explain as explanations
 from runner.report import night as night_report
-from runner.storage import store
+from runner.storage import ledger, store
 from runner.storage.nights import Confirmation, Night, Outcome, Shown
 
 REPORT = "report.md"
-EVENTS, LEDGER = "events", "nominations.jsonl"
 COUNTING = 120.0
 """Seconds that counting may take for a change that was confirmed."""
 MOVED = 3
@@ -57,13 +56,13 @@ def nominate(work: Work) -> None:
             benchmarks=tuple(suspect.key for suspect in one.benchmarks), blocks=one.blocks, nomination=_plain(one),
         )
         # A suite that is no longer measured has a history all the same.
-        for one in changes.nominate(there, work.settings.state / LEDGER, night.margin) if one.suite in places
+        for one in changes.nominate(there, work.settings.state / ledger.NAME, night.margin) if one.suite in places
     ))
 
 
 def judge(work: Work, one: Confirmation, report: Report) -> tuple[Shown, ...]:
     """What a confirming run shows of a nomination; in the ledger, where one run stands once."""
-    outcome = changes.judge(_nomination(one), report, work.settings.state / LEDGER)
+    outcome = changes.judge(_nomination(one), report, work.settings.state / ledger.NAME)
     return tuple(
         Shown(benchmark=line.benchmark, ratio=line.ratio, low=line.low, high=line.high, p=line.p)
         for line in outcome.benchmarks
@@ -72,7 +71,7 @@ def judge(work: Work, one: Confirmation, report: Report) -> tuple[Shown, ...]:
 
 def pass_over(work: Work, one: Confirmation, reason: str) -> None:
     """Put into the ledger that a nomination could not be measured."""
-    changes.pass_over(_nomination(one), reason, work.settings.state / LEDGER, time.time())
+    changes.pass_over(_nomination(one), reason, work.settings.state / ledger.NAME, time.time())
 
 
 def explain(work: Work) -> None:
@@ -116,7 +115,7 @@ def record_events(work: Work) -> None:
                 run=one.run, command=one.command, functions=one.functions or (), opened=night.created,
             ))
     if found:
-        changed = events.record(events_folder(work.settings), found, margin=night.margin)
+        changed = events.record(_events_folder(work.settings), found, margin=night.margin)
         known = dict.fromkeys((*night.events, *(event.id for event in changed)))
         work.keep(events=tuple(known))
 
@@ -157,10 +156,8 @@ def report_file(settings: Nightly, night: Night) -> Path:
     return settings.nights / night.id / REPORT
 
 
-def events_folder(settings: Nightly) -> Path:
-    """Where the events are: as configured, since they may lie under version control."""
-    chosen = None if settings.channels is None else settings.channels.events
-    return chosen or settings.state / EVENTS
+def _events_folder(settings: Nightly) -> Path:
+    return telling.places(settings.channels or Channels(), settings.state).events
 
 
 def _index(settings: Nightly) -> Path:

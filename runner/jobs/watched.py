@@ -37,7 +37,7 @@ budget = "1h"                               # of a night, building included
 # edits = ["fix.patch"]                     # variants and patches that every commit of the branch gets
 
 [retention]
-days = 90                                   # of single measurements; what they say is kept for ever
+days = 90                                   # of single measurements; not applied yet: `lockstep gc` removes them
 
 [site]
 # out = "site"                              # by default `site` beside the runs
