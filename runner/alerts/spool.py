@@ -16,8 +16,6 @@ lockstep.letter/1  The first. A letter is a `Letter`, a receipt a `Receipt`. Tim
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from runner.alerts.message import Message, digest
 from runner.errors import MachineError
+from runner.owned import attempt
 from runner.storage import store
 
 SCHEMA = "lockstep.letter/1"
@@ -171,16 +170,8 @@ class Spool:
     def alone(self) -> Iterator[bool]:
         """Hold the spool: nobody else delivers meanwhile. False: somebody does. Raises MachineError."""
         self._make(self._folder)
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True
-        finally:
-            os.close(descriptor)
+        with attempt(self._folder) as free:
+            yield free
 
     def _again(self, letter: Letter, next: float) -> Letter:
         letter = replace(letter, next=next)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 from runner.errors import LockstepError, MachineError, UsageError
 from runner.model import Verdict
+from runner.owned import attempt
 from runner.storage import store
 
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
@@ -113,17 +113,9 @@ def _is_held(folder: Path) -> bool:
 @contextmanager
 def held(folder: Path) -> Iterator[bool]:
     """Hold the lock that `store.appending` holds; False: another process does. True also where there are no blocks."""
-    try:
-        descriptor = os.open(folder / store.BLOCKS, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        yield True
-        return
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-    finally:
-        os.close(descriptor)
+            free = stack.enter_context(attempt(folder / store.BLOCKS))
+        except FileNotFoundError:
+            free = True
+        yield free
