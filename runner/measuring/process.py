@@ -90,14 +90,19 @@ class Worker:
         """Have it torn down, and end it. Raises WorkerFailed when that fails, and nothing else has."""
         orderly = kind is None
         try:
-            if self._greeted and self.usage is None:
+            if self.usage is None:
                 self._leave(orderly)
+        except BaseException as problem:
+            if not isinstance(problem, WorkerFailed):  # interrupted while it tears down: a moment more, and not again
+                orderly = False
+                self._leave(orderly)
+            raise
         finally:
             self.end(orderly)
 
-    def greet(self) -> None:
+    def greet(self, limit: float = START_LIMIT) -> None:
         """Wait until it is up. What a site module prints before that is passed over."""
-        while self._line(START_LIMIT, "start-up") != HELLO:
+        while self._line(limit, "start-up") != HELLO:
             pass
         self._greeted = True
 
@@ -164,11 +169,16 @@ class Worker:
         limit = self._limit if orderly else GRACE
         reply: dict[str, Any] = {}
         try:
-            if self._busy:
-                self._interrupt()
-            self.send({"do": "end"}, limit)
-            while "more" not in reply:  # where a forked child has answered too, its parent's answer comes first
+            if not self._greeted:  # it may have set up already what it was sent meanwhile
+                self.greet(GRACE)
+            if self._asked not in ("end", "leave"):
+                if self._busy:
+                    self._interrupt()
+                self.send({"do": "end"}, limit)
+            while self._asked == "end" and "more" not in reply:  # a forked child may answer too, after its parent
                 reply = self.receive(limit)
+            if self._asked == "leave" and self._busy:
+                self.receive(LEAVING)
         except WorkerFailed:
             if orderly:
                 raise

@@ -81,6 +81,13 @@ class Place:
     @contextmanager
     def worker(self, python: Path, key: str, first: str = "load") -> Iterator[Worker]:
         """A worker that has loaded the benchmark, or made its cache."""
+        launch, request = self.launch(python, key, first)
+        with Worker(launch) as worker:
+            begin({Arm.BASE: worker}, request, found(python)[key].timeout)
+            yield worker
+
+    def launch(self, python: Path, key: str, first: str = "load") -> tuple[Launch, dict[str, object]]:
+        """How such a worker is started, and what it is asked first."""
         benchmark = found(python)[key]
         number = len(list(self.folder.iterdir()))
         scratch = self.folder / f"scratch-{number}"
@@ -94,10 +101,7 @@ class Place:
             arm=Arm.BASE, command=command(interpreter, Bytecode(folder=scratch / "bytecode-base", library=False)),
             env=env, cwd=cwd, cpus=(),
         )
-        request = {**suites.open(str(SUITE)).loader(scratch)(benchmark), "do": first, "call": True}
-        with Worker(launch) as worker:
-            begin({Arm.BASE: worker}, request, benchmark.timeout)
-            yield worker
+        return launch, {**suites.open(str(SUITE)).loader(scratch)(benchmark), "do": first, "call": True}
 
 
 @pytest.fixture
@@ -241,6 +245,29 @@ def test_nothing_is_left_where_the_caller_gives_up_meanwhile(place: Place, key: 
     with pytest.raises(KeyboardInterrupt), place.worker(THIS, key) as worker:
         worker.send({"do": "slice", "calls": 10**6}, 60.0)
         time.sleep(seconds)
+        raise KeyboardInterrupt
+    wait_until(lambda: not place.left, 1.0)
+
+
+def test_nothing_is_left_where_the_interruption_comes_while_it_is_torn_down(place: Place) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt), place.worker(THIS, "leaving.SlowToTearDown.time_look"):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    wait_until(lambda: not place.left, 1.0)
+
+
+def test_nothing_is_left_where_the_interruption_comes_before_its_greeting_was_read(place: Place) -> None:
+    launch, request = place.launch(THIS, "leaving.Folder.time_look")
+    with pytest.raises(KeyboardInterrupt), Worker(launch) as worker:
+        worker.send(request, 10.0)
+        wait_until(lambda: list((place.folder / "tmp").glob("lockstep-left-*")), 10.0)
         raise KeyboardInterrupt
     wait_until(lambda: not place.left, 1.0)
 

@@ -96,14 +96,24 @@ def test_a_kill_leaves_the_old_site(folder: Path) -> None:
     assert len(list((folder / "site" / "runs").glob("2*.html"))) == 42
 
 
-def test_those_who_share_the_work_end_with_a_parent_that_is_killed() -> None:
+@pytest.mark.parametrize("doing", ["os.getpid", "waiting"], ids=["idle", "busy"])
+def test_those_who_share_the_work_end_with_a_parent_that_is_killed(doing: str) -> None:
+    """In the middle of a call too, whatever that does with a signal: they hold its locks, and wait for each other."""
     code = (
-        "import os, signal\n"
-        "from runner import shell\n"
+        "import os, signal, time\n"
+        "from runner import cli, shell\n"
+        "def waiting():\n"
+        "    try:\n"
+        "        time.sleep(0.2)\n"
+        "    except KeyboardInterrupt:\n"
+        "        pass\n"
+        "    return os.getpid()\n"
+        "signal.signal(signal.SIGTERM, cli._terminate)\n"
         "with shell.pool(2) as pool:\n"
-        "    print(*{future.result() for future in [pool.submit(os.getpid) for _ in range(20)]}, flush=True)\n"
+        f"    calls = [pool.submit({doing}) for _ in range(20)]\n"
+        "    print(*{future.result() for future in calls[:10]}, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=60, check=False)
     assert done.stdout.split()
-    wait_until(lambda: not any(psutil.pid_exists(int(pid)) for pid in done.stdout.split()))
+    wait_until(lambda: not any(psutil.pid_exists(int(pid)) for pid in done.stdout.split()), 5.0)

@@ -21,6 +21,14 @@ class Folder:
         shutil.rmtree(self.folder)
 
 
+class SlowToTearDown(Folder):
+    lockstep_setup = "once"
+
+    def teardown(self):
+        time.sleep(0.3)
+        shutil.rmtree(self.folder)
+
+
 class Daemon:
     """In a session of its own."""
 
