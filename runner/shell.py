@@ -125,7 +125,7 @@ def _end_with(parent: int) -> None:
     # They wait for work on a pipe that they hold open for each other: that a parent was killed they would never hear.
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
-        # Not SIGTERM: what that raises, the executor hands to the parent as the result of a call, and waits for the next.
+        # Not SIGTERM: what that raises, the executor takes for the result of a call, and waits for the next.
         prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG; Linux alone has it
     if os.getppid() != parent:
         os._exit(1)
