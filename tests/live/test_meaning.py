@@ -226,7 +226,7 @@ def test_nothing_is_left_at_the_end_of_a_process(place: Place, python: Path, key
     with place.worker(python, key) as worker:
         assert place.left
         worker.ask({"do": "slice", "calls": 3}, 10.0)
-    wait_until(lambda: not place.left, 1.0)
+    wait_until(lambda: not place.left, 5.0)
 
 
 @pytest.mark.parametrize("key", ["leaving.Fails.time_look", "leaving.Hangs.time_look"])
@@ -234,8 +234,8 @@ def test_nothing_is_left_after_a_failure(place: Place, python: Path, key: str) -
     begun = time.monotonic()
     with pytest.raises(WorkerFailed), place.worker(python, key):
         pass
-    assert time.monotonic() - begun < 6, "its limit is 3 s"
-    wait_until(lambda: not place.left, 1.0)
+    assert time.monotonic() - begun < 15, "its limit is 3 s, and it sleeps for 600"
+    wait_until(lambda: not place.left, 5.0)
 
 
 @pytest.mark.parametrize("key", ["leaving.Folder.time_look", "leaving.Daemon.time_nothing"])
@@ -246,7 +246,7 @@ def test_nothing_is_left_where_the_caller_gives_up_meanwhile(place: Place, key: 
         worker.send({"do": "slice", "calls": 10**6}, 60.0)
         time.sleep(seconds)
         raise KeyboardInterrupt
-    wait_until(lambda: not place.left, 1.0)
+    wait_until(lambda: not place.left, 5.0)
 
 
 def test_nothing_is_left_where_the_interruption_comes_while_it_is_torn_down(place: Place) -> None:
@@ -260,7 +260,7 @@ def test_nothing_is_left_where_the_interruption_comes_while_it_is_torn_down(plac
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    wait_until(lambda: not place.left, 1.0)
+    wait_until(lambda: not place.left, 5.0)
 
 
 def test_nothing_is_left_where_the_interruption_comes_before_its_greeting_was_read(place: Place) -> None:
@@ -269,14 +269,14 @@ def test_nothing_is_left_where_the_interruption_comes_before_its_greeting_was_re
         worker.send(request, 10.0)
         wait_until(lambda: list((place.folder / "tmp").glob("lockstep-left-*")), 10.0)
         raise KeyboardInterrupt
-    wait_until(lambda: not place.left, 1.0)
+    wait_until(lambda: not place.left, 5.0)
 
 
 def test_a_crash_leaves_no_shared_memory_and_no_child(place: Place) -> None:
     with pytest.raises(WorkerFailed, match="SIGSEGV"), place.worker(THIS, "leaving.SharedMemory.time_sum") as worker:
         os.kill(worker.pid, signal.SIGSEGV)
         worker.ask({"do": "slice", "calls": 1}, 10.0)
-    wait_until(lambda: not place.left, 1.0)
+    wait_until(lambda: not place.left, 5.0)
 
 
 def test_a_teardown_that_fails_is_the_benchmarks_failure(place: Place) -> None:
@@ -290,8 +290,8 @@ def test_a_teardown_that_hangs_is_ended_and_told(place: Place) -> None:
     with pytest.raises(WorkerFailed) as failed, place.worker(THIS, "leaving.HangsInTeardown.time_look"):
         pass
     assert failed.value.failure.reason == "hangs in teardown: no answer within its time limit of 3 s"
-    assert time.monotonic() - begun < 6
-    wait_until(lambda: not place.left, 1.0)
+    assert time.monotonic() - begun < 15, "its limit is 3 s, and it sleeps for 600"
+    wait_until(lambda: not place.left, 5.0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -314,7 +314,7 @@ def test_children_of_a_benchmark_find_the_suite(place: Place, python: Path, meth
     with place.worker(python, f"spawning.time_{method}"):
         pass
     assert sorted(SUITE.rglob("*")) == before, "nothing is written beside the suite"
-    wait_until(lambda: not place.left, 1.0)
+    wait_until(lambda: not place.left, 5.0)
 
 
 # --- What is refused, and limits
