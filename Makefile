@@ -63,9 +63,10 @@ live: builds ## Run the tests with real interpreters and builds; some of them al
 browser: setup ## Run the tests of the pages in Chromium, where it is installed
 	$(BIN)/python -m pytest -q tests/browser
 
-costs: setup ## Measure what publishing 1000 runs, an index of a year, a run of 10 000 benchmarks, and `continuous` cost
+costs: setup ## Measure what publishing 1000 runs, an index of a year and its pages, a run of 10 000 benchmarks, and `continuous` cost
 	PYTHONPATH=. $(BIN)/python tests/costs/publish.py
 	PYTHONPATH=. $(BIN)/python tests/costs/history.py
+	PYTHONPATH=. $(BIN)/python tests/costs/across.py
 	PYTHONPATH=. $(BIN)/python tests/costs/show.py
 	PYTHONPATH=. $(BIN)/python tests/costs/continuous.py
 

@@ -73,8 +73,8 @@ class Build(environment.Environment):  # type: ignore[misc]
 
     def install_project(self, conf: Any, repo: Any, commit_hash: str) -> None:
         """Make this the build of a commit. Raises ProcessError, which asv takes for a build that failed."""
-        name = f"git:{repo._path}@{commit_hash}"
-        name += f"+{self._variant}" * bool(self._variant) + f"?{self._options}" * bool(self._options)
+        edits = [self._variant] if self._variant else []
+        name = builds.of_commit(repo._path, commit_hash, edits=edits, options=self._options)
         try:
             made = builds.resolve(name, progress=log.info)
         except LockstepError as error:

@@ -18,6 +18,8 @@ STATE = ROOT / "data" if CHECKOUT else platformdirs.user_state_path("lockstep")
 """Where what was measured is kept: runs, calibrations, the site. `data/` of a checkout, else XDG's folder for state."""
 SOURCE = (ROOT / ".asv" if CHECKOUT else STATE) / "source"
 """Where `lockstep source-repo` puts its repository."""
+FILE = "lockstep.toml"
+"""What is watched, and how, by default: a file of the folder where a command is given."""
 OURS = "LOCKSTEP_"
 DRAWN = ("PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "PYTHONPYCACHEPREFIX", "PYTHONSAFEPATH")
 """Variables that a measured process gets from Lockstep itself; so are all whose name begins with `OURS`."""

@@ -4,9 +4,8 @@ environment variables."""
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -15,7 +14,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -23,11 +21,9 @@ from pydantic import (
 
 from runner import config
 from runner.alerts.message import Message
-from runner.errors import UsageError
 
 HERE = ("localhost", "127.0.0.1", "::1")
 """Hosts to which a secret may go without encryption: it leaves no machine."""
-TABLE = "channels"
 States = Literal["new", "confirmed", "acknowledged", "fixed", "wont-fix", "false alarm"]
 
 
@@ -197,21 +193,3 @@ class Channels(_Table):
     def _is_path(cls, path: Path | None, info: ValidationInfo) -> Path | None:
         folder = Path(info.context["folder"]) if info.context else Path.cwd()
         return None if path is None else folder / path.expanduser()
-
-
-def read(path: Path) -> Channels:
-    """The table of a configuration; an empty one where it has none. Paths start from its folder.
-
-    Raises UsageError, which names the key and repeats no value: it may be a secret in the wrong place.
-    """
-    try:
-        table: Any = tomllib.loads(path.read_text(encoding="utf-8")).get(TABLE, {})
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else f"it is no TOML: {error}"
-        raise UsageError(f"{path} cannot be read: {why}") from error
-    try:
-        return Channels.model_validate(table, context={"folder": path.resolve().parent})
-    except ValidationError as error:
-        problem = error.errors(include_input=False)[0]
-        where = ".".join(map(str, (TABLE, *problem["loc"])))
-        raise UsageError(f"{path}: {where}: {problem['msg'].removeprefix('Value error, ')}.") from None

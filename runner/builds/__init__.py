@@ -15,14 +15,14 @@ from runner.builds.inspection import inspect
 from runner.builds.layouts import Layouts
 from runner.builds.planning import Plan
 from runner.builds.pruning import MAX_AGE, MAX_SIZE, Pruned, prune
-from runner.builds.spec import parse
+from runner.builds.spec import of_commit, parse, with_options
 from runner.errors import UsageError
 from runner.model import Build, Interpreter
 
 __all__ = [
     "MAX_AGE", "MAX_SIZE", "Copier", "Entry", "Interpreter", "Layouts", "Progress", "Pruned", "cached", "changes",
-    "check", "copy_of", "differences", "inspect", "parse", "prune", "remove", "resolve", "resolve_all",
-    "source_repository", "trees_of", "unwritable", "use",
+    "check", "copy_of", "differences", "inspect", "of_commit", "parse", "prune", "remove", "resolve", "resolve_all",
+    "source_repository", "trees_of", "unwritable", "use", "with_options",
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -50,8 +50,8 @@ class BuildSpec:
     def unedited(self) -> BuildSpec:
         """The same source and options without the edits: what a variant's build starts from."""
         place = f"{self.place}@{self.ref}" if self.ref else self.place
-        options = f"?{self.options}" * bool(self.options)
-        return replace(self, text=f"{self.origin.value}{place}{options}", edits=(), layout=None)
+        text = with_options(f"{self.origin.value}{place}", self.options)
+        return replace(self, text=text, edits=(), layout=None)
 
 
 _TARBALL = re.compile(r"\.(?:tar\.\w+|tar|tgz|txz|tbz2?)(?=$|[+?])")
@@ -102,7 +102,18 @@ def parse(text: str, *, exists: Callable[[str], bool] = _exists) -> BuildSpec | 
         edits = _words(text, rest)
         if not place:
             raise UsageError(f"{text}: nothing follows {origin.value}")
-    return _with_options(BuildSpec(text=text, origin=origin, place=place, ref=ref, edits=edits), query)
+    return _configured(BuildSpec(text=text, origin=origin, place=place, ref=ref, edits=edits), query)
+
+
+def of_commit(repository: str | Path, ref: str, *, edits: Sequence[str] = (), options: str = "") -> str:
+    """The spec of the build of a commit, branch or tag of a repository (a folder or a URL); `options` as below."""
+    words = "".join(f"+{edit}" for edit in edits)
+    return with_options(f"{Origin.GIT.value}{repository}@{ref}{words}", options)
+
+
+def with_options(spec: str, options: str) -> str:
+    """A spec without build options with these, as they stand behind the question mark: ``pgo&lto``, or none."""
+    return f"{spec}?{options}" if options else spec
 
 
 def _split_query(body: str) -> tuple[str, str]:
@@ -125,7 +136,7 @@ def _longest(body: str, exists: Callable[[str], bool]) -> tuple[str, str]:
     return body[:end], body[end:]
 
 
-def _with_options(spec: BuildSpec, query: str) -> BuildSpec:
+def _configured(spec: BuildSpec, query: str) -> BuildSpec:
     switches: set[str] = set()
     configure: list[str] = []
     layout = None

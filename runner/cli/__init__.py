@@ -10,6 +10,7 @@ from runner.cli import (  # noqa: F401
     bisect,
     calibrate,
     combine,
+    comment,
     continuous,
     events,
     explain,

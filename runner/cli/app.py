@@ -167,6 +167,9 @@ Strict = Annotated[
 Configuration = Annotated[Path | None, typer.Option(
     "--config", metavar="FILE", help="asv's configuration; by default the project's asv.conf.json, or the one here.",
 )]
+Toml = Annotated[Path | None, typer.Option(
+    "--config", metavar="FILE", help=f"What is watched, and who is told; by default {config.FILE} where you are.",
+)]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Refuse when another run measures on this machine.")]
 
 

@@ -12,16 +12,13 @@ import typer
 
 from runner import config
 from runner.cli import targets
-from runner.cli.app import Color, command
+from runner.cli.app import Color, Toml, command
 from runner.cli.printing import output
 
 if TYPE_CHECKING:
     from runner.alerts import Sent
     from runner.history.events import Event
 
-Toml = Annotated[Path | None, typer.Option(
-    "--config", metavar="FILE", help="What is watched, and who is told; by default lockstep.toml where you are.",
-)]
 State = Annotated[Path | None, typer.Option(
     "--state", metavar="FOLDER", help=f"Folder for state; by default what the configuration says, else {config.STATE}.",
     file_okay=False,
@@ -55,12 +52,12 @@ def events(
 ) -> int:
     """List confirmed changes, and what people said of them."""
     from runner.history import events as store
-    from runner.jobs import alert, triage
+    from runner.jobs import alert, triage, watched
     from runner.report import events as report
 
     targets.check([("--json", json), ("--atom", atom)])
-    channels, usual = triage.configured(configuration)
-    place = state or usual
+    service = watched.service(configuration)
+    channels, place = service.channels, state or service.state
     if send:
         _tell(alert.tell(channels, place, patience=triage.PATIENCE))
     found: Sequence[Event] = store.read(alert.places(channels, place).events)
@@ -104,14 +101,15 @@ def triage(
 ) -> int:
     """Say of an event what it is, and why. It is written into the event's file, and the channels are told."""
     from runner.jobs import triage as job
+    from runner.jobs import watched
     from runner.report import events as report
 
-    channels, usual = job.configured(configuration)
+    service = watched.service(configuration)
     asked = job.Asked(
         name=name, state=None if said is None else job.state_of(said), note=note,
         who=_person() if who is None else who,
     )
-    event, sent = job.triage(asked, channels, state or usual)
+    event, sent = job.triage(asked, service.channels, state or service.state)
     output.line(report.title(event))
     _tell(sent)
     return 0
@@ -131,12 +129,12 @@ def status(
 ) -> int:
     """Show how the nightly service is: last nights, missing ones, disk, alerts that wait."""
     from runner.jobs import status as job
-    from runner.jobs.triage import configured
+    from runner.jobs import watched
     from runner.report import health
 
     targets.check([("--json", json)])
-    channels, usual = configured(configuration)
-    found = job.status(channels, state or usual)
+    service = watched.service(configuration)
+    found = job.status(service.channels, state or service.state)
     if json is not None:
         targets.write(json, health.json(found))
     if json is None:

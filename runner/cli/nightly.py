@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runner import config
 from runner.cli.app import Color, NoWait, command
 from runner.cli.printing import output
 from runner.errors import UsageError
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from runner.storage.nights import Night
 
 Watching = Annotated[Path, typer.Option("--config", metavar="FILE", help="What is watched, and how.")]
-FILE = "lockstep.toml"
 
 
 @command(examples="""\
@@ -26,7 +26,7 @@ lockstep nightly                 what lockstep.toml in this folder watches
 lockstep nightly --watch main    one of it
 lockstep nightly --again         the newest commit once more""")
 def nightly(
-    file: Watching = Path(FILE),
+    file: Watching = Path(config.FILE),
     watch: Annotated[
         str | None, typer.Option("--watch", metavar="NAME", help="Only this one of what is watched.")
     ] = None,
@@ -95,7 +95,7 @@ def config_(
         bool, typer.Option("--check", help="Say what is wrong with the file, and what it watches.")
     ] = False,
     example: Annotated[bool, typer.Option("--example", help="Print a file with all keys, and what they mean.")] = False,
-    file: Watching = Path(FILE),
+    file: Watching = Path(config.FILE),
     color: Color = "auto",
 ) -> int:
     """Check the configuration of `lockstep nightly`, or print an example of one. Nothing is fetched or measured."""

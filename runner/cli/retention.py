@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from runner.cli.app import Color, Out, command
+from runner import config
+from runner.cli.app import Color, Out, Toml, command
 from runner.cli.printing import output
 from runner.cli.runs import date_of
 
@@ -33,25 +35,36 @@ def reindex(out: Out = None, color: Color = "auto") -> int:
 
 
 @command(examples="""\
-lockstep gc                         what would go of runs that are older than 90 days
+lockstep gc                         what would go of runs older than 90 days, or than lockstep.toml says
 lockstep gc --before 30d --apply    remove what is older than 30""")
 def gc(
-    before: Annotated[
-        Any, typer.Option(parser=date_of, metavar="DAY", help="Only of runs before this day: 2026-11-28, or 90d.")
-    ] = "90d",
+    before: Annotated[Any, typer.Option(
+        parser=date_of, metavar="DAY", show_default=False,
+        help="Only of runs before this day: 2026-11-28, or 30d; by default as the configuration says, else 90d.",
+    )] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Remove it, instead of saying what would be removed.")] = False,
-    out: Out = None,
+    out: Annotated[Path | None, typer.Option(
+        "--out", metavar="FOLDER",
+        help=f"Folder of run folders; by default what the configuration says, else {config.runs_folder(None)}.",
+    )] = None,
+    configuration: Toml = None,
     color: Color = "auto",
 ) -> int:
     """Remove the raw blocks of old runs; what they said is kept for ever.
 
-    Reports, histories and pages stay as they are. Such a run cannot be explained, exported or combined any more.
+    Reports, histories and pages stay as they are. Such a run cannot be explained, exported or combined any more. Runs
+    that an open event rests on keep their blocks. `lockstep nightly` does this for its own runs at the end of a night.
     """
     from runner.cli.terminal import Terminal
-    from runner.jobs import retention
+    from runner.jobs import alert, retention, watched
 
+    service = watched.service(configuration)
+    if before is None:
+        before = time.time() - service.retention.days * retention.DAY
     with Terminal() as view:
-        done = retention.collect(out, before=before, apply=apply, view=view)
+        done = retention.collect(
+            out or service.runs, before=before, apply=apply, view=view,
+            events=alert.places(service.channels, service.state).events)
     for old in done.runs:
         day = time.strftime("%Y-%m-%d", time.gmtime(old.created))
         output.line(f"{old.id}  {day}  {old.size / MEBIBYTE:8.1f} MiB")

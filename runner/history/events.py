@@ -247,6 +247,14 @@ def record(folder: Path, found: Sequence[Event], *, margin: float) -> list[Event
         return list(changed.values())
 
 
+def named(events: Sequence[Event]) -> dict[str, str]:
+    """The runs that open events rest on, by id, each with the id of such an event."""
+    return {
+        run: event.id for event in events if event.state.open
+        for run in (event.run, *(run for one in event.benchmarks for run in (one.run, one.gone) if run))
+    }
+
+
 def change(folder: Path, name: str, how: Callable[[Event], Event]) -> Event:
     """Change the event that a person means, alone; returns it as written. Raises as `find`, `read`, `write`, `how`."""
     with held(folder):

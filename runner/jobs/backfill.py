@@ -9,15 +9,15 @@ from pathlib import Path
 
 from runner import builds, config, machine, suites
 from runner.builds import commits, history
-from runner.builds.spec import Origin
 from runner.errors import BuildError, UsageError
+from runner.history import runs
+from runner.history.runs import Entry
 from runner.history.series import POINTS
 from runner.jobs.ab import AbRequest, Finished, View, compare_arms, go_on, save
 from runner.jobs.bisect import whole
 from runner.model import Interpreter, Purpose, Role
 from runner.stats.decide import LOOKS
-from runner.storage import shelf, store
-from runner.storage.store import Manifest
+from runner.storage import shelf
 
 BLOCKS = LOOKS[0]
 """Blocks of every benchmark, where the user does not say how many: as few as are judged."""
@@ -79,8 +79,8 @@ def backfill(request: BackfillRequest, view: View) -> Backfilled:
     suite = suites.open(request.suite)
     repository = whole(request.repository)
     wanted = commits_of(repository, request.range, request.every, view)
-    anchor = _with_options(request.anchor, request.configuration)
-    builds.parse(_with_options(f"git:{repository}@{wanted[-1]}", request.configuration))
+    anchor = _anchor(request)
+    builds.parse(builds.of_commit(repository, wanted[-1], options=request.configuration))
     with machine.alone(wait=request.wait, told=view.say):
         base = builds.resolve(anchor, progress=view.phase, environment=config.environment(request.environment))
         view.phase("finding the benchmarks")
@@ -98,7 +98,8 @@ def commits_of(repository: Path, range: str, every: int, view: View) -> tuple[st
     if ends is None:
         raise UsageError(f"{range!r} is not a range of commits; write OLDER..NEWER, such as v3.13.0..main")
     older, newer = (
-        commits.find(f"git:{repository}@{ref}", str(repository), ref, view.phase).commit for ref in ends.groups()
+        commits.find(builds.of_commit(repository, ref), str(repository), ref, view.phase).commit
+        for ref in ends.groups()
     )
     found = history.line(repository, older, newer)
     if not found:
@@ -106,14 +107,14 @@ def commits_of(repository: Path, range: str, every: int, view: View) -> tuple[st
     return tuple(found[::-1][::every][::-1])
 
 
-def _with_options(spec: str, configuration: str) -> str:
-    """A build's spec with these options; an interpreter that is there already stays as it is. Raises UsageError."""
-    if not configuration or builds.parse(spec) is None:
-        return spec
-    if "?" in spec:
-        raise UsageError(f"{spec} has build options, and --configuration {configuration} has some too; write them "
-                         "once, in --configuration")
-    return f"{spec}?{configuration}"
+def _anchor(request: BackfillRequest) -> str:
+    """The anchor in the configuration; an interpreter that is there already stays as it is. Raises UsageError."""
+    if not request.configuration or builds.parse(request.anchor) is None:
+        return request.anchor
+    if "?" in request.anchor:
+        raise UsageError(f"{request.anchor} has build options, and --configuration {request.configuration} has some "
+                         "too; write them once, in --configuration")
+    return builds.with_options(request.anchor, request.configuration)
 
 
 class _Session:
@@ -166,7 +167,7 @@ class _Session:
             except UsageError as problem:
                 self._view.say(f"{begun.name} cannot be gone on with, and the commit is measured anew: {problem}")
         request = self._request
-        spec = _with_options(f"git:{self._repository}@{commit}", request.configuration)
+        spec = builds.of_commit(self._repository, commit, options=request.configuration)
         head = builds.resolve(spec, progress=self._view.phase)
         return compare_arms(AbRequest(
             base=self._base.spec, head=spec, suite=self._suite, pattern=request.pattern, margin=request.margin,
@@ -176,34 +177,22 @@ class _Session:
 
     def _known(self, keys: set[str]) -> Mapping[str, Path]:
         """Runs that are points of this history and have all of these benchmarks, by commit; the newest of each."""
-        found: dict[str, Path] = {}
-        for path in sorted(config.runs_folder(self._request.out).glob(f"*/{store.MANIFEST}")):
-            try:
-                manifest = store.read_manifest(path.parent)
-            except UsageError:
-                continue
-            if self._is_point(manifest) and keys <= _benchmarks(manifest):
-                commit = _commit_of(manifest.head)
-                if commit is not None:
-                    found[commit] = path.parent
-        return found
+        out = self._request.out
+        folder = config.runs_folder(out)
+        found = runs.read(folder, config.index_file(out),
+                          told=lambda done, of: self._view.phase(f"reading run {done} of {of}"))
+        points = [entry for entry in found.runs if self._is_point(entry)]
+        rows = found.of_runs([entry.id for entry in points])
+        have: dict[str, set[str]] = {entry.id: set() for entry in points}
+        for run, key in zip(rows["run"], rows["key"], strict=True):
+            have[run].add(key)
+        return {entry.head.commit.hash: folder / entry.id for entry in points
+                if entry.head.commit is not None and keys <= have[entry.id]}
 
-    def _is_point(self, manifest: Manifest) -> bool:
-        role = manifest.role
+    def _is_point(self, entry: Entry) -> bool:
+        role = entry.role
         return (
             role is not None and role.purpose.value in POINTS and role.watch == self._role.watch
-            and role.configuration == self._role.configuration and manifest.suite == self._suite
-            and manifest.base.identity == self._base.identity
+            and role.configuration == self._role.configuration and entry.suite == self._suite
+            and entry.base.identity == self._base.identity
         )
-
-
-def _benchmarks(manifest: Manifest) -> set[str]:
-    return {one.key for one in manifest.benchmarks} | {missing.benchmark.key for missing in manifest.missing}
-
-
-def _commit_of(arm: Interpreter) -> str | None:
-    """Full hash of the commit that an arm was built from; None where it was built from none."""
-    if arm.commit is not None:
-        return arm.commit.hash
-    spec = builds.parse(arm.spec)
-    return spec.ref if spec is not None and spec.origin is Origin.GIT else None

@@ -94,7 +94,7 @@ def begin(request: BisectRequest, view: View) -> Path:
     suite = suites.open(request.suite)
     repository = whole(request.repository)
     good, bad = (
-        commits.find(f"git:{repository}@{ref}", str(repository), ref, view.phase).commit
+        commits.find(builds.of_commit(repository, ref), str(repository), ref, view.phase).commit
         for ref in (request.good, request.bad)
     )
     ancestry.between(repository, good, bad)  # before anything is built
@@ -107,7 +107,8 @@ def begin(request: BisectRequest, view: View) -> Path:
             memory_limit=request.memory_limit, values=request.values, environment=request.environment,
             watch=request.watch,
         ))
-    builds.parse(spec_of(stored.asked, good))  # refuses build options that are none
+    # Refuses build options that are none.
+    builds.parse(builds.of_commit(repository, good, options=request.configuration))
     return bisects.create(config.bisects_folder(request.out), stored)
 
 
@@ -135,11 +136,6 @@ def work(folder: Path, view: View) -> Bisected:
     if stored.findings is not None:
         return Bisected(folder=folder, stored=stored, interrupted=False)
     return _Session(folder, stored, view).work()
-
-
-def spec_of(asked: Asked, commit: str) -> str:
-    """The build of a commit."""
-    return f"git:{asked.repository}@{commit}" + f"?{asked.configuration}" * bool(asked.configuration)
 
 
 class _Session:
@@ -202,7 +198,8 @@ class _Session:
                 return self._finished(wanted, go_on(begun, view))
             except UsageError as problem:
                 self._view.say(f"the duel that was interrupted is measured anew: {problem}")
-        specs = [spec_of(self._asked, commit) for commit in (wanted.base, wanted.head)]
+        specs = [builds.of_commit(self._repository, commit, options=self._asked.configuration)
+                 for commit in (wanted.base, wanted.head)]
         if wanted.base == self._stored.good:
             builds.resolve(specs[0], progress=view.phase)  # that this one cannot be built is no fault of the head's
         try:

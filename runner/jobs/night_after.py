@@ -15,11 +15,11 @@ from pydantic import TypeAdapter
 
 from runner import config, jobs, machine, suites
 from runner.alerts.message import Message
-from runner.alerts.settings import Channels
 from runner.errors import MachineError
 from runner.history import changes, events, runs, series
 from runner.jobs import alert as telling
 from runner.jobs import record as recording
+from runner.jobs import retention
 from runner.jobs.night_work import Work
 from runner.jobs.watched import Nightly
 from runner.judging.report import Report
@@ -139,6 +139,7 @@ def publish(work: Work) -> None:
     done = jobs.publish(jobs.PublishRequest(
         out=settings.site.out or settings.state / "site", runs=settings.runs, configuration=settings.asv,
         commit_url=settings.site.commit_url, state=settings.state, channels=settings.channels,
+        night=_closed(work.night),
     ), work.view)
     for problem in done.problems:
         work.view.say(f"problem: {problem}")
@@ -146,9 +147,22 @@ def publish(work: Work) -> None:
 
 def alert(work: Work) -> None:
     """Tell those who want to hear of it; what does not get through is tried again by later nights."""
-    sent = telling.tell(work.settings.channels or Channels(), work.settings.state, alarms=_alarms(work))
+    sent = telling.tell(work.settings.channels, work.settings.state, alarms=_alarms(work))
     if sent.problems:
         raise MachineError("; ".join(sent.problems))
+
+
+def retain(work: Work) -> None:
+    """Remove the blocks of old runs of all that is watched, as the configuration says; what people measured stays."""
+    settings = work.settings
+    before = work.night.created - settings.retention.days * retention.DAY
+    done = retention.collect(
+        settings.runs, before=before, apply=True, view=work.view, events=_events_folder(settings),
+        watches={watch.name for watch in settings.watch})
+    if done.runs:
+        day = time.strftime("%Y-%m-%d", time.gmtime(before))
+        kept = f"; {len(done.left)} other folders were left: `lockstep gc` says why" * bool(done.left)
+        work.view.say(f"the blocks of {len(done.runs)} runs of before {day} were removed{kept}")
 
 
 def report_file(settings: Nightly, night: Night) -> Path:
@@ -157,7 +171,7 @@ def report_file(settings: Nightly, night: Night) -> Path:
 
 
 def _events_folder(settings: Nightly) -> Path:
-    return telling.places(settings.channels or Channels(), settings.state).events
+    return telling.places(settings.channels, settings.state).events
 
 
 def _index(settings: Nightly) -> Path:
@@ -174,7 +188,7 @@ def _alarms(work: Work) -> list[Message]:
     night, first = _closed(work.night), work.night
     if night.outcome in (Outcome.DONE, Outcome.UNCHANGED) and not night.alarm:
         return []
-    for earlier in work.earlier():
+    for earlier in work.earlier:
         if _trouble(earlier) != _trouble(night):
             break
         first = earlier

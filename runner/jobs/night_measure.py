@@ -76,7 +76,7 @@ def build(work: Work) -> None:
 
 def bridge(work: Work) -> None:
     """Where another anchor was used before: the old one against the new one, once, so that the history goes on."""
-    old = next((night for night in work.earlier() if night.anchor_identity and night.outcome is Outcome.DONE), None)
+    old = next((night for night in work.earlier if night.anchor_identity and night.outcome is Outcome.DONE), None)
     if old is None or old.anchor == work.night.anchor:
         return
     try:
@@ -152,7 +152,7 @@ def blocks(work: Work, suite: Suite, seconds: float) -> int:
 
 
 def _known(work: Work) -> Iterator[Measured]:
-    for night in work.earlier():
+    for night in work.earlier:
         yield from (one for one in night.measured if one.purpose is Purpose.ANCHOR and one.round_seconds > 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +21,8 @@ class Work:
     settings: Nightly
     watch: Watch
     night: Night
+    earlier: Sequence[Night]
+    """The nights of this watch and configuration before this one, newest first."""
     view: View
     wait: bool = True
     """Wait for another run on this machine to end, or refuse."""
@@ -52,9 +55,3 @@ class Work:
     def commit(self, hash: str) -> Interpreter:
         """The build of a commit of the repository, in this configuration. Raises as `interpreter` does."""
         return self.interpreter(self.watch.spec(hash, self.night.configuration))
-
-    def earlier(self) -> list[Night]:
-        """The nights of this watch and configuration before this one, newest first."""
-        known = nights.read(
-            self.settings.nights, watch=self.night.watch, configuration=self.night.configuration)
-        return [night for night in reversed(known) if (night.created, night.id) < (self.night.created, self.night.id)]

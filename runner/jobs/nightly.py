@@ -23,13 +23,13 @@ STEPS: Mapping[str, Callable[[Work], None]] = {
     "previous": night_measure.previous, "append": night_after.append, "nominate": night_after.nominate,
     "confirm": night_measure.confirm, "explain": night_after.explain, "events": night_after.record_events,
     "record": night_after.record, "report": night_after.report, "publish": night_after.publish,
-    "alert": night_after.alert,
+    "alert": night_after.alert, "retention": night_after.retain,
 }
 """In their order."""
 ALONE = ("build", "bridge", "anchor", "previous", "append", "nominate", "confirm")
 """Steps for which the night has the machine for itself, without a break: all is measured in one session."""
-TELLING = ("report", "publish", "alert")
-"""Steps that every night has of which somebody should hear."""
+CLOSING = ("report", "publish", "alert", "retention")
+"""Steps that end every night of which somebody should hear."""
 NEEDED = ("build", "anchor", "previous", "confirm")
 """Steps without which a night cannot go on; of the others it is on record that they failed."""
 ATTEMPTS = 2
@@ -67,19 +67,25 @@ def nightly(request: NightlyRequest, view: View) -> Sequence[Night]:
 
 def _nights(request: NightlyRequest, watch: Watch, configuration: str, view: View) -> list[Night]:
     """One that was interrupted, if there is one; and tonight's, unless that was about the same commit."""
-    settings, found = request.settings, list[Night]()
-    known = nights.read(settings.nights, watch=watch.name, configuration=configuration)
+    folder, found = request.settings.nights, list[Night]()
+    known = nights.read(folder, watch=watch.name, configuration=configuration)
+
+    def through(night: Night, before: Sequence[Night]) -> Night:
+        return _through(Work(settings=request.settings, watch=watch, night=night, earlier=before[::-1], view=view,
+                             wait=request.wait))
+
     if known and known[-1].ended is None:
         view.say(f"going on with night {known[-1].id}")
-        found.append(_through(Work(settings=settings, watch=watch, night=known[-1], view=view, wait=request.wait)))
+        *before, interrupted = known
+        found.append(through(interrupted, before))
         if found[-1].ended is None:
             return found
-        known = [*known[:-1], found[-1]]
+        known = [*before, found[-1]]
     tonight = _begin(request, watch, configuration, known, view)
     if found and tonight.outcome is Outcome.UNCHANGED and not tonight.alarm:
         return found
-    nights.write(settings.nights, tonight)
-    return [*found, _through(Work(settings=settings, watch=watch, night=tonight, view=view, wait=request.wait))]
+    nights.write(folder, tonight)
+    return [*found, through(tonight, known)]
 
 
 def _begin(
@@ -145,7 +151,7 @@ def _steps(night: Night) -> Sequence[str]:
         return tuple(STEPS)
     if night.outcome is Outcome.UNCHANGED and not night.alarm:
         return ()
-    return ("build", *TELLING) if night.outcome is Outcome.BROKEN else TELLING
+    return ("build", *CLOSING) if night.outcome is Outcome.BROKEN else CLOSING
 
 
 def _through(work: Work) -> Night:

@@ -39,6 +39,7 @@ from runner.storage import asv_results, explanations, store
 
 if TYPE_CHECKING:
     from runner.alerts.settings import Channels
+    from runner.storage.nights import Night
 
 STATE = "site.json"
 """What the site was made of, so that the next time only what is new has to be made."""
@@ -79,6 +80,8 @@ class PublishRequest:
     """Folder with nights and events; None: the project's."""
     channels: Channels | None = None
     """How people are told of events: where these are kept, and the site's address. None: as without a configuration."""
+    night: Night | None = None
+    """The night that makes the site, as it will end: on disk it is still under way. None: none does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +133,8 @@ def publish(request: PublishRequest, view: View) -> Published:
         asv_state = _asv(request, out, new, old, problems, view)
         across = publish_history.write(publish_history.Site(
             known=known, new=new, out=out, commit_url=request.commit_url, link=_link,
-            channels=request.channels, state=request.state if request.state is not None else config.STATE,
+            channels=request.channels, night=request.night,
+            state=request.state if request.state is not None else config.STATE,
         ), old.get("compare", {}), problems)
         _others(known, new, across.attention, across.suspicions, asv=asv_state is not None)
         store.write_whole(new / STATE, json.dumps({

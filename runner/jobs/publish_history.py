@@ -18,6 +18,7 @@ from runner.jobs.status import status
 from runner.report import events as in_words
 from runner.report import site_benchmarks, site_compare, site_events, site_health, site_releases
 from runner.storage import ledger
+from runner.storage.nights import Night
 
 COMPARE, EVENTS = "compare", "events"
 """Folders of the site."""
@@ -44,6 +45,8 @@ class Site:
     channels: Channels | None
     """How people are told of events; None: as without a configuration."""
     link: Link
+    night: Night | None = None
+    """The night that makes the site, as it will end; None: none does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,7 @@ def write(site: Site, before: Mapping[str, str], problems: list[str]) -> Across:
     _put(new / "releases.html", history_pages.releases(site_releases.releases(known)))
     suspicions = _suspicions(site.state / ledger.NAME, problems)
     events = _events(site, channels, suspicions, problems)
-    _put(new / "health.html", history_pages.health(site_health.page(status(channels, site.state), known)))
+    _put(new / "health.html", history_pages.health(site_health.page(status(channels, site.state, site.night), known)))
     return Across(compared=kept, attention=site_events.attention(events), suspicions=suspicions)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner import config
 from runner.errors import LockstepError
+from runner.history import events as events_
 from runner.history import runs as history
 from runner.jobs.ab import View
 from runner.judging import statistics
@@ -45,12 +47,19 @@ def reindex(out: Path | None, view: View) -> tuple[Path, history.Updated]:
     return file, history.reindex(config.runs_folder(out), file, told=_told(view))
 
 
-def collect(out: Path | None, *, before: float, apply: bool, view: View) -> Collected:
+def collect(
+    out: Path | None, *, before: float, apply: bool, view: View, events: Path, watches: Collection[str] | None = None
+) -> Collected:
     """Remove the blocks of the runs of before a time (seconds since the epoch), keeping what they said.
 
-    Not of runs that are not complete: they may be gone on with. `apply` False: only say what would go. Killed in the
-    middle, the next one goes on. Raises MachineError where the index cannot be written, or a disk is full.
+    Not of runs that are not complete: they may be gone on with. Not of those that an open event of the folder `events`
+    rests on: whoever looks into it may want their slices. `watches`: of the runs of these alone; None: of all.
+    `apply` False: only say what would go. Killed in the middle, the next one goes on.
+
+    Raises UsageError, having removed nothing, where an event cannot be read; MachineError where the index cannot be
+    written, or a disk is full.
     """
+    named = events_.named(events_.read(events))
     folder, file = config.runs_folder(out), config.index_file(out)
     known = history.read(folder, file, told=_told(view))
     found, left = list[Old](), list(known.problems)
@@ -58,9 +67,14 @@ def collect(out: Path | None, *, before: float, apply: bool, view: View) -> Coll
         place = folder / entry.id
         if entry.created >= before or not store.has_blocks(place):
             continue
+        if watches is not None and (entry.role is None or entry.role.watch not in watches):
+            continue
         if not entry.complete:
             left.append(f"{entry.id} was interrupted, and can be gone on with or removed as a whole: "
                         f"`lockstep runs {entry.id} --remove`")
+            continue
+        if entry.id in named:
+            left.append(f"{entry.id} is what open event {named[entry.id]} rests on")
             continue
         old = Old(id=entry.id, created=entry.created, size=sum(store.raw(place).values()))
         if apply:

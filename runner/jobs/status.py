@@ -28,11 +28,14 @@ RUNS = 30
 """Runs whose canary is looked at."""
 
 
-def status(channels: Channels, state: Path) -> Health:
-    """How the service is whose folder for state this is. What cannot be read is a problem, and no error."""
+def status(channels: Channels, state: Path, night: nights.Night | None = None) -> Health:
+    """How the service is whose folder for state this is. What cannot be read is a problem, and no error.
+
+    `night` goes before what is on disk of it.
+    """
     now = time.time()
     problems: list[str] = []
-    known = sorted(_nights(state / "nights", problems), key=lambda night: (night.created, night.id))
+    known = sorted(_nights(state / "nights", night, problems), key=lambda night: (night.created, night.id))
     last = tuple(reversed(known[-NIGHTS:]))
     where = places(channels, state)
     try:
@@ -54,10 +57,10 @@ def status(channels: Channels, state: Path) -> Health:
     )
 
 
-def _nights(folder: Path, problems: list[str]) -> Iterator[Night]:
+def _nights(folder: Path, given: nights.Night | None, problems: list[str]) -> Iterator[Night]:
     for path in sorted(folder.glob(f"*/{nights.NAME}")):
         try:
-            yield _night(nights.read_one(path))
+            yield _night(given if given is not None and path.parent.name == given.id else nights.read_one(path))
         except UsageError as error:
             problems.append(str(error))
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import time
-import tomllib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from runner import config
-from runner.alerts import Sent, settings
+from runner.alerts import Sent
 from runner.alerts.settings import Channels
 from runner.errors import UsageError
 from runner.history import events
 from runner.history.events import Entry, Event, State
 from runner.jobs.alert import places, tell
 
-CONFIGURATION = "lockstep.toml"
-"""Looked for where the command is given."""
 PATIENCE = 5.0
 """Seconds that a person waits for a channel that fails: the rest is the next night's."""
 
@@ -58,18 +54,3 @@ def state_of(word: str) -> State:
     if plain not in found:
         raise UsageError(f"{word!r} is no state of an event; it is one of: {', '.join(found)}.")
     return found[plain]
-
-
-def configured(path: Path | None) -> tuple[Channels, Path]:
-    """The channels of a configuration, and its folder for state. None: the configuration of the folder where we are, or
-    no channels at all where it has none.
-
-    Raises UsageError.
-    """
-    if path is None:
-        path = Path(CONFIGURATION)
-        if not path.is_file():
-            return Channels(), config.STATE
-    channels = settings.read(path)
-    state = tomllib.loads(path.read_text(encoding="utf-8")).get("state")
-    return channels, path.resolve().parent / Path(str(state)).expanduser() if state else config.STATE

@@ -9,17 +9,16 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from runner import amounts, builds, config, suites
-from runner.alerts.settings import Channels
+from runner.alerts.settings import Channels, GitHub, Mail, Webhook
 from runner.builds import history
 from runner.builds.spec import Origin
 from runner.errors import UsageError
 
-NAME = "lockstep.toml"
 EXAMPLE = """\
 # What Lockstep watches. `lockstep config --check` reads this file without measuring anything.
 # Paths are relative to the file.
@@ -37,7 +36,7 @@ budget = "1h"                               # of a night, building included
 # edits = ["fix.patch"]                     # variants and patches that every commit of the branch gets
 
 [retention]
-days = 90                                   # of single measurements; not applied yet: `lockstep gc` removes them
+days = 90                                   # of the blocks of these watches' runs; what they said is kept for ever
 
 [site]
 # out = "site"                              # by default `site` beside the runs
@@ -181,8 +180,7 @@ class Watch(_Table):
 
     def spec(self, commit: str, configuration: str) -> str:
         """The build of a commit of the repository."""
-        edits = "".join(f"+{edit}" for edit in self.edits)
-        return f"git:{self.repository}@{commit}{edits}{_options(configuration)}"
+        return builds.of_commit(self.repository, commit, edits=self.edits, options=configuration)
 
     def pinned(self, repository: Path, configuration: str) -> str:
         """The build that every night is compared with; `repository` is where the commits are read.
@@ -190,12 +188,8 @@ class Watch(_Table):
         Raises UsageError for a commit that is not there.
         """
         if builds.parse(self.anchor) is not None:
-            return f"{self.anchor}{_options(configuration)}"
+            return builds.with_options(self.anchor, configuration)
         return self.spec(history.named(repository, self.anchor), configuration)
-
-
-def _options(configuration: str) -> str:
-    return f"?{configuration}" if configuration else ""
 
 
 def _parsed(text: str) -> Any:
@@ -209,7 +203,7 @@ class Retention(_Table):
     """What is kept for how long."""
 
     days: Annotated[int, Field(ge=1)] = 90
-    """Of the blocks of runs; statistics are kept for ever."""
+    """Of the blocks of runs: at the end of a night older ones go, statistics are kept for ever."""
 
 
 class Site(_Table):
@@ -239,10 +233,9 @@ class Machine(_Table):
     """Bytes that a benchmark may use; None: a third of what there is."""
 
 
-class Nightly(_Table):
-    """All that lockstep.toml says."""
+class Service(_Table):
+    """All that lockstep.toml says but what is watched: where things are, for how long, and who is told of them."""
 
-    watch: tuple[Watch, ...]
     state: Path = Field(default_factory=lambda: config.STATE)
     """Folder of what was measured, and of the nights."""
     asv: Path | None = None
@@ -250,19 +243,8 @@ class Nightly(_Table):
     retention: Retention = Retention()
     site: Site = Site()
     machine: Machine = Machine()
-    channels: Channels | None = None
-    """How people are told of events; None: nobody is."""
-
-    @field_validator("watch")
-    @classmethod
-    def _have_names(cls, watch: tuple[Watch, ...]) -> tuple[Watch, ...]:
-        if not watch:
-            raise ValueError("it needs one at least")
-        names = [one.name for one in watch]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"two are named {twice!r}, and their nights could not be told apart")
-        return watch
+    channels: Channels = Channels()
+    """How people are told of events."""
 
     @field_validator("state", "asv")
     @classmethod
@@ -277,6 +259,23 @@ class Nightly(_Table):
     def nights(self) -> Path:
         return self.state / "nights"
 
+
+class Nightly(Service):
+    """All that lockstep.toml says."""
+
+    watch: tuple[Watch, ...]
+
+    @field_validator("watch")
+    @classmethod
+    def _have_names(cls, watch: tuple[Watch, ...]) -> tuple[Watch, ...]:
+        if not watch:
+            raise ValueError("it needs one at least")
+        names = [one.name for one in watch]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two are named {twice!r}, and their nights could not be told apart")
+        return watch
+
     def find(self, name: str | None) -> tuple[Watch, ...]:
         """The watches of a name, or all. Raises UsageError where there is none."""
         found = tuple(one for one in self.watch if name in (None, one.name))
@@ -290,29 +289,51 @@ def _folder(info: ValidationInfo) -> Path:
     return Path(info.context["folder"]) if info.context else Path.cwd()
 
 
-_TABLES: Mapping[str, type[_Table]] = {
+_TABLES: Mapping[str, type[BaseModel]] = {
     "": Nightly, "watch": Watch, "suites": Suite, "retention": Retention, "site": Site, "machine": Machine,
+    "channels": Channels, "github": GitHub, "webhook": Webhook, "mail": Mail,
 }
+_Model = TypeVar("_Model", bound=Service)
 
 
 def read(path: Path) -> Nightly:
-    """Read a configuration. Raises UsageError with a line for each thing that is wrong: file, line, key and reason."""
+    """Read a configuration. Raises UsageError with a line for each thing that is wrong: file, line, key and reason.
+
+    No value of a channel's key is repeated: it may be a secret in the wrong place.
+    """
+    return _read(path, Nightly)
+
+
+def service(path: Path | None) -> Service:
+    """What a configuration says, but for what is watched: that may be missing, or be right on another machine only.
+
+    None: the configuration of the folder where we are, or what holds without one. Raises UsageError as `read` does.
+    """
+    if path is None and not Path(config.FILE).is_file():
+        return Service()
+    return _read(path or Path(config.FILE), Service)
+
+
+def _read(path: Path, model: type[_Model]) -> _Model:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UsageError(f"{path} cannot be read ({why}). `lockstep config --example > {NAME}` makes one.") from error
+        raise UsageError(
+            f"{path} cannot be read ({why}). `lockstep config --example > {config.FILE}` makes one.") from error
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"\(at line (\d+)", str(error))
         raise UsageError(f"{path}:{at[1] if at else len(text.splitlines())}: it is not TOML: {error}") from error
+    # What only others ask for is left to them; what nobody asks for is a mistake.
+    asked = {key: said for key, said in data.items() if key in model.model_fields or key not in Nightly.model_fields}
     try:
-        return Nightly.model_validate(data, context={"folder": path.resolve().parent})
+        return model.model_validate(asked, context={"folder": path.resolve().parent})
     except ValidationError as error:
         places = lines(text)
         found = [(_line(places, problem["loc"]), *_told(problem)) for problem in error.errors()]
-        raise UsageError("\n".join(f"{path}:{line}: {key}: {why}" for line, key, why in sorted(found))) from error
+        raise UsageError("\n".join(f"{path}:{line}: {key}: {why}" for line, key, why in sorted(found))) from None
 
 
 def _told(problem: Any) -> tuple[str, str]:

@@ -277,7 +277,7 @@ def _series(own: pd.DataFrame, entries: Mapping[str, Entry], file: str, *, sever
         note = (f"Version {own['version'].iloc[-1][:10]} of the benchmark's code: results of another version measured"
                 " something else, and are a series of their own.")
     return Series(
-        title=f"against {last.base.spec} on {_machine_name(last.machine)}", figure=figure,
+        title=f"against {commits.label(last.base)} on {_machine_name(last.machine)}", figure=figure,
         lines=[_row_line(row, entries[row["run"]], bar, label=commits.label(entries[row["run"]].head), root="../")
                for row, bar in _drawn(shown, scale)],
         total=len(own), csv=file, note=note, chart=chart, reach=reach(scale),

@@ -90,7 +90,7 @@ def _course(known: History, where: points.Spot, entries: Sequence[Entry], url: s
     made = points.commit(last.head)
     return _Course(
         spot=Spot(
-            title=spot_title(where, last), anchor=last.base.spec, newest=last.head.spec,
+            title=spot_title(where, last), anchor=commits.label(last.base), newest=commits.label(last.head),
             commit=None if made is None else commits.line(made, url), when=site.day(last.created)),
         margin=last.margin, logs=wide.to_numpy(dtype=float), filled=wide.ffill().bfill().to_numpy(dtype=float),
         column={str(key): number for number, key in enumerate(wide.columns)},

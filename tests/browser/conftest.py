@@ -1,4 +1,4 @@
-"""A headless Chromium that reaches nothing but this machine, and a site for it to show."""
+"""A headless Chromium that reaches nothing but this machine, and sites for it to show."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -97,38 +97,13 @@ def served() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site of twelve nights, the last with benchmarks in all states, warnings and names that are HTML."""
-    from made_runs import MACHINE, arm, make_run, make_runs, some_benchmarks, spoil
-    from samples import benchmark
+    from made_sites import make_nights
 
-    from runner import jobs
-    from runner.judging import compare
-    from runner.model import Arm, Cause, Failure, Notice
-    from runner.report import as_html
-    from runner.storage import explanations, store
-    from runner.storage.explanations import Count, Kept
-
-    folder = tmp_path_factory.mktemp("published")
-    make_runs(folder / "runs", 12, 24)
-    evil = benchmark('work.time_<img src=x onerror=alert(1)>')
-    make_run(folder / "runs", 13, [*some_benchmarks(24), evil], changed=0.05, machine={**MACHINE, "cpu": "<b>CPU</b>"},
-             head=arm("<script>alert(2)</script>"), notices=(Notice(kind="steal", numbers={"share": 0.2}),))
-    last = max((folder / "runs").iterdir())
-    keys = [one.key for one in some_benchmarks(24)][::-1]
-    skip = Failure(reason="not for <b>this</b> size", arm=None, cause=Cause.SKIPPED)
-    raised = Failure(reason="raised ValueError: " + "a long text of its author's " * 8, arm=Arm.HEAD, detail=(
-        'Traceback (most recent call last):\n  File "/suite/work.py", line 7, in time_it\nValueError: a long text'))
-    states = [skip] * 4 + [replace(skip, arm=Arm.HEAD)] + [raised] * 5 + [2, 2, 2]
-    spoil(last, dict(zip(keys, states, strict=False)))
-    (folder / "report.html").write_text(as_html.render(compare.report(store.read(last))))
-    (last / "report.html").write_bytes((folder / "report.html").read_bytes())
-    explanations.add(last, [Kept(key=some_benchmarks(1)[0].key, text="More <b>work</b>.", notes=(), work=(), functions=(
-        Count(name="<img src=x onerror=alert(3)>", base=1.0, head=5000.0),))])
-    jobs.publish(jobs.PublishRequest(out=folder / "site", runs=folder / "runs"), Quiet())
-    return folder / "site"
+    return make_nights(tmp_path_factory.mktemp("published"))
 
 
-class Quiet:
-    def phase(self, text: str) -> None: ...
-    def say(self, text: str) -> None: ...
-    def measured(self, plan: object, progress: object) -> None: ...
+@pytest.fixture(scope="session")
+def across(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from made_sites import make_across
+
+    return make_across(tmp_path_factory.mktemp("across"))

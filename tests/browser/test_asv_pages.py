@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ARTIFACTS, Quiet, Sight
+from conftest import ARTIFACTS, Sight
+from samples import Quiet
 
 
 @pytest.fixture(scope="module")

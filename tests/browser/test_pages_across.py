@@ -1,4 +1,4 @@
-"""The pages that look across runs, builds and benchmarks in a real browser, from disk."""
+"""The pages that look across runs, builds and benchmarks in a real browser, from disk: what one can do with them."""
 
 from __future__ import annotations
 
@@ -8,102 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from conftest import ARTIFACTS, Quiet, Sight
-from test_site import CONTRAST
-
-KINDS = {
-    "benchmarks": "benchmarks/index.html", "compare": "compare.html", "changes": "events/index.html",
-    "event": "events/main-*.html", "releases": "releases.html", "health": "health.html",
-}
-
-
-@pytest.fixture(scope="session")
-def across(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site of fourteen nights of two machines, two releases against a third, and events in several states."""
-    from dataclasses import replace
-
-    from made_runs import MACHINE, arm, make_run, make_runs, some_benchmarks
-    from samples import benchmark
-
-    from runner import jobs
-    from runner.history import events as events_of
-    from runner.history.events import Affected, Entry, Event, State
-    from runner.model import Commit, Metric
-
-    folder = tmp_path_factory.mktemp("across")
-    make_runs(folder / "runs", 12, 40)
-    suite = [*some_benchmarks(40), benchmark("work.Case3.peakmem_<i>", Metric.PEAK_MEMORY)]
-    for number in (12, 13):
-        make_run(folder / "runs", number, suite, changed=0.05, machine={**MACHINE, "fingerprint": "fedcba9876543210"})
-    for number, version in enumerate(("3.13.5", "3.14.0"), start=14):
-        base, head = (replace(arm(f"cpython@{one}"), version=one) for one in ("3.10.4", version))
-        make_run(folder / "runs", number, suite, changed=0.2, base=base, head=head)
-    for number, (base, head, changed) in enumerate(
-        [("old anchor", "early", 0.04), ("old anchor", "new anchor", 0.1), ("new anchor", "late", 0.02)]
-    ):
-        make_run(folder / "runs", number + 1, suite[:8], changed=changed, base=arm(base), head=arm(head), seed=1,
-                 suite="/other", id=f"20230101T00000{number}Z-00000{number}")
-    run = max((folder / "runs").iterdir()).name
-    key = some_benchmarks(1)[0].key
-
-    def commit(number: int) -> Commit:
-        return Commit(hash=f"{number:x}" * 40, date=1.7e9, subject=f"Change <b>{number}</b>", repository="r")
-
-    for number, (direction, entries) in enumerate([
-        ("slower", ()), ("faster", ()), ("slower", (Entry(when=1.7e9, state=State.FIXED, who="Ada", note="done"),)),
-    ], start=2):
-        events_of.write(folder / "state" / "events", Event(
-            watch="main", configuration="pgo&lto", machine=str(MACHINE["fingerprint"]), suite="/suite", run=run,
-            direction=direction, kind="step", good=commit(1), bad=commit(number), between=1 if number < 4 else 7,
-            benchmarks=tuple(Affected(benchmark=name, ratio=1.03, low=1.02, high=1.04, p=1e-6, run=run)
-                             for name in (key, "work.gone")),
-            command="lockstep ab a b", opened=1.7e9, functions=("f +12 %",), entries=entries))
-    jobs.publish(jobs.PublishRequest(
-        out=folder / "site", runs=folder / "runs", state=folder / "state",
-        commit_url="https://example.org/commit/{hash}"), Quiet())
-    return folder / "site"
-
-
-def place(site: Path, kind: str) -> Path:
-    return min(site.glob(KINDS[kind]))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(
-    "sight", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=["light", "dark"]
-)
-def test_a_page_works_from_disk_and_alone(
-    sight: Sight, across: Path, kind: str, request: pytest.FixtureRequest
-) -> None:
-    page = sight.show(place(across, kind))
-    page.wait_for_load_state("networkidle")
-    assert page.locator("h1").count() == 1 and page.locator("main").count() == 1
-    assert (sight.errors, sight.strangers()) == ([], [])
-    assert page.evaluate(CONTRAST) == []
-    ARTIFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTIFACTS / f"{kind}-{request.node.callspec.id.split('-')[0]}.png", full_page=True)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("sight", [{"viewport": {"width": 390, "height": 844}, "is_mobile": True}], indirect=True)
-def test_a_page_fits_a_phone(sight: Sight, across: Path, kind: str) -> None:
-    page = sight.show(place(across, kind))
-    page.wait_for_load_state("networkidle")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.screenshot(path=ARTIFACTS / f"{kind}-phone.png")
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_screen_reader_finds_its_way(sight: Sight, across: Path, kind: str) -> None:
-    page = sight.show(place(across, kind))
-    page.wait_for_load_state("networkidle")
-    found = Axe().run(page).response
-    assert [(one["id"], node["html"]) for one in found["violations"] for node in one["nodes"]] == []
-    assert len(found["passes"]) > 15, "it has looked"
-    unreachable = page.evaluate(
-        "[...document.querySelectorAll('a[href], button, input, select')].filter((e) => e.tabIndex < 0).length")
-    assert unreachable == 0
+from conftest import Sight
 
 
 @pytest.mark.parametrize("sight", [{"java_script_enabled": False}], indirect=True)

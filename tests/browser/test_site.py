@@ -1,4 +1,4 @@
-"""The four kinds of page in a real browser, from disk: they work, alone, for whoever reads them."""
+"""The pages of runs and benchmarks in a real browser, from disk: what one can do with them."""
 
 from __future__ import annotations
 
@@ -8,70 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from conftest import ARTIFACTS, Sight
-
-# Contrast of every piece of text with what is behind it: WCAG 2.1, 1.4.3.
-CONTRAST = """() => {
-  const channel = (v) => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; };
-  const light = ([r, g, b]) => .2126 * channel(r) + .7152 * channel(g) + .0722 * channel(b);
-  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
-  const behind = (node) => {
-    for (; node; node = node.parentElement) {
-      const colour = parse(getComputedStyle(node).backgroundColor);
-      if (colour.length < 4 || colour[3] > 0) return colour;
-    }
-    return [255, 255, 255];
-  };
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  const poor = [];
-  while (walker.nextNode()) {
-    const parent = walker.currentNode.parentElement;
-    if (!walker.currentNode.data.trim() || !parent.getClientRects().length) continue;
-    if (parent.closest("script,.unseen,.skip")) continue;
-    const style = getComputedStyle(parent);
-    const ink = parse(parent.closest("svg") ? style.fill : style.color);
-    const [a, b] = [light(ink), light(behind(parent))].sort((x, y) => y - x);
-    if ((a + .05) / (b + .05) < 4.5) poor.push([walker.currentNode.data.trim(), (a + .05) / (b + .05)]);
-  }
-  return poor;
-}"""
-
-
-def pages(site: Path) -> dict[str, Path]:
-    """One of each kind, and the report that every run has of its own."""
-    return {
-        "overview": site / "index.html", "runs": site / "runs" / "index.html", "trust": site / "trust.html",
-        "comparison": max(path for path in (site / "runs").glob("2*.html") if path.suffixes == [".html"]),
-        "report": site.parent / "report.html",
-        "benchmark": next(iter(sorted((site / "benchmarks").glob("work.Case0*1KiB*.html")))),
-    }
-
-
-KINDS = ("overview", "runs", "comparison", "benchmark", "trust", "report")
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(
-    "sight", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=["light", "dark"]
-)
-def test_a_page_works_from_disk_and_alone(
-    sight: Sight, site: Path, kind: str, request: pytest.FixtureRequest
-) -> None:
-    page = sight.show(pages(site)[kind])
-    assert page.locator("h1").count() == 1 and page.locator("main").count() == 1
-    assert (sight.errors, sight.strangers()) == ([], [])
-    assert page.evaluate(CONTRAST) == []
-    ARTIFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTIFACTS / f"{kind}-{request.node.callspec.id.split('-')[0]}.png", full_page=True)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("sight", [{"viewport": {"width": 390, "height": 844}, "is_mobile": True}], indirect=True)
-def test_a_page_fits_a_phone(sight: Sight, site: Path, kind: str) -> None:
-    page = sight.show(pages(site)[kind])
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.screenshot(path=ARTIFACTS / f"{kind}-phone.png")
+from conftest import Sight
+from made_sites import PAGES, place
 
 
 def names(page: Any, table: str = "benchmarks") -> list[str]:
@@ -80,7 +18,7 @@ def names(page: Any, table: str = "benchmarks") -> list[str]:
 
 
 def test_sorting_is_in_the_address_and_restored(sight: Sight, site: Path) -> None:
-    page = sight.show(pages(site)["comparison"])
+    page = sight.show(place(site, "comparison"))
     for state in ("skipped", "only in base", "failed"):  # without numbers they come last in either order
         page.get_by_role("checkbox", name=re.compile(f"^{state}")).uncheck()
     first = names(page)
@@ -100,7 +38,7 @@ def test_sorting_is_in_the_address_and_restored(sight: Sight, site: Path) -> Non
 
 
 def test_filtering_is_in_the_address_and_restored(sight: Sight, site: Path) -> None:
-    page = sight.show(pages(site)["comparison"])
+    page = sight.show(place(site, "comparison"))
     everything = names(page)
     page.get_by_role("searchbox").fill("Case2")
     some = names(page)
@@ -118,7 +56,7 @@ def test_filtering_is_in_the_address_and_restored(sight: Sight, site: Path) -> N
 
 @pytest.mark.parametrize("kind", ["comparison", "report"])
 def test_states_are_filtered_by_one_by_one(sight: Sight, site: Path, kind: str) -> None:
-    page = sight.show(pages(site)[kind])
+    page = sight.show(place(site, kind))
     everything = names(page)
     hidden = {}
     for state in ("not reached", "skipped", "only in base", "failed"):
@@ -136,7 +74,7 @@ def test_states_are_filtered_by_one_by_one(sight: Sight, site: Path, kind: str) 
 
 
 def test_the_keyboard_reaches_everything(sight: Sight, site: Path) -> None:
-    page = sight.show(pages(site)["comparison"])
+    page = sight.show(place(site, "comparison"))
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to content"
     assert page.locator(".skip").bounding_box()["x"] >= 0, "it is seen when it has the focus"
@@ -144,25 +82,16 @@ def test_the_keyboard_reaches_everything(sight: Sight, site: Path) -> None:
     page.get_by_role("button", name="verdict").focus()
     page.keyboard.press("Enter")
     assert "benchmarks.sort=verdict.ascending" in page.url
-    unreachable = page.evaluate(
-        "[...document.querySelectorAll('a[href], button, input, summary')].filter((e) => e.tabIndex < 0).length")
-    assert unreachable == 0
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_screen_reader_finds_its_way(sight: Sight, site: Path, kind: str) -> None:
-    """What axe-core can tell of it: names and roles, tables' headings, the order of headings, labels."""
-    found = Axe().run(sight.show(pages(site)[kind])).response
-    problems = [(one["id"], node["html"]) for one in found["violations"] for node in one["nodes"]]
-    assert problems == []
-    assert len(found["passes"]) > 15, "it has looked"
 
 
 def test_names_that_are_html_are_text(sight: Sight, site: Path) -> None:
-    for path in (site / "index.html", *pages(site).values(), *site.glob("benchmarks/*img*.html")):
+    for kind, (whose, _) in PAGES.items():
+        if whose == "site":
+            sight.show(place(site, kind))
+    for path in site.glob("benchmarks/*img*.html"):
         sight.show(path)
     assert sight.errors == []
-    page = sight.show(pages(site)["comparison"])
+    page = sight.show(place(site, "comparison"))
     assert "<script>alert(2)</script>" in page.locator("h1").inner_text()
     assert page.locator("img").count() == 0
 
@@ -180,7 +109,7 @@ def test_a_name_leads_to_its_history_and_back(sight: Sight, site: Path) -> None:
 def test_a_command_is_copied(chromium: Any, site: Path, served: Any) -> None:
     context = chromium.new_context(permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
-    comparison = pages(site)["comparison"]
+    comparison = place(site, "comparison")
     page.goto(f"{served(site)}/runs/{comparison.name}")
     page.locator("p.command button").first.click()
     whole = page.locator("p.command code").first.inner_text()
@@ -196,7 +125,7 @@ def test_a_command_is_copied(chromium: Any, site: Path, served: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["comparison", "report"])
 def test_the_answer_comes_first_and_each_cell_leads_to_its_benchmark(sight: Sight, site: Path, kind: str) -> None:
-    page = sight.show(pages(site)[kind])
+    page = sight.show(place(site, kind))
     tops = [page.locator(place).first.bounding_box()["y"] for place in ("table.picture", "#changed", "#benchmarks")]
     assert tops == sorted(tops) and tops[0] < 900, "it is on the first screen"
     cell = page.get_by_role("link", name=re.compile(r"^work\.Case0\.time_it\(size=1KiB\): "))
@@ -211,14 +140,14 @@ def test_the_answer_comes_first_and_each_cell_leads_to_its_benchmark(sight: Sigh
 
 @pytest.mark.parametrize("kind", ["overview", "comparison", "report"])
 def test_nothing_is_cut_off_at_1280_pixels(sight: Sight, site: Path, kind: str) -> None:
-    page = sight.show(pages(site)[kind])
+    page = sight.show(place(site, kind))
     for region in page.locator("div.wide:visible").all():
         wide, seen = region.evaluate("(e) => [e.scrollWidth, e.clientWidth]")
         assert wide <= seen + 1, region.get_attribute("aria-label")
 
 
 def test_filters_are_in_the_address_and_restored(sight: Sight, site: Path) -> None:
-    page = sight.show(pages(site)["comparison"])
+    page = sight.show(place(site, "comparison"))
     everything = names(page)
     page.get_by_role("checkbox", name="changed only").check()
     changed = names(page)
@@ -235,7 +164,7 @@ def test_filters_are_in_the_address_and_restored(sight: Sight, site: Path) -> No
 
 
 def test_runs_are_chosen_by_machine_and_sorted_by_numbers(sight: Sight, site: Path) -> None:
-    page = sight.show(pages(site)["runs"])
+    page = sight.show(place(site, "runs"))
     everything = names(page, "runs")
     page.locator("#main form select[name=machine]").select_option(index=1)
     some = names(page, "runs")
@@ -250,7 +179,7 @@ def test_runs_are_chosen_by_machine_and_sorted_by_numbers(sight: Sight, site: Pa
 
 
 def test_a_click_on_a_name_does_not_clear_the_filter_and_back_leads_back(sight: Sight, site: Path) -> None:
-    page = sight.show(pages(site)["report"])
+    page = sight.show(place(site, "report"))
     page.get_by_role("searchbox").fill("Case2")
     some = names(page)
     page.locator("#benchmarks tbody tr:visible th a").first.click()
@@ -270,7 +199,7 @@ def test_a_click_on_a_name_does_not_clear_the_filter_and_back_leads_back(sight: 
 
 
 def test_a_chart_takes_the_place_of_the_figure_and_tells_of_each_run(sight: Sight, site: Path) -> None:
-    page = sight.show(pages(site)["benchmark"])
+    page = sight.show(place(site, "benchmark"))
     assert page.locator("#chart-1 canvas").count() == 1 and not page.locator("#figure-1").is_visible()
     drawn = page.evaluate("""() => {
       const canvas = document.querySelector("#chart-1 canvas");
@@ -298,7 +227,7 @@ def test_a_chart_takes_the_place_of_the_figure_and_tells_of_each_run(sight: Sigh
 
 
 def test_a_chart_is_zoomed_and_its_axes_are_chosen_in_the_address(sight: Sight, site: Path) -> None:
-    page = sight.show(pages(site)["benchmark"])
+    page = sight.show(place(site, "benchmark"))
     drawn = "document.querySelector('#chart-1 canvas').toDataURL()"
     before = page.evaluate(drawn)
     page.locator("#chart-1 select").first.select_option("log")
@@ -326,15 +255,15 @@ def test_a_chart_is_zoomed_and_its_axes_are_chosen_in_the_address(sight: Sight, 
 def test_without_scripts_there_is_the_figure(chromium: Any, site: Path) -> None:
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(pages(site)["benchmark"].as_uri())
+    page.goto(place(site, "benchmark").as_uri())
     assert page.locator("#figure-1 svg").is_visible() and not page.locator("#chart-1").is_visible()
-    page.goto(pages(site)["report"].as_uri())
+    page.goto(place(site, "report").as_uri())
     assert page.locator("table.picture").first.is_visible() and page.locator("#benchmarks tbody tr").count() > 20
     context.close()
 
 
 def test_a_run_leads_to_its_own_report_and_has_what_explain_found(sight: Sight, site: Path) -> None:
-    page = sight.show(pages(site)["comparison"])
+    page = sight.show(place(site, "comparison"))
     assert "<img src=x onerror=alert(3)>" in page.locator("section[aria-labelledby=explained]").inner_text()
     page.get_by_role("link", name="The report that was written when the run ended").click()
     assert page.url.endswith(".report.html") and page.locator("details[data-section]").count() > 20

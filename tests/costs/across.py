@@ -9,55 +9,43 @@ then with one night more.
 
 from __future__ import annotations
 
-import argparse
 import os
-import platform
 import random
 import resource
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "unit"))
+from asked import folder, options
+from made_rows import a_point, fill
+from made_runs import MACHINE, arm, make_run, some_benchmarks
 
-from made_rows import a_point, fill  # noqa: E402
-from made_runs import MACHINE, arm, make_run, some_benchmarks  # noqa: E402
-
-from runner.history import runs as history  # noqa: E402
-from runner.history.runs import Entry, History  # noqa: E402
-from runner.jobs import publish_history  # noqa: E402
-from runner.model import Commit, Purpose, Role  # noqa: E402
-from runner.storage import index  # noqa: E402
-from runner.storage.index import Run  # noqa: E402
+from runner.history import runs as history
+from runner.history.runs import Entry, History
+from runner.jobs import publish_history
+from runner.model import Commit, Purpose, Role
+from runner.storage import index
+from runner.storage.index import Run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--machines", type=int, default=3)
-    parser.add_argument("--nights", type=int, default=365)
-    parser.add_argument("--benchmarks", type=int, default=500)
-    options = parser.parse_args()
-    print(time.strftime("%Y-%m-%d"), platform.machine(), platform.release(), f"Python {platform.python_version()}")
-    with tempfile.TemporaryDirectory(prefix="lockstep-costs-") as name:
-        folder = Path(name)
-        make_run(folder / "runs", 0, some_benchmarks(2))
-        (model,) = history.read(folder / "runs", folder / "model").runs
-        keys = [one.key for one in some_benchmarks(options.benchmarks)]
+    asked = options(str(__doc__), machines=3, nights=365, benchmarks=500)
+    with folder(asked) as place:
+        make_run(place / "runs", 0, some_benchmarks(2))
+        (model,) = history.read(place / "runs", place / "model").runs
+        keys = [one.key for one in some_benchmarks(asked.benchmarks)]
         luck = random.Random(1)
-        for night in range(options.nights):
-            fill(folder / "index", made(model, keys, night, options.machines, luck))
+        for night in range(asked.nights):
+            fill(place / "index", made(model, keys, night, asked.machines, luck))
         stamps: dict[str, str] = {}
-        stamps = told("the first time", folder, stamps)
-        fill(folder / "index", made(model, keys, options.nights, options.machines, luck))
-        told("a night more", folder, stamps)
+        stamps = told("the first time", place, stamps)
+        fill(place / "index", made(model, keys, asked.nights, asked.machines, luck))
+        told("a night more", place, stamps)
         for page in ("benchmarks/index.html", "compare.html", "compare/builds.js", "health.html"):
-            print(f"{page}: {(folder / 'site' / page).stat().st_size / 1e6:.2f} MB")
-        print(f"compare: {sum(file.stat().st_size for file in (folder / 'site' / 'compare').iterdir()) / 1e6:.0f} MB")
+            print(f"{page}: {(place / 'site' / page).stat().st_size / 1e6:.2f} MB")
+        print(f"compare: {sum(file.stat().st_size for file in (place / 'site' / 'compare').iterdir()) / 1e6:.0f} MB")
 
 
 def made(model: Entry, keys: list[str], night: int, machines: int, luck: random.Random) -> Iterator[Any]:
@@ -96,9 +84,9 @@ def a_row(entry: Entry) -> Run:
         entry=history._entry.dump_json(entry).decode())
 
 
-def told(what: str, folder: Path, stamps: dict[str, str]) -> dict[str, str]:
+def told(what: str, place: Path, stamps: dict[str, str]) -> dict[str, str]:
     """Time and memory of one publishing of these pages."""
-    file, new, out = folder / "index", folder / "new", folder / "site"
+    file, new, out = place / "index", place / "new", place / "site"
     with index.opened(file) as connection:
         known = History(
             file=file, runs=tuple(history._entry.validate_json(text) for text in index.entries(connection)),
@@ -106,16 +94,16 @@ def told(what: str, folder: Path, stamps: dict[str, str]) -> dict[str, str]:
     for name in ("benchmarks", "assets"):
         (new / name).mkdir(parents=True)
     begun = time.perf_counter()
-    stamps, _ = publish_history.write(publish_history.Site(
-        known=known, state=folder / "state", new=new, out=out, commit_url="https://example.org/{hash}", channels=None,
+    across = publish_history.write(publish_history.Site(
+        known=known, state=place / "state", new=new, out=out, commit_url="https://example.org/{hash}", channels=None,
         link=link), stamps, [])
     seconds = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{what} ({len(known.runs)} runs): {seconds:.1f} s, {peak:.0f} MiB so far", flush=True)
     if out.exists():
-        out.rename(folder / "old")
+        out.rename(place / "old")
     new.rename(out)
-    return stamps
+    return dict(across.compared)
 
 
 def link(source: Path, target: Path) -> bool:

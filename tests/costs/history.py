@@ -9,12 +9,9 @@ runs are read from run folders, as on a night.
 from __future__ import annotations
 
 import argparse
-import platform
 import random
 import resource
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -22,16 +19,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
+from asked import folder, options
+from made_rows import a_point, a_run
+from made_runs import MACHINE, make_run, some_benchmarks
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "unit"))
-
-from made_rows import a_point, a_run  # noqa: E402
-from made_runs import MACHINE, make_run, some_benchmarks  # noqa: E402
-
-from runner.history import runs, series  # noqa: E402
-from runner.storage import index  # noqa: E402
-from runner.storage.index import Point, Run  # noqa: E402
+from runner.history import runs, series
+from runner.storage import index
+from runner.storage.index import Point, Run
 
 ASKED = 50
 """Series and benchmarks that are asked for, each by itself."""
@@ -41,50 +35,45 @@ Answer = TypeVar("Answer")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--machines", type=int, default=3)
-    parser.add_argument("--nights", type=int, default=365)
-    parser.add_argument("--benchmarks", type=int, default=500)
-    options = parser.parse_args()
-    print(time.strftime("%Y-%m-%d"), platform.machine(), platform.release(), f"Python {platform.python_version()}")
-    with tempfile.TemporaryDirectory(prefix="lockstep-costs-") as name:
-        folder, file = Path(name) / "runs", Path(name) / "index"
-        entry = read(folder, file, options.benchmarks)
+    asked = options(str(__doc__), machines=3, nights=365, benchmarks=500)
+    with folder(asked) as place:
+        file = place / "index"
+        entry = read(place / "runs", file, asked.benchmarks)
         index.discard(file)
         for purpose in ("anchor", "previous"):
             seconds, points = 0.0, 0
-            for night in nights(purpose, entry, options):
+            for night in nights(purpose, entry, asked):
                 seconds += put(file, night)
                 points += sum(len(own) for _, own in night)
             print(f"{points} points of purpose {purpose}: indexed in {seconds:.1f} s", flush=True)
         print(f"file: {file.stat().st_size / 2**20:.0f} MiB")
-        ask(file, options)
+        ask(file, asked)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"largest so far: {peak:.0f} MiB")
 
 
-def read(folder: Path, file: Path, benchmarks: int) -> Run:
+def read(place: Path, file: Path, benchmarks: int) -> Run:
     """Time a night that is read from run folders; returns one of its runs, with all that a row says of it."""
     suite = some_benchmarks(benchmarks)
     for number in range(READ):
-        make_run(folder, number, suite, changed=0.03)
+        make_run(place, number, suite, changed=0.03)
     begun = time.perf_counter()
-    runs.update(folder, file)
+    runs.update(place, file)
     print(f"{READ} runs of {benchmarks} benchmarks read from their folders: {time.perf_counter() - begun:.1f} s")
     begun = time.perf_counter()
-    runs.update(folder, file)
+    runs.update(place, file)
     print(f"nothing new among them: {time.perf_counter() - begun:.2f} s", flush=True)
     with index.opened(file) as connection:
         return replace(a_run(0), entry=index.entries(connection)[0], machine=str(MACHINE["fingerprint"]))
 
 
-def nights(purpose: str, entry: Run, options: argparse.Namespace) -> Iterator[list[tuple[Run, list[Point]]]]:
+def nights(purpose: str, entry: Run, asked: argparse.Namespace) -> Iterator[list[tuple[Run, list[Point]]]]:
     """All runs of one purpose, a night at a time."""
     luck = random.Random(1)
-    keys = [one.key for one in some_benchmarks(options.benchmarks)]
-    for night in range(options.nights):
+    keys = [one.key for one in some_benchmarks(asked.benchmarks)]
+    for night in range(asked.nights):
         made = []
-        for machine in range(options.machines):
+        for machine in range(asked.machines):
             run = replace(
                 entry, id=f"{night:06}-{machine}-{purpose}", created=1.7e9 + 86_400 * night + machine, position=night,
                 machine=f"{entry.machine}{machine}", purpose=purpose, base="a" if purpose == "anchor" else f"b{night}")
@@ -102,10 +91,10 @@ def put(file: Path, night: Sequence[tuple[Run, Sequence[Point]]]) -> float:
     return time.perf_counter() - begun
 
 
-def ask(file: Path, options: argparse.Namespace) -> None:
+def ask(file: Path, asked: argparse.Namespace) -> None:
     luck = random.Random(2)
-    keys = [one.key for one in some_benchmarks(options.benchmarks)]
-    machines = [f"{MACHINE['fingerprint']}{number}" for number in range(options.machines)]
+    keys = [one.key for one in some_benchmarks(asked.benchmarks)]
+    machines = [f"{MACHINE['fingerprint']}{number}" for number in range(asked.machines)]
     with index.opened(file) as connection:
         points = connection.execute("SELECT count(*) FROM points").fetchone()[0]
         _, seconds = timed(lambda: index.benchmarks(connection))

@@ -5,55 +5,37 @@
 
 from __future__ import annotations
 
-import argparse
-import platform
 import resource
-import shutil
 import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from asked import LOCKSTEP, folder, options
+from made_runs import MACHINE, SETTINGS, arm, some_benchmarks
 from pydantic import TypeAdapter
+from samples import manifest
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "unit"))
+from runner.model import Arm, Block
+from runner.storage import store
 
-from made_runs import MACHINE, SETTINGS, arm, some_benchmarks  # noqa: E402
-from samples import manifest  # noqa: E402
-
-from runner.model import Arm, Block  # noqa: E402
-from runner.storage import store  # noqa: E402
-
-LOCKSTEP = Path(sys.executable).with_name("lockstep")
 CYCLES = 20
 SHAPES = 500
 """Blocks that are drawn; each is written many times, with other places in the run and other speeds."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--benchmarks", type=int, default=10_000)
-    parser.add_argument("--blocks", type=int, default=160)
-    parser.add_argument("--keep", type=Path, help="keep the run in this folder, and use the one that it has")
-    options = parser.parse_args()
-    folder = options.keep or Path(tempfile.mkdtemp(prefix="lockstep-costs-"))
-    try:
-        if not any(folder.glob("*/manifest.json")):
-            print(f"making a run of {options.benchmarks} benchmarks × {options.blocks} blocks", flush=True)
-            make_large_run(folder, options.benchmarks, options.blocks)
-        size = sum(file.stat().st_size for file in folder.glob("*/blocks.jsonl"))
-        print(time.strftime("%Y-%m-%d"), platform.machine(), platform.release(), f"{size / 1e6:.0f} MB")
+    asked = options(str(__doc__), benchmarks=10_000, blocks=160, keeps="the run, and use the one that is there,")
+    with folder(asked) as place:
+        if not any(place.glob("*/manifest.json")):
+            print(f"making a run of {asked.benchmarks} benchmarks × {asked.blocks} blocks", flush=True)
+            make_large_run(place, asked.benchmarks, asked.blocks)
+        size = sum(file.stat().st_size for file in place.glob("*/blocks.jsonl"))
         begun = time.perf_counter()
-        done = subprocess.run([LOCKSTEP, "show", "--out", folder], check=False, stdout=subprocess.PIPE)
+        done = subprocess.run([LOCKSTEP, "show", "--out", place], check=False, stdout=subprocess.PIPE)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        print(f"show: exit code {done.returncode}, {len(done.stdout.splitlines())} lines, "
+        print(f"show of {size / 1e6:.0f} MB: exit code {done.returncode}, {len(done.stdout.splitlines())} lines, "
               f"{time.perf_counter() - begun:.1f} s, {peak:.0f} MiB")
-    finally:
-        if options.keep is None:
-            shutil.rmtree(folder)
 
 
 def make_large_run(root: Path, benchmarks: int, blocks: int) -> Path:

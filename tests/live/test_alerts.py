@@ -24,13 +24,13 @@ from pydantic import TypeAdapter
 from servers import TOKEN, Fault, GitHub, MailServer, Web, serving
 
 from runner import alerts
-from runner.alerts import Sent, limits, settings
+from runner.alerts import Sent, limits
 from runner.alerts.github import marker
 from runner.alerts.message import Message
 from runner.alerts.settings import Channels
 from runner.history import events
 from runner.history.events import Affected, Entry, Event, State
-from runner.jobs import alert
+from runner.jobs import alert, watched
 from runner.model import Commit
 from runner.report import events as report
 
@@ -542,7 +542,7 @@ def test_a_night_is_told_by_the_same_words_everywhere(
         sender = "bench@example.org"
         to = ["ada@example.org"]
         """)
-    table = settings.read(tmp_path / "lockstep.toml")
+    table = watched.service(tmp_path / "lockstep.toml").channels
     now = time.time()
     events.write(tmp_path / "events", replace(EVENT, id="", opened=now))
     alarm = Message(

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import http.server
-import importlib.util
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
 import yaml
 from bench import LOCKSTEP
+from servers import TOKEN, GitHub, serving
 from small_project import MODULE, Project, make
 
+from runner.alerts.github import marker
 from runner.cli import app
+from runner.errors import MachineError
+from runner.jobs import comment
 
 ROOT = Path(__file__).parents[2]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
@@ -30,11 +30,6 @@ NIGHTLY = yaml.safe_load((ROOT / ".github/workflows/nightly.yml").read_text())
 GITLAB = yaml.safe_load((ROOT / "deploy/gitlab-ci.yml").read_text())[".lockstep"]
 PAGES = {"github": ROOT / "docs/github.md", "gitlab": ROOT / "docs/gitlab.md"}
 STEPS = {step["name"]: step for step in ACTION["runs"]["steps"]}
-
-SPEC = importlib.util.spec_from_file_location("comment", ROOT / "deploy/comment.py")
-assert SPEC is not None and SPEC.loader is not None
-comment = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(comment)
 
 
 def examples(page: str) -> list[str]:
@@ -77,12 +72,11 @@ def test_every_input_is_used_told_and_declared() -> None:
 
 
 def test_a_script_gets_the_variables_that_it_reads() -> None:
-    for step, script in (("Measure", "pull-request"), ("Comment", "comment.py")):
-        text = (ROOT / "deploy" / script).read_text()
-        given = {name for name in STEPS[step]["env"] if name.startswith("LOCKSTEP_")}
-        assert all(name in text for name in given), script
-        read = set(re.findall(r"\bLOCKSTEP_[A-Z]+\b", text))
-        assert read - given <= {"LOCKSTEP_FOLDER"}, script
+    text = (ROOT / "deploy" / "pull-request").read_text()
+    given = {name for name in STEPS["Measure"]["env"] if name.startswith("LOCKSTEP_")}
+    assert all(name in text for name in given)
+    read = set(re.findall(r"\bLOCKSTEP_[A-Z]+\b", text))
+    assert read - given <= {"LOCKSTEP_FOLDER"}
 
 
 def test_a_script_with_an_expression_in_it_could_be_made_to_run_anything() -> None:
@@ -101,7 +95,7 @@ def commands() -> list[str]:
 
 
 def test_there_are_commands_to_check() -> None:
-    assert len(commands()) == 5
+    assert len(commands()) == 6
 
 
 @pytest.mark.parametrize("text", commands())
@@ -119,74 +113,18 @@ def test_a_command_of_these_files_is_one_that_exists(text: str) -> None:
 # --- The action, step by step
 
 
-@dataclass(slots=True)
-class GitHub:
-    """What answers in GitHub's place, with the comments of one pull request, 130 of which are others'."""
-
-    comments: list[dict[str, Any]] = field(default_factory=lambda: [
-        {"id": number, "html_url": "x", "body": f"remark {number}" if number else None} for number in range(130)])
-    faults: list[int] = field(default_factory=list)
-    """Codes that the next requests are answered with; 0: the connection is closed."""
-    asked: list[str] = field(default_factory=list)
-    """Method and path of each request."""
-    lost: int = 0
-    """Comments that are made, and of which the answer is lost."""
-    address: str = ""
-
-    def answer(self, method: str, path: str, token: str | None, content: Any) -> tuple[int, Any]:
-        self.asked.append(f"{method} {path}")
-        if self.faults:
-            return self.faults.pop(0), {"message": "planted"}
-        if token != "Bearer secret":
-            return 401, {"message": "Bad credentials"}
-        place, _, query = path.partition("?")
-        if place == "/repos/o/r/issues/7/comments" and method == "GET":
-            page = int(query.rpartition("page=")[2])
-            return 200, self.comments[100 * (page - 1) : 100 * page]
-        if place == "/repos/o/r/issues/7/comments" and method == "POST":
-            self.comments.append({"id": len(self.comments), "html_url": f"{self.address}/new", **content})
-            if self.lost:
-                self.lost -= 1
-                return 0, None
-            return 201, self.comments[-1]
-        found = re.fullmatch(r"/repos/o/r/issues/comments/(\d+)", place)
-        if found is not None and method == "PATCH":
-            self.comments[int(found[1])].update(content)
-            return 200, {**self.comments[int(found[1])], "html_url": f"{self.address}/edited"}
-        return 404, {"message": "Not Found"}
+COMMENTS = "issues/7/comments"
+"""Where the server has those of the pull request."""
 
 
 @pytest.fixture
 def github() -> Iterator[GitHub]:
-    there = GitHub()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def _answer(self) -> None:
-            content = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "null")
-            code, said = there.answer(self.command, self.path, self.headers.get("Authorization"), content)
-            if code == 0:
-                self.close_connection = True
-                return
-            body = json.dumps(said).encode()
-            self.send_response(code)
-            if code == 302:
-                self.send_header("Location", f"{there.address}/repos/elsewhere")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = do_PATCH = _answer
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        there.address = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield there
-        server.shutdown()
-        thread.join()
+    """With 130 comments of others on one pull request."""
+    with serving(GitHub) as server:
+        server.comments[COMMENTS] = [
+            {"id": number, "place": f"issues/comments/{number}", "body": f"remark {number}" if number > 1000 else None}
+            for number in range(1000, 1130)]
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -229,28 +167,28 @@ def a_job(folder: Path, home: Path, server: str, **inputs: str) -> Runner:
     folder.mkdir()
     (folder / "lockstep" / "bin").mkdir(parents=True)
     (folder / "lockstep" / "bin" / "lockstep").symlink_to(LOCKSTEP)
-    (folder / "lockstep" / "bin" / "python").symlink_to(sys.executable)
     known = {f"inputs.{name}": one["default"] for name, one in ACTION["inputs"].items()}
     known |= {f"inputs.{name.replace('_', '-')}": value for name, value in inputs.items()}
     return Runner(folder=folder, known={**known, "github.event.pull_request.number": "7"}, environment={
         **os.environ, "RUNNER_TEMP": str(folder), "GITHUB_ACTION_PATH": str(ROOT), "GITHUB_API_URL": server,
-        "GITHUB_REPOSITORY": "o/r", "GITHUB_STEP_SUMMARY": str(folder / "summary"), "HOME": str(home)})
+        "GITHUB_REPOSITORY": "owner/project", "no_proxy": "127.0.0.1",
+        "GITHUB_STEP_SUMMARY": str(folder / "summary"), "HOME": str(home)})
 
 
 def test_a_pull_request_is_measured_and_gets_one_comment(project: Project, github: GitHub, tmp_path: Path) -> None:
     here = a_job(tmp_path / "runner", project.folder.parent, github.address, bench="3000", margin="30%",
-                  token="secret", options=f"--out {tmp_path / 'runs'} --seed 4")
-    for address in ("new", "edited"):
+                  token=TOKEN, options=f"--out {tmp_path / 'runs'} --seed 4")
+    for _ in ("made", "edited"):
         measured = here.step("Measure", project.folder)
         assert measured.returncode == 0, measured.stderr
         assert here.known["steps.measure.outputs.exit-code"] == "1", measured.stderr
-        commented = here.step("Comment", project.folder)
-        assert commented.stdout == f"commented: {github.address}/{address}\n", commented.stderr
+        done = here.step("Comment", project.folder)
+        assert done.stdout == "commented on pull request 7 of owner/project: issues/comments/101\n", done.stderr
         assert here.step("Verdict", project.folder).returncode == 1
         here.known["inputs.base"] = project.git("rev-parse", "HEAD^1")  # said this time, and found built
-    assert len(github.comments) == 131
-    body = github.comments[-1]["body"]
-    assert body.startswith("<!-- lockstep: report -->\n### Lockstep: ") and "slower" in body
+    assert len(github.comments[COMMENTS]) == 131
+    body = github.comments[COMMENTS][-1]["body"]
+    assert body.startswith(f"{marker('comment/report')}\n### Lockstep: ") and "slower" in body
     assert re.search(r"<sub>It took \d+ min \d\d s in all, on \d+ CPUs", body)
     folder = Path(here.known["steps.measure.outputs.folder"])
     assert {path.name for path in folder.iterdir()} == {"report.md", "report.json", "report.html", "comment.md"}
@@ -291,69 +229,56 @@ def test_a_failure_without_a_report_is_said_in_the_comment(tmp_path: Path) -> No
     assert here.step("Verdict", there).returncode == 2
 
 
-@pytest.fixture
-def commenting(github: GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The text that is posted; the script's surroundings are those of a job."""
-    (tmp_path / "text.md").write_text("### Words\n")
-    for name, value in {"LOCKSTEP_TOKEN": "secret", "LOCKSTEP_PULL": "7", "GITHUB_REPOSITORY": "o/r",
-                        "GITHUB_API_URL": github.address}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("LOCKSTEP_NAME", raising=False)
-    monkeypatch.setattr("sys.argv", ["comment.py", str(tmp_path / "text.md")])
-    monkeypatch.setattr(comment, "PAUSE", 0.01)
-    return tmp_path / "text.md"
+def commented(here: Runner, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The step that comments, of a job that has measured."""
+    (folder / "comment.md").write_text("### Words\n")
+    here.known["steps.measure.outputs.folder"] = str(folder)
+    return here.step("Comment", folder)
 
 
-@pytest.mark.usefixtures("commenting")
-@pytest.mark.parametrize(("faults", "told"), [
-    ([500, 502], "commented: "), ([0], "commented: "), ([429], "commented: "),
-    ([403], "could not comment on pull request 7: the server answered 403 Forbidden; the job needs"),
-    ([404], "the server answered 404"), ([302], "the server answered 302"), ([503] * 3, "the server answered 503"),
-    ([0] * 3, "could not comment"), ([200] * 3, "it answered with something else than comments"),
+@pytest.mark.parametrize(("token", "status", "told"), [
+    (TOKEN, 403, "cannot comment on pull request 7 of owner/project: GitHub answered 403"),
+    (TOKEN, 302, "the repository owner/project has moved"), ("", 200, "LOCKSTEP_GITHUB_TOKEN is not set"),
+    ("ghp_of_another", 200, "the token in LOCKSTEP_GITHUB_TOKEN is not valid"),
 ])
 def test_a_comment_that_cannot_be_posted_costs_no_verdict(
-    github: GitHub, capsys: pytest.CaptureFixture[str], faults: list[int], told: str
+    github: GitHub, tmp_path: Path, token: str, status: int, told: str
 ) -> None:
-    github.faults[:] = faults
-    assert comment.main() == 0
-    said = capsys.readouterr().out
-    assert told in said and "secret" not in said
-    assert len(github.comments) == 130 + ("commented" in said)
-    assert "elsewhere" not in " ".join(github.asked), "the token goes to no other address"
+    if status != 200:
+        github.faults.append(("status", (status, {"Location": f"{github.address}/repos/elsewhere"})))
+    done = commented(a_job(tmp_path / "runner", tmp_path, github.address, token=token), tmp_path)
+    assert done.returncode == 0 and told in done.stderr
+    assert "::warning::Lockstep could not comment on pull request 7." in done.stdout
+    assert not token or token not in done.stdout + done.stderr
+    assert len(github.comments[COMMENTS]) == 130
+    assert "elsewhere" not in " ".join(asked.path for asked in github.asked), "the token goes to no other address"
 
 
-@pytest.mark.usefixtures("commenting")
-def test_an_answer_that_was_lost_makes_no_second_comment(github: GitHub) -> None:
-    """The comment was made, and the connection broke: what is tried again finds it."""
-    github.lost = 1
-    assert comment.main() == 0
-    assert len(github.comments) == 131
-    assert github.asked[-1].startswith("PATCH")
+def test_what_fails_is_tried_again_and_an_answer_that_was_lost_makes_no_second_comment(
+    github: GitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKSTEP_GITHUB_TOKEN", TOKEN)
+    monkeypatch.setattr(comment, "PAUSE", 0.01)
+    # Two pages are searched before the comment is made.
+    github.faults.extend([("status", (502, {})), ("", None), ("", None), ("lost", None)])
+    assert comment.comment("words", comment.place("owner/project", 7, github.address), "report")
+    assert len(github.comments[COMMENTS]) == 131 and github.asked[-1].method == "PATCH"
+    github.faults.extend([("status", (503, {}))] * comment.TRIES)
+    with pytest.raises(MachineError, match="GitHub answered 503"):
+        comment.comment("words", comment.place("owner/project", 7, github.address), "report")
 
 
 def test_each_name_has_a_comment_of_its_own_and_a_long_text_is_cut(
-    github: GitHub, commenting: Path, monkeypatch: pytest.MonkeyPatch
+    github: GitHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("one", "two", "one"):
-        monkeypatch.setenv("LOCKSTEP_NAME", name)
-        commenting.write_text("".join(f"{name} {number}\n" for number in range(20_000)))
-        assert comment.main() == 0
-    one, two = github.comments[130:]
-    assert one["body"].startswith("<!-- lockstep: one -->\none 0\n")
-    assert two["body"].startswith("<!-- lockstep: two -->\ntwo 0\n")
-    assert len(one["body"]) < 65_536 and one["body"].endswith("The job's summary has all of it.*\n")
-    monkeypatch.setenv("LOCKSTEP_NAME", "one --> two")
-    assert comment.main() == 2
-
-
-@pytest.mark.usefixtures("commenting")
-def test_without_a_token_or_a_pull_request_nothing_is_asked(github: GitHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCKSTEP_PULL", "")
-    assert comment.main() == 0
-    monkeypatch.setenv("LOCKSTEP_PULL", "7")
-    monkeypatch.setenv("LOCKSTEP_TOKEN", "")
-    assert comment.main() == 0
-    assert github.asked == []
+    monkeypatch.setenv("LOCKSTEP_GITHUB_TOKEN", TOKEN)
+    where = comment.place("owner/project", 7, github.address)
+    names = ("one", "one --> two", "one")
+    places = [comment.comment("".join(f"{name} {number}\n" for number in range(20_000)), where, name) for name in names]
+    assert places[0] == places[2] != places[1]
+    bodies = [one["body"] for one in github.comments[COMMENTS][130:]]
+    assert [body.partition("\n")[2].partition("\n")[0] for body in bodies] == ["one 0", "one --> two 0"]
+    assert all(len(body) < 65_536 and body.endswith("too long for a post.*") for body in bodies)
 
 
 # --- GitLab

@@ -33,6 +33,14 @@ def benchmark(name: str = "work.time_it", metric: Metric = Metric.TIME, **change
     return Benchmark(**(facts | changes))
 
 
+class Quiet:
+    """A view that nobody sees."""
+
+    def phase(self, text: str) -> None: ...
+    def say(self, text: str) -> None: ...
+    def measured(self, plan: object, progress: object) -> None: ...
+
+
 def interpreter(executable: str = "/opt/python/bin/python3.13", version: str = "3.13.5") -> Interpreter:
     return Interpreter(
         spec=executable, executable=Path(executable), version=version, implementation="cpython", sha256="ab" * 32,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ import pytest
 from made_events import NOW, alarm, entry, event
 
 from runner import alerts
-from runner.alerts import FRESH, github, mail, secrets, settings, webhook
+from runner.alerts import FRESH, github, mail, secrets, webhook
 from runner.alerts.message import Failed, Message
 from runner.alerts.settings import Channels
 from runner.alerts.spool import GIVEN_UP, LONGEST, Spool, pause
 from runner.errors import UsageError
 from runner.history import events
 from runner.history.events import State
+from runner.jobs import watched
 from runner.report import events as report
 
 EVENT = event(opened=NOW)
@@ -74,18 +76,19 @@ def test_a_table_is_read(tmp_path: Path) -> None:
         sender = "bench@example.org"
         to = ["team@example.org"]
         """)
-    table = settings.read(path)
+    table = watched.service(path).channels
     assert [channel.name for channel in table.every] == ["github", "commits", "mail"]
     assert table.events == tmp_path / "bench" / "events" and table.site == "https://example.org/bench"
     path.write_text("[[watch]]\nname = 'x'\n")
-    assert settings.read(path).every == ()
+    assert watched.service(path).channels.every == (), "what is watched is of no interest here"
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"github": {"repository": "cpython"}}, r"github\.0\.repository: String should match"),
+    ({"github": {"repository": "cpython"}}, r"github\[0\]\.repository: String should match"),
     ({"github": {"repository": "o/r", "token_from": "ghp_plantedSecret"}}, "begins with LOCKSTEP_"),
     ({"github": {"repository": "o/r", "token_from": "GITHUB_TOKEN"}}, "what is measured does not see those"),
-    ({"github": {"repository": "o/r", "token": "plantedSecret"}}, r"github\.0\.token: Extra inputs"),
+    ({"github": {"repository": "o/r", "token": "plantedSecret"}},
+     r"channels\.github\[0\]\.token: there is no such key; there are: name"),
     ({"github": {"repository": "o/r", "address": "http://example.org"}}, "sends everything in the open"),
     ({"github": {"repository": "o/r", "post": "pull"}}, "belong together"),
     ({"github": {"repository": "o/r", "pull": 3}}, "belong together"),
@@ -93,13 +96,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"webhook": {"address": "https://ada:plantedSecret@example.org"}}, "no user, password or fragment"),
     ({"webhook": {"address": "plantedSecret"}}, "that is no address"),
     ({"webhook": {"address": "https://x:99999999/plantedSecret"}}, "that is no address"),
-    ({"mail": {**MAIL, "to": []}}, r"mail\.0\.to"),
+    ({"mail": {**MAIL, "to": []}}, r"mail\[0\]\.to: "),
     ({"mail": {**MAIL, "to": ["plantedSecret"]}}, "that is no mail address"),
     ({"mail": {**MAIL, "sender": "a@b\r\nBcc: c@d"}}, "that is no mail address"),
     ({"mail": {**MAIL, "server": "example.org", "user": "ada", "security": "none"}}, "password in the open"),
     ({"github": [{"repository": "o/r"}, {"repository": "o/s"}]}, "more than one channel is called github"),
-    ({"github": {"repository": "o/r", "states": ["broken"]}}, r"states\.0: Input should be 'new'"),
-    ({"slack": {}}, r"channels\.slack: Extra inputs"),
+    ({"github": {"repository": "o/r", "states": ["broken"]}}, r"states\[0\]: Input should be 'new'"),
+    ({"slack": {}}, r"channels\.slack: there is no such key; there are: github, webhook"),
 ]
 
 
@@ -109,7 +112,7 @@ def test_what_is_wrong_is_named_and_not_repeated(tmp_path: Path, table: dict[str
     path = tmp_path / "lockstep.toml"
     path.write_text(f"channels = {toml(table)}\n")
     with pytest.raises(UsageError, match=told) as refusal:
-        settings.read(path)
+        watched.service(path)
     assert str(path) in str(refusal.value) and "planted" not in str(refusal.value)
 
 
@@ -268,3 +271,20 @@ def test_secrets_become_stars_however_they_are_written() -> None:
     address = "https://example.org/services/T0/xyzw?key=12345"
     words = f"no {address} at /services/T0/xyzw, xyzw, key=12345"
     assert secrets.without(words, [address]) == "no *** at ***, ***, ***"
+
+
+def test_a_comment_needs_a_text_a_pull_request_and_a_token(
+    lockstep: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LOCKSTEP_GITHUB_TOKEN", raising=False)
+    (tmp_path / "report.md").write_text("words")
+    place = ("--repository", "owner/project", "--pull", 7)
+    for words, code, said in (
+        ((tmp_path / "nowhere.md", *place), 2, "nowhere.md cannot be read"),
+        ((tmp_path / "report.md", "--repository", "project", "--pull", 7), 2, "--repository: String should match"),
+        ((tmp_path / "report.md", *place[:3], 0), 2, "--pull: Input should be greater than 0"),
+        ((tmp_path / "report.md", *place, "--address", "http://example.org"), 2, "--address: http sends everything"),
+        ((tmp_path / "report.md", *place), 4, "project: the variable LOCKSTEP_GITHUB_TOKEN is not set."),
+    ):
+        found, out, error = lockstep("comment", *words)
+        assert (found, out) == (code, "") and said in error

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from samples import manifest
+from made_events import commit
+from made_runs import arm, make_run, some_benchmarks
+from samples import Quiet, manifest
 
 from runner.cli.bisect import _exit_code
 from runner.errors import UsageError
-from runner.model import Commit, Verdict
+from runner.jobs import backfill
+from runner.model import Commit, Role, Verdict
+from runner.model import Purpose as Purpose_
 from runner.report import bisect as report
 from runner.storage import bisects, store
 from runner.storage.bisects import Asked, Change, Duel, Finding, Purpose, Stored, Told
@@ -161,3 +166,25 @@ def test_a_filling_takes_numbers_that_mean_something(lockstep: Callable[..., tup
         code, _, error = lockstep(*words, option, number)
         assert code == 2
         assert said in error
+
+
+def test_what_a_history_has_is_found_in_the_index(tmp_path: Path) -> None:
+    """Not what is of another watch, or against another anchor, and of two runs of one commit the newer one."""
+    suite, role = some_benchmarks(2), Role(watch="main", configuration="pgo", purpose=Purpose_.BACKFILL)
+    changes: list[dict[str, Any]] = [
+        {}, {}, {"role": replace(role, purpose=Purpose_.ANCHOR)}, {"role": replace(role, purpose=Purpose_.PREVIOUS)},
+        {"role": replace(role, watch="other")}, {"role": replace(role, configuration="")}, {"base": arm("another")},
+        {"suite": "/other"}, {"role": None}, {"head": arm("night")}, {},
+    ]
+    made = [
+        make_run(tmp_path / "runs", number, suite[:1] if number == 10 else suite, **{
+            "role": role, "head": replace(arm("night"), commit=commit(max(number, 1))), "suite": "/suite", **own})
+        for number, own in enumerate(changes)
+    ]
+    request = backfill.BackfillRequest(
+        range="a..b", anchor="anchor", watch="main", configuration="pgo", out=tmp_path / "runs")
+    session = backfill._Session(request, tmp_path, "/suite", arm("anchor"), Quiet())
+    keys = {one.key for one in suite}
+    assert session._known(keys) == {commit(1).hash: made[1], commit(2).hash: made[2]}
+    assert session._known({suite[0].key})[commit(10).hash] == made[10]
+    assert backfill._Session(request, tmp_path, "/nowhere", arm("anchor"), Quiet())._known(keys) == {}

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from made_runs import MACHINE, arm, make_run, make_runs, some_benchmarks
-from samples import benchmark
-from test_pages import HOSTILE, Quiet, all_pages
+from samples import Quiet, benchmark
+from test_pages import HOSTILE, all_pages
 
 from dashboards import sparklines
 from dashboards.history_records import IndexPage

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples import interpreter
+from made_runs import make_charts
+from samples import Quiet, interpreter
 
+from runner import config
+from runner.alerts.settings import Channels
 from runner.cli.nightly import exit_code
 from runner.errors import MachineError, UsageError
-from runner.jobs import night_measure, nightly
+from runner.jobs import night_after, night_measure, nightly
 from runner.jobs.night_measure import Wanted
 from runner.jobs.night_work import Work
+from runner.jobs.status import status
 from runner.jobs.watched import Nightly, Suite, Watch
 from runner.model import Commit, Purpose
 from runner.report import night as report
@@ -94,18 +98,10 @@ def test_the_lock_of_a_watch_is_its_own(tmp_path: Path) -> None:
     assert told == [] and nights.read(tmp_path) == []
 
 
-class Silent:
-    def phase(self, text: str) -> None: ...
-
-    def say(self, text: str) -> None: ...
-
-    def measured(self, plan: object, progress: object) -> None: ...
-
-
-def work(folder: Path, *, blocks: int | None = None, **changes: Any) -> Work:
+def work(folder: Path, *before: Night, blocks: int | None = None) -> Work:
     watch = Watch(name="main", repository="source", branch="main", anchor="v1", blocks=blocks)
     settings = Nightly(watch=(watch,), state=folder)
-    return Work(settings=settings, watch=watch, night=night(**({"ended": None} | changes)), view=Silent())
+    return Work(settings=settings, watch=watch, night=night(ended=None), earlier=before, view=Quiet())
 
 
 @pytest.mark.parametrize(("seconds", "cost", "blocks"), [
@@ -116,12 +112,24 @@ def test_the_number_of_blocks_follows_from_what_they_cost_and_not_from_what_they
 ) -> None:
     before = night(created=1.6e9, id="20200913T000000Z-main-0", measured=(
         replace(MEASURED, purpose=Purpose.PREVIOUS, round_seconds=77.0), replace(MEASURED, round_seconds=cost)))
-    later = work(tmp_path)
-    assert night_measure.blocks(later, Suite(), seconds) == night_measure.USUAL, "nobody knows what they cost"
-    nights.write(tmp_path / "nights", before)
-    assert night_measure.blocks(later, Suite(), seconds) == blocks
-    assert night_measure.blocks(work(tmp_path, blocks=9), Suite(), seconds) == 9
-    assert night_measure.blocks(work(tmp_path, configuration="pgo"), Suite(), seconds) == night_measure.USUAL
+    assert night_measure.blocks(work(tmp_path), Suite(), seconds) == night_measure.USUAL, "nobody knows what they cost"
+    assert night_measure.blocks(work(tmp_path, before), Suite(), seconds) == blocks
+    assert night_measure.blocks(work(tmp_path, before, blocks=9), Suite(), seconds) == 9
+    assert night_measure.blocks(work(tmp_path, night(), before), Suite(), seconds) == blocks, "one that measured it"
+
+
+def test_the_health_page_that_a_night_makes_shows_it_as_it_will_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    make_charts(tmp_path, tmp_path / "cache")
+    one = work(tmp_path / "state")
+    nights.write(one.settings.nights, one.night)
+    night_after.publish(one)
+    page = (tmp_path / "state" / "site" / "health.html").read_text()
+    assert one.night.id in page and "done" in page and "unfinished" not in page
+    assert one.night.ended is None and status(Channels(), tmp_path / "state").nights[0].state == "unfinished"
 
 
 def test_building_takes_from_the_budget_but_never_all() -> None:
@@ -143,9 +151,9 @@ def test_every_run_of_every_night_has_a_schedule_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(("changes", "steps"), [
-    ({}, tuple(nightly.STEPS)), ({"outcome": Outcome.BROKEN}, ("build", "report", "publish", "alert")),
-    ({"outcome": Outcome.UNCHANGED}, ()), ({"outcome": Outcome.UNCHANGED, "alarm": "x"}, nightly.TELLING),
-    ({"outcome": Outcome.GONE, "alarm": "x"}, nightly.TELLING), ({"outcome": Outcome.FAILED}, nightly.TELLING),
+    ({}, tuple(nightly.STEPS)), ({"outcome": Outcome.BROKEN}, ("build", *nightly.CLOSING)),
+    ({"outcome": Outcome.UNCHANGED}, ()), ({"outcome": Outcome.UNCHANGED, "alarm": "x"}, nightly.CLOSING),
+    ({"outcome": Outcome.GONE, "alarm": "x"}, nightly.CLOSING), ({"outcome": Outcome.FAILED}, nightly.CLOSING),
 ])
 def test_the_steps_of_a_night_by_what_it_has_come_to(changes: dict[str, Any], steps: tuple[str, ...]) -> None:
     assert nightly._steps(night(**changes)) == steps

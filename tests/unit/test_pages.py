@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from made_runs import CHARTS, MACHINE, arm, make_charts, make_run, make_runs, some_benchmarks, spoil
-from samples import benchmark
+from samples import Quiet, benchmark
 
 from runner import config, jobs
 from runner.errors import MachineError
@@ -26,14 +26,6 @@ from runner.storage.explanations import Count, Kept
 publishing = importlib.import_module("runner.jobs.publish")  # `jobs.publish` is the function
 HOSTILE = '<script>alert("x")</script>&lt;'
 VOID = {"meta", "link", "input", "br", "wbr", "path", "use", "hr"}
-
-
-class Quiet:
-    """A view that nobody sees."""
-
-    def phase(self, text: str) -> None: ...
-    def say(self, text: str) -> None: ...
-    def measured(self, plan: object, progress: object) -> None: ...
 
 
 @pytest.fixture

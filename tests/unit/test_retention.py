@@ -9,29 +9,28 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from made_events import affected, entry, event
 from made_rows import dump
 from made_runs import make_charts, make_run, make_runs, some_benchmarks, spoil
+from samples import Quiet
 
 from runner import config, jobs
 from runner.errors import MachineError, UsageError
+from runner.history import events
 from runner.history import runs as history
-from runner.jobs import retention
+from runner.history.events import State
+from runner.jobs import night_after, retention
+from runner.jobs.night_work import Work
+from runner.jobs.watched import Nightly, Retention, Watch
 from runner.judging import statistics
-from runner.model import Block, Failure
+from runner.model import Block, Failure, Purpose, Role
 from runner.report import as_json
 from runner.stats.decide import LOOKS
 from runner.storage import shelf, store
+from runner.storage.nights import Night
 
 Lockstep = Callable[..., tuple[int, str, str]]
 publishing = importlib.import_module("runner.jobs.publish")
-
-
-class Quiet:
-    """A view that nobody sees."""
-
-    def phase(self, text: str) -> None: ...
-    def say(self, text: str) -> None: ...
-    def measured(self, plan: object, progress: object) -> None: ...
 
 
 @pytest.fixture
@@ -99,6 +98,54 @@ def test_old_blocks_go_and_the_history_stays(lockstep: Lockstep, tmp_path: Path)
     assert lockstep("gc", "--before", "2023-11-16", "--out", folder)[1].startswith("would remove the blocks of 0 runs")
 
 
+WATCH = Watch(name="main", repository="source", branch="main", anchor="v1")
+
+
+def test_a_night_removes_the_old_blocks_of_what_it_watches(tmp_path: Path) -> None:
+    """Those of a person, of another configuration file and of an open event stay."""
+    settings = Nightly(watch=(WATCH,), state=tmp_path, retention=Retention(days=2))
+    roles = [Role(watch=watch, configuration="", purpose=Purpose.ANCHOR, night="n") for watch in ("main", "other")]
+    made = [make_run(settings.runs, number, some_benchmarks(1), role=role)
+            for number, role in enumerate((roles[0], roles[0], None, roles[1], roles[0]))]
+    told = [event(affected("a", run=place.name), run="elsewhere", good=number, bad=number + 1)
+            for number, place in enumerate(made[:2])]
+    for one in (told[0], events.said(told[1], entry(State.FIXED))):
+        events.write(tmp_path / "events", one)
+    now = 1.7e9 + 6 * retention.DAY
+    night = Night(id="n", watch="main", configuration="", repository="source", branch="main", machine="m", created=now,
+                  margin=0.01, budget=1.0)
+    work = Work(settings=settings, watch=WATCH, night=night, earlier=(), view=Quiet())
+
+    def kept() -> list[bool]:
+        night_after.retain(work)
+        return [store.has_blocks(place) for place in made]
+
+    assert kept() == [True, False, True, True, True]
+    events.write(tmp_path / "events", events.said(told[0], entry(State.WONT_FIX)))
+    assert kept() == [False, False, True, True, True]
+
+
+def test_how_long_blocks_are_kept_is_in_the_configuration(
+    lockstep: Lockstep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = make_runs(tmp_path / "here" / "runs", 2, 1)
+    assert lockstep("gc")[1].startswith("would remove the blocks of 0 runs"), "they are not where state usually is"
+    (tmp_path / "lockstep.toml").write_text('state = "here"\n')
+    assert "would remove the blocks of 2 runs" in lockstep("gc")[1], "they are years old"
+    (tmp_path / "lockstep.toml").write_text('state = "here"\n[retention]\ndays = 100_000\n')
+    assert "would remove the blocks of 0 runs" in lockstep("gc")[1]
+    named = event(affected("a", run=first.name))
+    events.write(tmp_path / "here" / "events", named)
+    code, out, error = lockstep("gc", "--before", "1d", "--apply")
+    assert code == 0 and "removed the blocks of 1 runs" in out, error
+    assert f"left: {first.name} is what open event {named.id} rests on" in out
+    assert store.has_blocks(first) and not store.has_blocks(second)
+    (tmp_path / "here" / "events" / f"{named.id}.json").write_text("{")
+    code, _, error = lockstep("gc", "--before", "1d", "--apply")
+    assert code == 2 and "is no event" in error and store.has_blocks(first)
+
+
 def test_pages_are_made_of_what_is_kept(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "ROOT", runs.parent)
     monkeypatch.setenv("XDG_CACHE_HOME", str(runs.parent / "cache"))
@@ -111,7 +158,7 @@ def test_pages_are_made_of_what_is_kept(runs: Path, monkeypatch: pytest.MonkeyPa
                 if path.name not in (publishing.STATE, "health.html")}  # it says how much room there is
 
     before = publish()
-    done = retention.collect(None, before=2e9, apply=True, view=Quiet())
+    done = retention.collect(None, before=2e9, apply=True, view=Quiet(), events=runs.parent / "events")
     assert len(done.runs) == 4 and done.left == ()
     assert publish() == before
 
@@ -138,7 +185,7 @@ def test_what_was_interrupted_or_is_being_measured_keeps_its_blocks(runs: Path) 
     (first / store.BLOCKS).write_bytes(b"".join(lines[:-1]))
     (third / store.MANIFEST).write_text("{")
     with store.appending(second):
-        done = retention.collect(None, before=2e9, apply=True, view=Quiet())
+        done = retention.collect(None, before=2e9, apply=True, view=Quiet(), events=runs.parent / "events")
     assert [old.id for old in done.runs] == [places(runs)[3].name]
     assert len(done.left) == 3
     assert f"{first.name} was interrupted" in " ".join(done.left)

@@ -152,3 +152,23 @@ def test_what_is_not_watched_and_a_night_that_is_under_way_are_refused(
         code, _, error = lockstep(*words, "--no-wait")
     assert code == 4 and "another night of main is under way" in error
     assert nights.read(tmp_path / "state" / "nights") == []
+
+
+def test_what_is_watched_is_asked_for_by_nights_alone(
+    lockstep: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events are looked after where the repositories and suites of a watch need not be."""
+    monkeypatch.chdir(tmp_path)
+    assert watched.service(None).state == config.STATE
+    file = tmp_path / "lockstep.toml"
+    file.write_text('state = "here"\n[channels]\nsite = "https://example.org"\n')
+    found = watched.service(None)
+    assert found.state == tmp_path / "here" and found.channels.site == "https://example.org"
+    assert lockstep("status")[0] == lockstep("events")[0] == 0
+    code, _, error = lockstep("nightly")
+    assert code == 2 and "lockstep.toml:1: watch: it is missing" in error
+    file.write_text(f'{GOOD}suites = [{{ place = "nowhere" }}]\n')
+    assert watched.service(file).retention.days == 90
+    file.write_text('[chanels]\nsite = "https://example.org"\n')
+    code, _, error = lockstep("status")
+    assert code == 2 and "lockstep.toml:1: chanels: there is no such key; there are: state, asv" in error

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from made_runs import arm, make_run, some_benchmarks
+from made_runs import arm, make_charts, make_run, some_benchmarks
 from test_history_pages import URL, known, made, publish
 
 from runner import config
@@ -61,3 +62,18 @@ def test_a_level_that_changes_has_its_range_of_commits(tmp_path: Path) -> None:
         night(runs, number, number if number < 4 else number + 5, changed=0.03 if number >= 4 else 0.0)
     page = next((publish(runs).folder / "benchmarks").glob("work.Case0.time_it-size-1KiB-*.html")).read_text()
     assert f"one of 6 commits after {made(3).hash[:10]} up to {made(9).hash[:10]} Change 9" in page
+
+
+def test_a_chart_and_its_title_call_builds_by_their_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    make_charts(tmp_path, tmp_path / "cache")
+    runs, base = tmp_path / "runs", replace(arm("git:r@1"), commit=made(1, "Change 1"))
+    for position in (2, 3):
+        night(runs, position, position, base=base)
+    page = next((publish(runs).folder / "benchmarks").glob("work.Case0.time_it-size-1KiB-*.html")).read_text()
+    chart = re.search(r'<script type="application/json">(.*?)</script>', page)
+    assert chart is not None
+    assert json.loads(chart[1])["label"] == [f"{made(position).hash[:10]} Change {position}" for position in (2, 3)]
+    assert f"against {made(1).hash[:10]} Change 1 on Some CPU" in page
+    (spot,) = site_benchmarks.index(known(runs), url="").spots
+    assert spot.anchor == f"{made(1).hash[:10]} Change 1"

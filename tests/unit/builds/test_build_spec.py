@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runner.builds import compiling
-from runner.builds.spec import BuildSpec, Origin, parse
+from runner.builds.spec import BuildSpec, Origin, of_commit, parse, with_options
 from runner.errors import UsageError
 
 
@@ -86,6 +86,15 @@ def test_a_spec_without_edits_reads_back_as_itself(text: str) -> None:
     unedited = build(text).unedited()
     assert unedited.edits == ()
     assert build(unedited.text) == unedited
+
+
+def test_the_build_of_a_commit_reads_back() -> None:
+    text = of_commit("https://host.org/b", "abc", edits=["nocow", "/a.patch"], options="pgo&configure=CC=clang")
+    assert text == "git:https://host.org/b@abc+nocow+/a.patch?pgo&configure=CC=clang"
+    spec = build(text)
+    assert (spec.place, spec.ref, spec.edits) == ("https://host.org/b", "abc", ("nocow", "/a.patch"))
+    assert with_options("cpython@3.13.5", spec.options) == "cpython@3.13.5?pgo&configure=CC=clang"
+    assert of_commit("/src", "main") == with_options("git:/src@main", "") == "git:/src@main"
 
 
 def test_flags_follow_the_options_and_the_user_wins() -> None:
