@@ -12,11 +12,11 @@ BIN := .venv/bin
 LOCKSTEP := $(BIN)/lockstep
 READY := .venv/.ready
 
-.PHONY: help setup builds source-repo ab publish calibrate rivals detection nights test unit live browser costs verdicts lint clean
+.PHONY: help setup builds source-repo ab publish calibrate rivals detection bpo22003 nights test unit live browser costs verdicts lint clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv with the command .venv/bin/lockstep
 
@@ -49,6 +49,10 @@ rivals: setup ## Measure Lockstep against pyperf, asv and hyperfine, adding to w
 
 detection: setup ## Simulate years of nights, beside the rules of others, and write docs/detection.md (some minutes; goes on where it was)
 	PYTHONPATH=tests:. $(BIN)/python -m detection
+
+bpo22003: MINUTES = 5
+bpo22003: setup ## Measure cStringIO of Python 2.7 and BytesIO of 2.7 to 3.13, adding to what is stored, and write docs/bpo-22003.md (MINUTES=5)
+	PYTHONPATH=tests:. $(BIN)/python -m bpo22003 --minutes $(MINUTES)
 
 test: lint unit live browser ## Run all tests, after making what they need
 

@@ -123,8 +123,8 @@ def variables(words: Sequence[str]) -> Mapping[str, str]:
 
 
 Suite = Annotated[
-    str | None, typer.Option(metavar="FOLDER", help="A folder of asv benchmarks, or `bytesio`; default: the one that "
-                             "asv.conf.json in this folder names, else `bytesio`.")
+    str | None, typer.Option(metavar="FOLDER", help="A folder of asv benchmarks, or `bytesio` or `consumers`; default: "
+                             "the one that asv.conf.json in this folder names, else `bytesio`.")
 ]
 Pattern = Annotated[
     str | None, typer.Option("-b", "--bench", metavar="REGEX", help="Only benchmarks whose name matches.")

@@ -67,7 +67,7 @@ class Suite(_Table):
     """A suite, or some of it."""
 
     place: str = "bytesio"
-    """A folder of asv benchmarks, or ``bytesio``."""
+    """A folder of asv benchmarks, or ``bytesio`` or ``consumers``."""
     select: str | None = None
     """Regular expression that the keys of benchmarks match; None: all."""
 

@@ -19,8 +19,11 @@ from runner.owned import owned
 from runner.suites.fingerprint import Watched
 from runner.suites.protocol import Found, Loader
 
-OWN_NAME = "bytesio"
 OWN_FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+CONSUMERS = OWN_FOLDER / "consumers"
+OWN = {"bytesio": OWN_FOLDER, "consumers": CONSUMERS}
+"""The project's own suites by name, first the one that is meant where none is named. To asv they are one folder; here
+the package inside it is a suite by itself, and its benchmarks have the names that asv gives them."""
 DISCOVERY = Path(__file__).with_name("discovery.py")
 LOADED = Path(__file__).with_name("asv_loaded.py")
 CHILD = """import sys
@@ -44,16 +47,17 @@ class AsvSuite:
     skips: Mapping[str, str] = {}
 
     def __init__(self, name_or_dir: str | None) -> None:
-        """None or ``bytesio`` is the project's own, anything else a folder.
+        """None or a name in `OWN` is the project's own, anything else a folder.
 
-        Raises UsageError when there is no such folder, when it holds no Python files, or when its name cannot be that
-        of a package (it is imported under its own name, as asv does).
+        Raises UsageError when there is no such folder, when it holds no Python files, when its name cannot be that of
+        a package (it is imported under its own name, as asv does), or when a folder here has the name of one in `OWN`.
         """
-        self.folder = _folder(name_or_dir)
+        self._place = _folder(name_or_dir)
+        self.folder = OWN_FOLDER if self._place == CONSUMERS else self._place
 
     @property
     def place(self) -> str:
-        return str(self.folder)
+        return str(self._place)
 
     def watch(self) -> Watched:
         """See `protocol.Suite`."""
@@ -67,15 +71,15 @@ class AsvSuite:
         # PYTHONSAFEPATH is the option -P for an interpreter that knows it, and nothing to one that does not.
         variables = {**given, "PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": str(hash_seed)}
         suite = self.folder
-        crashed: dict[str, str] = {}
+        others, crashed = _others(self._place), dict[str, str]()
         with owned("lockstep-discovery-") as folder:
             library = link_asv_runner(folder)
             while True:
                 result = folder / "found"
                 result.unlink(missing_ok=True)
                 # Absolute, since it runs elsewhere; not resolved, since a virtual environment is found by the link.
-                command: list[str | Path] = [executable.absolute(), "-s", DISCOVERY, library, suite, result, *crashed]
-                ended = shell.run(command, cwd=folder, env=variables, timeout=TIME_LIMIT)
+                command: list[str | Path] = [executable.absolute(), "-s", DISCOVERY, library, suite, result]
+                ended = shell.run([*command, *others, *crashed], cwd=folder, env=variables, timeout=TIME_LIMIT)
                 told = _read(result)
                 if not any("ready" in line for line in told):
                     raise UsageError(_refusal(executable, suite, ended))
@@ -120,12 +124,18 @@ class AsvSuite:
 
 
 def _folder(name_or_dir: str | None) -> Path:
-    name = name_or_dir or OWN_NAME
-    folder = OWN_FOLDER if name == OWN_NAME else Path(name).expanduser().resolve()
+    name = name_or_dir or next(iter(OWN))
+    here = Path(name).expanduser().resolve()
+    folder = OWN.get(name, here)
+    if name_or_dir and folder != here and here.is_dir():
+        raise UsageError(
+            f"{name} is one of Lockstep's own suites, and there is a folder of that name here. "
+            f"Say ./{name} for the folder, or {folder} for Lockstep's own."
+        )
     if not folder.exists():
         raise UsageError(
             f"There is no suite {name}: {folder} does not exist. "
-            f"Give {OWN_NAME} or a folder of asv benchmarks."
+            f"Give {' or '.join(OWN)}, or a folder of asv benchmarks."
         )
     if not folder.is_dir():
         raise UsageError(f"{folder} is a file. Give the folder that holds the benchmarks (asv's benchmark_dir).")
@@ -137,6 +147,15 @@ def _folder(name_or_dir: str | None) -> Path:
             "Rename it: no dots, and not the name of a module that Python has."
         )
     return folder
+
+
+def _others(place: Path) -> tuple[str, ...]:
+    """The modules of the project's own folder that belong to the other one of its suites."""
+    if place == OWN_FOLDER:
+        return (f"{OWN_FOLDER.name}.{CONSUMERS.name}",)
+    if place == CONSUMERS:
+        return tuple(f"{OWN_FOLDER.name}.{one.stem}" for one in sorted(OWN_FOLDER.glob("[!_]*.py")))
+    return ()
 
 
 def link_asv_runner(folder: Path) -> Path:

@@ -1,0 +1,159 @@
+"""The line from cStringIO to today: what a study says, its page and figure, and what is not thrown together."""
+
+from __future__ import annotations
+
+import ast
+import io
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dashboards import figures
+from runner.errors import UsageError
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bpo22003 import line, page, records, worker
+from bpo22003.records import REFERENCE, WORKLOADS, Block, Study, Subject
+
+MACHINE = {"fingerprint": "f", "cpu": "Some CPU", "cores": 2, "os": "Some OS", "kernel": "6.1", "hypervisor": None}
+TRUTH = {"founding": (1.0, 1.5, 1.02), "construct": (1.0, 2000.0, 0.9)}
+
+
+def subject(version: str, kind: str = "io.BytesIO", *, shares: bool = True) -> Subject:
+    return Subject(kind=kind, version=version, compiler="GCC 12.2.0", options=("--enable-shared",), shares=shares)
+
+
+SUBJECTS = (subject("2.7.18", REFERENCE), subject("2.7.18", shares=False), subject("3.13.0"))
+
+
+def study(blocks: int = 12) -> Study:
+    """Blocks whose ratios are the truth's, off by a per cent or so."""
+    random = np.random.default_rng(22003)
+
+    def made(number: int) -> Block:
+        logs = {workload: np.log(true) + random.normal(0, (0.0, 0.01, 0.01)) for workload, true in TRUTH.items()}
+        return Block(
+            started=1.8e9 + number, cycles=12,
+            seconds={workload: tuple((1e-6 * np.exp(found)).tolist()) for workload, found in logs.items()},
+            log_ratios={workload: tuple(found.tolist()) for workload, found in logs.items()},
+        )
+
+    return Study(machine=MACHINE, subjects=SUBJECTS, blocks=tuple(made(number) for number in range(blocks)))
+
+
+def test_a_cell_has_the_truth_inside_its_interval() -> None:
+    for workload in WORKLOADS:
+        found = page.cells(study(), workload)
+        assert [cell.low <= true <= cell.high for cell, true in zip(found, TRUTH[workload], strict=True)] == [True] * 3
+        assert (found[0].low, found[0].ratio, found[0].high) == (1.0, 1.0, 1.0)
+        assert found[1].high / found[1].low < 1.03
+
+
+def test_two_blocks_are_the_fewest() -> None:
+    page.render(study(2), "x.svg")
+    for make in (lambda: page.render(study(1), "x.svg"), lambda: page.figure(study(1))):
+        with pytest.raises(ValueError, match="two blocks"):
+            make()
+
+
+def test_the_page_says_what_was_measured_where_and_what_was_not() -> None:
+    text = page.render(study(), "pictures/line.svg")
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert [row.split(" | ")[:3] for row in rows[2:]] == [
+        ["| cStringIO", "2.7.18", "yes"], ["| BytesIO", "2.7.18", "no"], ["| BytesIO", "3.13.0", "yes"],
+    ]
+    assert len({row.count("|") for row in rows}) == 1
+    assert "(pictures/line.svg)" in text
+    assert "Some CPU, 2 cores, Some OS, kernel 6.1, hypervisor none seen: 12 blocks." in text
+    assert "Not measured: 3.4, 3.5, 3.6, 3.7, 3.8, 3.9, 3.10, 3.11, 3.12." in text
+    assert "Between 2.7 and 3.13 `BytesIO` begins to share: construction goes from " in text
+    assert "none of them with a profile (PGO)" in text
+    assert "e+0" not in text
+
+
+def test_what_is_stored_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "evidence" / "line.json"
+    assert records.read(file) is None
+    records.write(file, study())
+    assert records.read(file) == study()
+    file.write_text('{"schema": "lockstep.bpo22003/1"}')
+    with pytest.raises(UsageError, match="is no study of the line"):
+        records.read(file)
+    records.write(file, replace(study(), schema="lockstep.bpo22003/9"))
+    with pytest.raises(UsageError, match=r"this reads 'lockstep\.bpo22003/1'"):
+        records.read(file)
+
+
+def test_blocks_of_another_machine_or_interpreter_are_not_thrown_together(tmp_path: Path) -> None:
+    stored, file = study(), tmp_path / "line.json"
+    assert records.going_on(stored, MACHINE, SUBJECTS, file) is stored
+    assert records.going_on(None, MACHINE, SUBJECTS, file).blocks == ()
+    with pytest.raises(UsageError, match="another machine"):
+        records.going_on(stored, {**MACHINE, "fingerprint": "g"}, SUBJECTS, file)
+    with pytest.raises(UsageError, match=r"other interpreters: 2\.7\.18 .* 3\.13\.0 .* there, .* 3\.13\.1 .* now"):
+        records.going_on(stored, MACHINE, (*SUBJECTS[:2], subject("3.13.1")), file)
+
+
+def test_the_newest_of_each_version_is_taken_in_the_order_of_versions(tmp_path: Path) -> None:
+    for name in ("3.9.18", "3.13.0", "3.9.2", "2.7.18", "3.13.10", "pypy3.10-7.3", "3.14-dev", "3.8.1"):
+        (tmp_path / name / "bin").mkdir(parents=True)
+        if name != "3.8.1":
+            (tmp_path / name / "bin" / "python").touch()
+    assert [python.parents[1].name for python in line.found(tmp_path)] == ["2.7.18", "3.9.18", "3.13.10"]
+    assert line.found(tmp_path / "nowhere") == []
+
+
+class TestFigure:
+    @staticmethod
+    def marks(ratios: Sequence[float], versions: Sequence[str]) -> list[figures.Mark]:
+        return [figures.Mark(version=version, ratio=ratio, low=ratio / 1.1, high=ratio * 1.1)
+                for ratio, version in zip(ratios, versions, strict=True)]
+
+    def test_each_line_is_at_its_versions_and_ratios(self) -> None:
+        old, new = self.marks([1.0], ["2.7"]), self.marks([2000.0, 1.1, 0.9], ["2.7", "3.5", "3.13"])
+        panels = {"construct": {"old": old, "new": new}, "read": {"new": new[1:]}}
+        upper, lower = figures.versions(panels, title="t").axes
+        lines = {one.get_label(): one for one in upper.lines}
+        assert [tuple(one) for one in lines["new"].get_xydata()] == [(0, 2000.0), (1, 1.1), (2, 0.9)]
+        assert [tuple(one) for one in lines["old"].get_xydata()] == [(0, 1.0)]
+        (again,) = [one for one in lower.lines if one.get_label() == "new"]
+        assert list(again.get_xdata()) == [1, 2]
+        assert [tick.get_text() for tick in lower.get_xticklabels()] == ["2.7", "3.5", "3.13"]
+        for axes in (upper, lower):
+            low, high = axes.get_ylim()
+            assert low < 0.9 / 1.1 and high > 1.2
+        assert upper.get_ylim()[1] > 2200
+
+    def test_without_marks_there_is_none(self) -> None:
+        with pytest.raises(ValueError, match="needs a mark"):
+            figures.versions({"construct": {"old": []}}, title="t")
+
+    def test_a_study_is_a_file(self, tmp_path: Path) -> None:
+        figures.write(page.figure(study()), tmp_path / "line.svg")
+        assert ElementTree.parse(tmp_path / "line.svg").getroot().tag.endswith("svg")
+
+
+class TestWorker:
+    def test_the_data_is_that_of_the_issue(self) -> None:
+        from benchmarks import readlines
+
+        assert worker.DATA == readlines.FOUNDING_DATA
+        assert len(list(io.BytesIO(worker.DATA))) == line.LINES
+        assert tuple(worker.WORKLOADS) == WORKLOADS
+
+    def test_it_counts_whether_a_buffer_shares(self) -> None:
+        assert worker.shares(io.BytesIO) is True
+        assert worker.shares(lambda data: io.BytesIO(bytearray(data))) is False
+
+    def test_it_has_nothing_that_python_2_lacks(self) -> None:
+        """No annotations, no f-strings; the live test runs it under 2.7 where there is one."""
+        tree = ast.parse(Path(worker.__file__).read_text())
+        assert not [node for node in ast.walk(tree) if isinstance(node, (ast.JoinedStr, ast.AnnAssign, ast.Nonlocal))]
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        assert all(node.returns is None and not any(one.annotation for one in node.args.args) for node in functions)
