@@ -12,7 +12,7 @@ BIN := .venv/bin
 LOCKSTEP := $(BIN)/lockstep
 READY := .venv/.ready
 
-.PHONY: help setup builds source-repo ab publish calibrate rivals detection bpo22003 nights test unit live browser costs verdicts lint clean
+.PHONY: help setup builds source-repo ab publish calibrate rivals design-space detection bpo22003 nights test unit live browser costs verdicts lint clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -46,6 +46,10 @@ calibrate: setup ## Prove the verdicts on this machine, and put the result into 
 rivals: MINUTES = 30
 rivals: setup ## Measure Lockstep against pyperf, asv and hyperfine, adding to what is stored, and write docs/evidence.md (MINUTES=30)
 	PYTHONPATH=tests:. $(BIN)/python -m rivals --minutes $(MINUTES)
+
+design-space: MINUTES = 60
+design-space: setup ## Measure what bpo-22003 weighed for BytesIO, adding to what is stored, and write docs/design-space.md (MINUTES=60)
+	PYTHONPATH=tests:. $(BIN)/python -m design_space --minutes $(MINUTES)
 
 detection: setup ## Simulate years of nights, beside the rules of others, and write docs/detection.md (some minutes; goes on where it was)
 	PYTHONPATH=tests:. $(BIN)/python -m detection

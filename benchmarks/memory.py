@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # for type checkers, at no cost in the processes whose memory
     from collections.abc import Callable
     from typing import Union
 
-    Data = Union[bytes, bytearray]
+    Data = Union[bytes, bytearray, memoryview]
 
 
 class Peak:
@@ -89,6 +89,10 @@ class AllocatedByConstruct(_Allocated):
     def track_from_bytearray(self, size: str) -> int:
         """The buffer object and the size, with and without copy-on-write."""
         return self.peak(_construct, bytearray(self.data))
+
+    def track_from_memoryview(self, size: str) -> int:
+        """As from `bytearray`, although the `bytes` behind the view never change."""
+        return self.peak(_construct, memoryview(self.data))
 
 
 class AllocatedByGetvalue(_Allocated):

@@ -2,9 +2,10 @@
 
 Edits change a tree of our own, which is thrown away where one of them does not fit, before anything is built.
 
-Format of a variant, version 1: ``title`` and ``description`` (text), and one or more ``[[edit]]`` with
+Format of a variant, version 2: ``title`` and ``description`` (text), and one or more ``[[edit]]`` with
 ``file`` (relative to the source's root), ``find`` (must occur exactly once) and ``replace``; or ``edit = []``, for
-a name that means the source as it is.
+a name that means the source as it is. ``on`` (optional, since version 2) names a variant in the same folder whose edits
+come first.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 from runner.builds import applying, patches, sources
 from runner.builds.applying import Content
@@ -112,7 +113,13 @@ class Patch:
 
 
 def read_variant(path: Path, name: str) -> Variant:
-    """Read a variant's TOML file. Raises UsageError for a file that is not one."""
+    """Read a variant's TOML file, with the edits of what it stands on. Raises UsageError for a file that is not one."""
+    data, replacements = _read(path, ())
+    return Variant(name=name, path=path, title=str(data.get("title", name)), replacements=replacements)
+
+
+def _read(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], tuple[Replacement, ...]]:
+    """What a file says, and its replacements behind those of the variant that it stands on; `above` stand on it."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -120,10 +127,20 @@ def read_variant(path: Path, name: str) -> Variant:
     tables = data.get("edit")
     if not isinstance(tables, list):
         raise UsageError(f"{path} has no [[edit]] with file, find and replace (see docs/builds.md)")
-    return Variant(
-        name=name, path=path, title=str(data.get("title", name)),
-        replacements=tuple(_replacement(path, number, table) for number, table in enumerate(tables, 1)),
-    )
+    below = _read(_under(path, data["on"], above), (*above, path))[1] if "on" in data else ()
+    return data, (*below, *(_replacement(path, number, table) for number, table in enumerate(tables, 1)))
+
+
+def _under(path: Path, on: object, above: tuple[Path, ...]) -> Path:
+    """The file of the variant that a variant says it stands on."""
+    if not isinstance(on, str) or not on or "/" in on:
+        raise UsageError(f"{path}: on = {on!r}, and must be the name of a variant in the same folder")
+    under = path.with_name(f"{on}.toml")
+    if under in (*above, path):
+        raise UsageError(f"{path}: on = {on!r}, and so it stands on itself")
+    if not under.is_file():
+        raise UsageError(f"{path}: on = {on!r}, and there is no {under}")
+    return under
 
 
 def _replacement(path: Path, number: int, table: object) -> Replacement:

@@ -89,7 +89,7 @@ def test_bytes_allocated_repeat_to_the_digit_and_prove_the_sharing(version: str)
     mebi = 1024 * 1024
     for name in ("track_from_bytes", "track_after_construct", "track_read"):
         assert values[name, "4KiB"] == values[name, "1MiB"] < 1024, name
-    for name in ("track_from_bytearray", "track_after_writes", "track_overwrite"):
+    for name in ("track_from_bytearray", "track_from_memoryview", "track_after_writes", "track_overwrite"):
         assert mebi <= values[name, "1MiB"] < mebi + 1024, name
     assert mebi <= values["track_append", "1MiB"] < 1.25 * mebi
     assert 2 * mebi <= values["track_after_getvalue", "1MiB"] < 2 * mebi + 1024

@@ -85,6 +85,31 @@ def test_a_bad_variant_file_is_told(tmp_path: Path, text: str, words: str) -> No
     assert str(path) in str(caught.value)
 
 
+def test_a_variant_may_stand_on_another_whose_edits_come_first(tmp_path: Path) -> None:
+    (tmp_path / "low.toml").write_text("title = 'low'\n[[edit]]\nfile = 'a.c'\nfind = 'one'\nreplace = 'two'\n")
+    (tmp_path / "mid.toml").write_text("on = 'low'\n[[edit]]\nfile = 'a.c'\nfind = 'two'\nreplace = 'three'\n")
+    (tmp_path / "top.toml").write_text("on = 'mid'\n[[edit]]\nfile = 'a.c'\nfind = 'three'\nreplace = 'four'\n")
+    (tmp_path / "same.toml").write_text("on = 'mid'\nedit = []\n")
+    (tmp_path / "a.c").write_text("one")
+    top = edits.load("top", tmp_path)
+    assert top.apply(tmp_path).before == {"a.c": (0, b"one")}
+    assert (tmp_path / "a.c").read_text() == "four"
+    assert top.name == "top"
+    low, mid, same = (edits.load(name, tmp_path).digest for name in ("low", "mid", "same"))
+    assert same == mid != low
+
+
+@pytest.mark.parametrize(("on", "words"), [
+    ("1", "must be the name"), ("''", "must be the name"), ("'../low'", "must be the name"),
+    ("'gone'", "there is no .*gone.toml"), ("'v'", "stands on itself"), ("'ring'", "stands on itself"),
+])
+def test_a_variant_that_stands_on_nothing_is_told(tmp_path: Path, on: str, words: str) -> None:
+    (tmp_path / "v.toml").write_text(f"on = {on}\nedit = []\n")
+    (tmp_path / "ring.toml").write_text("on = 'v'\nedit = []\n")
+    with pytest.raises(UsageError, match=words):
+        edits.load("v", tmp_path)
+
+
 def test_words_are_looked_up_or_read_as_files(tmp_path: Path) -> None:
     assert edits.load("nocow", DATA / "variants").name == "nocow"
     with pytest.raises(UsageError, match=r"'other' \(there are: .*nocow"):

@@ -1,0 +1,146 @@
+"""What is known of the designs, `data/evidence/design-space.json`: written whole after each part, so that it can go on.
+
+Format history
+--------------
+lockstep.design-space/1  The first: `Study`. Ratios are head ÷ base, above 1 is slower (or more).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from runner.errors import UsageError
+from runner.judging.report import Mean
+from runner.model import Metric
+from runner.storage.store import write_whole
+
+SCHEMA = "lockstep.design-space/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What a run says of one benchmark, as in `judging.report.Comparison`."""
+
+    benchmark: str
+    """Its key: ``construct.FromBytes.time_construct(size=64B)``."""
+    metric: Metric
+    unit: str
+    state: str
+    clear: bool
+    ratio: float | None
+    low: float | None
+    high: float | None
+    base_value: float | None
+    head_value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One run: a design (head) against another (base)."""
+
+    design: str
+    against: str
+    digests: tuple[str, str]
+    """Of the two designs' sources, as the names come: a design that was changed since is measured anew."""
+    suite: str
+    run: str
+    """Name of the run's folder."""
+    started: float
+    """Seconds since the epoch."""
+    seconds: float
+    scope: str
+    margin: float
+    mean: Mean | None
+    """Over the timed benchmarks."""
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What a stream is to one kind of object that it is made from (`sources`)."""
+
+    allocated: int
+    """Bytes that making the stream took at most."""
+    follows: bool | None
+    """The stream's content changed with the object's; None: the object cannot change."""
+    held: str
+    """What the object's owner was told, who is refused something as long as the stream lives; empty: nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a design shares."""
+
+    design: str
+    digest: str
+    size: int
+    """Bytes of each object that a stream was made from."""
+    kinds: Mapping[str, Kind]
+    stale: bool
+    """A value that was hashed and dropped hands its hash on to the next one, which a write has changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hazard:
+    """A way in which a design behaves as today's does not."""
+
+    what: str
+    script: str
+    """What shows it."""
+    base: str
+    """What today's says."""
+    head: str
+    """What the design says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What `lockstep verify` has found of a design against today's."""
+
+    design: str
+    digests: tuple[str, str]
+    """Of today's source and of the design's."""
+    started: float
+    """Seconds since the epoch."""
+    seconds: float
+    """Of searching."""
+    sequences: int
+    """Of operations that were tried in both."""
+    hazards: tuple[Hazard, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """All that was measured, on one machine."""
+
+    schema: str = SCHEMA
+    machine: Mapping[str, str | int | float | bool | None]
+    """As `runner.machine.describe` gives it."""
+    compared: tuple[Compared, ...] = ()
+    seen: tuple[Seen, ...] = ()
+    verified: tuple[Verified, ...] = ()
+
+
+_study = TypeAdapter(Study)
+
+
+def read(path: Path) -> Study | None:
+    """What was stored; None where there is nothing. Raises UsageError for a file that is no study of this version."""
+    if not path.exists():
+        return None
+    try:
+        study = _study.validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise UsageError(f"{path} is not a study of designs: {error.errors()[0]['msg']}") from error
+    if study.schema != SCHEMA:
+        raise UsageError(f"{path} is of version {study.schema!r}; this reads {SCHEMA!r}")
+    return study
+
+
+def write(path: Path, study: Study) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, _study.dump_json(study).decode() + "\n")

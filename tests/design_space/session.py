@@ -1,0 +1,199 @@
+"""One sitting: build the designs, see what they share, verify and compare them; store each part as it ends."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from design_space import records
+from design_space.designs import EVERY, SUITES, TODAY, WEIGHED, Design, Pair, pairs
+from design_space.records import Compared, Hazard, Kind, Row, Seen, Study, Verified
+from runner import builds, jobs, machine, shell, suites
+from runner.errors import UsageError
+from runner.jobs.ab import AbRequest
+from runner.judging.report import Report
+from runner.measuring.plan import Plan
+from runner.measuring.progress import Progress
+
+try:
+    from runner.jobs.verify import VerifyRequest, verify
+except ModuleNotFoundError:  # a version without `lockstep verify`
+    verify = None
+
+PARTS = ("look", "verify", "compare")
+"""What is done with each design, in this order."""
+TESTS = ("test_memoryio",)
+"""Of CPython's own, for `lockstep verify`."""
+SOURCES = Path(__file__).with_name("sources.py")
+_kinds = TypeAdapter(dict[str, Kind])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the user asks of a sitting."""
+
+    data: Path
+    runs: Path | None
+    """Where run folders go; None: where those of `lockstep ab` go."""
+    seconds: float
+    """For the whole sitting, builds included."""
+    budget: float
+    """Seconds of each comparison."""
+    designs: Sequence[str]
+    """Names of those that are measured."""
+    parts: Sequence[str] = PARTS
+    """What is done: some of `PARTS`."""
+    suites: Sequence[str] = SUITES
+    pattern: str | None = None
+    """Regular expression that benchmarks match, as with ``-b``."""
+
+
+class View:
+    """What a job tells while it works, one line each."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+
+    def phase(self, text: str) -> None:
+        self.say(text)
+
+    def measured(self, plan: Plan, progress: Progress) -> None:
+        pass
+
+
+class Session:
+    """What is known so far, and the rest of it to be measured; `say` gets one line for each thing that is done.
+
+    What was measured of a design that has changed since is forgotten. Raises UsageError where what is stored was
+    measured on another machine.
+    """
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self.settings, self.say = settings, say
+        self.end = time.monotonic() + settings.seconds
+        here = machine.describe()
+        self.study = current(records.read(settings.data) or Study(machine=here))
+        if self.study.machine.get("fingerprint") != here.get("fingerprint"):
+            raise UsageError(
+                f"{settings.data} was measured on another machine ({self.study.machine.get('cpu')}, kernel "
+                f"{self.study.machine.get('kernel')}). Times of two machines are not put into one table: name another "
+                "file with --data, or remove this one.")
+
+    def run(self) -> bool:
+        """Do what is not stored, as long as there is time; returns whether all that was asked for is there now.
+
+        Raises KeyboardInterrupt where a comparison is interrupted, which is then not stored, and what the jobs raise.
+        """
+        steps = {"look": self._look_at_all, "verify": self._verify_all, "compare": self._compare_all}
+        return all(steps[part]() for part in PARTS if part in self.settings.parts)
+
+    def _look_at_all(self) -> bool:
+        stored = {one.design for one in self.study.seen}
+        for design in EVERY:
+            if self._wanted(design) and design.name not in stored:
+                self._store(seen=(*self.study.seen, self._look(design)))
+        return True
+
+    def _look(self, design: Design) -> Seen:
+        self.say(f"{design.name}: what it shares")
+        executable = builds.resolve(design.spec, progress=self.say).executable
+        ended = shell.run([executable, "-B", "-E", "-s", SOURCES], timeout=120, apart=True)
+        if ended.code:
+            raise UsageError(f"{SOURCES.name} ended with exit code {ended.code} in {design.spec}:\n{ended.errors}")
+        told = json.loads(ended.output)
+        return Seen(design=design.name, digest=design.digest, size=told["size"], stale=told["stale"],
+                    kinds=_kinds.validate_python(told["kinds"]))
+
+    def _verify_all(self) -> bool:
+        if verify is None:
+            self.say("this version has no `lockstep verify`")
+            return True
+        stored = {one.design for one in self.study.verified}
+        for design in WEIGHED:
+            if self._wanted(design) and design.name not in stored:
+                if not self._time_for("verifying", design):
+                    return False
+                self._store(verified=(*self.study.verified, self._verify(design)))
+        return True
+
+    def _verify(self, design: Design) -> Verified:
+        self.say(f"{design.name}: lockstep verify")
+        started = time.time()
+        found = verify(VerifyRequest(base=TODAY.spec, head=design.spec, tests=TESTS), View(self.say))
+        hazards = tuple(
+            Hazard(what=one.what, script=one.script, base=one.base, head=one.head) for one in found.differences)
+        return Verified(
+            design=design.name, digests=(TODAY.digest, design.digest), started=started, hazards=hazards,
+            seconds=found.searched.seconds, sequences=found.searched.sequences)
+
+    def _compare_all(self) -> bool:
+        there = {suite for suite in self.settings.suites if self._is_there(suite)}
+        stored = {(one.design, one.against, one.suite) for one in self.study.compared}
+        for pair in pairs():
+            done = (pair.design.name, pair.against.name, pair.suite) in stored
+            if pair.suite in there and self._wanted(pair.design) and not done:
+                if not self._time_for("comparing", pair.design):
+                    return False
+                self._store(compared=(*self.study.compared, self._compare(pair)))
+        return True
+
+    def _compare(self, pair: Pair) -> Compared:
+        self.say(f"{pair.design.name} against {pair.against.name}, {pair.suite}")
+        finished = jobs.ab(AbRequest(
+            base=pair.against.spec, head=pair.design.spec, suite=pair.suite, pattern=self.settings.pattern,
+            budget=self.settings.budget, out=self.settings.runs,
+        ), View(self.say))
+        if finished.interrupted:
+            raise KeyboardInterrupt
+        return compared(pair, finished.report)
+
+    def _time_for(self, what: str, design: Design) -> bool:
+        if self.end - time.monotonic() < self.settings.budget:
+            self.say(f"time is used up before {what} {design.name}")
+            return False
+        return True
+
+    def _wanted(self, design: Design) -> bool:
+        return design.name in self.settings.designs
+
+    def _is_there(self, suite: str) -> bool:
+        try:
+            suites.open(suite)
+        except UsageError as problem:
+            self.say(f"without the suite {suite}: {problem}")
+            return False
+        return True
+
+    def _store(self, **changes: object) -> None:
+        self.study = replace(self.study, **changes)
+        records.write(self.settings.data, self.study)
+
+
+def compared(pair: Pair, report: Report) -> Compared:
+    """What is kept of a run's report."""
+    return Compared(
+        design=pair.design.name, against=pair.against.name, digests=(pair.design.digest, pair.against.digest),
+        suite=pair.suite, run=report.run, started=report.started, seconds=report.seconds, scope=report.scope,
+        margin=report.margin, mean=report.mean,
+        rows=tuple(Row(
+            benchmark=one.key, metric=one.metric, unit=one.unit, state=one.state, clear=one.clear, ratio=one.ratio,
+            low=one.low, high=one.high, base_value=one.base_value, head_value=one.head_value,
+        ) for one in report.comparisons),
+    )
+
+
+def current(study: Study) -> Study:
+    """The study without what was measured of designs that have changed since."""
+    digest = {one.name: one.digest for one in EVERY}
+    return replace(
+        study,
+        compared=tuple(one for one in study.compared
+                       if one.digests == (digest.get(one.design), digest.get(one.against))),
+        seen=tuple(one for one in study.seen if one.digest == digest.get(one.design)),
+        verified=tuple(one for one in study.verified if one.digests == (TODAY.digest, digest.get(one.design))),
+    )
