@@ -21,6 +21,7 @@ from runner.cli import (  # noqa: F401
     reading,
     retention,
     runs,
+    verify,
 )
 from runner.cli.app import app
 from runner.cli.commands import Interrupted

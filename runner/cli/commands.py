@@ -21,8 +21,9 @@ class Interrupted(LockstepError):
 
 
 ORDER = (
-    "doctor", "build", "source-repo", "ab", "continuous", "bisect", "backfill", "resume", "show", "explain", "combine",
-    "runs", "export", "publish", "reindex", "gc", "nightly", "config", "events", "triage", "status", "comment",
+    "doctor", "build", "source-repo", "verify", "ab", "continuous", "bisect", "backfill", "resume", "show", "explain",
+    "combine", "runs", "export", "publish", "reindex", "gc", "nightly", "config", "events", "triage", "status",
+    "comment",
     "calibrate",
 )
 """The commands in the order in which a newcomer meets them."""

@@ -61,6 +61,9 @@ def ab(
     seed: Annotated[int | None, typer.Option(metavar="NUMBER", help="Repeat a schedule exactly.", min=0)] = None,
     memory_limit: MemoryLimit = None,
     values: Values = "compare",
+    no_verify: Annotated[bool, typer.Option(
+        "--no-verify", help="Time builds that behave differently, too. Else they are looked at for a few seconds "
+        "before io.BytesIO is measured (`lockstep verify`).")] = False,
     env: Variables = None,
     out: Out = None,
     json: Json = None,
@@ -89,7 +92,7 @@ def ab(
     request = jobs.AbRequest(
         base=base, head=head, suite=suite_of(suite), pattern=pattern, margin=margin, budget=budget, scope=scope,
         out=out, seed=seed, mode=mode, memory_limit=memory_limit, values=values, environment=variables(env or ()),
-        wait=not no_wait,
+        wait=not no_wait, verify=not no_verify,
     )
     with Terminal() as view:
         finished = jobs.ab(request, view)

@@ -70,6 +70,8 @@ class AbRequest:
     """Variables that measured processes get beside those of the caller (`config.environment`)."""
     wait: bool = True
     """Wait for another run on this machine to end, or refuse."""
+    verify: bool | None = None
+    """Look at the behaviour of builds first, where the suite is the one for io.BytesIO. None: nobody was asked."""
     role: Role | None = None
     """What it is for, where a project is watched."""
     words: tuple[str, ...] = ("ab",)
@@ -99,7 +101,29 @@ def ab(request: AbRequest, view: View) -> Finished:
         base, head = builds.resolve_all(
             [request.base, request.head], progress=view.phase, environment=config.environment(request.environment)
         )
+        if request.verify:
+            _behave_alike(request, base, head, view)
         return compare_arms(request, base, head, view)
+
+
+def _behave_alike(request: AbRequest, base: Interpreter, head: Interpreter, view: View) -> None:
+    """See for a few seconds that builds of one version behave alike, before io.BytesIO is timed in them.
+
+    Raises UsageError where they do not: what is faster may do less.
+    """
+    if suites.open(request.suite).place != suites.open(None).place or base.identity == head.identity:
+        return
+    if (base.implementation, base.version) != (head.implementation, head.version):
+        return  # versions differ in behaviour as they should
+    from runner.jobs import verify  # which takes hypothesis half a second to import
+    from runner.report.verify import told
+
+    difference = verify.alike(base, head, config.environment(request.environment), view)
+    if difference is not None:
+        raise UsageError(
+            f"{base.spec} and {head.spec} do not behave alike, and so are not timed:\n\n{told(difference)}\n\n"
+            "`lockstep verify` looks for more; --no-verify times them all the same."
+        )
 
 
 def compare_arms(
@@ -341,6 +365,7 @@ def _command(request: AbRequest, seed: int) -> str:
     for option, value in options.items():
         if value is not None:
             words += [option, str(value)]
+    words += ["--no-verify"] * (request.verify is False)
     for name, value in request.environment.items():
         words += ["--env", f"{name}={value}"]
     return shlex.join(words)

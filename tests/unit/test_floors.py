@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("shell", "owned"),
     ("machine", "builds", "suites", "storage", "vendor"),
     ("alerts",),
-    ("measuring",),  # 3 the outside and inside of a measured process
+    ("measuring", "verifying"),  # 3 the outside and inside of a measured process
     ("judging",),  # 4 numbers to claims
     ("history",),  # 5 claims over time
     ("report",),  # 6 views
@@ -30,8 +30,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 module is given its place here."""
 
 PACKAGES = (
-    "stats", "machine", "builds", "suites", "storage", "alerts", "measuring", "judging", "history", "report", "jobs",
-    "cli",
+    "stats", "machine", "builds", "suites", "storage", "alerts", "measuring", "verifying", "judging", "history",
+    "report", "jobs", "cli",
 )
 """Their modules may import each other."""
 
@@ -39,6 +39,7 @@ ALONE = {
     "runner/measuring/worker.py": set[str](), "runner/suites/asv_loaded.py": {"pympler"},
     "runner/suites/asv_params.py": set[str](),
     "runner/suites/discovery.py": {"asv_runner"},
+    "runner/verifying/inside.py": set[str](), "runner/verifying/tests_inside.py": {"test"},
     "runner/suites/calibration/aa.py": set[str](), "runner/suites/calibration/planted.py": set[str](),
 }
 """What runs inside a measured interpreter, and what it may import beside the standard library."""

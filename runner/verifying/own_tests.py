@@ -1,0 +1,189 @@
+"""CPython's own tests under both interpreters, and which of them pass in one alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.errors import MachineError
+from runner.model import Arm, Interpreter
+
+INSIDE = Path(__file__).with_name("tests_inside.py")
+START = "import sys; exec(compile(open(sys.argv.pop(1)).read(), 'tests_inside.py', 'exec')); main()"
+LIMIT = 900.0
+"""Seconds for a module."""
+PASSED, SKIPPED, MISSING, CRASHED = "passed", "skipped", "missing", "crashed"
+BAD = ("failed", "error", CRASHED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a test in one arm."""
+
+    word: str
+    """``passed``, ``failed``, ``error``, ``skipped``, ``crashed``, or ``missing``: the arm did not come to it."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Odd:
+    """A test that does not end alike in the two arms."""
+
+    test: str
+    """Its full name: ``test.test_io.CBufferedReaderTest.test_args_error``."""
+    base: Outcome
+    head: Outcome
+
+    @property
+    def differs(self) -> bool:
+        """It passed in one arm and went wrong in the other; else one of them has skipped it or lacks it."""
+        words = {self.base.word, self.head.word}
+        return PASSED in words and not words.isdisjoint(BAD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module:
+    """What came of a module of tests."""
+
+    name: str
+    counts: Mapping[Arm, Mapping[str, int]]
+    """For each arm how many tests ended in each way."""
+    odd: tuple[Odd, ...]
+    """Those that do not end alike, a second time."""
+    unsteady: tuple[str, ...]
+    """Those that did not end alike at first, and did when they were tried again."""
+
+
+Outcomes = Mapping[str, Outcome]
+
+
+def run(
+    arms: Mapping[Arm, Interpreter], name: str, environments: Mapping[Arm, Mapping[str, str]], folder: Path,
+    tick: Callable[[], None],
+) -> Module:
+    """Run a module's tests in both arms at once; those that do not end alike once more, alone.
+
+    `folder`: an empty one, to run in; `tick` is called a few times a second. Raises MachineError where an interpreter
+    cannot be started.
+    """
+    first = _both(arms, name, (), environments, folder, tick)
+    odd = unlike(first)
+    if not odd:
+        return Module(name=name, counts=_counts(first), odd=(), unsteady=())
+    chosen = tuple(one.test for one in odd)
+    # A module or class that went wrong as a whole has no test of that name to be chosen.
+    again = _both(arms, name, chosen, environments, folder, tick) if all(_single(name, t) for t in chosen) else first
+    still = {one.test: one for one in unlike(again) if one.test in chosen}
+    return Module(
+        name=name, counts=_counts(first), odd=tuple(still.values()),
+        unsteady=tuple(test for test in chosen if test not in still),
+    )
+
+
+def unlike(outcomes: Mapping[Arm, Outcomes]) -> list[Odd]:
+    """The tests that do not end alike, in base's order and then head's; those that pass in one arm alone come first."""
+    base, head = outcomes[Arm.BASE], outcomes[Arm.HEAD]
+    missing = Outcome(word=MISSING)
+    both = [Odd(test=test, base=base.get(test, missing), head=head.get(test, missing))
+            for test in dict.fromkeys((*base, *head))]
+    odd = [one for one in both if one.base.word != one.head.word]
+    return sorted(odd, key=lambda one: not one.differs)
+
+
+def _single(name: str, test: str) -> bool:
+    return test.startswith(f"test.{name}.") or test.count(".") >= 3
+
+
+def _counts(outcomes: Mapping[Arm, Outcomes]) -> dict[Arm, dict[str, int]]:
+    return {arm: dict(Counter(outcome.word for outcome in there.values())) for arm, there in outcomes.items()}
+
+
+def _both(
+    arms: Mapping[Arm, Interpreter], name: str, chosen: Sequence[str], environments: Mapping[Arm, Mapping[str, str]],
+    folder: Path, tick: Callable[[], None],
+) -> dict[Arm, Outcomes]:
+    with contextlib.ExitStack() as stack:
+        running = {}
+        for arm, interpreter in arms.items():
+            place = folder / f"{name}-{arm.value}{len(chosen)}"
+            place.mkdir()
+            running[arm] = stack.enter_context(_Running(interpreter, name, chosen, environments[arm], place))
+        end = time.monotonic() + LIMIT
+        while any(one.goes_on() for one in running.values()) and time.monotonic() < end:
+            tick()
+            time.sleep(0.1)
+        return {arm: one.outcomes() for arm, one in running.items()}
+
+
+class _Running:
+    """One arm's process; it ends with the context."""
+
+    def __init__(
+        self, interpreter: Interpreter, name: str, chosen: Sequence[str], environment: Mapping[str, str], place: Path
+    ) -> None:
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `__exit__`)
+        words = [str(interpreter.executable), "-s", "-c", START, str(INSIDE), name, json.dumps(list(chosen))]
+        try:
+            self._process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.DEVNULL, cwd=place,
+                env=dict(environment), start_new_session=True,
+            )
+        except OSError as error:
+            self._output.close()
+            raise MachineError(f"{interpreter.spec} could not be started: {error.strerror or error}") from error
+
+    def __enter__(self) -> _Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._output.close()
+
+    def goes_on(self) -> bool:
+        return self._process.poll() is None
+
+    def outcomes(self) -> Outcomes:
+        self._output.seek(0)
+        return read(self._output.read(), self._process.poll())
+
+
+def read(output: bytes, code: int | None) -> Outcomes:
+    """What `tests_inside` wrote, by test; a test that was begun and not ended is what the process ended in.
+
+    `code` is the exit code; None: it was still running when its time was over.
+    """
+    found: dict[str, Outcome] = {}
+    begun, whole = "", False
+    for line in output.splitlines():
+        try:
+            words = json.loads(line)
+        except ValueError:  # cut off
+            break
+        whole = not words
+        if len(words) == 1:
+            begun = words[0]
+        elif words:
+            begun = ""
+            found[words[0]] = _worse(found.get(words[0]), Outcome(word=words[1], reason=words[2]))
+    if not whole:
+        how = f"did not end within {LIMIT:g} s" if code is None else f"ended with exit code {code}"
+        if code is not None and code < 0:
+            how = f"was killed by signal {-code}"
+        found[begun or "the module"] = Outcome(word=CRASHED, reason=f"the interpreter {how}")
+    return found
+
+
+def _worse(before: Outcome | None, now: Outcome) -> Outcome:
+    """Of two that go by one name."""
+    return now if before is None or before.word not in BAD else before
