@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from dashboards.history_records import ComparePage, EventPage, EventsPage, HealthPage, IndexPage, ReleasesPage
+from dashboards.history_records import (
+    ComparePage,
+    EventPage,
+    EventsPage,
+    HealthPage,
+    ImportedPage,
+    IndexPage,
+    ReleasesPage,
+)
 from dashboards.pages import render
 
 ASSETS = ("history.css", "benchmarks.js", "compare.js")
@@ -37,3 +45,8 @@ def releases(record: ReleasesPage) -> str:
 def health(record: HealthPage) -> str:
     """How the machinery is."""
     return render("health", "", page=record)
+
+
+def imported(record: ImportedPage) -> str:
+    """Results of other programs, not paired."""
+    return render("imported", "", page=record)

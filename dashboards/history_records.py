@@ -240,3 +240,52 @@ class HealthPage:
     problems: Sequence[str]
     facts: Sequence[tuple[str, str]]
     tables: Sequence[HealthTable]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedPoint:
+    """One import: a point of a series that is not paired."""
+
+    build: str
+    commit: str
+    """As it is shown; empty where none was named."""
+    link: str
+    """Where the commit can be looked at; may be empty."""
+    facts: Sequence[str]
+    """What else there is to say, in the columns of `ImportedSeries.columns`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedRow:
+    """One benchmark of such a series."""
+
+    name: str
+    value: str
+    """Of the newest import."""
+    compared: Sequence[tuple[str, str, str]]
+    """Against the first and against the one before: ratio with interval, verdict, and its state for the colour."""
+    course: Markup
+    """May be empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedSeries:
+    """What was imported of several builds on one machine."""
+
+    title: str
+    columns: Sequence[str]
+    points: Sequence[ImportedPoint]
+    """Newest first."""
+    against: Sequence[str]
+    """What each of `ImportedRow.compared` is against; empty where there is one import."""
+    rows: Sequence[ImportedRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedPage:
+    """Results of other programs."""
+
+    notes: Sequence[Markup]
+    problems: Sequence[str]
+    series: Sequence[ImportedSeries]
+    """That with the newest import first."""

@@ -282,6 +282,8 @@ class Overview:
     runs: int
     asv: bool
     """asv's pages are beside."""
+    imported: bool = False
+    """The page of imported results is beside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

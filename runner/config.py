@@ -48,6 +48,11 @@ def bisects_folder(out: Path | None) -> Path:
     return out if out is not None else STATE / "bisects"
 
 
+def imports_folder(out: Path | None) -> Path:
+    """Where imported results go: what ``--out`` says, else `imports` of `STATE`."""
+    return out if out is not None else STATE / "imports"
+
+
 def calibrations_folder(out: Path | None) -> Path:
     """Where the calibrations of all machines lie: what ``--out`` says, else `calibration` of `STATE`."""
     return out if out is not None else STATE / "calibration"

@@ -14,6 +14,7 @@ from runner.cli import (  # noqa: F401
     continuous,
     events,
     explain,
+    files,
     machine,
     measuring,
     nightly,

@@ -22,9 +22,8 @@ class Interrupted(LockstepError):
 
 ORDER = (
     "doctor", "build", "source-repo", "verify", "ab", "continuous", "bisect", "backfill", "resume", "show", "explain",
-    "combine", "runs", "export", "publish", "reindex", "gc", "nightly", "config", "events", "triage", "status",
-    "comment",
-    "calibrate",
+    "combine", "runs", "export", "import", "compare", "publish", "reindex", "gc", "nightly", "config", "events",
+    "triage", "status", "comment", "calibrate",
 )
 """The commands in the order in which a newcomer meets them."""
 

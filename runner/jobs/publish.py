@@ -39,6 +39,7 @@ from runner.storage import asv_results, explanations, store
 
 if TYPE_CHECKING:
     from runner.alerts.settings import Channels
+    from runner.jobs import publish_history
     from runner.storage.nights import Night
 
 STATE = "site.json"
@@ -136,7 +137,7 @@ def publish(request: PublishRequest, view: View) -> Published:
             channels=request.channels, night=request.night,
             state=request.state if request.state is not None else config.STATE,
         ), old.get("compare", {}), problems)
-        _others(known, new, across.attention, across.suspicions, asv=asv_state is not None)
+        _others(known, new, across, asv=asv_state is not None)
         store.write_whole(new / STATE, json.dumps({
             "look": look, "runs": {entry.id: [entry.stamp, beside.get(entry.id, "")] for entry in known.runs},
             "benchmarks": benchmarks, "asv": asv_state, "compare": across.compared,
@@ -320,14 +321,13 @@ def _write_benchmark(folder: Path, charts: bool, task: Task) -> None:
     store.write_whole(folder / f"{page.slug}.html", pages.benchmark(page, charts=charts))
 
 
-def _others(
-    known: History, new: Path, attention: Sequence[tuple[str, str]], suspicions: str, *, asv: bool
-) -> None:
+def _others(known: History, new: Path, across: publish_history.Across, *, asv: bool) -> None:
     for name in pages.ASSETS:
         (new / "assets" / name).write_text(pages.asset(name), encoding="utf-8")
-    (new / "index.html").write_text(pages.overview(site.overview(known, attention, asv=asv)), encoding="utf-8")
+    first = site.overview(known, across.attention, asv=asv, imported=across.imported)
+    (new / "index.html").write_text(pages.overview(first), encoding="utf-8")
     (new / "runs" / "index.html").write_text(pages.runs(site.runs(known.runs)), encoding="utf-8")
-    trust = site.trust(_calibrations(), known, _evidence(), suspicions)
+    trust = site.trust(_calibrations(), known, _evidence(), across.suspicions)
     (new / "trust.html").write_text(pages.trust(trust), encoding="utf-8")
 
 

@@ -16,8 +16,8 @@ from runner.history.runs import History
 from runner.jobs.alert import places
 from runner.jobs.status import status
 from runner.report import events as in_words
-from runner.report import site_benchmarks, site_compare, site_events, site_health, site_releases
-from runner.storage import ledger
+from runner.report import site_benchmarks, site_compare, site_events, site_health, site_imported, site_releases
+from runner.storage import imports, ledger
 from runner.storage.nights import Night
 
 COMPARE, EVENTS = "compare", "events"
@@ -59,6 +59,8 @@ class Across:
     """What of the events needs a look, each with where it leads."""
     suspicions: str
     """What became of all that histories suggested, in a sentence; empty where they suggested nothing."""
+    imported: bool
+    """There is a page of imported results."""
 
 
 def write(site: Site, before: Mapping[str, str], problems: list[str]) -> Across:
@@ -76,7 +78,12 @@ def write(site: Site, before: Mapping[str, str], problems: list[str]) -> Across:
     suspicions = _suspicions(site.state / ledger.NAME, problems)
     events = _events(site, channels, suspicions, problems)
     _put(new / "health.html", history_pages.health(site_health.page(status(channels, site.state, site.night), known)))
-    return Across(compared=kept, attention=site_events.attention(events), suspicions=suspicions)
+    found = imports.read(site.state / imports.FOLDER)
+    problems += found.problems
+    if found.imports:
+        _put(new / "imported.html", history_pages.imported(site_imported.page(found, url=site.commit_url)))
+    return Across(compared=kept, attention=site_events.attention(events), suspicions=suspicions,
+                  imported=bool(found.imports))
 
 
 def _suspicions(file: Path, problems: list[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from pydantic import PlainValidator
 
@@ -101,6 +101,20 @@ class Mean:
     low: float
     high: float
     count: int
+
+
+class Judged(Protocol):
+    """What is told in the same words wherever benchmarks were judged together: by a run, or from files of others."""
+
+    @property
+    def comparisons(self) -> Sequence[Comparison]: ...
+
+    @property
+    def margin(self) -> float:
+        """As a fraction."""
+
+    @property
+    def mean(self) -> Mean | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from runner.judging.report import Comparison, Report
+from runner.judging.report import Comparison, Judged
 from runner.model import Verdict
 
 
@@ -33,7 +33,7 @@ class Sections:
         return compared + self.only_in_base + self.only_in_head + self.skipped
 
 
-def sections(report: Report) -> Sections:
+def sections(report: Judged) -> Sections:
     """Sort a report's benchmarks into its sections."""
     of = {verdict: [c for c in report.comparisons if c.verdict is verdict] for verdict in Verdict}
     return Sections(

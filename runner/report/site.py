@@ -77,7 +77,9 @@ def _run_line(entry: Entry) -> RunLine:
     )
 
 
-def overview(history: History, attention: Sequence[tuple[str, str]] = (), *, asv: bool) -> Overview:
+def overview(
+    history: History, attention: Sequence[tuple[str, str]] = (), *, asv: bool, imported: bool = False
+) -> Overview:
     """The first page; `attention` is what needs a look beside the runs, each with where it leads."""
     latest = {entry.pair: entry for entry in history.runs}  # oldest first: the last one stays
     newest = sorted(latest.values(), key=lambda entry: entry.created, reverse=True)[:PAIRS]
@@ -98,6 +100,7 @@ def overview(history: History, attention: Sequence[tuple[str, str]] = (), *, asv
         attention=[
             *attention, *((problem, "") for problem in history.problems), *_attention(newest, rows)],
         machines=_machines(history.runs), runs=len(history.runs), asv=asv,
+        imported=imported,
     )
 
 

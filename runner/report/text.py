@@ -22,7 +22,7 @@ from runner.report.printable import printable
 from runner.report.reasons import Reason
 from runner.report.sections import sections
 
-_STYLES = {
+STYLES = {
     Verdict.FASTER: "green", Verdict.SLOWER: "bold red", Verdict.SAME: "", Verdict.UNDECIDED: "yellow",
     Verdict.FAILED: "bold magenta", Verdict.SKIPPED: "", Verdict.ONLY_IN_BASE: "", Verdict.ONLY_IN_HEAD: "",
 }
@@ -107,7 +107,7 @@ def _heading(report: Report) -> list[RenderableType]:
     for name, text in rows:
         grid.add_row(name, clean(text))
     warnings = [n for n in notices.warnings(report) if n.kind == "unasked-difference"]
-    return [grid, *(_warning(notices.sentence(notice)) for notice in warnings)]
+    return [grid, *(warning(notices.sentence(notice)) for notice in warnings)]
 
 
 def _section(title: str, content: RenderableType) -> list[RenderableType]:
@@ -115,24 +115,24 @@ def _section(title: str, content: RenderableType) -> list[RenderableType]:
 
 
 def _comparisons(comparisons: Sequence[Comparison], width: int) -> RenderableType:
-    rows = [_Row(c.key, (*words.values(c), words.ratio(c), words.verdict(c)), _STYLES[c.verdict]) for c in comparisons]
-    return _table("verdict", rows, width)
+    rows = [Row(c.key, (*words.values(c), words.ratio(c), words.verdict(c)), STYLES[c.verdict]) for c in comparisons]
+    return rows_table("verdict", rows, width)
 
 
 def _undecided(comparisons: Sequence[Comparison], width: int) -> RenderableType:
-    style = _STYLES[Verdict.UNDECIDED]
-    rows = [_Row(c.key, (*words.values(c), words.ratio(c), words.to_settle(c)), style) for c in comparisons]
-    return _table("to settle it", rows, width)
+    style = STYLES[Verdict.UNDECIDED]
+    rows = [Row(c.key, (*words.values(c), words.ratio(c), words.to_settle(c)), style) for c in comparisons]
+    return rows_table("to settle it", rows, width)
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
     name: str
     cells: tuple[str, str, str, str]
     style: str
     """Of the last cell."""
 
 
-def _table(last: str, rows: Sequence[_Row], width: int) -> RenderableType:
+def rows_table(last: str, rows: Sequence[Row], width: int) -> RenderableType:
     """A row a benchmark; where names would have less than `_NAME` columns, names have lines of their own."""
     names = ("base", "head", "ratio", last)
     sizes = [max(len(cells[i]) for cells in (names, *(row.cells for row in rows))) for i in range(4)]
@@ -149,7 +149,7 @@ def _table(last: str, rows: Sequence[_Row], width: int) -> RenderableType:
     return table
 
 
-def _stacked(names: Sequence[str], rows: Sequence[_Row], sizes: Sequence[int], width: int) -> RenderableType:
+def _stacked(names: Sequence[str], rows: Sequence[Row], sizes: Sequence[int], width: int) -> RenderableType:
     heading = _numbers(names, "bold", sizes)
     parts: list[RenderableType] = [Text("benchmark", style="bold"), Padding(heading, _INDENT), Rule(style="")]
     for row in rows:
@@ -174,7 +174,7 @@ def _failed(why: Sequence[Reason], width: int, verbose: bool) -> RenderableType:
     table.add_column("benchmark", max_width=room, no_wrap=True, overflow="ellipsis")
     table.add_column("reason", max_width=max(1, width - room - 2), no_wrap=True, overflow="ellipsis")
     parts: list[RenderableType] = [table]
-    style = _STYLES[Verdict.FAILED]
+    style = STYLES[Verdict.FAILED]
     shown, rest = (why, "") if verbose else reasons.first(why)
     for one in shown:
         name = one.names(1)
@@ -220,17 +220,17 @@ def _after(report: Report, verbose: bool) -> list[RenderableType]:
     parts: list[RenderableType] = [Text(words.scope(report), style="dim")]
     others = [n for n in notices.warnings(report) if n.kind != "unasked-difference"]
     shown, rest = notices.few(others, len(others) if verbose else notices.FEW)
-    parts += [_warning(sentence) for sentence in shown]
+    parts += [warning(sentence) for sentence in shown]
     if rest:
-        parts.append(_warning(f"{len(rest)} more of this kind: -v and the page have them all"))
+        parts.append(warning(f"{len(rest)} more of this kind: -v and the page have them all"))
     for sentence, about in notices.grouped(report.comparisons, by_kind=not verbose):
         names = reasons.named(about, None if verbose else reasons.NAMED)
-        parts.append(_warning(f"{names}: {sentence}"))
+        parts.append(warning(f"{names}: {sentence}"))
     parts.append(clean(f"Run folder: {report.folder}", "dim"))
     return parts
 
 
-def _warning(sentence: str) -> RenderableType:
+def warning(sentence: str) -> RenderableType:
     grid = Table.grid(padding=(0, 1))
     grid.add_column(style="yellow", no_wrap=True)
     grid.add_column(overflow="fold")

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from runner.judging.report import NOT_REACHED, Comparison, Report
+from runner.judging.report import NOT_REACHED, Comparison, Judged, Report
 from runner.model import Arm, Cause, Difference, Metric, Mode, Settings, Verdict
 from runner.report import quantities
 from runner.stats.variance import PAIR
@@ -23,7 +23,7 @@ BINARY = (
 NOT_CLEAR = "not clear: a difference, but its interval reaches inside the margin"
 
 
-def headline(report: Report) -> tuple[str, str]:
+def headline(report: Judged) -> tuple[str, str]:
     """The two lines that a tired person reads: how many changed, and by how much over all."""
     timed = [c for c in report.comparisons if c.metric is Metric.TIME]
     counted = [c for c in report.comparisons if c.metric is not Metric.TIME]
@@ -59,7 +59,7 @@ def _short_tally(comparisons: list[Comparison]) -> str:
     return ", ".join([*parts, *_without_ratio(count)])
 
 
-def _mean(report: Report) -> str:
+def _mean(report: Judged) -> str:
     mean = report.mean
     if mean is None:
         return "no timing has enough blocks for a ratio, so there is no mean"

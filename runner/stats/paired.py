@@ -50,11 +50,15 @@ def degrees(n: int) -> int:
 
 def unit_se(n: int) -> float:
     """Standard error of the trimmed mean of n values whose winsorised standard deviation is 1."""
-    return 1 / ((1 - 2 * cut(n) / n) * math.sqrt(n))
+    return _unit_se(n, cut(n))
 
 
-def trimmed(d: Array) -> Estimate:
-    """10 % trimmed mean of a 1-D sample, with the standard error of the winsorised sample.
+def _unit_se(n: int, g: int) -> float:
+    return 1 / ((1 - 2 * g / n) * math.sqrt(n))
+
+
+def trimmed(d: Array, *, trim: bool = True) -> Estimate:
+    """10 % trimmed mean of a 1-D sample, with the standard error of the winsorised sample; without `trim` the mean.
 
     With g values cut at each end, and s_w the ddof-1 standard deviation of the sample in which each of
     them is replaced by its nearest kept neighbour: se = s_w / ((1 - 2g/n) √n), df = n - 2g - 1.
@@ -66,17 +70,17 @@ def trimmed(d: Array) -> Estimate:
         raise ValueError(f"a trimmed mean needs a 1-D sample of two values or more, not shape {d.shape}")
     if not np.isfinite(d).all():
         raise ValueError("a trimmed mean needs finite values")
-    g = cut(n)
+    g = cut(n) if trim else 0
     values = np.sort(d).tolist()
     kept = values[g : n - g]
     if kept[0] == kept[-1]:
         # Not left to arithmetic: the sum of equal values, divided by their number, is not always the value.
-        return Estimate(mean=kept[0], se=0.0, df=degrees(n), n=n)
+        return Estimate(mean=kept[0], se=0.0, df=n - 2 * g - 1, n=n)
     # fsum rounds once, so that reversing every sign reverses the estimate to the last bit.
     winsorised = [*repeat(kept[0], g), *kept, *repeat(kept[-1], g)]
     centre = math.fsum(winsorised) / n
     deviation = math.sqrt(math.fsum((value - centre) ** 2 for value in winsorised) / (n - 1))
-    return Estimate(mean=math.fsum(kept) / len(kept), se=deviation * unit_se(n), df=degrees(n), n=n)
+    return Estimate(mean=math.fsum(kept) / len(kept), se=deviation * _unit_se(n, g), df=n - 2 * g - 1, n=n)
 
 
 def interval(estimate: Estimate, alpha: float) -> tuple[float, float]:

@@ -1,23 +1,25 @@
 """A run's measurements in other tools' formats.
 
-pyperf: JSON 1.0 by pyperf's own writer, one file an arm; a block becomes a run, its slices the values.
+pyperf: a file an arm (`storage.pyperf_json`); a block becomes a process, its slices the values.
 csv, parquet: one table, a row a slice, by pandas.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
-import pyperf
 
 from runner.errors import MachineError, UsageError
 from runner.model import Arm, Benchmark, Block, Metric
 from runner.stats.blocks import calls_of, scored
+from runner.storage import pyperf_json
+from runner.storage.pyperf_json import Metadata, Process, Results, Sampled
 from runner.storage.store import Run
 
-UNITS = {"s": "second", "bytes": "byte"}
+MACHINE = {"host": "hostname", "cpu": "cpu_model_name", "threads": "cpu_count"}
+"""What a manifest knows of the machine, and how pyperf calls it."""
 
 
 def write(run: Run, format: str, folder: Path) -> list[Path]:
@@ -36,8 +38,8 @@ def write(run: Run, format: str, folder: Path) -> list[Path]:
 def _write(run: Run, format: str, stem: Path) -> list[Path]:
     if format == "pyperf":
         paths = [Path(f"{stem}-{arm.value}.json") for arm in Arm]
-        for arm, path in zip(Arm, paths, strict=True):
-            pyperf_suite(run, arm).dump(str(path), replace=True)
+        for path, results in zip(paths, both(run), strict=True):
+            pyperf_json.write(path, results)
         return paths
     if format == "csv":
         frame(run).to_csv(f"{stem}.csv", index=False)
@@ -58,19 +60,59 @@ def frame(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["benchmark", "unit", "mode", "block", "cycle", "arm", "value"])
 
 
-def pyperf_suite(run: Run, arm: Arm) -> pyperf.BenchmarkSuite:
-    """One arm as pyperf's suite. Values that pyperf cannot hold (zero or less) are left out."""
-    interpreter = run.manifest.base if arm is Arm.BASE else run.manifest.head
-    runs: dict[str, list[pyperf.Run]] = {}
+def both(run: Run) -> tuple[Results, Results]:
+    """Both arms as pyperf's files have them, base first: the same benchmarks, with as many values in each process.
+
+    pyperf's test, and pyperformance's, take nothing else. So of a block in which one arm has more slices, as in
+    `shared`, its last ones are left out; and where a value is 0 or less, which pyperf cannot hold, the other arm's at
+    the same place is left out too. What repeats itself to the digit in both arms is one number: one process with one
+    value, since their tests divide by the spread.
+
+    Raises UsageError where there is nothing to export.
+    """
+    blocks: dict[str, list[tuple[Benchmark, Block]]] = {}
     for benchmark, block in _scored(run):
-        values = [value for value in per_call(benchmark, block, arm) if value > 0]
-        metadata = {"name": benchmark.key, "unit": UNITS.get(benchmark.unit, "integer"),
-                    "python_version": interpreter.version, "python_executable": str(interpreter.executable)}
-        if values:
-            runs.setdefault(benchmark.key, []).append(pyperf.Run(values, metadata=metadata, collect_metadata=False))
-    if not runs:
-        raise UsageError(f"{run.folder} holds no measured block yet; there is nothing to export.")
-    return pyperf.BenchmarkSuite([pyperf.Benchmark(one) for one in runs.values()])
+        blocks.setdefault(benchmark.key, []).append((benchmark, block))
+    sampled: list[tuple[Sampled, Sampled]] = []
+    for own in blocks.values():
+        base, head = _processes(own)
+        if base:
+            key, unit = own[0][0].key, own[0][0].unit
+            unit = unit if unit in pyperf_json.UNITS else ""
+            sampled.append((Sampled(name=key, unit=unit, processes=base), Sampled(name=key, unit=unit, processes=head)))
+    if not sampled:
+        raise UsageError(f"{run.folder} holds no measured block with values above 0 yet; there is nothing to export.")
+    base_of, head_of = zip(*sampled, strict=True)
+    return (Results(benchmarks=base_of, metadata=_metadata(run, Arm.BASE)),
+            Results(benchmarks=head_of, metadata=_metadata(run, Arm.HEAD)))
+
+
+def _processes(blocks: Sequence[tuple[Benchmark, Block]]) -> tuple[tuple[Process, ...], tuple[Process, ...]]:
+    """What a benchmark's blocks become, base first: as many processes in both arms, with as many values."""
+    base: list[Process] = []
+    head: list[Process] = []
+    for benchmark, block in blocks:
+        pairs = [pair for pair in zip(*(per_call(benchmark, block, arm) for arm in Arm), strict=False) if min(pair) > 0]
+        if pairs:
+            for arm, found, values in zip(Arm, (base, head), zip(*pairs, strict=True), strict=True):
+                loops = calls_of(block, arm) if benchmark.metric is Metric.TIME else None
+                found.append(Process(values=values, started=block.started, loops=loops))
+    if all(len({value for one in found for value in one.values}) == 1 for found in (base, head)):
+        base, head = ([Process(values=one[0].values[:1], started=one[0].started)] for one in (base, head))
+    return tuple(base), tuple(head)
+
+
+def _metadata(run: Run, arm: Arm) -> Metadata:
+    manifest = run.manifest
+    interpreter = manifest.base if arm is Arm.BASE else manifest.head
+    known = {theirs: manifest.machine.get(ours) for ours, theirs in MACHINE.items()}
+    return {
+        "python_version": interpreter.version, "python_executable": str(interpreter.executable),
+        "python_implementation": interpreter.implementation, "lockstep_run": manifest.id,
+        # Without it `pyperformance compare` refuses; it holds files against each other that agree in it.
+        "performance_version": f"Lockstep {manifest.versions.get('lockstep', '')}, suite {Path(manifest.suite).name}",
+        **{name: value for name, value in known.items() if isinstance(value, str | int | float) and value},
+    }
 
 
 def per_call(benchmark: Benchmark, block: Block, arm: Arm) -> list[float]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pyperf
 import pytest
+from pyperf._utils import is_significant
 from samples import benchmark, block, manifest
 
 from runner.errors import MachineError, UsageError
 from runner.model import Arm, Failure, Metric, Mode, Settings
 from runner.storage import export
-from runner.storage.export import frame, per_call, pyperf_suite
+from runner.storage.export import both, frame, per_call
 from runner.storage.store import Run
 
 UNEQUAL = Settings(mode=Mode.TURNS, calls={Arm.BASE: 10, Arm.HEAD: 1000}, cycles=2, window=0.0, warmup=2)
@@ -62,13 +64,13 @@ def test_pyperf_reads_its_files_back(run: Run, tmp_path: Path) -> None:
     paths = export.write(run, "pyperf", tmp_path / "not" / "there yet")
     assert [path.name.rpartition("-")[2] for path in paths] == ["base.json", "head.json"]
     base, head = (pyperf.BenchmarkSuite.load(str(path)) for path in paths)
-    assert base.get_benchmark_names() == [TIME.key, LONG.key, PEAK.key]
-    assert head.get_benchmark_names() == [TIME.key, LONG.key, PEAK.key, TRACK.key]
+    assert base.get_benchmark_names() == head.get_benchmark_names() == [TIME.key, LONG.key, PEAK.key]
     timed = base.get_benchmark(TIME.key)
     assert timed.get_nrun() == 2
     assert timed.get_values() == pytest.approx([200e-6, 210e-6, 220e-6, 230e-6])
     assert timed.get_metadata()["python_executable"] == str(run.manifest.base.executable)
-    assert [one.get_unit() for one in head] == ["second", "second", "byte", "integer"]
+    assert [one.get_unit() for one in head] == ["second", "second", "byte"]
+    assert timed.get_runs()[0].get_loops() == 10 and head.get_benchmark(TIME.key).get_runs()[0].get_loops() == 1000
 
 
 def test_the_tables_read_back_are_the_table(run: Run, tmp_path: Path) -> None:
@@ -85,8 +87,41 @@ def test_what_cannot_be_written_is_told(run: Run, tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="cannot write to"):
         export.write(run, "csv", tmp_path / "file")
     empty = Run(folder=run.folder, manifest=run.manifest, blocks=run.blocks[:1], torn=False)
-    with pytest.raises(UsageError, match="no measured block yet"):
-        pyperf_suite(empty, Arm.BASE)
+    with pytest.raises(UsageError, match="no measured block with values above 0 yet"):
+        both(empty)
     assert frame(empty).empty
 
 
+def test_both_arms_have_the_same_numbers_of_values(run: Run) -> None:
+    """Their t tests take nothing else: see what pyperf's is, and pyperformance's, which is its copy."""
+    base, head = both(run)
+    shapes = [[(one.name, [len(process.values) for process in one.processes]) for one in arm.benchmarks]
+              for arm in (base, head)]
+    assert shapes[0] == shapes[1] == [(TIME.key, [2, 2]), (LONG.key, [1]), (PEAK.key, [1])]
+    assert base.benchmarks[1].processes[0].values == (0.15,), "the slices that came first"
+    assert base.metadata["performance_version"] == head.metadata["performance_version"]
+
+
+def test_a_zero_takes_the_value_of_the_other_arm_with_it(run: Run) -> None:
+    blocks = tuple(block(TRACK.key, number, settings=ONE, base=(number % 2,), head=(3.0,)) for number in range(6))
+    base, head = both(replace(run, blocks=blocks))
+    assert [len(arm.benchmarks[0].processes) for arm in (base, head)] == [1, 1], "what is left repeats itself"
+    varied = tuple(block(TRACK.key, number, settings=ONE, base=(number,), head=(3.0,)) for number in range(6))
+    base, head = both(replace(run, blocks=varied))
+    assert [len(arm.benchmarks[0].processes) for arm in (base, head)] == [5, 5]
+
+
+def test_what_repeats_itself_to_the_digit_is_one_number(run: Run) -> None:
+    """The tests of pyperf and pyperformance divide by the spread."""
+    blocks = tuple(block(PEAK.key, number, settings=ONE, base=(4096,), head=(8192,)) for number in range(6))
+    base, head = both(replace(run, blocks=blocks))
+    assert [arm.benchmarks[0].processes[0].values for arm in (base, head)] == [(4096.0,), (8192.0,)]
+    assert len(base.benchmarks[0].processes) == 1
+    moved = (*blocks[:5], block(PEAK.key, 5, settings=ONE, base=(4096,), head=(8193,)))
+    assert [len(arm.benchmarks[0].processes) for arm in both(replace(run, blocks=moved))] == [6, 6]
+
+
+def test_pyperfs_own_test_takes_what_is_exported(run: Run, tmp_path: Path) -> None:
+    base, head = (pyperf.BenchmarkSuite.load(str(path)) for path in export.write(run, "pyperf", tmp_path))
+    ours, theirs = base.get_benchmark(TIME.key).get_values(), head.get_benchmark(TIME.key).get_values()
+    assert is_significant(ours, theirs)[0]

@@ -39,7 +39,7 @@ def test_all_that_the_program_reads_is_listed(folder: str) -> None:
         generated = "__pycache__" in parts or parts[:2] in {
             ("data", name) for name in (
                 "runs", "bisects", "calibration", "site", "results", "crashes", "evidence", "history.sqlite",
-                "history.sqlite-wal", "history.sqlite-shm", "events", "events.md", "spool", "nights")}
+                "history.sqlite-wal", "history.sqlite-shm", "events", "events.md", "spool", "nights", "imports")}
         if not file.is_file() or generated:
             continue
         home = next(parent for parent in file.parents if parent in places)
