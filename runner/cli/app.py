@@ -123,8 +123,9 @@ def variables(words: Sequence[str]) -> Mapping[str, str]:
 
 
 Suite = Annotated[
-    str | None, typer.Option(metavar="FOLDER", help="A folder of asv benchmarks, or `bytesio` or `consumers`; default: "
-                             "the one that asv.conf.json in this folder names, else `bytesio`.")
+    str | None, typer.Option(metavar="SUITE", help="A folder of asv benchmarks, a pyperf script, `pyperformance` (also "
+                             "`pyperformance:all` or `pyperformance:telco,nqueens`), `bytesio` or `consumers`; "
+                             "default: the folder that asv.conf.json in this one names, else `bytesio`.")
 ]
 Pattern = Annotated[
     str | None, typer.Option("-b", "--bench", metavar="REGEX", help="Only benchmarks whose name matches.")

@@ -42,6 +42,8 @@ lockstep ab python3.12 ./python                              two interpreters
 lockstep ab cpython@3.13.5 cpython@3.13.5+my.patch           a patch: both are built
 lockstep ab git:~/cpython@main dir:~/cpython -b getvalue     main, and what is in your clone
 lockstep ab a/bin/python b/bin/python --suite benchmarks     two environments, with your suite
+lockstep ab python3.12 ./python --suite pyperformance        what pyperformance measures
+lockstep ab python3.12 ./python --suite bm.py -- --size 9    a pyperf script, with an option of its own
 lockstep ab python3.12 ./python --budget 5m --markdown report.md""")
 def ab(
     base: Annotated[str, typer.Argument(
@@ -50,6 +52,9 @@ def ab(
     head: Annotated[str, typer.Argument(
         metavar="HEAD", help="What is compared; named in the same ways.", show_default=False,
     )],
+    own: Annotated[list[str] | None, typer.Argument(
+        metavar="[-- OPTIONS]", help="Options of the pyperf script that --suite names.", show_default=False,
+    )] = None,
     suite: Suite = None,
     pattern: Pattern = None,
     margin: Margin = "1%",
@@ -80,7 +85,7 @@ def ab(
     Exit code: 0 no regression, 1 a regression, 2 bad usage or input, 3 undecided (with --strict),
     4 the machine or a build failed, 70 a fault of Lockstep's own, 130 interrupted (`lockstep resume` goes on).
     """
-    from runner import jobs
+    from runner import jobs, suites
     from runner.cli.terminal import Terminal
 
     files = Files(json, markdown, html)
@@ -90,9 +95,9 @@ def ab(
         raise UsageError(f"--mode {mode}: it is turns, shared or adjacent.")
     check_values(values)
     request = jobs.AbRequest(
-        base=base, head=head, suite=suite_of(suite), pattern=pattern, margin=margin, budget=budget, scope=scope,
-        out=out, seed=seed, mode=mode, memory_limit=memory_limit, values=values, environment=variables(env or ()),
-        wait=not no_wait, verify=not no_verify,
+        base=base, head=head, suite=suites.joined(suite_of(suite), own or ()), pattern=pattern, margin=margin,
+        budget=budget, scope=scope, out=out, seed=seed, mode=mode, memory_limit=memory_limit, values=values,
+        environment=variables(env or ()), wait=not no_wait, verify=not no_verify,
     )
     with Terminal() as view:
         finished = jobs.ab(request, view)

@@ -128,6 +128,8 @@ def _records(run: store.Run) -> tuple[dict[str, Record], list[Benchmark], list[s
     if executable is None:
         raise UsageError(f"no interpreter of {run.folder.name} is there any more, and one must describe the suite.")
     found = suites.open(run.manifest.suite).discover(executable, continuing.environment(run.manifest))
+    if found.benchmarks and not found.records:
+        raise UsageError(f"{run.manifest.suite} is no suite of asv's, and asv's store is for those alone.")
     placed = {benchmark.key: benchmark for benchmark in found.benchmarks}
     records, measured, left = {}, list[Benchmark](), []
     for name, there in _by_name(run.manifest.benchmarks):

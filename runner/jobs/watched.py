@@ -67,7 +67,7 @@ class Suite(_Table):
     """A suite, or some of it."""
 
     place: str = "bytesio"
-    """A folder of asv benchmarks, or ``bytesio`` or ``consumers``."""
+    """A folder of asv benchmarks, ``bytesio``, ``consumers``, or another suite as ``--suite`` takes it."""
     select: str | None = None
     """Regular expression that the keys of benchmarks match; None: all."""
 
@@ -75,7 +75,7 @@ class Suite(_Table):
     @classmethod
     def _is_there(cls, place: str, info: ValidationInfo) -> str:
         folder = _folder(info) / Path(place).expanduser()
-        found = str(folder) if folder.is_dir() else place
+        found = str(folder) if folder.exists() else place
         try:
             suites.open(found)
         except UsageError as error:

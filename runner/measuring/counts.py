@@ -194,7 +194,7 @@ class Counter:
         })
         if valgrind:
             launches = {arm: replace(one, command=words[arm], memory=None) for arm, one in launches.items()}
-        request = {**self._loading(benchmark), "do": "load", "call": True}
+        request = {**self._loading(benchmark), "do": "load", "call": True, "trial": False}
         limit = benchmark.timeout * (SLOWER if valgrind else 1)
         return _Pair(launches, request, limit, outs, self._executables)
 

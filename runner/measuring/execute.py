@@ -217,12 +217,14 @@ class Executor:
                 worker.ask({**self._request(spec.benchmark), "call": False}, limit)
 
     def _request(self, benchmark: Benchmark) -> dict[str, object]:
-        return {**self._loading(benchmark), "do": "load", "call": benchmark.metric is Metric.TIME}
+        return {
+            **self._loading(benchmark), "do": "load", "call": benchmark.metric is Metric.TIME, "trial": False,
+        }
 
     def _load(self, workers: Mapping[Arm, Worker], spec: BlockSpec, launches: Mapping[Arm, Launch]) -> None:
         """Import, set up, first call in both arms; the values that the first calls return must agree."""
         benchmark = spec.benchmark
-        request = self._request(benchmark)
+        request = {**self._request(benchmark), "trial": spec.settings is None}
         replies = begin(workers, request, benchmark.timeout)
         values = {arm: str(reply["value"]) for arm, reply in replies.items()}
         if values[Arm.BASE] != values[Arm.HEAD] and self._context.values == "compare":

@@ -65,6 +65,8 @@ class Trial:
     threads: int
     children: float
     """CPU seconds of its child processes."""
+    alone: bool = False
+    """It takes what one process at a time can have, such as a port."""
 
     @property
     def whole(self) -> float:
@@ -204,7 +206,8 @@ def _calls(call: float, lot: int, seconds: float) -> int:
 
 def _elsewhere(trial: Trial) -> bool:
     # A neighbour that steals time lowers `busy` too, so waiting counts only where the process itself gave up the CPU.
-    return trial.children > 0 or trial.threads > 1 or trial.busy > 1.2 or (trial.busy < 0.9 and trial.waits >= 0.5)
+    waits = trial.busy < 0.9 and trial.waits >= 0.5
+    return waits or trial.alone or trial.children > 0 or trial.threads > 1 or trial.busy > 1.2
 
 
 def _try(worker: Worker, benchmark: Benchmark) -> Trial:
@@ -228,7 +231,8 @@ def _try(worker: Worker, benchmark: Benchmark) -> Trial:
         call=max(median(r["ns"] for r in replies), 1) / 1e9 / calls, calls=calls, waits=waits / calls,
         threads=_threads(worker.pid),
         busy=max(0, sum(r["cpu"] for r in replies) - clocks) / max(1, sum(r["ns"] for r in replies)),
-        children=sum(r["children"] for r in replies), setup=median(r["setup"] for r in replies) / 1e9 / calls,
+        alone=any(r["alone"] for r in replies), children=sum(r["children"] for r in replies),
+        setup=median(r["setup"] for r in replies) / 1e9 / calls,
     )
 
 

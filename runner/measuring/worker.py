@@ -13,7 +13,8 @@ and what it prints goes where standard error goes.
     {"do": "cache", "file": "…", …}        make what its processes share, in the working directory   → {"value": null}
     {"do": "load", "file": "…", …}         import, set up, call once   → {"value": "…"}
     {"do": "again"}                        call once more             → {"value": "…"}
-    {"do": "slice", "calls": n}            time n calls   → {"ns": …, "cpu": …, "children": …, "setup": …, "waits": …}
+    {"do": "slice", "calls": n}            time n calls   → {"ns": …, "cpu": …, "children": …, "setup": …, "waits": …,
+                                                              "alone": 0 or 1}
     {"do": "turns", "calls": (n, …), "order": "bhhb…", "shift": n, …}   take turns with the other arm   → {"ns": […]}
     {"do": "window", "start": …, "end": …, "calls": n}  call from start to end, in lots of n
                                                                → {"lots": [[start, end, cpu per call], …]}
@@ -49,7 +50,11 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Loaded(Protocol):
-        """A benchmark as the `load` of a kind of suite gives it: imported, and not set up yet."""
+        """A benchmark as the `load` of a kind of suite gives it: imported, and not set up yet.
+
+        `load` may also call what its request has as ``stay`` with it, once: that serves it, and returns when it is to
+        be torn down, which ends with `load` itself.
+        """
 
         number: int
         """Calls that are timed as one lot; 0: any number of them."""
@@ -58,6 +63,8 @@ if TYPE_CHECKING:
         collection of garbage off until the lot has ended. None: nothing is due."""
         call: Callable[[], Any]
         """One call; what it returns is its value."""
+        alone: bool
+        """Calls of both arms are not to be made at the same time. It may be seen by and by."""
 
         def setup(self) -> None: ...
 
@@ -249,6 +256,9 @@ class Ballast:
 class Server:
     """Answers the parent's requests until the parent closes the pipe."""
 
+    left = False
+    """A benchmark was served from inside what loads it, and that is to end now."""
+
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.requests = os.fdopen(os.dup(0), "rb", buffering=0)
@@ -270,29 +280,53 @@ class Server:
     def serve(self) -> None:
         self.reply(HELLO)
         while True:
-            line = self.requests.readline()
-            if not line:
+            request = self.asked()
+            if request is None:
                 self.abandoned()
-            # The literal comes from the parent's own pipe; ast.literal_eval would cost an import.
-            request = eval(line, {"__builtins__": {}})
-            _alarm(request["limit"])
-            try:
-                self.working = True
-                if request["do"] not in ("end", "leave"):
-                    self.give_up_if_due()
-                self.stopping = False
-                answer = getattr(self, "do_" + request["do"])(request)
-                self.working = False
-            except BaseException as error:  # SystemExit and KeyboardInterrupt are a benchmark's doing too
-                self.working = False
-                answer = self.failure(error)
-            if os.getpid() != self.pid:
-                answer = b'{"error": "returned in a forked child", "where": "child", "traceback": ""}\n'
-            self.resume()
-            _alarm(None)  # an idle worker needs none: it ends when the parent's pipe does
-            self.reply(answer)
-            if os.getpid() != self.pid:
-                os._exit(0)
+            else:
+                self.respond(request, getattr(self, "do_" + request["do"]))
+
+    def asked(self) -> dict[str, Any] | None:
+        """The next request; None where the parent is gone."""
+        line = self.requests.readline()
+        # The literal comes from the parent's own pipe; ast.literal_eval would cost an import.
+        request: dict[str, Any] | None = eval(line, {"__builtins__": {}}) if line else None
+        return request
+
+    def respond(self, request: dict[str, Any], answering: Callable[[dict[str, Any]], bytes]) -> None:
+        _alarm(request["limit"])
+        try:
+            self.working = True
+            if request["do"] not in ("end", "leave"):
+                self.give_up_if_due()
+            self.stopping = False
+            answer = answering(request)
+            self.working = False
+        except BaseException as error:  # SystemExit and KeyboardInterrupt are a benchmark's doing too
+            self.working = False
+            answer = self.failure(error)
+        if os.getpid() != self.pid:
+            answer = b'{"error": "returned in a forked child", "where": "child", "traceback": ""}\n'
+        self.resume()
+        _alarm(None)  # an idle worker needs none: it ends when the parent's pipe does
+        self.reply(answer)
+        if os.getpid() != self.pid:
+            os._exit(0)
+
+    def stay(self, request: dict[str, Any], benchmark: Loaded) -> None:
+        """Serve a benchmark from inside what loads it, whose stack holds what the author has opened for it.
+
+        Answers `request`, which is to load it, and all that follow until the end is asked for.
+        """
+        self.benchmark = benchmark
+        self.respond(request, self.ready)
+        while True:
+            following = self.asked()
+            if following is None or following["do"] == "end":
+                break
+            self.respond(following, getattr(self, "do_" + following["do"]))
+        _alarm(0.0 if following is None else following["limit"])
+        self.left, self.working, self.where = True, True, "teardown"
 
     def reply(self, line: bytes) -> None:
         try:
@@ -310,7 +344,11 @@ class Server:
         return benchmark
 
     def do_load(self, request: dict[str, Any]) -> bytes:
-        self.benchmark = self.loaded(request)
+        self.benchmark = self.loaded({**request, "stay": lambda benchmark: self.stay(request, benchmark)})
+        return self.do_end({}) if self.left else self.ready(request)
+
+    def ready(self, request: dict[str, Any]) -> bytes:
+        """Set up what was loaded, and make the first call."""
         self.where = "setup"
         self.benchmark.setup()
         self.live = True
@@ -389,8 +427,8 @@ class Server:
             wall += took
             if apart:
                 setup += perf_counter_ns() - begun - took
-        return b'{"ns": %d, "cpu": %d, "children": %.6f, "setup": %d, "waits": %d}\n' % (
-            wall, cpu, children, setup, waits)
+        return b'{"ns": %d, "cpu": %d, "children": %.6f, "setup": %d, "waits": %d, "alone": %d}\n' % (
+            wall, cpu, children, setup, waits, self.benchmark.alone)
 
     def do_turns(self, request: dict[str, Any]) -> bytes:
         """Slices in the given order of the arms; the turn goes from hand to hand as a byte in a pipe.

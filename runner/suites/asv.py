@@ -135,10 +135,10 @@ def _folder(name_or_dir: str | None) -> Path:
     if not folder.exists():
         raise UsageError(
             f"There is no suite {name}: {folder} does not exist. "
-            f"Give {' or '.join(OWN)}, or a folder of asv benchmarks."
+            f"Give {', '.join(OWN)}, a folder of asv benchmarks, a pyperf script or pyperformance."
         )
     if not folder.is_dir():
-        raise UsageError(f"{folder} is a file. Give the folder that holds the benchmarks (asv's benchmark_dir).")
+        raise UsageError(f"{folder} is no folder. Give the folder that holds the benchmarks (asv's benchmark_dir).")
     if not any(folder.glob("*.py")) and not any(folder.glob("*/__init__.py")):
         raise UsageError(f"{folder} holds no Python files. Give the folder of the benchmarks (asv's benchmark_dir).")
     if "." in folder.name or folder.name in {*sys.stdlib_module_names, "asv_runner"}:

@@ -42,6 +42,8 @@ def load(request: dict[str, Any], loader: Any) -> Benchmark:
 class Benchmark:
     """A `worker.Loaded`: the bound function, and how to set it up again."""
 
+    alone = False
+
     def __init__(self, request: dict[str, Any], package: str, loader: Any) -> None:
         self.number = request["number"]
         module = __import__(".".join(filter(None, (package, request["module"]))), fromlist=["_"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from runner.errors import UsageError
@@ -25,13 +25,14 @@ class Watched:
 
     `files` is the hash of every file's content by its path below the folder: of all that a benchmark may import or
     read. Hidden files, bytecode in ``__pycache__`` and editors' backups (``~``) are left out; links are followed, but
-    not to a folder that holds the suite.
+    not to a folder that holds the suite. `names` are the files and folders in it that are the suite; the
+    empty one is the folder itself.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, names: Sequence[str] = ("",)) -> None:
         self._folder = folder
         # The state first: what is edited between the two is seen as edited, not as what was there.
-        self._states = {name: _state(state) for name, state in _walk(folder)}
+        self._states = {name: _state(state) for name, state in _walk(folder, names)}
         self.files: Mapping[str, str] = {name: _hash(folder / name) for name in self._states}
 
     def only(self, names: Collection[str]) -> None:
@@ -71,11 +72,14 @@ def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+def _walk(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, os.stat_result]]:
     """The path below the folder, with the state, of every ordinary file that counts, in a fixed order."""
+    for name in names:
+        if (folder / name).is_file():
+            yield name, (folder / name).stat()
     # A folder that is reached twice counts once: a link may lead back.
     seen = {_place(path.stat()) for path in (folder, *folder.resolve().parents)}
-    waiting = [""]
+    waiting = [name for name in names if not (folder / name).is_file()]
     while waiting:
         below = waiting.pop()
         try:

@@ -15,8 +15,8 @@ from runner.suites.fingerprint import Watched
 
 Loader = Callable[[Benchmark], Mapping[str, object]]
 """What a worker is told, so that it loads a benchmark: ``file``, the Python file whose function `load` takes all of
-this, and the class that loads a source file by its path, and returns what `worker.Loaded` describes; and whatever else
-that function needs. All of it literals."""
+this, with ``stay``, and the class that loads a source file by its path, and returns what `worker.Loaded` describes (or
+serves it: see there); and whatever else that function needs. All of it literals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

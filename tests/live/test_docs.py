@@ -108,7 +108,8 @@ class Founding:
 
 SHORTER = r'''#!/bin/sh
 run=$1; shift
-case "$run $1" in
+case "$run $*" in
+  ab\ *pyperformance) exec {program} ab "$@" -b nqueens --budget 4s --margin 30% --out {runs} ;;
   ab\ git:*) exec {program} build "$@" ;;
   ab\ *) exec {program} ab "$@" -b Founding --budget 4s --margin 30% --out {runs} ;;
   show\ *|resume\ *|explain\ *|export\ *) exec {program} "$run" "$@" --out {runs} ;;

@@ -40,6 +40,7 @@ ALONE = {
     "runner/suites/asv_params.py": set[str](),
     "runner/suites/discovery.py": {"asv_runner"},
     "runner/verifying/inside.py": set[str](), "runner/verifying/tests_inside.py": {"test"},
+    "runner/suites/pyperf_loaded.py": {"pyperf"}, "runner/suites/pyperf_discovery.py": set[str](),
     "runner/suites/calibration/aa.py": set[str](), "runner/suites/calibration/planted.py": set[str](),
 }
 """What runs inside a measured interpreter, and what it may import beside the standard library."""

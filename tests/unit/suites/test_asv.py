@@ -87,10 +87,10 @@ class TestSuiteFolder:
     def test_what_is_refused_and_why(self, tmp_path: Path) -> None:
         for name in ("empty", "json", "my.suite"):
             (tmp_path / name).mkdir()
-        for path in ("json/x.py", "my.suite/x.py", "file.py"):
+        for path in ("json/x.py", "my.suite/x.py", "file.txt"):
             (tmp_path / path).touch()
         for name, reason in {
-            "nowhere": "does not exist", "file.py": "is a file", "empty": "no Python files",
+            "nowhere": "does not exist", "file.txt": "is no pyperf script", "empty": "no Python files",
             "json": "called 'json'", "my.suite": "called 'my.suite'",
         }.items():
             with pytest.raises(UsageError, match=reason):

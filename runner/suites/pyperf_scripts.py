@@ -1,0 +1,159 @@
+"""Which pyperf scripts a suite has: one that is named, or those of a manifest in pyperformance's format.
+
+pyperformance's own reader reads manifests, groups, inherited settings and options (`_manifest` is not a public name of
+its, so that its version is pinned).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.errors import UsageError, listed
+
+PYPERFORMANCE = "pyperformance"
+ALL = "all"
+"""What is named for every benchmark of a manifest."""
+LAYOUT = "run_benchmark.py"
+"""A script of this name has a folder of its own, with its data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """A pyperf script, and how it is run."""
+
+    entry: str
+    """Its name in the manifest; empty for one that was named by its file."""
+    file: Path
+    """Absolute."""
+    options: tuple[str, ...] = ()
+    """Its own, which it is run with."""
+    python: str = ""
+    """Versions of Python that it is for, such as ``>=3.12``; empty: not said."""
+    requirements: Path | None = None
+    """The file of third-party packages that it needs; None: it needs none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scripts:
+    """The scripts of a suite, and the files that they are made of."""
+
+    place: str
+    """What names them, absolute: a file, or ``pyperformance``; with names of benchmarks after a colon."""
+    scripts: tuple[Script, ...]
+    folder: Path
+    watched: tuple[str, ...]
+    """Files and folders below `folder`."""
+
+
+def names_one(word: str) -> bool:
+    """Whether a word names a pyperf script, a manifest or pyperformance."""
+    name, _, _ = word.partition(":")
+    return name == PYPERFORMANCE or is_file(word) or is_file(_before(word))
+
+
+def is_file(word: str) -> bool:
+    """Whether a word is the path of a file, whatever else it may be."""
+    try:
+        return Path(word).expanduser().is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, a zero in it, no such user
+        return False
+
+
+def open(word: str, options: Sequence[str] = ()) -> Scripts:
+    """The scripts that a word names, all to be run with these options too.
+
+    Raises UsageError for a file that is no script and no manifest, and for names that a manifest does not have.
+    """
+    if word.partition(":")[0] == PYPERFORMANCE:
+        return _of_manifest(None, word.partition(":")[2], tuple(options))
+    file = Path(word).expanduser()
+    if file.is_file() and file.suffix == ".py":
+        return _of_script(file.resolve(), tuple(options))
+    if file.is_file():
+        return _of_manifest(file.resolve(), "", tuple(options))
+    return _of_manifest(Path(_before(word)).expanduser().resolve(), word.rpartition(":")[2], tuple(options))
+
+
+def _before(word: str) -> str:
+    return word.rpartition(":")[0] or word
+
+
+def _of_script(file: Path, options: tuple[str, ...]) -> Scripts:
+    # Beside a script of another layout there may be anything; what it may import is watched.
+    whole = file.name == LAYOUT
+    beside = (path.name for path in file.parent.glob("*.py") if path.is_file())
+    return Scripts(
+        place=str(file), scripts=(Script(entry="", file=file, options=options),), folder=file.parent,
+        watched=("",) if whole else tuple(sorted(beside)),
+    )
+
+
+def _of_manifest(file: Path | None, names: str, options: tuple[str, ...]) -> Scripts:
+    """`file`: None for pyperformance's own, of which those that need no packages are taken where nothing is named."""
+    from pyperformance import _manifest
+
+    name = PYPERFORMANCE if file is None else str(file)
+    where = Path(_manifest.DEFAULT_MANIFEST).resolve() if file is None else file
+    try:
+        manifest = _manifest.load_manifest(None if file is None else str(file))
+        chosen = [_script(one, options) for one in _chosen(manifest, names, name)]
+    except (ValueError, TypeError, OSError, AttributeError, NotImplementedError) as error:
+        raise UsageError(f"{where} is no pyperf script (*.py), and cannot be read as a manifest of pyperformance's: "
+                         f"{' '.join(str(error).split())}") from error
+    if file is None and not names:
+        chosen = [one for one in chosen if one.requirements is None]
+    if not chosen:
+        raise UsageError(f"{where} names no benchmarks.")
+    folders = [os.path.relpath(one.file.parent, where.parent) for one in chosen]
+    return Scripts(
+        place=f"{name}:{names}" if names else name, scripts=tuple(chosen), folder=where.parent,
+        watched=tuple(dict.fromkeys((where.name, *folders))),
+    )
+
+
+def _chosen(manifest: Any, names: str, name: str) -> list[Any]:
+    """The benchmarks of a manifest that are named, by their names and those of groups, in the manifest's order."""
+    wanted = [word.strip() for word in names.split(",") if word.strip()] or ["default"]
+    there = {one.name: one for one in manifest.benchmarks}
+    groups = {group: _flat(manifest, group) for group in manifest.groups}
+    if unknown := [word for word in wanted if word not in (ALL, *there, *groups)]:
+        raise UsageError(f"{name} has no {listed(unknown)}. It has the groups {', '.join(sorted({ALL, *groups}))}, and "
+                         f"the benchmarks {', '.join(there)}.")
+    taken = {each for word in wanted for each in (there if word == ALL else groups.get(word, [word]))}
+    return [one for each, one in there.items() if each in taken]
+
+
+def _flat(manifest: Any, group: str) -> list[str]:
+    """Names of a group's benchmarks; a group may name others."""
+    found: list[str] = []
+    for one in manifest.groups[group] or ():
+        name = one if isinstance(one, str) else one.name
+        found += _flat(manifest, name) if isinstance(one, str) and name in manifest.groups else [name]
+    return found
+
+
+def _script(one: Any, options: tuple[str, ...]) -> Script:
+    if not one.runscript:
+        raise ValueError(f"{one.name} has no script: {one.metafile} says none, and there is no {LAYOUT} beside it")
+    file = Path(one.runscript).resolve()
+    return Script(
+        entry=one.name, file=file, options=(*one.extra_opts, *options),
+        python=str(one._get_metadata_value("python", "") or ""), requirements=_requirements(one.requirements_lockfile),
+    )
+
+
+def _requirements(lockfile: str | None) -> Path | None:
+    """The file, where it names a package."""
+    file = Path(lockfile) if lockfile else None
+    if file is None or not file.is_file() or not any(_packages(file.read_text(encoding="utf-8").splitlines())):
+        return None
+    return file.resolve()
+
+
+def _packages(lines: Iterable[str]) -> list[str]:
+    plain = (line.partition("#")[0].strip() for line in lines)
+    return [line for line in plain if line and not line.startswith("--hash")]

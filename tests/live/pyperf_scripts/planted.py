@@ -1,0 +1,27 @@
+"""In head, one benchmark does more; the other is the same."""
+import sys
+
+import pyperf
+
+MORE = 2 if sys.prefix.endswith("head") else 1
+
+
+def work(count):
+    total = 0
+    for number in range(count):
+        total += number * number
+    return total
+
+
+def looped(loops):
+    begun = pyperf.perf_counter()
+    for _ in range(loops):
+        for _ in range(10):
+            work(100)
+    return pyperf.perf_counter() - begun
+
+
+if __name__ == "__main__":
+    runner = pyperf.Runner()
+    runner.bench_func("more", work, 1000 * MORE)
+    runner.bench_time_func("equal", looped, inner_loops=10)

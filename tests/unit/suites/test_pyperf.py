@@ -1,0 +1,240 @@
+"""Which scripts a name stands for, what is told of them, and what a call of a task is: no processes."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner import suites
+from runner.errors import UsageError
+from runner.model import Metric
+from runner.suites import pyperf, pyperf_requirements, pyperf_scripts
+from runner.suites.fingerprint import Watched
+from runner.suites.pyperf_loaded import Task, check, escaped
+from runner.suites.pyperf_scripts import Script
+
+SCRIPTS = Path(__file__).parents[2] / "live" / "pyperf_scripts"
+MANIFEST = SCRIPTS / "MANIFEST"
+
+
+def script(**changed: Any) -> Script:
+    return Script(**{"entry": "it", "file": SCRIPTS / "kinds.py", **changed})
+
+
+def told(name: str = "one", **changed: Any) -> dict[str, Any]:
+    return {"benchmark": {"name": name, "unit": "second", "inner": 1, "timeout": None, "place": "bm.py:1", "doc": "",
+                          **changed}}
+
+
+# --- What a name stands for
+
+
+def test_a_file_is_a_script_or_a_manifest_and_a_folder_is_asvs(tmp_path: Path) -> None:
+    assert pyperf_scripts.names_one(str(SCRIPTS / "kinds.py"))
+    assert pyperf_scripts.names_one(str(MANIFEST)) and pyperf_scripts.names_one(f"{MANIFEST}:few,future")
+    assert pyperf_scripts.names_one("pyperformance") and pyperf_scripts.names_one("pyperformance:telco")
+    for other in (str(SCRIPTS), "nowhere.py", "bytesio", "x" * 5000, "a\0b", "", "pyperformances", str(tmp_path)):
+        assert not pyperf_scripts.names_one(other), other
+
+
+@pytest.mark.parametrize("spaced", ["bm.py", "my bm.py"])
+def test_a_place_opens_the_same_suite(tmp_path: Path, spaced: str) -> None:
+    (tmp_path / spaced).write_text("")
+    for options in ((), ("--size", "3"), ("--text=a b", "it's")):
+        suite = suites.open(str(tmp_path / spaced), options)
+        assert suites.open(suite.place).place == suite.place
+        assert suites.joined(str(tmp_path / spaced), options) == suite.place
+        benchmark = pyperf._benchmark(script(entry=""), told()["benchmark"], set())
+        folder = tmp_path / f"scratch-{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        assert suites.open(suite.place).loader(folder)(benchmark)["options"] == list(options)
+
+
+def test_options_of_what_is_no_script_are_refused() -> None:
+    for named in (None, "bytesio", str(SCRIPTS.parent / "faults")):
+        with pytest.raises(UsageError, match="what follows -- are options of a pyperf script"):
+            suites.joined(named, ("--size", "3"))
+    assert suites.joined(None, ()) is None
+
+
+def test_a_manifest_has_groups_inherited_settings_and_options() -> None:
+    everything = pyperf_scripts.open(str(MANIFEST))
+    assert [one.entry for one in everything.scripts] == ["sums", "shares", "few_sums", "future"]
+    few = everything.scripts[2]
+    assert few.file == SCRIPTS / "bm_sums" / "run_benchmark.py" and few.options == ("--count", "3")
+    assert few.python == ">=3.8" and everything.scripts[3].python == ">=3.99"
+    assert [one.entry for one in pyperf_scripts.open(f"{MANIFEST}:few").scripts] == ["sums", "shares"]
+    some = pyperf_scripts.open(f"{MANIFEST}:future, few_sums", ("--x",))
+    assert [(one.entry, one.options) for one in some.scripts] == [
+        ("few_sums", ("--count", "3", "--x")), ("future", ("--x",))]
+    assert some.place == f"{MANIFEST}:future, few_sums"
+
+
+def test_pyperformance_is_what_needs_no_packages_unless_more_is_named() -> None:
+    plain = pyperf_scripts.open("pyperformance").scripts
+    everything = pyperf_scripts.open("pyperformance:all").scripts
+    assert 50 <= len(plain) < len(everything)
+    assert all(one.requirements is None and one.file.is_file() for one in plain)
+    needing = [one for one in everything if one.requirements is not None]
+    assert "html5lib" in {one.entry for one in needing} and "telco" in {one.entry for one in plain}
+    (named,) = pyperf_scripts.open("pyperformance:html5lib").scripts
+    assert named.requirements is not None and named.requirements.is_file()
+
+
+def test_what_is_refused_and_why(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello\n")
+    (tmp_path / "empty").write_text("[benchmarks]\nname\tmetafile\n")
+    (tmp_path / "gone").write_text("[benchmarks]\nname\tmetafile\nx\t<local>\n")
+    refused = {"notes.txt": "is no pyperf script", "empty": "names no benchmarks", "gone": "cannot be read"}
+    for name, why in refused.items():
+        with pytest.raises(UsageError, match=why):
+            pyperf_scripts.open(str(tmp_path / name))
+    with pytest.raises(UsageError, match=r"has no telko, nqueen\. It has the groups .*all.*, and the benchmarks 2to3"):
+        pyperf_scripts.open("pyperformance:telko,nqueen")
+
+
+def test_what_is_watched_is_the_script_with_what_it_may_import_or_its_folder(tmp_path: Path) -> None:
+    for name in ("bm.py", "beside.py", "data.txt", "bm_x/run_benchmark.py", "bm_x/data/numbers", "bm_y/big.bin"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    alone = suites.open(str(tmp_path / "bm.py")).watch()
+    assert sorted(alone.files) == ["beside.py", "bm.py"] and alone.edited() == []
+    assert sorted(suites.open(str(tmp_path / "bm_x/run_benchmark.py")).watch().files) == [
+        "data/numbers", "run_benchmark.py"]
+    some = suites.open(f"{MANIFEST}:few_sums").watch()
+    assert sorted(some.files) == [
+        "MANIFEST", "bm_sums/bm_few_sums.toml", "bm_sums/data/numbers", "bm_sums/pyproject.toml",
+        "bm_sums/run_benchmark.py"]
+    assert Watched(tmp_path, ("bm.py", "bm_x")).files.keys() == {"bm.py", "bm_x/run_benchmark.py", "bm_x/data/numbers"}
+
+
+# --- What is told of scripts
+
+
+def test_a_benchmark_of_every_unit() -> None:
+    taken: set[str] = set()
+    timed = pyperf._benchmark(script(), told("loop", inner=4, timeout=9)["benchmark"], taken)
+    assert (timed.metric, timed.unit, timed.number, timed.timeout) == (Metric.TIME, "s", 4, 9.0)
+    sized = pyperf._benchmark(script(), told("size", inner=4, unit="byte")["benchmark"], taken)
+    assert (sized.metric, sized.unit, sized.number) == (Metric.TRACK, "bytes", None)
+    assert timed.version != pyperf._benchmark(script(options=("-x",)), told("loop")["benchmark"], set()).version
+    again = pyperf._benchmark(script(), told("loop")["benchmark"], taken)
+    assert again.key == "it.loop"
+    assert again.attribute == timed.attribute == "it:loop"
+
+
+@given(st.text(min_size=1))
+def test_every_name_comes_through(name: str) -> None:
+    """It is found again in a worker, whatever is in it, and harms no file and no terminal."""
+    benchmark = pyperf._benchmark(script(), told(name)["benchmark"], set())
+    assert benchmark.attribute.partition(":")[2] == escaped(name)
+    assert escaped(name).isascii() and ast.literal_eval(repr(benchmark.attribute)) == benchmark.attribute
+    assert "\n" not in benchmark.name and benchmark.name.encode()
+
+
+@given(st.text(), st.text())
+def test_escaped_names_are_told_apart(one: str, other: str) -> None:
+    assert (escaped(one) == escaped(other)) == (one == other)
+
+
+@pytest.mark.parametrize(("lines", "last", "said"), [
+    ([told(), {"code": 0}], "bye", []),
+    ([{"code": 0}], "", ["it has no benchmarks: it makes none with a pyperf.Runner."]),
+    ([told(), {"ended": {"place": "bm.py:3", "error": "ValueError: no"}}, {"code": 0}], "bye",
+     ["it ended in an error (bm.py:3): ValueError: no. What it gave before, 1 benchmark, is measured."]),
+    ([{"ended": {"place": "", "error": "it called sys.exit(2)"}}, {"code": 0}], "bm.py: error: no such option",
+     ["it ended in an error: it called sys.exit(2). The last that it printed: bm.py: error: no such option It gave no "
+      "benchmark before."]),
+    ([told(), told("two"), {"code": -11}], "", ["it ended the interpreter (signal 11). What it gave before, 2 "
+                                                "benchmarks, is measured."]),
+    ([{"code": -14}], "", ["it did not come to its end within 60 s, though nothing was measured. It gave no benchmark "
+                           "before."]),
+])
+def test_how_a_script_ended_is_told(lines: list[dict[str, Any]], last: str, said: list[str]) -> None:
+    assert pyperf._problems(script(), lines, last) == said
+
+
+def test_versions_of_python_are_judged_by_the_measured_interpreter() -> None:
+    scripts = [script(entry=entry, python=python) for entry, python in (
+        ("any", ""), ("old", "<3.12"), ("new", ">=3.13"), ("odd", "three"))]
+    fit, problems = pyperf._fit(scripts, Path("/python"), "3.12.1")
+    assert [one.entry for one in fit] == ["any"]
+    assert problems == [
+        "old is not measured with /python: it is for Python <3.12, and this is 3.12.1",
+        "new is not measured with /python: it is for Python >=3.13, and this is 3.12.1",
+        "odd is not measured: the Python that it is for, 'three', cannot be read",
+    ]
+    assert pyperf._fit(scripts[2:3], Path("/python"), "3.14.0")[1] == []
+
+
+def test_a_set_of_packages_is_told_by_its_content(tmp_path: Path) -> None:
+    for name, text in (("a", "x==1\n"), ("b", "x==1\n"), ("c", "x==2\n")):
+        (tmp_path / name).write_text(text)
+    a, b, c = (pyperf_requirements.place(tmp_path / name) for name in "abc")
+    assert a == b != c
+
+
+# --- What a call is
+
+
+class Clock:
+    """A task whose loops take a known time, of which it says another part."""
+
+    def __init__(self, *, inner: int | None, second: float = 1e-3, unit: str | None = None) -> None:
+        self.inner_loops, self.second = inner, second
+        self.metadata = {} if unit is None else {"unit": unit}
+        self.asked: list[int] = []
+
+    def task_func(self, task: Any, loops: int) -> float:
+        assert task is self
+        self.asked.append(loops)
+        return self.second * loops * (self.inner_loops or 1)
+
+
+@given(st.one_of(st.none(), st.integers(1, 1000)), st.integers(1, 10**6), st.floats(1e-8, 10))
+def test_a_call_is_an_inner_loop_and_a_slice_whole_loops(inner: int | None, calls: int, second: float) -> None:
+    clock = Clock(inner=inner, second=second)
+    took = Task(clock).slice(calls)
+    (loops,) = clock.asked
+    assert loops == max(1, calls // (inner or 1))
+    assert took == pytest.approx(calls * second * 1e9, abs=1, rel=1e-9)
+
+
+@given(st.integers(1, 50), st.integers(0, 200))
+def test_so_many_calls_do_the_loops_that_they_are(inner: int, calls: int) -> None:
+    clock = Clock(inner=inner)
+    task = Task(clock)
+    for _ in range(calls):
+        assert task.call() is None
+    assert len(clock.asked) == -(-calls // inner) and set(clock.asked) <= {1}
+
+
+def test_what_a_window_counts_is_the_part_that_the_task_times() -> None:
+    clock = Clock(inner=2, second=1e9)  # says more than the wall: all of the CPU time counts
+    begun, end, cpu = Task(clock).window(0, 1, 4, None)[0]
+    assert clock.asked == [2] and begun < end and cpu >= 0
+    assert Task(Clock(inner=2, second=1e-15)).window(0, 1, 4, None)[0][2] < 1e-3
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_what_is_no_time_is_refused(value: float) -> None:
+    task = Task(SimpleNamespace(task_func=lambda task, loops: value, inner_loops=None, metadata={}))
+    with pytest.raises(ValueError, match="and not seconds above 0"):
+        task.slice(1)
+
+
+def test_other_values_are_what_the_task_says_of_one_loop() -> None:
+    assert Task(Clock(inner=4, second=8, unit="byte")).call() == 8
+    assert Task(Clock(inner=None, second=8, unit="integer")).call() == 8
+
+
+def test_what_would_measure_something_else_is_refused() -> None:
+    check(SimpleNamespace(tracemalloc=False, profile=None))
+    with pytest.raises(ValueError, match="--track-memory is not for Lockstep"):
+        check(SimpleNamespace(track_memory=True))
