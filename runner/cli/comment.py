@@ -13,8 +13,7 @@ from runner.errors import UsageError
 
 
 @command(examples="""\
-lockstep ab python3.12 ./python --markdown report.md
-lockstep comment report.md --repository python/cpython --pull 7    as whom LOCKSTEP_GITHUB_TOKEN says""")
+lockstep comment report.md --repository python/cpython --pull 7    once for all pushes""")
 def comment(
     file: Annotated[Path, typer.Argument(
         metavar="FILE", help="Markdown, such as --markdown of other commands writes.", show_default=False,

@@ -43,7 +43,7 @@ lockstep ab cpython@3.13.5 cpython@3.13.5+my.patch           a patch: both are b
 lockstep ab git:~/cpython@main dir:~/cpython -b getvalue     main, and what is in your clone
 lockstep ab a/bin/python b/bin/python --suite benchmarks     two environments, with your suite
 lockstep ab python3.12 ./python --suite pyperformance        what pyperformance measures
-lockstep ab python3.12 ./python --suite bm.py -- --size 9    a pyperf script, with an option of its own
+lockstep ab python3.12 ./python --suite bm.py -- --size 9    a pyperf script, with its own option
 lockstep ab python3.12 ./python --budget 5m --markdown report.md""")
 def ab(
     base: Annotated[str, typer.Argument(
@@ -88,6 +88,8 @@ def ab(
     from runner import jobs, suites
     from runner.cli.terminal import Terminal
 
+    if own and suite is None:
+        raise typer.BadParameter(f"Got unexpected extra argument ({own[0]}): only a script of --suite takes options.")
     files = Files(json, markdown, html)
     files.check()
     check_scope(scope)

@@ -35,7 +35,7 @@ def reindex(out: Out = None, color: Color = "auto") -> int:
 
 
 @command(examples="""\
-lockstep gc                         what would go of runs older than 90 days, or than lockstep.toml says
+lockstep gc                         what would go by lockstep.toml, or of 90 days ago
 lockstep gc --before 30d --apply    remove what is older than 30""")
 def gc(
     before: Annotated[Any, typer.Option(

@@ -15,9 +15,9 @@ def _time_of(value: str) -> float:
 
 
 @command(examples="""\
-lockstep verify cpython@3.13.5 cpython@3.13.5+my.patch       a patch of io.BytesIO
-lockstep verify a/python b/python --tests test_io,test_zlib  other tests of CPython's
-lockstep verify a/python b/python --tests none --time 10m    a longer search, alone
+lockstep verify cpython@3.13.5 cpython@3.13.5+my.patch         a patch of io.BytesIO
+lockstep verify a/python b/python --tests test_io,test_zlib    other tests of CPython's
+lockstep verify a/python b/python --tests none --time 10m      a longer search, alone
 lockstep verify cpython@3.13.5 cpython@3.13.5+nocow --known 'test_cow_(write|truncate|setstate)$'""")
 def verify(
     base: Annotated[str, typer.Argument(

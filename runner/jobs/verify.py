@@ -42,6 +42,8 @@ class VerifyRequest:
     seed: int | None = None
     kinds: tuple[str, ...] = sequences.KINDS
     """Of sources that streams are made from."""
+    most: int | None = None
+    """Differences after which the search ends; None: it looks for one for each kind of source."""
     known: str | None = None
     """A regular expression: tests that pass in one arm only as they should."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -73,7 +75,7 @@ def verify_arms(request: VerifyRequest, base: Interpreter, head: Interpreter, vi
         if request.seconds > 0:
             with _pair(base, head, environment, place) as pair:
                 searched = sequences.search(
-                    pair, seconds=request.seconds, kinds=request.kinds, tell=view.phase,
+                    pair, seconds=request.seconds, kinds=request.kinds, most=request.most, tell=view.phase,
                     seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
                 )
                 differences += _differences(searched, pair)

@@ -81,7 +81,7 @@ def both(run: Run) -> tuple[Results, Results]:
             unit = unit if unit in pyperf_json.UNITS else ""
             sampled.append((Sampled(name=key, unit=unit, processes=base), Sampled(name=key, unit=unit, processes=head)))
     if not sampled:
-        raise UsageError(f"{run.folder} holds no measured block with values above 0 yet; there is nothing to export.")
+        raise UsageError(f"{run.folder} holds no measured block yet whose values are above 0; nothing can be exported.")
     base_of, head_of = zip(*sampled, strict=True)
     return (Results(benchmarks=base_of, metadata=_metadata(run, Arm.BASE)),
             Results(benchmarks=head_of, metadata=_metadata(run, Arm.HEAD)))

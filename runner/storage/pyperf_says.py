@@ -59,9 +59,9 @@ def read(printed: str, names: Sequence[str]) -> dict[str, Said]:
         known = set(names)
         starts = [(place, line) for place, line in enumerate(lines[:-1])
                   if line in known and lines[place + 1] == "=" * len(line)]
-    ends = [place for place, _ in starts[1:]] + [len(lines)]
+    ends = [*(place for place, _ in starts[1:]), len(lines)]
     found = {}
-    for (start, name), end in zip(starts, ends, strict=True):
+    for (start, name), end in zip(starts, ends, strict=False):  # without starts there is one end
         own = lines[start + 2 : end]
         change = next((line.rpartition(": ")[2] for line in own if " -> " in line), None)
         if change is not None:

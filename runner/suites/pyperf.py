@@ -219,12 +219,13 @@ def _problems(script: Script, told: Sequence[Mapping[str, Any]], last: str) -> l
     count = sum("benchmark" in line for line in told)
     kept = (" It gave no benchmark before." if not count else
             f" What it gave before, {count} benchmark{'s' if count > 1 else ''}, is measured.")
-    printed = f" The last that it printed: {last}" if last else ""
+    printed = f" The last that it printed: {last.rstrip('.')}." if last else ""
     for line in told:
         if "ended" in line:
             place, error = line["ended"]["place"], clean(line["ended"]["error"])
             said = printed if "sys.exit" in error else ""
-            return [f"{name} ended in an error{f' ({clean(place)})' if place else ''}: {error}.{said}{kept}"]
+            where = f" ({clean(place)})" if place else ""
+            return [f"{name} ended in an error{where}: {error.rstrip('.')}.{said}{kept}"]
     code = next((line["code"] for line in told if "code" in line), 0)
     if code == -signal.SIGALRM:
         return [f"{name} did not come to its end within {TIME_LIMIT} s, though nothing was measured.{kept}"]

@@ -254,7 +254,7 @@ class _Later(type(sys)):  # type: ignore[misc]
 
     def __init__(self, name: str, values: dict[str, Any]) -> None:
         super().__init__(name)
-        vars(self).update(values)
+        self.__dict__.update(values)
 
     def __getattr__(self, name: str) -> Any:
         if not _Later.imports:

@@ -119,21 +119,14 @@ def _chosen(manifest: Any, names: str, name: str) -> list[Any]:
     """The benchmarks of a manifest that are named, by their names and those of groups, in the manifest's order."""
     wanted = [word.strip() for word in names.split(",") if word.strip()] or ["default"]
     there = {one.name: one for one in manifest.benchmarks}
-    groups = {group: _flat(manifest, group) for group in manifest.groups}
-    if unknown := [word for word in wanted if word not in (ALL, *there, *groups)]:
-        raise UsageError(f"{name} has no {listed(unknown)}. It has the groups {', '.join(sorted({ALL, *groups}))}, and "
-                         f"the benchmarks {', '.join(there)}.")
-    taken = {each for word in wanted for each in (there if word == ALL else groups.get(word, [word]))}
-    return [one for each, one in there.items() if each in taken]
-
-
-def _flat(manifest: Any, group: str) -> list[str]:
-    """Names of a group's benchmarks; a group may name others."""
-    found: list[str] = []
-    for one in manifest.groups[group] or ():
-        name = one if isinstance(one, str) else one.name
-        found += _flat(manifest, name) if isinstance(one, str) and name in manifest.groups else [name]
-    return found
+    groups = {ALL, "default", *manifest.groups}
+    if unknown := [word for word in wanted if word not in there and word not in groups]:
+        raise UsageError(f"{name} has no {listed(unknown)}. It has the groups {', '.join(sorted(groups))}, and the "
+                         f"benchmarks {', '.join(there)}.")
+    taken: set[str] = set()
+    for word in wanted:
+        taken |= {word} if word in there else {one.name for one in manifest.resolve_group(word, fail=False)}
+    return [one for name, one in there.items() if name in taken]
 
 
 def _script(one: Any, options: tuple[str, ...]) -> Script:

@@ -10,6 +10,7 @@ Standard library only; Python 3.8 and later.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import json
@@ -33,11 +34,15 @@ PLAIN = (type(None), bool, int, float, str, bytes, bytearray)
 
 def main() -> None:
     there = {name: module for name in MODULES for module in [_module(name)] if module is not None}
+    names = sorted(there)
+    there["__name__"] = "__main__"
+    exec(sys.argv[1], there)
     _limit_memory()
     replies = os.dup(1)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
-    _write(replies, sorted(there))
+    _write(replies, names)
+    gc.freeze()  # so that a fork does not copy what a collection would touch
     for line in sys.stdin.buffer:
         _write(replies, _in_a_fork(json.loads(line), there))
 
@@ -102,9 +107,8 @@ def _run(statements: list[str], there: dict[str, Any], tell: Callable[[Any, str]
     sys.modules["__main__"] = module
     space = module.__dict__
     space.update(there)
-    exec(sys.argv[1], space)
     before = set(space)
-    kept = []  # a constant lives as long as its code does: to the end, as in a script
+    kept: list[Any] = []  # a constant lives as long as its code does: to the end, as in a script
     for number, statement in enumerate(statements):
         tell(number, _outcome(statement, space, kept))
     made = [name for name in space if name not in before]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from runner.errors import MachineError
 from runner.model import Interpreter
@@ -68,7 +69,7 @@ class Pair:
             self._processes = [
                 stack.enter_context(_Process(interpreter, classes, environment, folder)) for interpreter in (base, head)
             ]
-            self.modules = frozenset.intersection(*(frozenset(process.receive()) for process in self._processes))
+            self.modules = frozenset[str].intersection(*(frozenset(map(str, one.receive())) for one in self._processes))
             self._ends = stack.pop_all()
         self.interpreters = base, head
         self.environment, self.folder = environment, folder
@@ -83,7 +84,7 @@ class Pair:
         """What comes of a sequence in base and in head. Raises MachineError where one cannot answer any more."""
         for process in self._processes:
             process.send(statements)
-        base, head = (tuple((place, text) for place, text in process.receive()) for process in self._processes)
+        base, head = (tuple((place, str(text)) for place, text in process.receive()) for process in self._processes)
         return base, head
 
 
@@ -122,7 +123,7 @@ class _Process:
             while data:
                 data = data[self._process.stdin.write(data) or 0:]
 
-    def receive(self) -> list[list[int | str]]:
+    def receive(self) -> list[Any]:
         assert self._process.stdout is not None
         parts = [self._unread]
         while b"\n" not in parts[-1]:

@@ -9,6 +9,7 @@ Standard library only; Python 3.8 and later.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -82,8 +83,7 @@ def main() -> None:
 
     name, chosen = "test." + sys.argv[1], set(json.loads(sys.argv[2]))
     try:
-        from test import support
-
+        support: Any = importlib.import_module("test.support")
         # As CPython's own runner does: no network, no gigabytes of disk and memory.
         support.use_resources = {}
         support.verbose = 0

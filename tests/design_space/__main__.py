@@ -44,7 +44,7 @@ def _options() -> argparse.Namespace:
     names = [design.name for design in EVERY]
     parser = argparse.ArgumentParser(prog="design_space", description="Measure what bpo-22003 weighed for io.BytesIO.")
     parser.add_argument("--minutes", type=float, default=60, help="time to use; starting again goes on (default: 60)")
-    parser.add_argument("--budget", type=seconds, default="2m", help="time of each comparison (default: 2m)")
+    parser.add_argument("--budget", type=seconds, default="3m", help="time of each comparison (default: 3m)")
     parser.add_argument("--designs", nargs="+", choices=names, default=names, metavar="NAME", help="only these")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART",
                         help=f"only these of {', '.join(PARTS)}")

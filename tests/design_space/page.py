@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from design_space.designs import EVERY, NOCOW, RELEASE, SUITES, TODAY
 from design_space.records import Compared, Kind, Row, Seen, Study, Verified
+from runner.judging.report import NOT_REACHED
 from runner.model import Metric, Verdict
 from runner.report import quantities
 from runner.report.picture import CHANGED, MARKS
@@ -29,8 +30,8 @@ it. **copied**: the stream has memory of its own. **shared**: it reads the objec
 the stream reads. *held*: the owner is refused as long as the stream lives."""
 
 STALE = """\
-Of what is shared both ways, one thing goes wrong in {designs}: a `bytes` object keeps its hash, and a stream that is
-the only one to hold it writes into it. A value that was hashed and dropped hands its hash on to the next one:
+Where stream and program share `bytes`, one thing goes wrong in {designs}. A `bytes` object keeps its hash, and a stream
+that is alone in holding it writes into it: a value that was hashed and dropped hands its hash on to the next one.
 
 ```python
 import io
@@ -45,7 +46,9 @@ print(hash(value) == hash(bytes(bytearray(value))))  # False: a dict does not fi
 
 SPEED = """\
 Counts of timings by verdict; a ratio is the design's time divided by the other's. A verdict is about the whole family
-of a run's timings, as in every report."""
+of a run's timings, as in every report. What the budget left before a first look is *not reached*; the geometric mean is
+over those that were reached, and says nothing of the others."""
+COUNTED = (Verdict.FASTER.value, Verdict.SLOWER.value, Verdict.SAME.value, Verdict.UNDECIDED.value, NOT_REACHED)
 
 VERIFIED = """\
 `lockstep verify` runs CPython's `test_memoryio` under both, and random sequences of operations on streams made from
@@ -133,15 +136,15 @@ def _speed(found: Sequence[Compared]) -> list[str]:
 
 
 def _counts(runs: Sequence[Compared]) -> list[str]:
-    head = ["design", "timings", "faster", "slower", "same", "undecided", "geometric mean", "most gained", "most lost"]
+    head = ["design", "timings", *COUNTED, "geometric mean", "over", "most gained", "most lost"]
     rows = []
     for run in runs:
         timed = [row for row in run.rows if row.metric is Metric.TIME]
         states = Counter(row.state for row in timed)
-        named = [states[verdict.value] for verdict in (Verdict.FASTER, Verdict.SLOWER, Verdict.SAME)]
-        left = sum(states[state] for state in ("undecided", "not reached"))
-        mean = "–" if run.mean is None else quantities.ratio(run.mean.ratio, run.mean.low, run.mean.high)
-        rows.append([f"`{run.design}`", str(sum(named) + left), *map(str, named), str(left), mean,
+        counts = [states[state] for state in COUNTED]
+        mean, over = ("–", "–") if run.mean is None else (
+            quantities.ratio(run.mean.ratio, run.mean.low, run.mean.high), str(run.mean.count))
+        rows.append([f"`{run.design}`", str(sum(counts)), *map(str, counts), mean, over,
                      _most(timed, Verdict.FASTER), _most(timed, Verdict.SLOWER)])
     return _table(head, rows)
 

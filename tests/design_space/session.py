@@ -16,14 +16,10 @@ from design_space.records import Compared, Hazard, Kind, Row, Seen, Study, Verif
 from runner import builds, jobs, machine, shell, suites
 from runner.errors import UsageError
 from runner.jobs.ab import AbRequest
+from runner.jobs.verify import VerifyRequest, verify
 from runner.judging.report import Report
 from runner.measuring.plan import Plan
 from runner.measuring.progress import Progress
-
-try:
-    from runner.jobs.verify import VerifyRequest, verify
-except ModuleNotFoundError:  # a version without `lockstep verify`
-    verify = None
 
 PARTS = ("look", "verify", "compare")
 """What is done with each design, in this order."""
@@ -110,9 +106,6 @@ class Session:
                     kinds=_kinds.validate_python(told["kinds"]))
 
     def _verify_all(self) -> bool:
-        if verify is None:
-            self.say("this version has no `lockstep verify`")
-            return True
         stored = {one.design for one in self.study.verified}
         for design in WEIGHED:
             if self._wanted(design) and design.name not in stored:

@@ -130,7 +130,7 @@ def shapes():
 
 
 def errors():
-    """What is said of objects that have no buffer to read."""
+    """What is said of objects that have no buffer to read, and of streams that are closed."""
     released = memoryview(b"abc")
     released.release()
     told = {}
@@ -139,7 +139,20 @@ def errors():
             io.BytesIO(wrong)
         except (TypeError, ValueError, BufferError) as error:
             told[name] = str(error)
+    for name, value in (("view again", memoryview(b"abc")), ("subclass again", Subclass(b"abc"))):
+        stream = io.BytesIO()
+        stream.close()
+        try:
+            stream.__init__(value)
+        except ValueError as error:
+            told[name] = str(error)
+    stream.__init__(b"bytes open it again")
+    assert stream.read(5) == b"bytes"
     return told
+
+
+class Subclass(bytes):
+    """`bytes` in all but type."""
 
 
 class Meddler(bytearray):

@@ -54,9 +54,9 @@ def here() -> dict[str, list[int] | str]:
 
 def test_nothing_of_the_standard_library_is_skipped_here(here: dict[str, list[int] | str]) -> None:
     assert len(here) > 50
-    skipped = {key for key, found in here.items() if isinstance(found, str)}
+    skipped = {key: found for key, found in here.items() if isinstance(found, str)}
     assert all(key.startswith("packages.") for key in skipped), skipped
-    assert all(found[0] == found[1] for found in here.values())
+    assert all(found[0] == found[1] for key, found in here.items() if key not in skipped)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -86,16 +86,13 @@ def test_the_two_suites_share_no_benchmark() -> None:
 
 def test_they_are_measured_and_what_is_not_installed_is_skipped(twins: Twins, bench: Bench) -> None:
     """An environment of its own has none of the packages."""
-    pattern = r"Copy.time_copy\(size=4KiB\)|Csv.time_read|packages"
+    pattern = r"Copy.time_copy\(size=4KiB\)|packages.Jinja2"
     done = bench.run("ab", *twins.pythons, "--suite", "consumers", "-b", pattern, "--margin", "30%", "--seed", 5)
     assert done.returncode == 0, done.stderr
     (file,) = bench.out.glob("*/report.json")
     report = json.loads(file.read_text())
     states = {one["name"]: one["verdict"] for one in report["benchmarks"]}
     assert report["suite"] == suites.open("consumers").place
-    skipped = {name for name, verdict in states.items() if verdict == "skipped"}
-    assert skipped == {name for name in states if name.startswith("consumers.packages.")} != set()
-    assert {name for name in states if name not in skipped} == {
-        "consumers.streams.Copy.time_copy", "consumers.streams.Csv.time_read",
-    }
+    assert states.pop("consumers.packages.Jinja2.time_dump") == "skipped"
+    assert list(states) == ["consumers.streams.Copy.time_copy"] and not {*states.values()} & {"failed", "skipped"}
     assert "it needs jinja2, which cannot be imported here" in done.stdout

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import time
+import venv
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ THIS = Path(sys.executable)
 ODD = "a µs, and (more)\u2009!"
 
 
-@pytest.fixture(params=["3.8", "3.9", "3.13", "this"])
+@pytest.fixture(params=["3.8", "3.13", "this"])
 def python(request: pytest.FixtureRequest) -> Path:
     if request.param == "this":
         return THIS
@@ -253,12 +254,14 @@ def rows(bench: Bench) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in json.loads(path.read_text())["benchmarks"]}
 
 
-def test_a_planted_change_is_found_and_a_script_that_changes_is_not_gone_on_with(
-    bench: Bench, twins: Twins, tmp_path: Path
-) -> None:
+def test_a_planted_change_is_found_and_a_script_that_changes_is_not_gone_on_with(bench: Bench, tmp_path: Path) -> None:
+    for arm in ("base", "head"):
+        venv.create(tmp_path / arm, symlinks=True, with_pip=False)
+    (tmp_path / "head" / "planted").touch()
     script = tmp_path / "planted.py"
     script.write_text((SCRIPTS / "planted.py").read_text())
-    done = bench.run("ab", *twins.pythons, "--suite", script, "--margin", "30%", "--seed", 3)
+    arms = [tmp_path / arm / "bin" / "python" for arm in ("base", "head")]
+    done = bench.run("ab", *arms, "--suite", script, "--margin", "30%", "--seed", 3)
     assert done.returncode == 1, done.stderr
     seen = rows(bench)
     assert {name: row["verdict"] for name, row in seen.items()} == {"more": "slower", "equal": "same"}
@@ -321,7 +324,8 @@ def needing(folder: Path, requirement: str, name: str = "needs") -> Path:
     there = folder / f"bm_{name}"
     there.mkdir(parents=True)
     (folder / "MANIFEST").write_text(f"[benchmarks]\nname\tmetafile\n{name}\t<local>\n")
-    (there / "pyproject.toml").write_text(f'[project]\nname = "bm_{name}"\nversion = "1"\n')
+    (there / "pyproject.toml").write_text(
+        f'[project]\nname = "bm_{name}"\nversion = "1"\n[tool.pyperformance]\nname = "{name}"\n')
     (there / "requirements.txt").write_text(f"# what it needs\n{requirement}\n")
     (there / "run_benchmark.py").write_text(
         f"import pyperf\nimport tiny\npyperf.Runner().bench_func('{name}', tiny.work)\n")

@@ -41,22 +41,25 @@ def arm(spec: str) -> Interpreter:
 
 
 def make_run(
-    folder: Path, number: int, benchmarks: Sequence[Benchmark], *, changed: float = 0.0, seed: int = 0, **changes: Any
+    folder: Path, number: int, benchmarks: Sequence[Benchmark], *, changed: float | Mapping[str, float] = 0.0,
+    seed: int = 0, **changes: Any
 ) -> Path:
-    """One finished run, the `number`-th of its folder; a tenth of its benchmarks differ by `changed` (a log ratio).
+    """One finished run, the `number`-th of its folder; a tenth of its benchmarks differ by `changed` (a log ratio), or
+    those that it names, by key.
 
     Every benchmark has the blocks of the first look, and a spread that settles it there.
     """
     rng = np.random.default_rng([seed, number])
-    created = 1.7e9 + 86_400 * number
+    created = float(changes.pop("created", 1.7e9 + 86_400 * number))
     made = manifest(
         benchmarks, **{
             "id": f"{store.new_id(created)[:17]}{number:06x}", "created": created, "base": arm("anchor"),
             "head": arm(f"night-{number}"), "machine": MACHINE, **changes,
         })
+    truths = changed if isinstance(changed, Mapping) else {one.key: changed for one in benchmarks[::10]}
     blocks = []
     for place, one in enumerate(benchmarks):
-        truth = changed if place % 10 == 0 else 0.0
+        truth = truths.get(one.key, 0.0)
         for index in range(LOOKS[0]):
             base = 2e6 * (1 + place) * rng.normal(1, 0.01, SETTINGS.cycles)
             head = base * np.exp(truth + rng.normal(0, 0.001) + rng.normal(0, 0.002, SETTINGS.cycles))

@@ -154,7 +154,7 @@ def test_a_sitting_without_time_for_a_comparison_begins_none(tmp_path: Path) -> 
 
 def test_the_page_counts_what_was_measured() -> None:
     text = page.render(STUDY)
-    assert [f"`{WHITE.name}`", "5", "1", "1", "1", "2", "0.500 [0.400, 0.600]", "`a.time_a` 100x",
+    assert [f"`{WHITE.name}`", "5", "1", "1", "1", "1", "1", "0.500 [0.400, 0.600]", "3", "`a.time_a` 100x",
             "`a.time_b` 1.050x"] in lines(text, f"| `{WHITE.name}`")
     assert lines(text, "| `a.time_a`") == [["`a.time_a`", "▼2.00x", "▼100x"]]
     assert lines(text, "| `a.time_b`") == [["`a.time_b`", "=", "▲1.050x"]]
@@ -186,7 +186,7 @@ def test_the_page_answers_with_what_was_seen() -> None:
     assert "is right about what it shares: `memoryview-of-bytes`" in text
     assert lines(text, "| read-only memoryview") == [
         ["read-only memoryview of a bytearray", "copied", "shared, **changes**, *held*", "copied"]]
-    assert "goes wrong in `bytes-only`: a `bytes` object keeps its hash" in text
+    assert "goes wrong in `bytes-only`. A `bytes` object keeps its hash" in text
     assert f"`{WHITE.name}` against `bytes-only`: no difference. 12,345 sequences" in text
     assert f"`{ANY.name}` against `bytes-only`: 1 difference. 67 sequences of operations were tried in 2 s.\n\n" in text
     assert (f"getvalue() differs: `bytes-only` gives `one' two`, `{ANY.name}` `{'x' * 100}…`.\n\n"

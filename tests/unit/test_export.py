@@ -87,7 +87,7 @@ def test_what_cannot_be_written_is_told(run: Run, tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="cannot write to"):
         export.write(run, "csv", tmp_path / "file")
     empty = Run(folder=run.folder, manifest=run.manifest, blocks=run.blocks[:1], torn=False)
-    with pytest.raises(UsageError, match="no measured block with values above 0 yet"):
+    with pytest.raises(UsageError, match="no measured block yet"):
         both(empty)
     assert frame(empty).empty
 

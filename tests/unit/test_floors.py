@@ -39,7 +39,7 @@ ALONE = {
     "runner/measuring/worker.py": set[str](), "runner/suites/asv_loaded.py": {"pympler"},
     "runner/suites/asv_params.py": set[str](),
     "runner/suites/discovery.py": {"asv_runner"},
-    "runner/verifying/inside.py": set[str](), "runner/verifying/tests_inside.py": {"test"},
+    "runner/verifying/inside.py": set[str](), "runner/verifying/tests_inside.py": set[str](),
     "runner/suites/pyperf_loaded.py": {"pyperf"}, "runner/suites/pyperf_discovery.py": set[str](),
     "runner/suites/calibration/aa.py": set[str](), "runner/suites/calibration/planted.py": set[str](),
 }

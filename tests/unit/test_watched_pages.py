@@ -65,8 +65,8 @@ def test_a_level_that_changes_has_its_range_of_commits(tmp_path: Path) -> None:
 
 
 def test_a_chart_and_its_title_call_builds_by_their_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    make_charts(tmp_path, tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    make_charts(tmp_path, tmp_path / "xdg")
     runs, base = tmp_path / "runs", replace(arm("git:r@1"), commit=made(1, "Change 1"))
     for position in (2, 3):
         night(runs, position, position, base=base)

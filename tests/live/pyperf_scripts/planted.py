@@ -1,9 +1,10 @@
-"""In head, one benchmark does more; the other is the same."""
+"""Where there is a file ``planted`` in the environment, one benchmark does more; the other is the same."""
+import os
 import sys
 
 import pyperf
 
-MORE = 2 if sys.prefix.endswith("head") else 1
+MORE = 2 if os.path.exists(os.path.join(sys.prefix, "planted")) else 1
 
 
 def work(count):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -149,7 +150,7 @@ def test_escaped_names_are_told_apart(one: str, other: str) -> None:
     ([told(), {"ended": {"place": "bm.py:3", "error": "ValueError: no"}}, {"code": 0}], "bye",
      ["it ended in an error (bm.py:3): ValueError: no. What it gave before, 1 benchmark, is measured."]),
     ([{"ended": {"place": "", "error": "it called sys.exit(2)"}}, {"code": 0}], "bm.py: error: no such option",
-     ["it ended in an error: it called sys.exit(2). The last that it printed: bm.py: error: no such option It gave no "
+     ["it ended in an error: it called sys.exit(2). The last that it printed: bm.py: error: no such option. It gave no "
       "benchmark before."]),
     ([told(), told("two"), {"code": -11}], "", ["it ended the interpreter (signal 11). What it gave before, 2 "
                                                 "benchmarks, is measured."]),
@@ -216,10 +217,18 @@ def test_so_many_calls_do_the_loops_that_they_are(inner: int, calls: int) -> Non
 
 
 def test_what_a_window_counts_is_the_part_that_the_task_times() -> None:
-    clock = Clock(inner=2, second=1e9)  # says more than the wall: all of the CPU time counts
-    begun, end, cpu = Task(clock).window(0, 1, 4, None)[0]
-    assert clock.asked == [2] and begun < end and cpu >= 0
-    assert Task(Clock(inner=2, second=1e-15)).window(0, 1, 4, None)[0][2] < 1e-3
+    def told(second: float) -> list[float]:
+        """A lot of four calls, of two inner loops each, in a task that works a while and says another time."""
+        def work(task: Any, loops: int) -> float:
+            assert loops == 2
+            return second * len(str(3**5000))
+
+        task = Task(SimpleNamespace(task_func=work, inner_loops=2, metadata={}))
+        return task.window(0, time.perf_counter_ns() + 10**8, 4, None)[0]
+
+    begun, end, cpu = told(1e9)
+    assert 0 < cpu <= (end - begun) / 4, "it says more than the wall: all of the CPU time counts"
+    assert told(1e-15)[2] < cpu / 10**3
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])

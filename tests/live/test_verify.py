@@ -1,0 +1,94 @@
+"""`lockstep verify` on builds with planted faults, and on a pair that behaves alike."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bench import LOCKSTEP, Bench
+
+from runner import builds
+from runner.jobs.verify import VerifyRequest, alike, verify_arms
+from runner.measuring.plan import Plan
+from runner.measuring.progress import Progress
+from runner.model import Interpreter
+
+GOOD = "cpython@3.13.5"
+FAULTS = {
+    "fault-share-bytearray": "bytearray", "fault-share-mmap": "mapped file", "fault-no-unshare": None,
+    "fault-lost-position": None, "fault-unchecked-export": "view",
+}
+"""Each with the kind of source without which it cannot be seen."""
+COW = {f"test.test_memoryio.CBytesIOTest.test_cow_{what}" for what in ("write", "truncate", "setstate")}
+"""CPython's own tests that ask for sharing itself."""
+
+
+class Quiet:
+    def phase(self, text: str) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def measured(self, plan: Plan, progress: Progress) -> None: ...
+
+
+def resolve(spec: str) -> Interpreter:
+    return builds.resolve(spec, progress=print)
+
+
+@pytest.fixture(scope="module")
+def good() -> Iterator[Interpreter]:
+    yield resolve(GOOD)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found_within_a_minute(good: Interpreter, fault: str, tmp_path: Path) -> None:
+    head = resolve(f"{GOOD}+{fault}")
+    request = VerifyRequest(base=GOOD, head=head.spec, tests=(), seconds=60.0, most=1)
+    verified = verify_arms(request, good, head, Quiet())
+    assert verified.differences
+    first = verified.differences[0]
+    assert first.after is not None
+    assert first.after < 60
+    assert FAULTS[fault] is None or FAULTS[fault] in first.kinds
+    # The program that it is told by shows it to anybody.
+    file = tmp_path / "shows.py"
+    file.write_text(first.script)
+    ends = [subprocess.run([one.executable, file], capture_output=True, timeout=60) for one in (good, head)]
+    assert (ends[0].returncode, ends[0].stdout) != (ends[1].returncode, ends[1].stdout)
+    assert len(first.script.splitlines()) < 25
+
+
+def test_builds_that_behave_alike_pass(good: Interpreter) -> None:
+    copying = resolve(f"{GOOD}+nocow")
+    assert alike(copying, good, {}, Quiet()) is None
+
+
+def test_cpythons_own_tests_run_with_the_modules_that_our_builds_lack(good: Interpreter) -> None:
+    copying = resolve(f"{GOOD}+nocow")
+    request = VerifyRequest(base=GOOD, head=copying.spec, tests=("test_memoryio", "test_buffer"), seconds=0.0)
+    verified = verify_arms(request, good, copying, Quiet())
+    assert verified.problems == ()
+    assert {one.what.split()[0] for one in verified.differences} == COW
+    counts = {module.name: next(iter(module.counts.values())) for module in verified.modules}
+    assert counts["test_memoryio"]["passed"] > 150
+    assert counts["test_buffer"]["passed"] > 50  # without _testbuffer, nearly all are skipped
+
+
+def test_the_command_says_what_is_known_and_what_is_not(good: Interpreter) -> None:
+    words = [LOCKSTEP, "verify", GOOD, f"{GOOD}+nocow", "--tests", "test_memoryio", "--time", "2s"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert "test_cow_write passes in base only" in done.stdout
+    done = subprocess.run([*words, "--known", "test_cow_"], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr.count("warning")) == (0, 0)
+    assert "no difference in behaviour found" in done.stdout
+
+
+def test_builds_that_behave_differently_are_not_timed(bench: Bench, good: Interpreter) -> None:
+    done = bench.run("ab", GOOD, f"{GOOD}+fault-lost-position", "-b", "time_construct")
+    assert done.returncode == 2
+    assert "do not behave alike" in done.stderr
+    assert "print(" in done.stderr
+    assert not list(bench.out.glob("*/blocks.jsonl"))
