@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
+from studies import run, say
+
 from bpo22003 import line, page, records
 from dashboards import figures
 from runner import machine
-from runner.errors import LockstepError, UsageError
+from runner.errors import UsageError
 from runner.storage.store import write_whole
 
 TOP = Path(__file__).resolve().parents[2]
@@ -28,7 +28,7 @@ def main() -> int:
         try:
             _measure(options)
         except KeyboardInterrupt:
-            _say("interrupted; the blocks so far are stored, and the next start goes on from here")
+            say("interrupted; the blocks so far are stored, and the next start goes on from here")
             code = 130
     study = records.read(options.data)
     if study is None or len(study.blocks) < LEAST:
@@ -38,7 +38,7 @@ def main() -> int:
     figures.write(figure, options.figure)
     address = os.path.relpath(options.figure, options.page.parent)
     write_whole(options.page, page.render(study, address))
-    _say(f"written to {options.page} and {options.figure}")
+    say(f"written to {options.page} and {options.figure}")
     return code
 
 
@@ -46,8 +46,8 @@ def _measure(options: argparse.Namespace) -> None:
     end = time.monotonic() + 60 * options.minutes
     places = line.places(options.python or line.found(line.here()))
     subjects = tuple(place.subject for place in places)
-    _say("subjects: " + ", ".join(f"{one.kind} of {one.version}" for one in subjects))
-    with machine.alone(wait=True, told=_say):
+    say("subjects: " + ", ".join(f"{one.kind} of {one.version}" for one in subjects))
+    with machine.alone(wait=True, told=say):
         study = records.going_on(records.read(options.data), machine.describe(), subjects, options.data)
         pinning = machine.choose(machine.topology(), machine.activity())
         with machine.quiet(pinning):
@@ -58,7 +58,7 @@ def _measure(options: argparse.Namespace) -> None:
                     places, pinning.worker, number, cycles=options.cycles)))
                 records.write(options.data, study)
                 taken = time.monotonic() - begun
-                _say(f"block {number + 1}, {taken:.1f} s")
+                say(f"block {number + 1}, {taken:.1f} s")
                 if time.monotonic() + taken > end:
                     return
 
@@ -76,18 +76,5 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _say(text: str) -> None:
-    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
-
-
-def _terminate(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        sys.exit(main())
-    except LockstepError as problem:
-        print(f"bpo22003: {problem}", file=sys.stderr)
-        sys.exit(problem.exit_code)
+    run("bpo22003", main)

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+import studies
+from pydantic import TypeAdapter
 
 from runner.errors import UsageError
-from runner.storage.store import write_whole
 
 SCHEMA = "lockstep.bpo22003/1"
 REFERENCE = "cStringIO.StringI"
@@ -73,21 +73,12 @@ _study: TypeAdapter[Study] = TypeAdapter(Study)
 
 def read(path: Path) -> Study | None:
     """What is stored; None where nothing is. Raises UsageError for a file that is no such study."""
-    if not path.exists():
-        return None
-    try:
-        study = _study.validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise UsageError(f"{path} is no study of the line: {error.errors()[0]['msg']}.") from error
-    if study.schema != SCHEMA:
-        raise UsageError(f"{path} is of version {study.schema!r}; this reads {SCHEMA!r}.")
-    return study
+    return studies.read(path, _study, SCHEMA, "no study of the line")
 
 
 def write(path: Path, study: Study) -> None:
     """Write it whole; it is on disk when this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, _study.dump_json(study, indent=1).decode() + "\n")
+    studies.write(path, _study, study, indent=1)
 
 
 def going_on(stored: Study | None, machine: Mapping[str, str | int | float | bool | None],

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
-import time
 from pathlib import Path
+
+from studies import run, say
 
 from design_space import page, records
 from design_space.designs import EVERY, SUITES
 from design_space.session import PARTS, Session, Settings, current
 from runner.amounts import seconds
-from runner.errors import LockstepError
 from runner.storage.store import write_whole
 
 TOP = Path(__file__).resolve().parents[2]
@@ -26,17 +24,17 @@ def main() -> int:
                             budget=options.budget, designs=options.designs, parts=options.parts,
                             suites=options.suites, pattern=options.bench)
         try:
-            if Session(settings, _say).run():
-                _say("all of it is measured")
+            if Session(settings, say).run():
+                say("all of it is measured")
         except KeyboardInterrupt:
-            _say("interrupted; what was measured is stored, and the next start goes on from here")
+            say("interrupted; what was measured is stored, and the next start goes on from here")
             code = 130
     study = records.read(options.data)
     if study is None:
-        _say(f"nothing was measured, so {options.page} is not made")
+        say(f"nothing was measured, so {options.page} is not made")
         return code
     write_whole(options.page, page.render(current(study)))
-    _say(f"written to {options.page}")
+    say(f"written to {options.page}")
     return code
 
 
@@ -58,18 +56,5 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _say(text: str) -> None:
-    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
-
-
-def _terminate(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        sys.exit(main())
-    except LockstepError as problem:
-        print(f"design_space: {problem}", file=sys.stderr)
-        sys.exit(problem.exit_code)
+    run("design_space", main)

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+import studies
+from pydantic import TypeAdapter
 
-from runner.errors import UsageError
 from runner.judging.report import Mean
 from runner.model import Metric
-from runner.storage.store import write_whole
 
 SCHEMA = "lockstep.design-space/1"
 
@@ -130,17 +129,8 @@ _study = TypeAdapter(Study)
 
 def read(path: Path) -> Study | None:
     """What was stored; None where there is nothing. Raises UsageError for a file that is no study of this version."""
-    if not path.exists():
-        return None
-    try:
-        study = _study.validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise UsageError(f"{path} is not a study of designs: {error.errors()[0]['msg']}") from error
-    if study.schema != SCHEMA:
-        raise UsageError(f"{path} is of version {study.schema!r}; this reads {SCHEMA!r}")
-    return study
+    return studies.read(path, _study, SCHEMA, "not a study of designs")
 
 
 def write(path: Path, study: Study) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, _study.dump_json(study).decode() + "\n")
+    studies.write(path, _study, study)

@@ -10,6 +10,8 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+from studies import say
+
 from detection import others, page, records, simulate
 from detection.records import Job, Study
 from detection.worlds import WORLDS
@@ -40,7 +42,7 @@ def _simulated(study: Study, options: argparse.Namespace) -> Study:
         for outcome in pool.map(simulate.run, jobs):
             study = replace(study, outcomes=(*study.outcomes, outcome))
             records.write(options.data, study)
-            _say(f"{outcome.job.world}, {outcome.job.scene} {outcome.job.number}: {outcome.confirmed} events, "
+            say(f"{outcome.job.world}, {outcome.job.scene} {outcome.job.number}: {outcome.confirmed} events, "
                  f"{outcome.false} false, {outcome.nominations} nominations, {outcome.seconds:.0f} s")
     return study
 
@@ -71,7 +73,7 @@ def _compared(study: Study, options: argparse.Namespace) -> Study:
             other = others.try_rule(rule_name, rule, world, quick=quick)
             study = replace(study, others=(*study.others, other))
             records.write(options.data, study)
-            _say(f"{rule_name}, {world}: {other.false} false in {other.years} series-years, "
+            say(f"{rule_name}, {world}: {other.false} false in {other.years} series-years, "
                  f"2 %: {other.soon} and {other.later} of {other.of}")
     return study
 
@@ -85,10 +87,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=TOP / "data/evidence/detection.json", help="where results are")
     parser.add_argument("--page", type=Path, default=TOP / "docs/detection.md", help="the page to write into")
     return parser.parse_args()
-
-
-def _say(text: str) -> None:
-    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from studies import say
 
 from nights import commits, kills, session
 from nights.commits import PLAN
@@ -34,12 +35,12 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     right = True
     if not options.quick:
-        made = commits.make(folder / "source", _say)
+        made = commits.make(folder / "source", say)
         for repeat in range(options.repeats):
             place = folder / f"repeat-{repeat + 1}"
             shutil.rmtree(place, ignore_errors=True)
             one = session.watching(place, made, budget=options.budget)
-            rows = session.in_a_row(one, made, _say)
+            rows = session.in_a_row(one, made, say)
             right = right and not any(row.wrong for row in rows)
             print(f"\n**Repeat {repeat + 1}**\n\n{session.table(rows, options.budget)}\n", flush=True)
             if options.bisect:
@@ -47,7 +48,7 @@ def main() -> int:
     if options.kills:
         template = _small(folder / "small") if options.quick else _large(folder, made)
         shutil.rmtree(folder / "kills", ignore_errors=True)
-        found = kills.trials(template, folder / "kills", options.kills, options.seed, _say)
+        found = kills.trials(template, folder / "kills", options.kills, options.seed, say)
         right = right and not found.wrong
         where = ", ".join(f"{step} ({sum(other == step for _, other in found.moments)})"
                           for step in dict.fromkeys(step for _, step in found.moments))
@@ -113,10 +114,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"), help="of the kills' moments")
     parser.add_argument("--folder", type=Path, help="where all is kept (default: a new temporary folder)")
     return parser.parse_args()
-
-
-def _say(text: str) -> None:
-    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

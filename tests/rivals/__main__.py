@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from studies import run, say
 
 from rivals import page, records, tools
 from rivals.order import BUDGETS
 from rivals.session import Session, Settings
-from runner.errors import LockstepError
 from runner.storage.store import write_whole
 
 TOP = Path(__file__).resolve().parents[2]
@@ -27,14 +26,14 @@ def main() -> int:
                             budgets=options.budgets)
         with tempfile.TemporaryDirectory(prefix="rivals-") as folder:
             try:
-                Session(settings, every, Path(folder), _say).run()
+                Session(settings, every, Path(folder), say).run()
             except KeyboardInterrupt:
-                _say("interrupted; what was measured is stored, and the next start goes on from here")
+                say("interrupted; what was measured is stored, and the next start goes on from here")
                 code = 130
     section = page.render(records.read(options.data), every)
     write_whole(options.page, page.place_into(options.page.read_text() if options.page.exists() else "", section))
     print(section)
-    _say(f"written to {options.page}")
+    say(f"written to {options.page}")
     return code
 
 
@@ -51,18 +50,5 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _say(text: str) -> None:
-    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
-
-
-def _terminate(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        sys.exit(main())
-    except LockstepError as problem:
-        print(f"rivals: {problem}", file=sys.stderr)
-        sys.exit(problem.exit_code)
+    run("rivals", main)
