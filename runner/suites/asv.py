@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from runner import config, shell
 from runner.errors import UsageError, listed
 from runner.model import Benchmark, Cache, Metric
 from runner.owned import owned
+from runner.suites import listing
 from runner.suites.fingerprint import Watched
 from runner.suites.protocol import Found, Loader
 
@@ -80,15 +80,15 @@ class AsvSuite:
                 # Absolute, since it runs elsewhere; not resolved, since a virtual environment is found by the link.
                 command: list[str | Path] = [executable.absolute(), "-s", DISCOVERY, library, suite, result]
                 ended = shell.run([*command, *others, *crashed], cwd=folder, env=variables, timeout=TIME_LIMIT)
-                told = _read(result)
+                told = listing.lines(result)
                 if not any("ready" in line for line in told):
-                    raise UsageError(_refusal(executable, suite, ended))
+                    raise UsageError(listing.refusal(executable, f"in {suite}", ended))
                 if ended.timed_out or any("done" in line for line in told):
                     break
                 module = _last_module(told)
                 if module is None or module in crashed:
                     break
-                crashed[module] = f"{module} ended the interpreter while it was looked at ({_cause(ended.code)})"
+                crashed[module] = f"{module} ended the interpreter while it was looked at ({listing.cause(ended.code)})"
         found = parse(told)
         problems = [*crashed.values(), *found.problems]
         if ended.timed_out:
@@ -251,27 +251,5 @@ def _expand(record: Mapping[str, Any]) -> Iterable[Benchmark]:
         )
 
 
-def _read(result: Path) -> list[dict[str, Any]]:
-    """Lines of JSON so far; a torn last line is left out."""
-    if not result.exists():
-        return []
-    text = result.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-
-
 def _last_module(told: Sequence[Mapping[str, Any]]) -> str | None:
     return next((line["module"] for line in reversed(told) if "module" in line), None)
-
-
-def _cause(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-
-def _refusal(executable: Path, suite: Path, ended: shell.Result) -> str:
-    said = [line for line in ended.output.splitlines() if line.strip()][-3:]
-    why = "it did not answer" if ended.timed_out else f"it ended with {_cause(ended.code)}"
-    last = "".join(f"\n  {line}" for line in said)
-    return (
-        f"{executable} cannot list the benchmarks in {suite}: {why}. "
-        f"Is it Python 3.8 or later, and does it start?{' It said:' if said else ''}{last}"
-    )

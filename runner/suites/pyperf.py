@@ -18,7 +18,7 @@ from runner import config, shell
 from runner.errors import UsageError
 from runner.model import Benchmark, Metric
 from runner.owned import owned
-from runner.suites import pyperf_requirements, pyperf_scripts
+from runner.suites import listing, pyperf_requirements, pyperf_scripts
 from runner.suites.asv_params import clean
 from runner.suites.fingerprint import Watched
 from runner.suites.protocol import Found, Loader
@@ -125,7 +125,7 @@ class PyperfSuite:
         ended = shell.run([executable.absolute(), "-s", "-c", ASK], env=variables, timeout=TIME_LIMIT)
         line = next((line for line in ended.output.splitlines() if line.startswith("lockstep ")), None)
         if line is None:
-            raise UsageError(_refusal(executable, self.place, ended))
+            raise UsageError(listing.refusal(executable, f"of {self.place}", ended))
         _, version, kind = line.split()
         return _Interpreter(version=version, kind=kind)
 
@@ -160,8 +160,8 @@ class PyperfSuite:
                 timeout=TIME_LIMIT * (len(scripts) + 1),
             )
             if ended.code or ended.timed_out:
-                raise UsageError(_refusal(executable, self.place, ended))
-            told = [_lines(folder / f"{number}.found") for number in range(len(scripts))]
+                raise UsageError(listing.refusal(executable, f"of {self.place}", ended))
+            told = [listing.lines(folder / f"{number}.found") for number in range(len(scripts))]
             return told, [_last(folder / f"{number}.printed") for number in range(len(scripts))]
 
 
@@ -230,17 +230,8 @@ def _problems(script: Script, told: Sequence[Mapping[str, Any]], last: str) -> l
     if code == -signal.SIGALRM:
         return [f"{name} did not come to its end within {TIME_LIMIT} s, though nothing was measured.{kept}"]
     if code:
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return [f"{name} ended the interpreter ({how}).{printed}{kept}"]
+        return [f"{name} ended the interpreter ({listing.cause(code)}).{printed}{kept}"]
     return [] if count else [f"{name} has no benchmarks: it makes none with a pyperf.Runner.{printed}"]
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """Lines of JSON; a torn one is left out."""
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _last(path: Path) -> str:
@@ -248,13 +239,3 @@ def _last(path: Path) -> str:
     text = path.read_bytes()[-2000:].decode("utf-8", "replace") if path.exists() else ""
     lines = [line for line in text.splitlines() if line.strip()]
     return clean(" ".join(lines[-1].split())) if lines else ""
-
-
-def _refusal(executable: Path, place: str, ended: shell.Result) -> str:
-    said = [line for line in ended.output.splitlines() if line.strip()][-3:]
-    why = "it did not answer" if ended.timed_out else f"it ended with exit code {ended.code}"
-    last = "".join(f"\n  {line}" for line in said)
-    return (
-        f"{executable} cannot list the benchmarks of {place}: {why}. Is it Python 3.8 or later, and does it start?"
-        f"{' It said:' if said else ''}{last}"
-    )
