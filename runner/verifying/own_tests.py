@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import subprocess
 import tempfile
 import time
@@ -16,9 +14,9 @@ from pathlib import Path
 
 from runner.errors import MachineError
 from runner.model import Arm, Interpreter
+from runner.verifying import starting
 
 INSIDE = Path(__file__).with_name("tests_inside.py")
-START = "import sys; exec(compile(open(sys.argv.pop(1)).read(), 'tests_inside.py', 'exec')); main()"
 LIMIT = 900.0
 """Seconds for a module."""
 PASSED, SKIPPED, MISSING, CRASHED = "passed", "skipped", "missing", "crashed"
@@ -131,23 +129,20 @@ class _Running:
         self, interpreter: Interpreter, name: str, chosen: Sequence[str], environment: Mapping[str, str], place: Path
     ) -> None:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `__exit__`)
-        words = [str(interpreter.executable), "-s", "-c", START, str(INSIDE), name, json.dumps(list(chosen))]
         try:
-            self._process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.DEVNULL, cwd=place,
-                env=dict(environment), start_new_session=True,
+            self._process = starting.start(
+                interpreter, INSIDE, [name, json.dumps(list(chosen))], options=[], cwd=place, env=environment,
+                stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.DEVNULL,
             )
-        except OSError as error:
+        except MachineError:
             self._output.close()
-            raise MachineError(f"{interpreter.spec} could not be started: {error.strerror or error}") from error
+            raise
 
     def __enter__(self) -> _Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        starting.end(self._process)
         self._output.close()
 
     def goes_on(self) -> bool:

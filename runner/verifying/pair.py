@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import select
-import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,10 +17,9 @@ from typing import Any
 
 from runner.errors import MachineError
 from runner.model import Interpreter
+from runner.verifying import starting
 
 INSIDE = Path(__file__).with_name("inside.py")
-START = "import sys; exec(compile(open(sys.argv.pop(1)).read(), 'inside.py', 'exec')); main()"
-"""Not as a script, whose folder would be where modules are looked for first."""
 LIMIT = 60.0
 """Seconds for an answer; a sequence that does not end is ended inside, after ten."""
 NOTHING = "nothing"
@@ -95,23 +93,20 @@ class _Process:
         self._name = interpreter.spec
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `__exit__`)
         self._unread = b""
-        command = [str(interpreter.executable), "-B", "-s", "-c", START, str(INSIDE), classes]
         try:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, cwd=folder, bufsize=0,
-                env={**environment, "PYTHONHASHSEED": "0"}, start_new_session=True,
+            self._process = starting.start(
+                interpreter, INSIDE, [classes], options=["-B"], cwd=folder, env={**environment, "PYTHONHASHSEED": "0"},
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
             )
-        except OSError as error:
+        except MachineError:
             self._errors.close()
-            raise MachineError(f"{self._name} could not be started: {error.strerror or error}") from error
+            raise
 
     def __enter__(self) -> _Process:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        starting.end(self._process)
         for stream in (self._process.stdin, self._process.stdout, self._errors):
             if stream is not None:
                 stream.close()
