@@ -20,6 +20,7 @@ from runner.model import Arm, Interpreter
 from runner.verifying import helpers, own_tests, sequences
 from runner.verifying.pair import Pair
 from runner.verifying.script import alone, script
+from runner.verifying.search import Searched, search
 
 __all__ = ["TESTS", "Difference", "Verified", "VerifyRequest", "alike", "verify", "verify_arms"]
 
@@ -74,7 +75,7 @@ def verify_arms(request: VerifyRequest, base: Interpreter, head: Interpreter, vi
         searched = None
         if request.seconds > 0:
             with _pair(base, head, environment, place) as pair:
-                searched = sequences.search(
+                searched = search(
                     pair, seconds=request.seconds, kinds=request.kinds, most=request.most, tell=view.phase,
                     seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
                 )
@@ -89,7 +90,7 @@ def alike(base: Interpreter, head: Interpreter, environment: Mapping[str, str], 
     Raises MachineError where an interpreter cannot be asked.
     """
     with scratch() as place, _pair(base, head, environment, place) as pair:
-        searched = sequences.search(
+        searched = search(
             pair, seconds=SHORT, shrinking=SHRINKING, seed=secrets.randbelow(2**31), tell=view.phase, most=1,
         )
         return next(iter(_differences(searched, pair)), None)
@@ -118,7 +119,7 @@ def _pair(base: Interpreter, head: Interpreter, environment: Mapping[str, str], 
         yield pair
 
 
-def _differences(searched: sequences.Searched, pair: Pair) -> list[Difference]:
+def _differences(searched: Searched, pair: Pair) -> list[Difference]:
     scripts = [script(found) for found in searched.found]
     return behaviour.of_search(searched.found, scripts, [alone(text, pair) for text in scripts])
 

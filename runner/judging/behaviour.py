@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from runner.model import Arm, Interpreter
 from runner.verifying.own_tests import PASSED, Module, Odd
-from runner.verifying.sequences import Found, Searched
+from runner.verifying.search import Found, Searched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

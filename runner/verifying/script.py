@@ -6,7 +6,8 @@ import re
 
 from runner import shell
 from runner.verifying.pair import Pair
-from runner.verifying.sequences import CLASSES, Found
+from runner.verifying.search import Found
+from runner.verifying.sequences import CLASSES
 
 LIMIT = 30.0
 """Seconds for it to run."""

@@ -18,11 +18,12 @@ from runner.judging import behaviour
 from runner.judging.behaviour import Verified
 from runner.model import Arm
 from runner.report import verify as words
-from runner.verifying import helpers, inside, own_tests, sequences
+from runner.verifying import helpers, inside, own_tests
 from runner.verifying.own_tests import Module, Odd, Outcome
 from runner.verifying.pair import Answer, Pair, Point, first_difference
 from runner.verifying.script import script
-from runner.verifying.sequences import Found, Searched, Statement
+from runner.verifying.search import Found, Searched, search
+from runner.verifying.sequences import Statement
 
 ANSWERS = st.lists(st.tuples(st.sampled_from([0, 1, "stream1", "standard error"]), st.sampled_from(["b''", "3"]))).map(
     tuple
@@ -131,7 +132,7 @@ class Simulated(Pair):
 
 def test_a_difference_is_found_and_made_as_short_as_it_can_be() -> None:
     pair = Simulated(("= bytearray(", ".truncate("))
-    searched = sequences.search(pair, seconds=20, seed=1, most=1, shrinking=2)
+    searched = search(pair, seconds=20, seed=1, most=1, shrinking=2)
     assert len(searched.found) == 1
     source, truncate = searched.found[0].statements
     assert " = bytearray(" in source.text
@@ -144,14 +145,14 @@ def test_a_difference_is_found_and_made_as_short_as_it_can_be() -> None:
 
 def test_one_difference_is_found_for_each_kind_of_source() -> None:
     pair = Simulated(("= bytearray(", ".getvalue()"), ("= array.array(", ".getvalue()"))
-    searched = sequences.search(pair, seconds=5, seed=2, shrinking=0.5, kinds=["bytearray", "array", "numpy"])
+    searched = search(pair, seconds=5, seed=2, shrinking=0.5, kinds=["bytearray", "array", "numpy"])
     assert {kind for one in searched.found for kind in one.kinds} == {"bytearray", "array"}
     assert "numpy" not in searched.kinds
-    assert sequences.search(pair, seconds=5, seed=2, shrinking=0.1, most=1).found[0].kinds <= {"bytearray", "array"}
+    assert search(pair, seconds=5, seed=2, shrinking=0.1, most=1).found[0].kinds <= {"bytearray", "array"}
 
 
 def test_nothing_is_found_where_there_is_nothing_and_the_time_is_kept() -> None:
-    searched = sequences.search(Simulated(), seconds=0.5, seed=3, kinds=["bytes"])
+    searched = search(Simulated(), seconds=0.5, seed=3, kinds=["bytes"])
     assert searched.found == ()
     assert searched.kinds == ("bytes",)
     assert searched.sequences > 1
