@@ -41,12 +41,20 @@ def test_the_script_says_what_the_page_said(sight: Sight, across: Path) -> None:
     assert sight.errors == []
 
 
-def test_two_builds_are_compared_swapped_and_kept_in_the_address(sight: Sight, across: Path) -> None:
+def chosen(sight: Sight, across: Path, base: str, head: str, find: str = "") -> Any:
+    """The page that compares any two builds, with these two; `find` is asked for before."""
     page = sight.show(across / "compare.html")
     ready(page)
     form = page.locator("#choose")
-    form.get_by_label("Base").select_option("night-2 (3.13.5)")
-    form.get_by_label("Head").select_option("night-9 (3.13.5)")
+    if find:
+        form.get_by_label("Find a build").fill(find)
+    form.get_by_label("Base").select_option(base)
+    form.get_by_label("Head").select_option(head)
+    return page
+
+
+def test_two_builds_are_compared_swapped_and_kept_in_the_address(sight: Sight, across: Path) -> None:
+    page = chosen(sight, across, "night-2 (3.13.5)", "night-9 (3.13.5)")
     page.wait_for_function("document.querySelector('#summary').textContent.includes('looks slower or more in 4')")
     assert page.locator("#command").inner_text() == "lockstep ab night-2 night-9 --suite /suite"
     first = rows(page)[0]
@@ -65,12 +73,7 @@ def test_two_builds_are_compared_swapped_and_kept_in_the_address(sight: Sight, a
 
 
 def test_a_run_of_the_two_goes_before_their_anchor(sight: Sight, across: Path) -> None:
-    page = sight.show(across / "compare.html")
-    ready(page)
-    form = page.locator("#choose")
-    form.get_by_label("Find a build").fill("3.1")
-    form.get_by_label("Base").select_option("cpython@3.14.0")
-    form.get_by_label("Head").select_option("cpython@3.10.4")
+    page = chosen(sight, across, "cpython@3.14.0", "cpython@3.10.4", find="3.1")
     page.wait_for_function("document.querySelector('#how').textContent.includes('Measured against each other')")
     assert "the other way round" in page.locator("#how").inner_text()
     first = rows(page)[0]
@@ -80,21 +83,13 @@ def test_a_run_of_the_two_goes_before_their_anchor(sight: Sight, across: Path) -
 
 
 def test_builds_without_common_ground_are_said_to_have_none(sight: Sight, across: Path) -> None:
-    page = sight.show(across / "compare.html")
-    ready(page)
-    form = page.locator("#choose")
-    form.get_by_label("Base").select_option("night-1 (3.13.5)")
-    form.get_by_label("Head").select_option("cpython@3.14.0")
+    page = chosen(sight, across, "night-1 (3.13.5)", "cpython@3.14.0")
     page.wait_for_function("document.querySelector('#summary').textContent.includes('cannot be compared')")
     assert rows(page) == []
     assert "lockstep ab night-1 cpython@3.14.0" in page.locator("#command").inner_text()
 
 def test_an_anchor_that_changed_is_got_over_by_a_run_of_the_two(sight: Sight, across: Path) -> None:
-    page = sight.show(across / "compare.html")
-    ready(page)
-    form = page.locator("#choose")
-    form.get_by_label("Base").select_option("early (3.13.5)")
-    form.get_by_label("Head").select_option("late (3.13.5)")
+    page = chosen(sight, across, "early (3.13.5)", "late (3.13.5)")
     page.wait_for_function("document.querySelector('#how').textContent.includes('old anchor')")
     told = page.locator("#how").inner_text()
     assert "Through old anchor (3.13.5) and new anchor (3.13.5), with" in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import venv
@@ -26,6 +27,16 @@ def background() -> Iterator[Callable[[subprocess.Popen[str]], subprocess.Popen[
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(folder=tmp_path)
+
+
+@pytest.fixture
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home and a cache of the test's own, and nothing of git's in the environment."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

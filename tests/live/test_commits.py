@@ -14,16 +14,9 @@ from runner import builds
 from runner.builds import commits, history
 from runner.errors import BuildError, UsageError
 
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
-
-
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "home").mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
+pytestmark = [
+    pytest.mark.skipif(shutil.which("git") is None, reason="needs git"), pytest.mark.usefixtures("own_folders"),
+]
 
 
 def do(folder: Path, *words: str, date: int | None = None) -> str:
