@@ -22,6 +22,7 @@ from runner.cli import (  # noqa: F401
     reading,
     retention,
     runs,
+    serve,
     verify,
 )
 from runner.cli.app import app

@@ -44,6 +44,13 @@ commit_url = "https://github.com/python/cpython/commit/{hash}"
 
 [machine]
 memory_limit = "4GiB"                       # of a benchmark
+
+[serve]                                     # of `lockstep serve`
+public = false                              # true: all may read; writing needs a token always
+address = "https://lockstep.example.org"
+# database = "postgresql://lockstep@/lockstep"    # by default a SQLite file beside the runs
+repositories = ["https://github.com/python/cpython"]    # what requests may build beside releases; by default none
+largest_upload = "256MiB"
 """
 
 
@@ -233,6 +240,21 @@ class Machine(_Table):
     """Bytes that a benchmark may use; None: a third of what there is."""
 
 
+class Serve(_Table):
+    """What `lockstep serve` allows, and where it is reached."""
+
+    public: bool = False
+    """Whether all may read, or only whoever has a token."""
+    address: str = ""
+    """Where people find it, such as https://lockstep.example.org; empty: not known."""
+    database: str = ""
+    """URL of a PostgreSQL database; empty: a SQLite file beside the runs."""
+    repositories: tuple[str, ...] = ()
+    """URLs of the git repositories that requests may build; none by default."""
+    largest_upload: Annotated[int, BeforeValidator(_size)] = 256 << 20
+    """Bytes."""
+
+
 class Service(_Table):
     """All that lockstep.toml says but what is watched: where things are, for how long, and who is told of them."""
 
@@ -245,6 +267,7 @@ class Service(_Table):
     machine: Machine = Machine()
     channels: Channels = Channels()
     """How people are told of events."""
+    serve: Serve = Serve()
 
     @field_validator("state", "asv")
     @classmethod
@@ -291,7 +314,7 @@ def _folder(info: ValidationInfo) -> Path:
 
 _TABLES: Mapping[str, type[BaseModel]] = {
     "": Nightly, "watch": Watch, "suites": Suite, "retention": Retention, "site": Site, "machine": Machine,
-    "channels": Channels, "github": GitHub, "webhook": Webhook, "mail": Mail,
+    "serve": Serve, "channels": Channels, "github": GitHub, "webhook": Webhook, "mail": Mail,
 }
 _Model = TypeVar("_Model", bound=Service)
 

@@ -23,6 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("history",),  # 5 claims over time
     ("report",),  # 6 views
     ("jobs",),  # 7 recipes and doors
+    ("service",),
     ("cli", "asv_plugin"),
     ("installed",),
 )
@@ -31,7 +32,7 @@ module is given its place here."""
 
 PACKAGES = (
     "stats", "machine", "builds", "suites", "storage", "alerts", "measuring", "verifying", "judging", "history",
-    "report", "jobs", "cli",
+    "report", "jobs", "service", "cli",
 )
 """Their modules may import each other."""
 
