@@ -13,11 +13,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from runner.alerts import secrets as words
-from runner.alerts import web
-from runner.alerts.message import Failed, Message, digest
-from runner.alerts.secrets import Secrets
+from runner.alerts.message import Message
 from runner.alerts.settings import GitHub
+from runner.sending import Failed, web
+from runner.sending import secrets as words
+from runner.sending.secrets import Secrets
+from runner.sending.spool import digest
 
 VERSION = "2022-11-28"
 LONGEST = 60_000

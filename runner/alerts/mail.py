@@ -16,12 +16,13 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate
 
-from runner.alerts import limits
-from runner.alerts import secrets as words
-from runner.alerts.limits import Watch
-from runner.alerts.message import Failed, Message, digest
-from runner.alerts.secrets import Secrets
+from runner.alerts.message import Message
 from runner.alerts.settings import Mail
+from runner.sending import Failed, limits
+from runner.sending import secrets as words
+from runner.sending.limits import Watch
+from runner.sending.secrets import Secrets
+from runner.sending.spool import digest
 
 
 def deliver(channel: Mail, message: Message, secrets: Secrets) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from runner.sending.spool import digest
 
 Kind = Literal["event", "alarm"]
 
@@ -47,18 +48,3 @@ class Message:
     def digest(self) -> str:
         """The key as 32 hexadecimal digits, for what takes no other characters."""
         return digest(self.key)
-
-
-def digest(text: str) -> str:
-    """32 hexadecimal digits of a hash of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-class Failed(Exception):
-    """A channel could not deliver: why, in words that name no secret."""
-
-    def __init__(self, why: str, *, wait: float = 0.0, refused: bool = False) -> None:
-        """`wait`: seconds for which it must not be tried again, where that was said. `refused`: it was understood and
-        not allowed, so that trying again at once is of no use."""
-        super().__init__(why)
-        self.wait, self.refused = wait, refused

@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -21,9 +20,8 @@ from pydantic import (
 
 from runner import config
 from runner.alerts.message import Message
+from runner.sending.web import HERE, address
 
-HERE = ("localhost", "127.0.0.1", "::1")
-"""Hosts to which a secret may go without encryption: it leaves no machine."""
 States = Literal["new", "confirmed", "acknowledged", "fixed", "wont-fix", "false alarm"]
 
 
@@ -32,23 +30,6 @@ def _variable(name: str) -> str:
         raise ValueError(f"name an environment variable that begins with {config.OURS}, such as {config.OURS}TOKEN: "
                          "what is measured does not see those. The secret itself stands in no file")
     return name
-
-
-def address(text: str) -> str:
-    """The same, if it is one that may be sent to. Raises ValueError, which does not repeat it: it may be secret."""
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError("that is no address; it looks like https://HOST/PATH") from None
-    if parts.scheme not in ("http", "https") or not host or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("that is no address; it looks like https://HOST/PATH")
-    if parts.scheme == "http" and host not in HERE:
-        raise ValueError("http sends everything in the open; use https")
-    if parts.username or parts.password or parts.fragment:
-        raise ValueError("no user, password or fragment belongs into it; name a variable with the whole address: "
-                         "address_from")
-    return text
 
 
 def _mailbox(text: str) -> str:

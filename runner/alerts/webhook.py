@@ -14,11 +14,11 @@ import hashlib
 import hmac
 import json
 
-from runner.alerts import secrets as words
-from runner.alerts import web
-from runner.alerts.message import Failed, Message
-from runner.alerts.secrets import Secrets
-from runner.alerts.settings import Webhook, address
+from runner.alerts.message import Message
+from runner.alerts.settings import Webhook
+from runner.sending import Failed, web
+from runner.sending import secrets as words
+from runner.sending.secrets import Secrets
 
 SCHEMA = "lockstep.alert/1"
 SIGNATURE = "X-Lockstep-Signature"
@@ -58,6 +58,6 @@ def _address(channel: Webhook, secrets: Secrets) -> str:
         return channel.address
     assert channel.address_from is not None  # settings.Webhook has one of them
     try:
-        return address(words.get(secrets, channel.address_from))
+        return web.address(words.get(secrets, channel.address_from))
     except ValueError as error:
         raise Failed(f"the variable {channel.address_from}: {error}", refused=True) from None

@@ -23,6 +23,7 @@ from runner.cli import (  # noqa: F401
     retention,
     runs,
     serve,
+    upload,
     verify,
 )
 from runner.cli.app import app

@@ -23,7 +23,7 @@ class Interrupted(LockstepError):
 ORDER = (
     "doctor", "build", "source-repo", "verify", "ab", "continuous", "bisect", "backfill", "resume", "show", "explain",
     "combine", "runs", "export", "import", "compare", "publish", "reindex", "gc", "nightly", "config", "events",
-    "triage", "status", "comment", "serve", "token", "create", "list", "revoke", "calibrate",
+    "triage", "status", "comment", "upload", "serve", "token", "create", "list", "revoke", "calibrate",
 )
 """The commands in the order in which a newcomer meets them."""
 

@@ -16,8 +16,8 @@ from runner.cli.app import Color, Toml, command
 from runner.cli.printing import output
 
 if TYPE_CHECKING:
-    from runner.alerts import Sent
     from runner.history.events import Event
+    from runner.sending.delivery import Sent
 
 State = Annotated[Path | None, typer.Option(
     "--state", metavar="FOLDER", help=f"Folder for state; by default what the configuration says, else {config.STATE}.",
@@ -127,7 +127,7 @@ def status(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 when something wants a person.")] = False,
     color: Color = "auto",
 ) -> int:
-    """Show how the nightly service is: last nights, missing ones, disk, alerts that wait."""
+    """Show how the nightly service is: last nights, missing ones, disk, alerts and runs that wait."""
     from runner.jobs import status as job
     from runner.jobs import watched
     from runner.report import health

@@ -230,7 +230,7 @@ def update(
             waiting.append(outcome)
         if len(waiting) >= TOGETHER or number == len(missing):
             fresh += [run.id for run, _ in waiting]
-            _put(file, waiting)
+            put(file, waiting)
             waiting.clear()
     gone = sorted(known.keys() - kept - set(fresh))
     if fresh or gone:
@@ -341,10 +341,21 @@ def _stamp(place: Path, rule: str) -> str | None:
 
 
 Found = tuple[index.Run, list[Point]]
+"""A run as an index keeps it."""
 
 
-def _put(file: Path, found: Sequence[Found]) -> None:
-    with index.opened(file) as connection, index.writing(connection):
+def found_in(place: Path) -> tuple[Report, Found]:
+    """The report of one run, without its noise, and the run as an index keeps it.
+
+    Raises UsageError as `statistics.report_of` does, and whatever else a run may cause of which every number was made
+    up.
+    """
+    return _found(place, store.read_manifest(place), _stamp(place, _rule()) or "")
+
+
+def put(file: Path, found: Sequence[Found]) -> None:
+    """Write runs into an index, which is made where it is not there. Raises MachineError as `update` does."""
+    with index.opened(file, make=True) as connection, index.writing(connection):
         for run, points in found:
             index.put(connection, run, points)
 
@@ -366,11 +377,16 @@ def _one(visit: Visit | None, what: tuple[Path, str]) -> Found | str | None:
             return None
         if manifest.id != place.name:
             return f"{place.name} holds run {manifest.id}: a copy, or renamed; it counts under its own name only"
-        report = statistics.report_of(place, with_noise=False)
-        run = row_of(entry_of(report, manifest, stamp), manifest.head)
-        _entry.validate_json(run.entry)  # what cannot be read back must not get into the index
+        report, found = _found(place, manifest, stamp)
     except (LockstepError, ValueError, OSError) as error:
         return f"{place.name}: {error}"
     if visit is not None:
         visit(report)
-    return run, points_of(report, manifest)
+    return found
+
+
+def _found(place: Path, manifest: store.Manifest, stamp: str) -> tuple[Report, Found]:
+    report = statistics.report_of(place, with_noise=False)
+    run = row_of(entry_of(report, manifest, stamp), manifest.head)
+    _entry.validate_json(run.entry)  # what cannot be read back must not get into the index
+    return report, (run, points_of(report, manifest))

@@ -25,7 +25,7 @@ from runner.measuring.plan import Plan
 from runner.measuring.progress import Progress
 from runner.model import Block, Interpreter, Notice, Role
 from runner.report import words
-from runner.storage import store
+from runner.storage import origin, store
 from runner.suites.fingerprint import Watched
 
 FALLBACK = 8 << 30
@@ -229,6 +229,7 @@ def resume(folder: Path, view: View, *, wait: bool = True) -> Finished:
 
 def go_on(folder: Path, view: View) -> Finished:
     """Go on with a run; the caller has the machine for itself (`machine.alone`). Raises as `resume` does."""
+    origin.refuse(folder, "Resume it there, and upload it again.")
     manifest = store.read_manifest(folder)
     watched = continuing.check(manifest, view.phase)
     if changed := continuing.changed(manifest):

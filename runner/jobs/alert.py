@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner import alerts, config
-from runner.alerts import PATIENCE, Sent
 from runner.alerts.message import Message
 from runner.alerts.settings import Channels
 from runner.errors import LockstepError
 from runner.history import events as events_
 from runner.report import events as report
+from runner.sending.delivery import PATIENCE, Sent
 from runner.storage import store
 
 

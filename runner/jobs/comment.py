@@ -7,10 +7,11 @@ import time
 from pydantic import ValidationError
 
 from runner import config
-from runner.alerts import github, secrets
-from runner.alerts.message import Failed, Message
+from runner.alerts import github
+from runner.alerts.message import Message
 from runner.alerts.settings import GitHub
 from runner.errors import MachineError, UsageError
+from runner.sending import Failed, secrets
 
 TRIES = 3
 PAUSE = 2.0

@@ -20,7 +20,7 @@ from runner.measuring.counts import Counter, Counts, Setting
 from runner.model import Benchmark, Verdict
 from runner.report import explain as words
 from runner.stats.variance import noise
-from runner.storage import explanations, store
+from runner.storage import explanations, origin, store
 
 LAYOUTS, REPEATS = 6, 6
 """Layouts, and blocks of each, where layouts can be told apart."""
@@ -149,6 +149,7 @@ def _count(
     if not benchmarks:
         return False
     try:
+        origin.refuse(run.folder, "Explain it there, and upload it again.")
         continuing.check_suite(manifest)
         for arm in (manifest.base, manifest.head):
             builds.check(arm, progress=view.phase)

@@ -1,4 +1,4 @@
-"""What a night does with what it measured: the history and what it nominates, events, the report, pages, alerts.
+"""What a night does with what it measured: history and what it nominates, events, report, pages, server, alerts.
 
 All calls into other parts of the program are here, one function each.
 """
@@ -20,6 +20,7 @@ from runner.history import changes, events, runs, series
 from runner.jobs import alert as telling
 from runner.jobs import record as recording
 from runner.jobs import retention
+from runner.jobs import upload as uploading
 from runner.jobs.night_work import Work
 from runner.jobs.watched import Nightly
 from runner.judging.report import Report
@@ -143,6 +144,18 @@ def publish(work: Work) -> None:
     ), work.view)
     for problem in done.problems:
         work.view.say(f"problem: {problem}")
+
+
+def upload(work: Work) -> None:
+    """Send the night's runs to the server, where one is configured; what does not get through waits."""
+    settings = work.settings
+    if settings.server is None:
+        return
+    folders = [settings.runs / run for run in dict.fromkeys(one.run for one in work.night.measured)]
+    request = uploading.UploadRequest(folders=folders, told=work.view.phase)
+    sent = uploading.send(settings.server, settings.state, request)
+    if sent.problems:
+        raise MachineError("; ".join(sent.problems))
 
 
 def alert(work: Work) -> None:

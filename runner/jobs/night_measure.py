@@ -18,7 +18,7 @@ from runner.jobs.watched import Suite
 from runner.judging.report import Report
 from runner.model import Interpreter, Purpose, Role
 from runner.stats.decide import LOOKS
-from runner.storage import store
+from runner.storage import origin, store
 from runner.storage.nights import SHORT, Measured, Night, Outcome
 
 USUAL = 8
@@ -204,7 +204,9 @@ def _begun(work: Work, wanted: Wanted) -> Path | None:
             manifest = store.read_manifest(file.parent)
         except LockstepError:
             continue  # whoever lists the runs says so
-        if manifest.role is not None and manifest.role.night == work.night.id and manifest.seed == seed:
+        of_night = manifest.role is not None and manifest.role.night == work.night.id and manifest.seed == seed
+        # What was sent here says of itself what it likes.
+        if of_night and not (file.parent / origin.FILE).exists():
             return file.parent
     return None
 

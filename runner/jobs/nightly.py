@@ -23,12 +23,12 @@ STEPS: Mapping[str, Callable[[Work], None]] = {
     "previous": night_measure.previous, "append": night_after.append, "nominate": night_after.nominate,
     "confirm": night_measure.confirm, "explain": night_after.explain, "events": night_after.record_events,
     "record": night_after.record, "report": night_after.report, "publish": night_after.publish,
-    "alert": night_after.alert, "retention": night_after.retain,
+    "upload": night_after.upload, "alert": night_after.alert, "retention": night_after.retain,
 }
 """In their order."""
 ALONE = ("build", "bridge", "anchor", "previous", "append", "nominate", "confirm")
 """Steps for which the night has the machine for itself, without a break: all is measured in one session."""
-CLOSING = ("report", "publish", "alert", "retention")
+CLOSING = ("report", "publish", "upload", "alert", "retention")
 """Steps that end every night of which somebody should hear."""
 NEEDED = ("build", "anchor", "previous", "confirm")
 """Steps without which a night cannot go on; of the others it is on record that they failed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import hashlib
 import io
 import json
@@ -36,6 +35,7 @@ from runner.report import calibration as calibration_report
 from runner.report import commits, site
 from runner.report.run_page import run_page, table
 from runner.storage import asv_results, explanations, store
+from runner.storage.exchange import exchange
 
 if TYPE_CHECKING:
     from runner.alerts.settings import Channels
@@ -142,7 +142,7 @@ def publish(request: PublishRequest, view: View) -> Published:
             "look": look, "runs": {entry.id: [entry.stamp, beside.get(entry.id, "")] for entry in known.runs},
             "benchmarks": benchmarks, "asv": asv_state, "compare": across.compared,
         }) + "\n")
-        _exchange(new, out)
+        exchange(new, out)
     return Published(
         folder=out, runs=len(known.runs), benchmarks=len(benchmarks), made=made + len(known.fresh),
         problems=tuple(problems),
@@ -191,22 +191,6 @@ def _beside(out: Path) -> Iterator[Path]:
             raise MachineError(
                 f"cannot write the site: {error.strerror}: {error.filename}. The old one is as it was."
             ) from error
-
-
-def _exchange(new: Path, out: Path) -> None:
-    """Put the new site into the old one's place, which nobody ever finds empty where the system can do that."""
-    if not out.exists():
-        new.rename(out)
-        return
-    library = ctypes.CDLL(None, use_errno=True)
-    swap = getattr(library, "renameat2", None)
-    here, both = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
-    if swap is not None and swap(here, os.fsencode(new), here, os.fsencode(out), both) == 0:
-        return
-    aside = new.with_name(new.name + ".old")
-    out.rename(aside)
-    new.rename(out)
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _link(source: Path, target: Path) -> bool:

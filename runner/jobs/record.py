@@ -16,7 +16,7 @@ from runner.errors import UsageError
 from runner.jobs import continuing
 from runner.model import Arm, Benchmark, Block, Cause, Interpreter, Metric
 from runner.stats.blocks import calls_of, evidence, scored, values
-from runner.storage import asv_results, store
+from runner.storage import asv_results, origin, store
 from runner.storage.asv_results import OPTIONS, VARIANT, Measured, Record, Series, Value
 from runner.suites import asv_conf, asv_project
 
@@ -36,8 +36,9 @@ def record(folder: Path, asked: Path | None) -> Recorded:
 
     None: that of the project whose commits were compared, else `configuration`'s. Raises UsageError for a run that does
     not belong there: an interpreter that is neither a build nor has a commit installed, a build of which the repository
-    has no commit, a suite that is gone; and for files of asv's that cannot be read.
+    has no commit, a suite that is gone, a run that was sent here; and for files of asv's that cannot be read.
     """
+    origin.refuse(folder, "Export it there; the other formats need nothing but the run.")
     run = store.read(folder)
     installed = run.manifest.head.installed
     with asv_project.inside(configuration(asked) if asked or installed is None else installed.configuration) as conf:

@@ -13,13 +13,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from runner import alerts
 from runner.alerts.settings import Channels
-from runner.alerts.spool import Spool
 from runner.errors import LockstepError, UsageError
 from runner.history import events
+from runner.jobs import upload
 from runner.jobs.alert import places
 from runner.report import health
 from runner.report.health import Health, Night, Waiting
+from runner.sending.spool import Queue, T
 from runner.storage import nights, store
 
 NIGHTS = 14
@@ -43,16 +45,15 @@ def status(channels: Channels, state: Path, night: nights.Night | None = None) -
     except LockstepError as problem:
         problems.append(str(problem))
         count = Counter()
-    queue = Spool(where.spool).queue()
+    told, sent = alerts.opened(where.spool).queue(), upload.opened(state).queue()
     runs = sorted(path.parent for path in (state / "runs").glob(f"*/{store.MANIFEST}"))
     there = next(path for path in (state, *state.parents) if path.is_dir())
     return Health(
         now=now, nights=last, watched=health.watched(known, now), undecided=health.undecided(last),
         canary=_canary(runs[-RUNS:]), events={one.value: count[one] for one in events.State}, runs=len(runs),
         used=_size(state), free=shutil.disk_usage(there).free,
-        waiting=tuple(Waiting(channel=letter.channel, title=letter.message.title, since=letter.since,
-                              tries=letter.tries, problem=letter.problem) for letter in queue.letters),
-        dropped=queue.dropped, problems=(*problems, *queue.problems),
+        waiting=(*_waiting(told), *_waiting(sent)), dropped=told.dropped + sent.dropped,
+        problems=(*problems, *told.problems, *sent.problems),
         versions={"Lockstep": version("lockstep"), "Python": platform.python_version(), "kernel": platform.release()},
     )
 
@@ -63,6 +64,12 @@ def _nights(folder: Path, given: nights.Night | None, problems: list[str]) -> It
             yield _night(given if given is not None and path.parent.name == given.id else nights.read_one(path))
         except UsageError as error:
             problems.append(str(error))
+
+
+def _waiting(queue: Queue[T]) -> Iterator[Waiting]:
+    for letter in queue.letters:
+        yield Waiting(channel=letter.channel, title=letter.message.title, since=letter.since, tries=letter.tries,
+                      problem=letter.problem)
 
 
 def _night(night: nights.Night) -> Night:

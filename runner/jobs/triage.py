@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from runner.alerts import Sent
 from runner.alerts.settings import Channels
 from runner.errors import UsageError
 from runner.history import events
 from runner.history.events import Entry, Event, State
 from runner.jobs.alert import places, tell
+from runner.sending.delivery import Sent
 
 PATIENCE = 5.0
 """Seconds that a person waits for a channel that fails: the rest is the next night's."""

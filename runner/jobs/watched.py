@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from runner import amounts, builds, config, suites
-from runner.alerts.settings import Channels, GitHub, Mail, Webhook
+from runner.alerts.settings import Base, Channels, GitHub, Mail, Variable, Webhook
 from runner.builds import history
 from runner.builds.spec import Origin
 from runner.errors import UsageError
@@ -51,6 +51,10 @@ address = "https://lockstep.example.org"
 # database = "postgresql://lockstep@/lockstep"    # by default a SQLite file beside the runs
 repositories = ["https://github.com/python/cpython"]    # what requests may build beside releases; by default none
 largest_upload = "256MiB"
+
+# [server]                                  # where each night's runs go, too; see docs/uploading.md
+# address = "https://lockstep.example.org"
+# token = "LOCKSTEP_TOKEN"                  # the environment variable that holds it; this one by default
 """
 
 
@@ -255,6 +259,15 @@ class Serve(_Table):
     """Bytes."""
 
 
+class Server(_Table):
+    """The server that gets each night's runs, too."""
+
+    address: Base
+    """Where its pages are."""
+    token: Variable = "LOCKSTEP_TOKEN"
+    """The environment variable with the token."""
+
+
 class Service(_Table):
     """All that lockstep.toml says but what is watched: where things are, for how long, and who is told of them."""
 
@@ -268,6 +281,8 @@ class Service(_Table):
     channels: Channels = Channels()
     """How people are told of events."""
     serve: Serve = Serve()
+    server: Server | None = None
+    """Where runs are uploaded to; None: nowhere."""
 
     @field_validator("state", "asv")
     @classmethod
@@ -314,7 +329,7 @@ def _folder(info: ValidationInfo) -> Path:
 
 _TABLES: Mapping[str, type[BaseModel]] = {
     "": Nightly, "watch": Watch, "suites": Suite, "retention": Retention, "site": Site, "machine": Machine,
-    "serve": Serve, "channels": Channels, "github": GitHub, "webhook": Webhook, "mail": Mail,
+    "serve": Serve, "server": Server, "channels": Channels, "github": GitHub, "webhook": Webhook, "mail": Mail,
 }
 _Model = TypeVar("_Model", bound=Service)
 

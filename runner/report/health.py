@@ -64,7 +64,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Something that a channel could not be told yet."""
+    """Something that could not be delivered yet: to a channel of alerts, or a run to the server."""
 
     channel: str
     title: str
@@ -163,7 +163,7 @@ def facts(health: Health) -> list[tuple[str, str]]:
     size, left = quantities.value(health.used, "bytes"), quantities.value(health.free, "bytes")
     rows.append(("disk", f"{health.runs} runs; {size} in all, {left} free"))
     lost = f"; {health.dropped} were given up" if health.dropped else ""
-    rows.append(("alerts", f"{len(health.waiting) or 'none'} waiting{lost}"))
+    rows.append(("to deliver", f"{len(health.waiting) or 'none'} waiting{lost}"))
     rows.append(("versions", ", ".join(f"{name} {version}" for name, version in health.versions.items())))
     return rows
 
@@ -177,9 +177,9 @@ def render(health: Health, *, width: int = 100, color: bool = False) -> str:
         grid.add_row(clean(name), clean(said))
     parts: list[RenderableType] = [grid]
     for title, lines in (
-        ("Alerts that wait", [f"{one.channel}: {one.title}: {one.problem or 'not tried yet'} "
-                              f"({one.tries} tries in {quantities.duration(health.now - one.since)})"
-                              for one in health.waiting]),
+        ("Waiting to be delivered", [f"{one.channel}: {one.title}: {one.problem or 'not tried yet'} "
+                                     f"({one.tries} tries in {quantities.duration(health.now - one.since)})"
+                                     for one in health.waiting]),
         ("Problems", list(health.problems)),
     ):
         if lines:

@@ -31,7 +31,7 @@ def page(health: Health, known: History) -> HealthPage:
                          "runs in which the canary spoke", "runs with another warning about the machine"),
                 none="There is no run yet."),
             HealthTable(
-                id="waiting", title="Alerts that wait", columns=("channel", "what", "since", "tries", "problem"),
+                id="waiting", title="Waiting to be delivered", columns=("channel", "what", "since", "tries", "problem"),
                 rows=[(one.channel, one.title, site.day(one.since), str(one.tries), one.problem or "not tried yet")
                       for one in health.waiting],
                 none="None."),

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from runner.service import api_health, problems
+from runner.service import api_health, api_runs, problems
 from runner.service.server import Server
 
 
@@ -18,6 +18,6 @@ def make(server: Server) -> FastAPI:
     )
     app.state.server = server
     problems.install(app)
-    for module in (api_health,):
+    for module in (api_health, api_runs):
         app.include_router(module.router)
     return app

@@ -36,6 +36,19 @@ sessions = Table(
     Column("expires", Float, nullable=False),
 )
 
+uploads = Table(
+    "uploads", metadata,
+    Column("token", Text, ForeignKey("tokens.id"), primary_key=True),
+    Column("key", Text, primary_key=True),  # what the sender called it: one key, one content
+    Column("digest", Text, nullable=False),  # of the contents
+    Column("run", Text, nullable=False),
+    Column("time", Float, nullable=False),
+    Column("watch", Text, nullable=False),
+    Column("commit", Text, nullable=False),  # of head, full hash
+    Column("branch", Text, nullable=False),
+    Index("ix_uploads_watch", "watch", "commit"),
+)
+
 audit = Table(
     "audit", metadata,
     Column("number", Integer, primary_key=True, autoincrement=True),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,8 +16,6 @@ from runner.errors import LockstepError, MachineError, UsageError
 from runner.model import Verdict
 from runner.owned import attempt
 from runner.storage import store
-
-_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 
 
 class State(Enum):
@@ -82,7 +79,7 @@ def remove(folder: Path) -> None:
     cannot be removed; then nothing of it is gone, or at least it is no run any more.
     """
     folder = folder.absolute()
-    if not _ID.fullmatch(folder.name) or folder.is_symlink() or not (folder / store.MANIFEST).is_file():
+    if not store.ID.fullmatch(folder.name) or folder.is_symlink() or not (folder / store.MANIFEST).is_file():
         raise UsageError(f"{folder} is not a run folder by its name, and is not removed.")
     try:
         with held(folder) as ours:

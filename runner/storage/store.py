@@ -41,6 +41,8 @@ OLD = ("lockstep.run/1", "lockstep.run/2")
 MANIFEST, BLOCKS, LAYOUTS, REPORT = "manifest.json", "blocks.jsonl", "layouts.jsonl", "report.json"
 STATISTICS = "statistics.json"
 """What a run has in the place of its blocks, where `lockstep gc` has removed those (`judging.statistics`)."""
+ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
+"""What a run's id looks like."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +228,7 @@ def create(root: Path, manifest: Manifest) -> Path:
         (folder / BLOCKS).touch()
         # Last, and with it the names of both files: a folder with a manifest is whole.
         write_whole(folder / MANIFEST, _manifest.dump_json(manifest, indent=1).decode() + "\n")
-        _sync(folder.parent)
+        sync(folder.parent)
     return folder
 
 
@@ -300,7 +302,7 @@ def add_layout(folder: Path, seed: int, addresses: Mapping[Arm, Mapping[str, int
         stream.write(json.dumps(line).encode() + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
-        _sync(folder)
+        sync(folder)
 
 
 def read(folder: Path, *, lazily: bool = False) -> Run:
@@ -392,12 +394,12 @@ def write_whole(path: Path, text: str) -> None:
                 stream.flush()
                 os.fsync(stream.fileno())
             beside.replace(path)
-            _sync(path.parent)
+            sync(path.parent)
         finally:
             beside.unlink(missing_ok=True)
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
     """Make the names of a folder's files durable; their content is so by itself."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

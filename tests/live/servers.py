@@ -1,14 +1,18 @@
 """Servers for channels, on this machine: GitHub's REST API as far as it is used, one that takes JSON, one that takes
-mail. Each behaves badly when it is told to, once for each fault that it is given."""
+runs, one that takes mail. Each behaves badly when it is told to, once for each fault that it is given."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
+import io
 import json
 import re
+import shutil
 import socket
 import socketserver
+import tempfile
 import threading
 import time
 from collections import deque
@@ -16,7 +20,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, TypeVar
+
+from runner.storage import parcel
 
 TOKEN = "ghp_plantedSecret0123456789"
 PATIENCE = 8.0
@@ -24,7 +31,8 @@ PATIENCE = 8.0
 
 Fault = tuple[str, Any]
 """``status`` and (number, headers); ``drop``, ``hang``, ``drip``, ``tear``: before anything happens. ``lost``: what was
-asked for is done, and the connection ends without an answer; ``then``: it is done, and a function is called first."""
+asked for is done, and the connection ends without an answer; ``then``: it is done, and a function is called first.
+``early`` and a number: an answer before anything of the body was read, and the end of the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +73,20 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = PATIENCE
 
     def _all(self) -> None:
-        length = int(self.headers.get("Content-Length", 0))
+        with self.server.lock:
+            kind, what = self.server.faults.popleft() if self.server.faults else ("", None)
+        length = int(self.headers.get("Content-Length", 0)) if kind != "early" else 0
         asked = Asked(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, self.rfile.read(length))
         with self.server.lock:
             self.server.asked.append(asked)
-            kind, what = self.server.faults.popleft() if self.server.faults else ("", None)
         if kind == "drop":
             self._end()
         elif kind == "hang":
             self._hang()
         elif kind == "drip":
             self._drip()
+        elif kind == "early":
+            self._send(what, {}, {"title": f"planted {what}", "detail": "It was not read."})
         elif kind == "status":
             status, headers = what
             self._send(status, headers, {"message": f"planted {status}; you sent {asked.headers.get('authorization')}"})
@@ -188,6 +199,51 @@ class GitHub(Web):
             made["place"] = f"{kind}/{self._last}"
         self._listed(place).append(made)
         return made
+
+
+LST = "lst_0a1b2c3d_plantedSecretOfAMachine0123456789012345678901"
+
+
+class Reception(Web):
+    """A Lockstep server as far as a client uploads to it: takes parcels, and keeps each run once."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.token = LST
+        self.runs = folder / "runs"
+        self.runs.mkdir(parents=True)
+
+    def answer(self, asked: Asked) -> tuple[int, dict[str, str], Any]:
+        if asked.headers.get("authorization") != f"Bearer {self.token}":
+            return self._problem(401, "token", "Nobody is let in.", f"You sent {asked.headers.get('authorization')}.")
+        if (asked.method, asked.path) != ("POST", "/api/v1/runs"):
+            return self._problem(404, "http", "Not Found", "")
+        body = base64.b64encode(hashlib.sha256(asked.body).digest()).decode()
+        key = asked.headers.get("idempotency-key", "")
+        if asked.headers.get("content-digest") != f"sha-256=:{body}:" or asked.headers["content-type"] != parcel.MEDIA:
+            return self._problem(400, "digest", "This is not what was sent.", "")
+        with tempfile.TemporaryDirectory(dir=self.runs.parent) as beside:
+            try:
+                place = parcel.unpack(io.BytesIO(asked.body), Path(beside))
+            except parcel.ParcelError as error:
+                return self._problem(422, error.reason, "This is no parcel.", str(error))
+            contents, known = parcel.contents(place), self.runs / place.name
+            said = {"id": place.name, "digest": contents.digest}
+            if key != f'"{contents.digest}"':
+                return self._problem(400, "key", "The key is another one.", "")
+            if known.is_dir():
+                before = parcel.contents(known)
+                if before.digest == contents.digest:
+                    return 200, {}, {**said, "fresh": False}
+                if not all(parcel.starts_as(place, name, part) for name, part in before.parts.items()):
+                    return self._problem(409, "other", "This run is here, and is another.", "Its blocks differ.")
+                shutil.rmtree(known)
+            place.rename(known)
+        return 201, {}, {**said, "fresh": True}
+
+    def _problem(self, status: int, slug: str, title: str, detail: str) -> tuple[int, dict[str, str], Any]:
+        return status, {"Content-Type": "application/problem+json"}, {
+            "type": f"/problems/{slug}", "title": title, "status": status, "detail": detail}
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +363,7 @@ class MailServer(socketserver.ThreadingTCPServer):
         pass
 
 
-S = TypeVar("S", Web, GitHub, MailServer)
+S = TypeVar("S", Web, GitHub, Reception, MailServer)
 
 
 @contextmanager

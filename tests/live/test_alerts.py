@@ -24,7 +24,6 @@ from pydantic import TypeAdapter
 from servers import TOKEN, Fault, GitHub, MailServer, Web, serving
 
 from runner import alerts
-from runner.alerts import Sent, limits
 from runner.alerts.github import marker
 from runner.alerts.message import Message
 from runner.alerts.settings import Channels
@@ -33,6 +32,8 @@ from runner.history.events import Affected, Entry, Event, State
 from runner.jobs import alert, watched
 from runner.model import Commit
 from runner.report import events as report
+from runner.sending import limits
+from runner.sending.delivery import Sent
 
 NOW = 1_800_000_000.0
 PASSWORD = "plantedPassword42"

@@ -130,6 +130,12 @@ def test_asv_finds_its_builds(installed: Installed) -> None:
     assert done.stdout.split() == ["lockstep", "Build"], done.stderr
 
 
+def test_programs_have_the_client(installed: Installed) -> None:
+    code = "from lockstep_ab.client import Client; print(Client('https://example.org/', '').address)"
+    done = installed.run("python", "-c", code)
+    assert done.stdout == "https://example.org\n", done.stderr
+
+
 def test_an_installation_that_is_not_whole_is_no_verdict(installed: Installed) -> None:
     package = next(installed.bin.parent.glob("lib/python3*/site-packages")) / "typer"
     package.rename(package.with_name("typer_away"))

@@ -11,15 +11,17 @@ import pytest
 from made_events import NOW, alarm, entry, event
 
 from runner import alerts
-from runner.alerts import FRESH, github, mail, secrets, webhook
-from runner.alerts.message import Failed, Message
+from runner.alerts import FRESH, github, mail, opened, webhook
+from runner.alerts.message import Message
 from runner.alerts.settings import Channels
-from runner.alerts.spool import GIVEN_UP, LONGEST, Spool, pause
 from runner.errors import UsageError
 from runner.history import events
 from runner.history.events import State
 from runner.jobs import watched
 from runner.report import events as report
+from runner.sending import Failed, secrets
+from runner.sending.delivery import Sent
+from runner.sending.spool import GIVEN_UP, LONGEST, pause
 
 EVENT = event(opened=NOW)
 NEW = report.message(EVENT, None)
@@ -49,7 +51,7 @@ class Time:
 
 def send(
     spool: Path, table: Channels, *messages: Message, time: Time | None = None, patience: float = 60.0
-) -> alerts.Sent:
+) -> Sent:
     """Without any secret."""
     clock = time or Time()
     return alerts.send(spool, table, messages, lambda name: None, patience=patience, clock=clock, sleep=clock.sleep)
@@ -149,12 +151,12 @@ def test_what_fails_waits_and_is_said(tmp_path: Path) -> None:
     assert "github: “main: 1 benchmark slower, 1.20x, since 000000000b” could not be delivered" in sent.problems[0]
     assert "LOCKSTEP_GITHUB_TOKEN is not set" in sent.problems[0] and "waits" in sent.problems[0]
     assert send(tmp_path, ONE).problems == (), "it is not due"
-    (letter,) = Spool(tmp_path).queue().letters
+    (letter,) = opened(tmp_path).queue().letters
     assert letter.tries == 1 and letter.problem
 
 
 def test_what_was_delivered_is_not_put_again(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
+    spool = opened(tmp_path)
     assert spool.put("c", NEW, NOW) and not spool.put("c", NEW, NOW + 1) and spool.put("d", NEW, NOW)
     letter = next(one for one in spool.queue().letters if one.channel == "c")
     tried = spool.begun(letter, NOW)
@@ -166,7 +168,7 @@ def test_what_was_delivered_is_not_put_again(tmp_path: Path) -> None:
 
 
 def test_a_crash_between_receipt_and_letter_delivers_nothing_again(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
+    spool = opened(tmp_path)
     spool.put("c", NEW, NOW)
     (letter,) = spool.queue().letters
     (path,) = (tmp_path / "waiting").iterdir()
@@ -188,7 +190,7 @@ def test_a_letter_is_given_up_after_a_month_and_that_is_said(tmp_path: Path) -> 
     time.now += GIVEN_UP + 1
     (problem,) = send(tmp_path, ONE, time=time).problems
     assert problem.endswith("It was given up after 30 days")
-    queue = Spool(tmp_path).queue()
+    queue = opened(tmp_path).queue()
     assert (queue.letters, queue.dropped) == ((), 1)
     assert send(tmp_path, ONE, NEW).waiting == 0, "and it does not come back"
 
@@ -208,7 +210,7 @@ def test_a_channel_that_left_the_table_is_named(tmp_path: Path) -> None:
 def test_a_clock_that_was_far_ahead_keeps_nothing_for_years(tmp_path: Path) -> None:
     ahead = Time(now=NOW + 1e9)
     send(tmp_path, ONE, replace(NEW, created=ahead.now), time=ahead)
-    assert Spool(tmp_path).queue().letters[0].next > NOW + 9e8
+    assert opened(tmp_path).queue().letters[0].next > NOW + 9e8
     assert "is not set" in send(tmp_path, ONE).problems[0]
 
 

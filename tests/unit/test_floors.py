@@ -17,7 +17,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     # 2 one outside thing each; at the foot what the others run their commands through, and make folders with
     ("shell", "owned"),
     ("machine", "builds", "suites", "storage", "vendor"),
-    ("alerts",),
+    ("sending",),
+    ("alerts", "client"),
     ("measuring", "verifying"),  # 3 the outside and inside of a measured process
     ("judging",),  # 4 numbers to claims
     ("history",),  # 5 claims over time
@@ -31,8 +32,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 module is given its place here."""
 
 PACKAGES = (
-    "stats", "machine", "builds", "suites", "storage", "alerts", "measuring", "verifying", "judging", "history",
-    "report", "jobs", "service", "cli",
+    "stats", "machine", "builds", "suites", "storage", "sending", "alerts", "measuring", "verifying", "judging",
+    "history", "report", "jobs", "service", "cli",
 )
 """Their modules may import each other."""
 

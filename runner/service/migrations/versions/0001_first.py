@@ -26,6 +26,15 @@ def upgrade() -> None:
         sa.Column("expires", sa.Float, nullable=False),
     )
     op.create_table(
+        "uploads",
+        sa.Column("token", sa.Text, sa.ForeignKey("tokens.id", name="fk_uploads_token"), primary_key=True),
+        sa.Column("key", sa.Text, primary_key=True), sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("run", sa.Text, nullable=False), sa.Column("time", sa.Float, nullable=False),
+        sa.Column("watch", sa.Text, nullable=False), sa.Column("commit", sa.Text, nullable=False),
+        sa.Column("branch", sa.Text, nullable=False),
+    )
+    op.create_index("ix_uploads_watch", "uploads", ["watch", "commit"])
+    op.create_table(
         "audit",
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
         sa.Column("time", sa.Float, nullable=False), sa.Column("token", sa.Text, nullable=False),

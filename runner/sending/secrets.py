@@ -1,4 +1,4 @@
-"""Secrets of channels: taken from the environment when something is delivered, and kept out of all words."""
+"""Secrets: taken from the environment when something is delivered, and kept out of all words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable, Iterable
 from urllib.parse import quote, urlsplit
 
-from runner.alerts.message import Failed
+from runner.sending import Failed
 
 Secrets = Callable[[str], str | None]
 """A variable's value in the environment; None where it is not set, or empty."""

@@ -4,9 +4,8 @@
 has reached, ``dropped/`` the letters that were given up. All are written whole and moved into place. A message goes to
 a channel once: where there is a receipt, a letter is not written, and one that is there is not delivered.
 
-A crash between a delivery and its receipt leaves the letter, and it is delivered again. Where a channel can be read
-(`github`) our own post is found there, and made to say the same. Where it cannot (`mail`, `webhook`) the second one has
-the number of the first.
+A crash between a delivery and its receipt leaves the letter, and it is delivered again. What then keeps one thing from
+being two is each channel's own: see `alerts` and `client`.
 
 Format history
 --------------
@@ -16,14 +15,15 @@ lockstep.letter/1  The first. A letter is a `Letter`, a receipt a `Receipt`. Tim
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from runner.alerts.message import Message, digest
 from runner.errors import MachineError
 from runner.owned import attempt
 from runner.storage import store
@@ -40,14 +40,37 @@ GIVEN_UP = 30 * 86_400.0
 """Seconds after which a letter is given up: nobody wants to read it any more."""
 
 
+class Content(Protocol):
+    """What a letter carries."""
+
+    @property
+    def key(self) -> str:
+        """Tells it from all others, for ever: it alone decides whether it was delivered."""
+
+    @property
+    def thread(self) -> str:
+        """What it is about. Of one thread, letters go out one after the other, oldest first."""
+
+    @property
+    def title(self) -> str:
+        """One line for people."""
+
+    @property
+    def created(self) -> float:
+        """Seconds since the epoch; orders the letters of a thread."""
+
+
+T = TypeVar("T", bound=Content)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
+class Letter(Generic[T]):
     """A message that is to reach a channel."""
 
     schema: str = SCHEMA
     channel: str
-    """Its name."""
-    message: Message
+    """Its name: letters, digits, dots and dashes."""
+    message: T
     since: float
     """When it was written."""
     tries: int = 0
@@ -60,7 +83,7 @@ class Letter:
     @property
     def name(self) -> str:
         """Of its file, and of its receipt."""
-        return f"{digest(self.message.thread)[:12]}-{self.message.digest[:20]}.{self.channel}.json"
+        return f"{digest(self.message.thread)[:12]}-{digest(self.message.key)[:20]}.{self.channel}.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,36 +103,39 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Queue:
+class Queue(Generic[T]):
     """What waits."""
 
-    letters: tuple[Letter, ...]
+    letters: tuple[Letter[T], ...] = ()
     """Those tried least first, then by age: one that always fails holds up no other."""
-    dropped: int
+    dropped: int = 0
     """Letters that were given up, ever."""
-    problems: tuple[str, ...]
+    problems: tuple[str, ...] = ()
     """Files that cannot be read."""
 
 
-_letter = TypeAdapter(Letter)
 _receipt = TypeAdapter(Receipt)
 
 
-class Spool:
+class Spool(Generic[T]):
     """The folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, letters: TypeAdapter[Letter[T]]) -> None:
+        """`letters` reads and writes a letter of what this spool holds."""
+        self._folder, self._letters = folder, letters
 
-    def put(self, channel: str, message: Message, now: float) -> bool:
-        """Have a message reach a channel; False: it has, it is to already, or it was given up. Raises MachineError."""
+    def put(self, channel: str, message: T, now: float, *, again: bool = False) -> bool:
+        """Have a message reach a channel; False: it has, it is to already, or it was given up. `again`: whether or not,
+        as if nothing had ever been tried. Raises MachineError."""
         letter = Letter(channel=channel, message=message, since=now)
-        if any((self._folder / kind / letter.name).exists() for kind in (SENT, DROPPED, WAITING)):
+        if again:
+            self._forget(letter.name)
+        elif any((self._folder / kind / letter.name).exists() for kind in (SENT, DROPPED, WAITING)):
             return False
-        self._write(WAITING, letter.name, _letter.dump_json(letter, indent=1))
+        self._keep(WAITING, letter)
         return True
 
-    def begun(self, letter: Letter, now: float) -> Letter | None:
+    def begun(self, letter: Letter[T], now: float) -> Letter[T] | None:
         """Take note that a letter is being tried, before it is: a disk that takes no note would not take the receipt.
 
         Returns the letter as it is now; None: it has been delivered. Raises MachineError.
@@ -119,7 +145,7 @@ class Spool:
             return None
         return self._again(replace(letter, tries=letter.tries + 1, problem=""), now + pause(letter.tries + 1))
 
-    def delivered(self, letter: Letter, place: str, now: float) -> None:
+    def delivered(self, letter: Letter[T], place: str, now: float) -> None:
         """Write the receipt, then forget the letter. Raises MachineError."""
         receipt = Receipt(
             channel=letter.channel, key=letter.message.key, thread=letter.message.thread, title=letter.message.title,
@@ -128,13 +154,13 @@ class Spool:
         self._write(SENT, letter.name, _receipt.dump_json(receipt, indent=1))
         self._remove(WAITING, letter.name)
 
-    def failed(self, letter: Letter, problem: str, next: float) -> Letter:
+    def failed(self, letter: Letter[T], problem: str, next: float) -> Letter[T]:
         """Keep the letter for another try. Raises MachineError."""
         return self._again(replace(letter, problem=problem), next)
 
-    def drop(self, letter: Letter) -> None:
+    def drop(self, letter: Letter[T]) -> None:
         """Give a letter up. Raises MachineError."""
-        self._write(DROPPED, letter.name, _letter.dump_json(letter, indent=1))
+        self._keep(DROPPED, letter)
         self._remove(WAITING, letter.name)
 
     def place(self, channel: str, thread: str) -> str:
@@ -149,15 +175,15 @@ class Spool:
                  for path in (self._folder / kind).glob(f"{digest(thread)[:12]}-*.json"))
         return any(path.name.partition(".")[2] == f"{channel}.json" for path in paths)
 
-    def queue(self) -> Queue:
+    def queue(self) -> Queue[T]:
         """What waits, without what was delivered and only not forgotten yet."""
-        letters: list[Letter] = []
+        letters: list[Letter[T]] = []
         problems: list[str] = []
         for path in sorted((self._folder / WAITING).glob("*.json")):
             if (self._folder / SENT / path.name).exists():
                 continue
             try:
-                letters.append(_letter.validate_json(path.read_bytes()))
+                letters.append(self._letters.validate_json(path.read_bytes()))
             except FileNotFoundError:
                 continue  # delivered by another process just now
             except (ValidationError, OSError) as error:
@@ -173,10 +199,13 @@ class Spool:
         with attempt(self._folder) as free:
             yield free
 
-    def _again(self, letter: Letter, next: float) -> Letter:
+    def _again(self, letter: Letter[T], next: float) -> Letter[T]:
         letter = replace(letter, next=next)
-        self._write(WAITING, letter.name, _letter.dump_json(letter, indent=1))
+        self._keep(WAITING, letter)
         return letter
+
+    def _keep(self, kind: str, letter: Letter[T]) -> None:
+        self._write(kind, letter.name, self._letters.dump_json(letter, indent=1))
 
     def _write(self, kind: str, name: str, content: bytes) -> None:
         self._make(self._folder / kind)
@@ -187,11 +216,23 @@ class Spool:
         with contextlib.suppress(OSError):
             (self._folder / kind / name).unlink(missing_ok=True)
 
+    def _forget(self, name: str) -> None:
+        try:
+            for kind in (SENT, DROPPED):
+                (self._folder / kind / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise MachineError(f"cannot remove {error.filename}: {error.strerror or error}.") from error
+
     def _make(self, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MachineError(f"cannot make {folder}: {error.strerror or error}.") from error
+
+
+def digest(text: str) -> str:
+    """32 hexadecimal digits of a hash of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def pause(tries: int) -> float:

@@ -19,19 +19,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any
+from typing import IO, Any
+from urllib.parse import urlsplit
 
-from runner.alerts import limits
-from runner.alerts.limits import Watch
-from runner.alerts.message import Failed
+from runner.sending import Failed, limits
+from runner.sending.limits import Watch
 
 LARGEST = 32 << 20
 """Bytes of an answer: a hundred issues with the longest text that GitHub takes have 26 MB."""
 AGENT = "lockstep"
+BLOCK = 1 << 16
+"""Bytes of a file that are sent at once."""
 BUSY = (408, 425, 429)
 """What a server answers that may take the same request later."""
 LONGEST = 86_400.0
 """Seconds that a server may make us wait."""
+HERE = ("localhost", "127.0.0.1", "::1")
+"""Hosts to which a secret may go without encryption: it leaves no machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +65,28 @@ class Answer:
         return 0.0
 
 
-def request(method: str, address: str, *, body: bytes | None = None, headers: Mapping[str, str]) -> Answer:
-    """Send one request and read the whole answer. Raises Failed where there is none within `limits.LIMIT` seconds."""
-    limit = limits.LIMIT
+def address(text: str) -> str:
+    """The same, if it is one that may be sent to. Raises ValueError, which does not repeat it: it may be secret."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("that is no address; it looks like https://HOST/PATH") from None
+    if parts.scheme not in ("http", "https") or not host or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("that is no address; it looks like https://HOST/PATH")
+    if parts.scheme == "http" and host not in HERE:
+        raise ValueError("http sends everything in the open; use https")
+    if parts.username or parts.password or parts.fragment:
+        raise ValueError("no user, password or fragment belongs into it: secrets stand in variables")
+    return text
+
+
+def request(
+    method: str, address: str, *, body: bytes | IO[bytes] | None = None, headers: Mapping[str, str], more: float = 0.0
+) -> Answer:
+    """Send one request and read the whole answer. A file as `body` is sent from where it stands, and its length must be
+    among `headers`. Raises Failed where there is no answer within `limits.LIMIT` + `more` seconds."""
+    limit = limits.LIMIT + more
     watch = Watch(limit)
     opener = urllib.request.build_opener(_AsItIs, _Plain(watch), _Secure(watch))
     opener.addheaders = []
@@ -116,31 +139,31 @@ class _AsItIs(urllib.request.HTTPErrorProcessor):
     https_response = http_response
 
 
-class _PlainConnection(http.client.HTTPConnection):
+class _Connection(http.client.HTTPConnection):
     def __init__(self, watch: Watch, host: str, **options: Any) -> None:
-        super().__init__(host, **options)
-        self._watch = watch
+        super().__init__(host, blocksize=BLOCK, **options)
+        self._watch, self._left = watch, False
 
     def connect(self) -> None:
-        self._watch.hold(lambda: self.sock)
+        self._watch.hold(lambda: self.sock)  # while it is made: of two, first the plain one, then that of TLS
         super().connect()
-        _keep(self._watch, self.sock)
+        made = self.sock
+        # The connection forgets its socket with the head of the answer; what reads the rest has it still.
+        self._watch.hold(lambda: made)
+
+    def send(self, data: Any) -> None:
+        """A server may answer and leave before it has read all: then its answer says why, and no error of ours."""
+        if self.sock is None:
+            self.connect()
+        if not self._left:
+            try:
+                super().send(data)
+            except (BrokenPipeError, ConnectionResetError):
+                self._left = True
 
 
-class _SecureConnection(http.client.HTTPSConnection):
-    def __init__(self, watch: Watch, host: str, **options: Any) -> None:
-        super().__init__(host, **options)
-        self._watch = watch
-
-    def connect(self) -> None:
-        self._watch.hold(lambda: self.sock)  # while it is made: first the plain one, then that of TLS
-        super().connect()
-        _keep(self._watch, self.sock)
-
-
-def _keep(watch: Watch, made: socket.socket) -> None:
-    # The connection forgets its socket with the head of the answer; what reads the rest has it still.
-    watch.hold(lambda: made)
+class _SecureConnection(_Connection, http.client.HTTPSConnection):
+    pass
 
 
 class _Plain(urllib.request.HTTPHandler):
@@ -149,7 +172,7 @@ class _Plain(urllib.request.HTTPHandler):
         self._watch = watch
 
     def http_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(partial(_PlainConnection, self._watch), req)
+        return self.do_open(partial(_Connection, self._watch), req)
 
 
 class _Secure(urllib.request.HTTPSHandler):

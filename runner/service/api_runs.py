@@ -1,0 +1,183 @@
+"""Where runs are sent: `POST /api/v1/runs`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import errno
+import hashlib
+import logging
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import anyio
+import anyio.to_thread
+from fastapi import APIRouter, Depends, Header, Request, Response
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from runner.errors import LockstepError
+from runner.service import guard, reception, server
+from runner.service.guard import Caller
+from runner.service.problems import MEDIA, Problem
+from runner.storage import parcel
+
+router = APIRouter(tags=["runs"])
+log = logging.getLogger(__name__)
+
+AT_ONCE = 2
+"""Parcels that are unpacked at one time: it is work for the CPU, and pages are to be answered meanwhile."""
+STEP = 1 << 20
+"""Bytes of a body that are held in memory."""
+AGAIN = "60"
+"""Seconds after which a client may try again what was not its fault."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_KEY = re.compile(r'"?([\x21\x23-\x7e]{1,200})"?')
+_SHA256 = re.compile(r"sha-256=:([A-Za-z0-9+/=]{44}):")
+
+
+class Received(BaseModel):
+    """A run that the server has."""
+
+    id: str
+    """Of the run."""
+    digest: str
+    """Of its contents, as the server has them now."""
+    fresh: bool
+    """Whether the server has more of the run than before."""
+
+
+def _problem(what: str) -> dict[str, Any]:
+    return {"description": what, "content": {MEDIA: {"schema": {"type": "object"}}}}
+
+
+@router.post(
+    "/api/v1/runs", status_code=201, summary="Send a run", response_model=Received,
+    responses={
+        200: {"model": Received, "description": "The server had all of it already."},
+        400: _problem("A header cannot be understood, or the body ended too early."),
+        401: _problem("There is no token, or none that counts."),
+        403: _problem("The token may not send runs, or not those of this machine."),
+        409: _problem("It contradicts what the server has."),
+        413: _problem("It is too large."),
+        415: _problem("It is no parcel by its type."),
+        422: _problem("It is no parcel, or none that is taken."),
+        503: _problem("The server cannot keep anything now. Send it again."),
+        507: _problem("The server's disk is full. Send it again."),
+    },
+    openapi_extra={"requestBody": {"required": True, "content": {
+        parcel.MEDIA: {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def send(
+    request: Request, response: Response, caller: Annotated[Caller, Depends(guard.needs("submit"))],
+    content_digest: Annotated[str, Header(description="Of the body, as RFC 9530 has it: sha-256=:…:")] = "",
+    idempotency_key: Annotated[str, Header(
+        description="What the sender calls this upload: the same for the same contents, and for these alone.")] = "",
+) -> Received:
+    """Keep the run folder that a parcel holds. Sent again, it is kept once."""
+    here = server.of(request)
+    most = here.settings.serve.largest_upload
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != parcel.MEDIA:
+        raise Problem(415, "type", "This is no parcel.", f"A run is sent as {parcel.MEDIA}; `lockstep upload` does it.")
+    named = _KEY.fullmatch(idempotency_key)
+    if idempotency_key and not named:
+        raise Problem(400, "key", "The Idempotency-Key cannot be used.", "It is 1 to 200 letters, digits and signs.")
+    wanted = _digest(content_digest)
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length[:20]) > most:
+        raise _too_large(most)
+    with _kept_nothing(), await run_in_threadpool(_nameless, here.settings.incoming) as body:
+        found = await _spooled(request, body, most)
+        if wanted not in (None, found):
+            raise Problem(422, "digest", "The body is not what its Content-Digest says.", "Send it again.")
+        done = await anyio.to_thread.run_sync(
+            reception.receive, here, body, named[1] if named else "", caller, limiter=_limiter(request))
+    response.status_code = 201 if done.fresh else 200
+    return Received(id=done.id, digest=done.digest, fresh=done.fresh)
+
+
+def _nameless(folder: Path) -> BinaryIO:
+    """A file without a name: it is gone when the process that has it is."""
+    return tempfile.TemporaryFile(dir=folder)
+
+
+async def _spooled(request: Request, file: BinaryIO, most: int) -> bytes:
+    """Put a body into a file, which is at its beginning afterwards; returns the body's sha256.
+
+    It comes as slowly as it comes, and no thread waits for it.
+    """
+    sha, size, waiting = hashlib.sha256(), 0, bytearray()
+
+    def keep(data: bytes) -> None:
+        sha.update(data)
+        file.write(data)
+
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > most:
+                raise _too_large(most)
+            waiting += chunk
+            if len(waiting) >= STEP:
+                await run_in_threadpool(keep, bytes(waiting))
+                waiting.clear()
+    except ClientDisconnect as error:
+        raise Problem(400, "ended", "The body ended too early.", "Send it again.") from error
+    await run_in_threadpool(keep, bytes(waiting))
+    await run_in_threadpool(file.seek, 0)
+    return sha.digest()
+
+
+def _limiter(request: Request) -> anyio.CapacityLimiter:
+    # Made when it is first asked for: it belongs to the loop that runs.
+    state = request.app.state
+    if not hasattr(state, "receiving"):
+        state.receiving = anyio.CapacityLimiter(AT_ONCE)
+    found = state.receiving
+    assert isinstance(found, anyio.CapacityLimiter)
+    return found
+
+
+def _digest(said: str) -> bytes | None:
+    """The sha256 that a Content-Digest has; None where it has none."""
+    if not said.strip():
+        return None
+    for one in said.split(","):
+        name, _, _ = one.strip().partition("=")
+        if name.lower() != "sha-256":
+            continue  # other algorithms may be there beside it
+        match = _SHA256.fullmatch(one.strip())
+        try:
+            found = base64.b64decode(match[1], validate=True) if match else b""
+        except binascii.Error:
+            found = b""
+        if len(found) == 32:
+            return found
+        raise Problem(400, "digest", "The Content-Digest cannot be understood.", "Write sha-256=:BASE64: (RFC 9530).")
+    return None
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(413, "too-large", "This is too large.",
+                   f"The server takes {most:,} bytes; `largest_upload` in its lockstep.toml says how many.")
+
+
+@contextmanager
+def _kept_nothing() -> Iterator[None]:
+    """Have it said where disk or database fail: the client may send the same again."""
+    try:
+        yield
+    except (OSError, LockstepError) as error:
+        log.error("an upload was not kept: %s", error)
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            raise Problem(
+                507, "disk-full", "The server's disk is full.", "Nothing of this upload is kept. Send it again later.",
+                headers={"Retry-After": AGAIN}) from error
+        raise Problem(503, "unavailable", "The server cannot keep runs now.", "Its log says why. Send it again later.",
+                      headers={"Retry-After": AGAIN}) from error

@@ -1,0 +1,186 @@
+"""What is in a run folder that another has made: whether it can be taken for one of ours.
+
+Nothing that it names is opened, run or imported. It is read from the first line to the last and refused in words.
+"""
+
+from __future__ import annotations
+
+import calendar
+import dataclasses
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from runner.errors import UsageError
+from runner.model import Interpreter
+from runner.storage import explanations, store
+from runner.storage.store import Manifest
+
+_LAST_DATE = 253_402_300_800.0
+"""Seconds since the epoch at the end of the year 9999: later dates cannot be printed."""
+
+
+class ParcelError(UsageError):
+    """Something that is no parcel, or none that is taken; `reason` tells programs why.
+
+    ``damaged``, ``truncated``, ``too-large``, ``bomb`` (it would grow too much), ``member`` (a file that does not
+    belong into one), ``content``, ``future``.
+    """
+
+    def __init__(self, reason: str, words: str) -> None:
+        super().__init__(words)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """A line of `layouts.jsonl`."""
+
+    layout: int
+    base: Mapping[str, int]
+    head: Mapping[str, int]
+
+
+_layout = TypeAdapter(_Layout)
+
+
+def check(folder: Path, latest: float) -> str:
+    """See that a run folder, of which each line is of a length that can be read, is whole; return the run's id.
+
+    Every line of it is read. Ids and names are strict, numbers finite, and no time is later than `latest` (seconds
+    since the epoch). Of `statistics.json` it is seen that it is JSON: what it means is for `judging.statistics`. Raises
+    ParcelError.
+    """
+    with _said_of(store.MANIFEST, folder):
+        manifest = store.read_manifest(folder)
+        _plain(manifest)
+        _check_manifest(manifest, latest)
+    if (folder / store.BLOCKS).exists():
+        with _said_of(store.BLOCKS, folder):
+            _check_blocks(folder, manifest, latest)
+    else:
+        with _said_of(store.STATISTICS, folder):
+            # The gain of a pairing may be infinite, and is written as it is.
+            _plain(json.loads((folder / store.STATISTICS).read_bytes()), finite=False)
+    if (folder / store.LAYOUTS).exists():
+        with _said_of(store.LAYOUTS, folder), (folder / store.LAYOUTS).open("rb") as lines:
+            for line in lines:
+                _plain(_layout.validate_json(line))
+    with _said_of(explanations.FILE, folder):
+        _plain(explanations.read(folder))
+    return manifest.id
+
+
+def _check_manifest(manifest: Manifest, latest: float) -> None:
+    if not store.ID.fullmatch(manifest.id):
+        raise ValueError(f"{manifest.id[:80]!r} is no id of a run, such as 20261129T073000Z-0a1b2c")
+    named = float(calendar.timegm(time.strptime(manifest.id[:15], "%Y%m%dT%H%M%S")))
+    _check_time(min(named, manifest.created), max(named, manifest.created), latest)
+    for arm in (manifest.base, manifest.head):
+        _check_commit(arm)
+    keys = [benchmark.key for benchmark in manifest.benchmarks]
+    if len(set(keys)) < len(keys):
+        raise ValueError("two of its benchmarks have one name")
+
+
+def _check_commit(arm: Interpreter) -> None:
+    commit = arm.commit
+    if commit is None:
+        return
+    if not 0 <= commit.date < _LAST_DATE:
+        raise ValueError(f"the commit of {arm.spec[:80]!r} has no date between the years 1970 and 9999")
+    if commit.position is not None and not 0 < commit.position < 1 << 53:
+        raise ValueError(f"the commit of {arm.spec[:80]!r} has no position above 0")
+
+
+def _check_blocks(folder: Path, manifest: Manifest, latest: float) -> None:
+    known = {benchmark.key for benchmark in manifest.benchmarks}
+    for block in store.read(folder, lazily=True).blocks:
+        if block.benchmark not in known:
+            raise ValueError(f"a block is of {block.benchmark[:80]!r}, which the manifest does not have")
+        _plain(block)
+        _check_time(block.started, block.started, latest)
+        if block.seconds < 0:
+            raise ValueError("a block took less than no time")
+
+
+def _check_time(first: float, last: float, latest: float) -> None:
+    if first < 0:
+        raise ValueError("something in it is of before 1970")
+    if last > latest:
+        raise ParcelError("future", f"something in the run is of a time that comes in {last - latest:.0f} s at the "
+                          "earliest. Set the clock of the machine that measured, or of the one that looks.")
+
+
+@contextmanager
+def _said_of(name: str, folder: Path) -> Iterator[None]:
+    """Have what is wrong with a file's content be said without the place where the folder is."""
+    try:
+        yield
+    except ParcelError:
+        raise
+    except RecursionError as error:
+        raise ParcelError("content", f"{name} is nested too deeply.") from error
+    except UsageError as error:
+        raise ParcelError("content", str(error).replace(f"{folder}{os.sep}", "")) from error
+    except ValueError as error:
+        raise ParcelError("content", f"{name} cannot be taken: {' '.join(str(error).split())[:400]}.") from error
+
+
+def _plain(thing: object, *, finite: bool = True) -> None:
+    """See that all numbers in a record are finite, and that all text can be written: raises ValueError.
+
+    With `finite` False, infinities and what is no number pass; integers of more than 63 bits do not.
+    """
+    if isinstance(thing, str):
+        if not (thing.isascii() or _encodes(thing)):
+            raise ValueError(f"the text {thing[:80]!r} holds what is no character")
+    elif isinstance(thing, int | float):
+        if not (_counts(thing) if finite else isinstance(thing, float) or abs(thing) < 1 << 63):
+            raise ValueError("it holds a number that is not finite")
+    elif isinstance(thing, Mapping):
+        for key, value in thing.items():
+            _plain(key, finite=finite)
+            _plain(value, finite=finite)
+    elif isinstance(thing, list | tuple):
+        if not _all_count(thing):
+            for one in thing:
+                _plain(one, finite=finite)
+    elif dataclasses.is_dataclass(thing):
+        for one in dataclasses.fields(thing):
+            _plain(getattr(thing, one.name), finite=finite)
+    elif isinstance(thing, Path):
+        _plain(str(thing))
+    else:
+        assert thing is None or isinstance(thing, Enum), thing
+
+
+def _all_count(things: Sequence[object]) -> bool:
+    """Whether all are finite numbers, found quickly: a run has millions of slices. Sometimes False where they are."""
+    try:
+        return math.isfinite(math.fsum(things))  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _counts(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,290 @@
+"""A real server that is killed, cut off and out of room while runs are sent: what it has said it keeps, it keeps."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from bench import LOCKSTEP, ended
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+
+from made_runs import MACHINE
+from parcels import members, of_members, some_run
+
+from runner import config
+from runner.history import runs as history
+from runner.service import database, tokens
+from runner.storage import origin, parcel, store
+
+KILLS = 20
+STAGES = (6, 12, 18)
+"""Blocks that a run has when it is sent, and sent again."""
+PATIENCE = 60.0
+"""Seconds for a server to start, and for a request."""
+
+
+@dataclass(kw_only=True)
+class Served:
+    """A folder that `lockstep serve` has, as often as it is started."""
+
+    data: Path
+    url: str = ""
+    """Of the database; empty: its usual one."""
+    address: str = ""
+    """Of the server that runs, or ran last."""
+    process: subprocess.Popen[str] | None = None
+    words: tuple[str, ...] = ()
+    """What it is started by."""
+
+    @property
+    def runs(self) -> Path:
+        return self.data / "runs"
+
+    def token(self, name: str) -> str:
+        """The token of a machine."""
+        opened = database.opened(self.url or database.of_file(self.data / "service" / "service.sqlite"))
+        try:
+            return tokens.create(opened, name, ["submit"], time.time(), machine=True)[1]
+        finally:
+            opened.close()
+
+    @contextmanager
+    def started(self) -> Iterator[subprocess.Popen[str]]:
+        """Start a server, which answers inside, and is killed at the end."""
+        command = [*self.words, str(LOCKSTEP), "serve", "--port", "0", "--data", str(self.data)]
+        with (self.data.parent / "server.log").open("a") as log:
+            process = subprocess.Popen(
+                [*command, *(["--database", self.url] if self.url else [])], stdout=subprocess.PIPE, stderr=log,
+                text=True, cwd=self.data.parent, start_new_session=True)
+        with ended(process):
+            assert process.stdout is not None
+            said = ""
+            while "serving" not in said:
+                said = process.stdout.readline()
+                assert said, (self.data.parent / "server.log").read_text()
+            self.address = said.split(" at ")[1].strip()
+            yield process
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Served:
+    return Served(data=tmp_path / "data")
+
+
+def machine(folder: Path, number: int) -> tuple[str, dict[str, bytes]]:
+    """The id of a run of a machine, and its files."""
+    run = some_run(folder, number, machine={**MACHINE, "host": f"{number:016x}"})
+    return run.name, members(run)
+
+
+def stage(id: str, files: Mapping[str, bytes], number: int, blocks: int) -> tuple[str, bytes]:
+    """The id of another run like it, and its parcel when it had so many blocks."""
+    name = f"{id[:17]}{number:06x}"
+    lines = files[store.BLOCKS].splitlines(keepends=True)
+    found = {**files, store.MANIFEST: files[store.MANIFEST].replace(id.encode(), name.encode()),
+             store.BLOCKS: b"".join(lines[:blocks])}
+    if blocks < len(lines):
+        found.pop("explanation.json", None)
+    return name, of_members(found)
+
+
+def headers(token: str, body: bytes) -> dict[str, str]:
+    sha = hashlib.sha256(body).digest()
+    return {"Authorization": f"Bearer {token}", "Content-Type": parcel.MEDIA, "Idempotency-Key": sha.hex(),
+            "Content-Digest": f"sha-256=:{base64.b64encode(sha).decode()}:"}
+
+
+def post(served: Served, token: str, body: bytes) -> httpx.Response:
+    return httpx.post(
+        f"{served.address}/api/v1/runs", content=body, headers=headers(token, body), timeout=PATIENCE)
+
+
+def check(runs: Path) -> dict[str, int]:
+    """See that each run is whole, and that there is nothing else; how many blocks each has."""
+    found = {}
+    for path in runs.iterdir():
+        assert store.ID.fullmatch(path.name), path
+        said = origin.read(path)
+        assert said is not None and said.contents == parcel.contents(path), path
+        assert {one.name for one in path.iterdir()} == {*said.contents.parts, origin.FILE, store.REPORT}, path
+        found[path.name] = (path / store.BLOCKS).read_bytes().count(b"\n")
+        assert found[path.name] in STAGES, path
+    return found
+
+
+@dataclass(kw_only=True)
+class Load:
+    """Machines that send their runs, each as it grows, until they are told to end; what they were told is noted."""
+
+    served: Served
+    over: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    kept: dict[str, int] = field(default_factory=dict)
+    """Blocks of each run that the server has said it has."""
+    fresh: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """How often it has said that a content was new."""
+    answers: int = 0
+    cut: int = 0
+    """Requests that a kill ended."""
+    faults: list[str] = field(default_factory=list)
+
+    def send(self, token: str, id: str, files: Mapping[str, bytes], seed: int) -> None:
+        """What one client does, in a thread of its own."""
+        dice, number = random.Random(seed), 0
+        try:
+            with httpx.Client(timeout=PATIENCE) as client:
+                while not self.over.is_set():
+                    number += 1
+                    blocks = list(STAGES)
+                    if dice.random() < 0.5:
+                        blocks.insert(dice.randrange(1, 4), dice.choice(STAGES))  # late, twice, or too early
+                    for count in blocks:
+                        self._one(client, token, count, *stage(id, files, number, count))
+        except BaseException as error:
+            self.faults.append(repr(error))
+            raise
+
+    def _one(self, client: httpx.Client, token: str, count: int, name: str, body: bytes) -> None:
+        """Send one parcel until the server has answered."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            assert time.monotonic() < end, f"no answer about {name}"
+            try:
+                answer = client.post(f"{self.served.address}/api/v1/runs", content=body, headers=headers(token, body))
+            except httpx.TransportError:
+                with self.lock:
+                    self.cut += 1
+                time.sleep(0.05)
+                continue
+            if answer.status_code == 429:
+                time.sleep(0.2)
+                continue
+            break
+        with self.lock:
+            self.answers += 1
+            if answer.status_code not in (200, 201):
+                self.faults.append(f"{name}: {answer.status_code} {answer.text}")
+                return
+            said = answer.json()
+            assert said["id"] == name and said["fresh"] == (answer.status_code == 201)
+            self.kept[name] = max(self.kept.get(name, 0), count)
+            self.fresh[name, count] += said["fresh"]
+
+
+def test_a_server_that_is_killed_loses_nothing_and_keeps_nothing_twice(served: Served, tmp_path: Path) -> None:
+    """20 kills at random moments while four clients send, of which two send the same."""
+    dice, load = random.Random(20), Load(served=served)
+    made = {number: machine(tmp_path / "there", number) for number in (1, 2, 3)}
+    given = {number: served.token(f"bench{number}") for number in made}
+    clients = [
+        threading.Thread(target=load.send, args=(given[number], *made[number], seed))
+        for seed, number in enumerate((1, 1, 2, 3))
+    ]
+    for kill in range(KILLS):
+        with served.started() as process:
+            if kill == 0:
+                for client in clients:
+                    client.start()
+            with load.lock:
+                before = load.answers
+            while load.answers == before and not load.faults:
+                time.sleep(0.002)
+            time.sleep(dice.uniform(0.0, 0.3))
+            process.kill()
+            process.wait()
+        with load.lock:
+            said = dict(load.kept)
+        there = check(served.runs)
+        assert load.faults == []
+        for name, blocks in said.items():
+            assert there[name] >= blocks, f"after kill {kill}, {name} has lost what was acknowledged"
+    with served.started():
+        load.over.set()
+        for client in clients:
+            client.join(2 * PATIENCE)
+            assert not client.is_alive()
+        id, files = made[1]
+        name, body = stage(id, files, 1, STAGES[-1])
+        answer = post(served, given[1], body)
+        assert answer.status_code == 200 and load.kept[name] == STAGES[-1]
+        left = list((served.data / "service" / "incoming").iterdir())
+        assert left == [], "what a kill leaves is removed by the next upload"
+    assert load.faults == [] and load.cut > KILLS / 2
+    there = check(served.runs)
+    assert there == load.kept == dict.fromkeys(there, STAGES[-1]), "every run was sent to its end"
+    assert max(load.fresh.values()) == 1, "a content is new once"
+    found = history.read(served.runs, config.index_file(served.runs))
+    assert found.problems == () and sorted(entry.id for entry in found.runs) == sorted(there)
+    print(f"{load.answers} answers, {load.cut} requests cut off, {len(there)} runs")
+
+
+def test_what_is_cut_off_leaves_nothing(served: Served, tmp_path: Path) -> None:
+    id, files = machine(tmp_path / "there", 1)
+    name, body = stage(id, files, 1, STAGES[-1])
+    token = served.token("bench1")
+    with served.started():
+        place = urlsplit(served.address)
+        assert place.hostname is not None and place.port is not None
+        for cut in (0, 1, 1000, len(body) - 1):
+            said = headers(token, body) | {"Host": place.hostname, "Content-Length": str(len(body))}
+            text = "POST /api/v1/runs HTTP/1.1\r\n" + "".join(f"{key}: {value}\r\n" for key, value in said.items())
+            with socket.create_connection((place.hostname, place.port), timeout=PATIENCE) as connection:
+                connection.sendall(text.encode() + b"\r\n" + body[:cut])
+        answer = post(served, token, body)
+        assert answer.status_code == 201, answer.text
+    assert check(served.runs) == {name: STAGES[-1]}
+    assert list((served.data / "service" / "incoming").iterdir()) == []
+    assert "Traceback" not in (tmp_path / "server.log").read_text()
+
+
+def test_a_disk_that_is_full_loses_nothing_and_takes_more_when_there_is_room(served: Served, tmp_path: Path) -> None:
+    """The runs are on a disk of one megabyte."""
+    if subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no disk of its own can be made here: this user may not make namespaces")
+    served.data.mkdir()
+    served.url = database.of_file(tmp_path / "service.sqlite")
+    served.words = ("unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=1m none "$0" && exec "$@"', str(served.data))
+    id, files = machine(tmp_path / "there", 1)
+    token, kept, statuses = served.token("bench1"), set[str](), Counter[int]()
+    with served.started() as process:
+        inside = Path(f"/proc/{process.pid}/root") / served.runs.relative_to("/")
+
+        def send(number: int) -> int:
+            name, body = stage(id, files, number, STAGES[-1])
+            answer = post(served, token, body)
+            if answer.status_code == 507:
+                assert answer.json()["type"] == "/problems/disk-full"
+            elif answer.status_code == 201:
+                kept.add(name)
+            return answer.status_code
+
+        for number in range(1, 200):
+            statuses[send(number)] += 1
+            if statuses[507] == 5:
+                break
+        assert set(statuses) == {201, 507} and statuses[201] > 3, statuses
+        assert set(check(inside)) == kept
+        assert list((inside.parent / "service" / "incoming").iterdir()) == []
+        for name in sorted(kept)[:3]:
+            shutil.rmtree(inside / name)
+            kept.remove(name)
+        assert send(300) == 201
+        assert set(check(inside)) == kept
+        assert os.statvfs(inside).f_blocks * os.statvfs(inside).f_frsize == 1 << 20
