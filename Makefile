@@ -12,7 +12,7 @@ BIN := .venv/bin
 LOCKSTEP := $(BIN)/lockstep
 READY := .venv/.ready
 
-.PHONY: help setup builds source-repo ab publish calibrate rivals design-space detection bpo22003 nights pictures test unit live browser costs verdicts lint clean
+.PHONY: help setup builds source-repo ab publish calibrate rivals design-space detection bpo22003 nights pictures test unit live browser costs verdicts fuzz lint clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -83,6 +83,11 @@ costs: setup ## Measure what publishing 1000 runs, an index of a year and its pa
 
 verdicts: setup ## Measure what verdicts on ten small workloads cost: equal, 1 % and 0.5 % apart (PYTHON=, three sessions)
 	PYTHONPATH=. $(BIN)/python tests/costs/verdicts.py "$$(command -v $(PYTHON))"
+
+fuzz: EXAMPLES = 10000
+fuzz: MINUTES = 120
+fuzz: setup ## Send a server requests that fit its OpenAPI document, or just do not (EXAMPLES=10000 of each operation, MINUTES=120 at most)
+	PYTHONPATH=tests:. $(BIN)/python -m fuzzing --examples $(EXAMPLES) --minutes $(MINUTES)
 
 nights: setup ## Nights in a row on eight commits of CPython with known effects, searches over them, and kills: hours (REPEATS=2)
 	PYTHONPATH=tests:. $(BIN)/python -m nights --repeats $(REPEATS)

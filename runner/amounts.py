@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -21,13 +21,13 @@ def margin(text: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """``90s``, ``10m``, ``1h30m`` in seconds, above 0. Raises ValueError with words for the user."""
-    parts = re.findall(r"([0-9.]+)\s*([smh])", text)
+    """``90s``, ``10m``, ``1h30m``, ``30d`` in seconds, above 0. Raises ValueError with words for the user."""
+    parts = re.findall(r"([0-9.]+)\s*([smhd])", text)
     try:
         found = sum(float(number) * UNITS[unit] for number, unit in parts)
     except ValueError:
         found = 0.0
-    if found <= 0 or re.sub(r"[0-9.]+\s*[smh]|\s", "", text):
+    if found <= 0 or re.sub(r"[0-9.]+\s*[smhd]|\s", "", text):
         raise ValueError(f"{text!r} is not a time; write for example 90s, 10m or 1h30m.")
     return found
 

@@ -23,7 +23,8 @@ class Interrupted(LockstepError):
 ORDER = (
     "doctor", "build", "source-repo", "verify", "ab", "continuous", "bisect", "backfill", "resume", "show", "explain",
     "combine", "runs", "export", "import", "compare", "publish", "reindex", "gc", "nightly", "config", "events",
-    "triage", "status", "comment", "upload", "serve", "token", "create", "list", "revoke", "calibrate",
+    "triage", "status", "comment", "upload", "serve", "token", "create", "list", "revoke", "backup", "restore",
+    "calibrate",
 )
 """The commands in the order in which a newcomer meets them."""
 
@@ -104,8 +105,9 @@ class Commands(_Taught, TyperGroup):
         if args[0] not in self.commands and not args[0].startswith("-"):
             if known is not None:
                 rest = [word for word in args if word != known]
-                ctx.fail(f"No such command {args[0]!r}. The command comes first: lockstep {shlex.join([known, *rest])}")
-            if not get_close_matches(args[0], self.commands) and _is_interpreter(args[0]):
+                line = f"{ctx.command_path} {shlex.join([known, *rest])}"
+                ctx.fail(f"No such command {args[0]!r}. The command comes first: {line}")
+            if "ab" in self.commands and not get_close_matches(args[0], self.commands) and _is_interpreter(args[0]):
                 ctx.fail(f"No such command {args[0]!r}. To compare two interpreters: lockstep ab {shlex.join(args)}")
         return super().resolve_command(ctx, args)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,8 +32,12 @@ Url = Annotated[str | None, typer.Option(
     "--database", metavar="URL", help="PostgreSQL's URL; by default what the configuration says, else a SQLite file.",
 )]
 
-tokens = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None, help="Make, list and end tokens.")
-app.add_typer(tokens, name="token")
+tokens = typer.Typer(
+    name="token", cls=Commands, no_args_is_help=True, rich_markup_mode=None, help="Make, list and end tokens.",
+    epilog="""\
+lockstep token create ada --scope request,triage
+lockstep token list""")
+app.add_typer(tokens)
 
 
 @command(examples="""\
@@ -51,12 +56,10 @@ def serve(
     color: Color = "auto",
 ) -> int:
     """Serve what machines upload, to people and programs."""
-    import uvicorn
-
     from runner.service import app as application
-    from runner.service import server
+    from runner.service import connections, server
 
-    settings = _settings(data, database, configuration, public=public)
+    settings = settings_of(data, database, configuration, public=public)
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
@@ -64,14 +67,18 @@ def serve(
     with listening, server.holding(settings) as held:
         _first(held.database)
         name, number = listening.getsockname()[:2]
-        output.line(f"serving {settings.data} at http://{f'[{name}]' if ':' in name else name}:{number}")
-        uvicorn.Server(uvicorn.Config(
-            application.make(held), log_level="warning", access_log=False, server_header=False, lifespan="on",
-        )).run(sockets=[listening])
+        if not ipaddress.ip_address(name).is_loopback:
+            output.problem("other machines reach this: put TLS in front, or tokens can be read on their way")
+        place = f"http://{f'[{name}]' if ':' in name else name}:{number}"
+        connections.serve(
+            application.make(held), listening, settings.serve.proxies,
+            lambda: output.line(f"serving {settings.data} at {place}"),
+        )
+    output.line("ended")
     return 0
 
 
-def token_command(name: str, examples: str) -> Any:
+def token_command(name: str, examples: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Register a function as a command below `token`."""
     return tokens.command(name=name, cls=Command, epilog=examples)
 
@@ -99,7 +106,7 @@ def create(
     from runner.service import tokens as store
 
     now = time.time()
-    with _database(data, database, configuration) as opened:
+    with database_of(settings_of(data, database, configuration)) as opened:
         _, text = store.create(
             opened, name, [one for one in scope.replace(",", " ").split() if one], now, machine=machine, host=host,
             expires=None if expires is None else now + expires,
@@ -117,7 +124,7 @@ def list_(
     """List all tokens, without what lets anybody in."""
     from runner.service import tokens as store
 
-    with _database(data, database, configuration) as opened:
+    with database_of(settings_of(data, database, configuration)) as opened:
         found = store.listed(opened)
     for token in found:
         output.line(_told(token, time.time()))
@@ -139,12 +146,13 @@ def revoke(
     """End a token at once and for good."""
     from runner.service import tokens as store
 
-    with _database(data, database, configuration) as opened:
+    with database_of(settings_of(data, database, configuration)) as opened:
         output.line(_told(store.revoke(opened, id, time.time()), time.time()))
     return 0
 
 
-def _settings(data: Path | None, url: str | None, toml: Path | None, *, public: bool | None = None) -> Settings:
+def settings_of(data: Path | None, url: str | None, toml: Path | None, *, public: bool | None = None) -> Settings:
+    """What options and a configuration say of a server. Raises UsageError."""
     from runner.jobs import watched
     from runner.service import settings
 
@@ -153,10 +161,11 @@ def _settings(data: Path | None, url: str | None, toml: Path | None, *, public: 
 
 
 @contextmanager
-def _database(data: Path | None, url: str | None, toml: Path | None) -> Iterator[Database]:
+def database_of(settings: Settings) -> Iterator[Database]:
+    """The database of a server, which may run meanwhile."""
     from runner.service import database
 
-    opened = database.opened(_settings(data, url, toml).database)
+    opened = database.opened(settings.database)
     try:
         yield opened
     finally:
@@ -176,4 +185,5 @@ def _told(token: Token, now: float) -> str:
     state = "" if token.good(now) else "  revoked" if token.revoked is not None else "  expired"
     until = "" if token.expires is None else f"  until {datetime.fromtimestamp(token.expires, UTC):%Y-%m-%d}"
     kind = "machine" if token.machine else "person"
-    return f"{token.id}  {token.name}  {kind}  {' '.join(sorted(token.scopes))}{until}{state}"
+    used = "never used" if token.used is None else f"used {datetime.fromtimestamp(token.used, UTC):%Y-%m-%d}"
+    return f"{token.id}  {token.name}  {kind}  {' '.join(sorted(token.scopes))}  {used}{until}{state}"

@@ -5,6 +5,7 @@ Format, version 1: the keys are the fields of the models below; `EXAMPLE` has th
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -51,6 +52,8 @@ address = "https://lockstep.example.org"
 # database = "postgresql://lockstep@/lockstep"    # by default a SQLite file beside the runs
 repositories = ["https://github.com/python/cpython"]    # what requests may build beside releases; by default none
 largest_upload = "256MiB"
+rate = 50                                   # requests a second of one token; four times as many of one address; 0: any
+proxies = ["127.0.0.1", "::1"]              # who is believed when it says for whom it asks: the proxy with TLS
 
 # [server]                                  # where each night's runs go, too; see docs/uploading.md
 # address = "https://lockstep.example.org"
@@ -257,6 +260,20 @@ class Serve(_Table):
     """URLs of the git repositories that requests may build; none by default."""
     largest_upload: Annotated[int, BeforeValidator(_size)] = 256 << 20
     """Bytes."""
+    rate: Annotated[int, Field(ge=0, le=100_000)] = 50
+    """Requests a second of one token, and a quarter of those of one address; 0: as many as they like."""
+    proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses and networks of proxies, whose word is taken for who asks, and whether by https."""
+
+    @field_validator("proxies")
+    @classmethod
+    def _are_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for one in proxies:
+            try:
+                ipaddress.ip_network(one)
+            except ValueError as error:
+                raise ValueError(f"{one!r} is no address or network, such as 172.16.0.0/12") from error
+        return proxies
 
 
 class Server(_Table):

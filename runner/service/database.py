@@ -14,9 +14,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from runner.errors import MachineError, UsageError
+from runner.owned import attempt
 
 WAIT = 30.0
-"""Seconds to wait for another writer of a SQLite file."""
+"""Seconds to wait for another writer."""
+WRITER, SERVER = 0x6C6B73_01, 0x6C6B73_02
+"""PostgreSQL's advisory locks that we take: of whoever writes, and of the one server. Nobody else takes them in a
+database of our own."""
 
 
 class Database:
@@ -34,64 +38,135 @@ class Database:
     def reading(self) -> Iterator[sa.Connection]:
         """A connection that sees one state of the database. Raises MachineError where it cannot be used."""
         with _words(), self._engine.connect() as connection:
+            if self.dialect == "postgresql":
+                connection = connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A transaction, kept as a whole when the block ends, and not at all where it raises.
 
-        In SQLite there is one at a time. In PostgreSQL there are many, each serializable. Raises MachineError.
+        There is one at a time, in PostgreSQL as in SQLite, so that what it has read stays true until its end. Raises
+        MachineError, after `WAIT` seconds of waiting for others too. Rejected: serializable transactions side by side.
+        They fail now and then and must be done again, by every caller; and ours take milliseconds.
         """
-        options = {"writes": True} if self.dialect == "sqlite" else {"isolation_level": "SERIALIZABLE"}
-        with _words(), self._engine.connect().execution_options(**options) as connection, connection.begin():
-            yield connection
+        with _words(), self._engine.connect() as connection:
+            if self.dialect == "sqlite":
+                connection = connection.execution_options(writes=True)
+            with connection.begin():
+                if self.dialect == "postgresql":
+                    connection.execute(sa.select(sa.func.set_config("lock_timeout", f"{WAIT:.0f}s", True)))
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITER)))
+                yield connection
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within, no other server has this database. Raises MachineError where one has it."""
+        message = "another server has this database. End it, or give this one another --data and --database."
+        if self.dialect == "sqlite":
+            # Beside the file: whoever closes the file itself once more takes SQLite's own locks of it away.
+            place = Path(f"{self._engine.url.database}.lock")
+            place.touch(mode=0o600)
+            with attempt(place) as free:
+                if not free:
+                    raise MachineError(message)
+                yield
+            return
+        with _words(), self._engine.connect() as connection:
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(SERVER))):
+                raise MachineError(message)
+            try:
+                yield
+            finally:
+                connection.invalidate()  # closed, and with it the lock is free
 
     def close(self) -> None:
         """Give all connections back."""
         self._engine.dispose()
 
 
-def opened(url: str) -> Database:
-    """Open a database, which is made where it is a SQLite file and is not there, and bring it to the newest schema.
+def connected(url: str) -> Database:
+    """A database as it is, of whatever schema; nothing is asked of it yet. A SQLite file is made when it is first used.
 
-    Raises UsageError for a URL of another kind, and MachineError where it cannot be used, or is of a newer Lockstep.
+    Raises UsageError for a URL of another kind, MachineError where the folder of a SQLite file cannot be made.
     """
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
+    except (sa.exc.ArgumentError, ValueError) as error:
         raise UsageError("that is no URL of a database; give sqlite:////PATH or postgresql://USER@HOST/NAME") from error
+    # Enough for all threads of a server at once.
+    pool = {"pool_size": 5, "max_overflow": 40, "pool_timeout": WAIT}
     if parsed.get_backend_name() == "sqlite":
-        engine = sa.create_engine(parsed, connect_args={"timeout": WAIT, "check_same_thread": False})
+        if not parsed.database or parsed.database == ":memory:":
+            raise UsageError("the service's database outlives its process: give sqlite:////PATH")
+        try:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise MachineError(f"cannot make the folder of {parsed.database}: {error.strerror}") from error
+        engine = sa.create_engine(
+            parsed, poolclass=sa.QueuePool, connect_args={"timeout": WAIT, "check_same_thread": False}, **pool)
         sa.event.listen(engine, "connect", _prepare)
         sa.event.listen(engine, "begin", _begin)
-        if parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     elif parsed.get_backend_name() == "postgresql":
-        engine = sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=10)
+        engine = sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **pool)
     else:
         raise UsageError(f"the service keeps its database in SQLite or PostgreSQL, not in {parsed.get_backend_name()}")
-    database = Database(engine)
-    migrate(database)
+    return Database(engine)
+
+
+def opened(url: str) -> Database:
+    """Open a database, which is made where it is a SQLite file and is not there, and bring it to the newest schema.
+
+    Raises as `connected` does, and MachineError where it cannot be used, or is of a newer Lockstep.
+    """
+    database = connected(url)
+    try:
+        with database.writing() as connection:
+            migrate(connection)
+    except sa.exc.DBAPIError as error:
+        database.close()
+        raise MachineError(f"the service's database cannot be used: {str(error.orig).strip()}") from error
+    except BaseException:
+        database.close()
+        raise
     return database
 
 
 def of_file(path: Path) -> str:
     """The URL of a SQLite file."""
-    return f"sqlite:///{path.absolute()}"
+    return sa.URL.create("sqlite", database=str(path.absolute())).render_as_string()
 
 
-def migrate(database: Database) -> None:
-    """Bring a database to the newest schema. Raises MachineError where it is of a newer Lockstep."""
+def revision(connection: sa.Connection) -> str | None:
+    """The version that a database's schema is of; None: it has none, and was never used."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def revisions() -> tuple[str, ...]:
+    """All versions that there ever were, oldest first."""
+    return tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())[::-1]
+
+
+def migrate(connection: sa.Connection, to: str = "head") -> None:
+    """Bring a database to a version, within a transaction of `writing`.
+
+    Raises MachineError where it is of a newer Lockstep.
+    """
+    now = revision(connection)
+    if now is not None and now not in revisions():
+        raise MachineError(f"the database is of version {now}, made by a newer Lockstep. Use that one.")
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, to)
+
+
+def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    with database.writing() as connection:
-        now = MigrationContext.configure(connection).get_current_revision()
-        if now is not None and now not in known:
-            raise MachineError(f"the database is of version {now}, made by a newer Lockstep. Use that one.")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    return config
 
 
 def _prepare(connection: sqlite3.Connection, _: object) -> None:
@@ -111,6 +186,10 @@ def _begin(connection: sa.Connection) -> None:
 def _words() -> Iterator[None]:
     try:
         yield
-    except sa.exc.OperationalError as error:
+    except sa.exc.DataError as error:
+        raise UsageError("that holds characters which a database cannot keep") from error
+    except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
         # Without the statement and its values, which may be secret.
         raise MachineError(f"the service's database cannot be used: {str(error.orig).strip()}") from error
+    except sa.exc.TimeoutError as error:
+        raise MachineError("the service's database is busy; try again later") from error

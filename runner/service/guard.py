@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.types import Scope
 
 from runner.service import server
 from runner.service.problems import Problem
@@ -32,30 +34,54 @@ class Caller:
         return self.token is not None and bool(self.token.scopes & {scope, "admin"})
 
 
-def needs(scope: str) -> Callable[..., Caller]:
-    """A dependency: the caller, who has a scope. Raises Problem 401 or 403."""
+def address_of(scope: Scope) -> str:
+    """Where a request came from: an IP address, or empty where that is not known."""
+    client = scope.get("client")
+    try:
+        return str(ipaddress.ip_address(client[0])) if client else ""
+    except ValueError:
+        return ""  # what a proxy says of it, and is none
+
+
+def needs(scope: str, *, audited: bool = True) -> Callable[..., Caller]:
+    """A dependency: the caller, who has a scope. Raises Problem 401, 403 or 429.
+
+    What the caller writes is noted in the audit log, and so is a refusal; not `audited`: for what says nothing of
+    anybody's intentions, such as a heart-beat.
+    """
     assert scope in SCOPES
 
     def caller(
         request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
     ) -> Caller:
         here = server.of(request)
-        address = request.client.host if request.client else ""
+        address = address_of(request.scope)
         if given is None:
             if scope == "read" and here.settings.serve.public:
                 return Caller(token=None, address=address)
             raise _unknown("This needs a token: send it as `Authorization: Bearer lst_…`.")
-        token = here.verify(given.credentials)
+        token = here.verify(given.credentials, address)
         if token is None:
             raise _unknown("This token is not known, or has ended. `lockstep token create` on the server makes one.")
-        found = Caller(token=token, address=address)
-        if not found.may(scope):
-            raise Problem(
-                403, "scope", "This token may not do that.",
-                f"It has {', '.join(sorted(token.scopes))}; this needs {scope}.",
-            )
-        return found
+        return admitted(request, Caller(token=token, address=address), scope, audited=audited)
 
+    return caller
+
+
+def admitted(request: Request, caller: Caller, scope: str, *, audited: bool = True) -> Caller:
+    """The caller, who is known, and by whatever way; they are counted, and noted as `needs` says.
+
+    Raises Problem 403 where they lack the scope, and rates.TooMany.
+    """
+    assert caller.token is not None
+    if audited:
+        request.state.audit = caller
+    request.app.state.limits.tokens.take(caller.token.id)
+    if not caller.may(scope):
+        raise Problem(
+            403, "scope", "This token may not do that.",
+            f"It has {', '.join(sorted(caller.token.scopes))}; this needs {scope}.",
+        )
     return caller
 
 

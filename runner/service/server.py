@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 
 from runner.errors import MachineError
 from runner.owned import attempt
-from runner.service import database, tokens
+from runner.service import audit, database, tokens
 from runner.service.database import Database
 from runner.service.settings import Settings
 
@@ -32,8 +32,9 @@ def holding(settings: Settings, clock: Callable[[], float] = time.time) -> Itera
     """Open what a server has. Raises MachineError where another one has the folder, or it cannot be used."""
     with ExitStack() as stack:
         try:
-            for folder in (settings.runs, settings.incoming):
-                folder.mkdir(parents=True, exist_ok=True)
+            settings.runs.mkdir(parents=True, exist_ok=True)
+            settings.own.mkdir(mode=0o700, exist_ok=True)  # it has what lets people in, if only as hashes
+            settings.incoming.mkdir(exist_ok=True)
             free = stack.enter_context(attempt(settings.own))
         except OSError as error:
             raise MachineError(f"cannot use {settings.data}: {error.strerror}: {error.filename}.") from error
@@ -41,6 +42,8 @@ def holding(settings: Settings, clock: Callable[[], float] = time.time) -> Itera
             raise MachineError(f"another server has {settings.data}. End it, or give this one another --data.")
         opened = database.opened(settings.database)
         stack.callback(opened.close)
+        stack.enter_context(opened.held())
+        audit.forget(opened, clock())
         yield Server(settings=settings, database=opened, verify=tokens.Verifier(opened, clock), clock=clock)
 
 

@@ -6,12 +6,16 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from bench import Bench, Twins, ended
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from postgres import Server, programs, server
 
 # A shell starts what is to run in the background with this signal ignored, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -55,3 +59,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory, twins: Twins) -> Bench:
     done = bench.run("ab", *twins.pythons, "--suite", suite, "-b", "healthy", "--margin", "30%", "--seed", 5)
     assert done.returncode == 0, done.stderr
     return bench
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server, in which each test makes a database for itself (`database`)."""
+    if programs() is None and not os.environ.get("LOCKSTEP_NEEDS_POSTGRES"):
+        pytest.skip("PostgreSQL is missing (Debian: apt-get install postgresql)")
+    with server() as made:
+        yield made

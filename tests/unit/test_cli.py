@@ -29,6 +29,7 @@ def test_margins(text: str, margin: float) -> None:
 
 @pytest.mark.parametrize(("text", "seconds"), [
     ("90s", 90.0), ("10m", 600.0), ("1h30m", 5400.0), ("1h 30m 5s", 5405.0), ("0.5m", 30.0), ("2 m", 120.0),
+    ("90d", 7_776_000.0), ("1d12h", 129_600.0),
 ])
 def test_budgets(text: str, seconds: float) -> None:
     assert budget_of(text) == pytest.approx(seconds)
@@ -110,6 +111,18 @@ def test_help_names_the_commands(lockstep: Callable[..., tuple[int, str, str]]) 
     assert code == 0
     rows = {words[0] for line in out.splitlines() if (words := line.strip("│ ").split())}
     assert {"ab", "build", "doctor", "show", "resume", "export", "explain", "calibrate", "combine", "publish"} <= rows
+
+
+def test_commands_below_a_command_are_told_as_all_are(lockstep: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, _ = lockstep("token", "-h")
+    assert code == 0 and out.index("\n  create ") < out.index("\n  list ") < out.index("\n  revoke ")
+    for name in ("create", "list", "revoke"):
+        code, out, _ = lockstep("token", name, "-h")
+        assert code == 0 and f"lockstep token {name}" in out.partition("Examples")[2]
+    code, _, error = lockstep("token", "ada", "create")
+    assert code == 2 and "The command comes first: lockstep token create ada" in error
+    code, _, error = lockstep("token", "./python")
+    assert code == 2 and "lockstep ab" not in error
 
 
 def test_an_interruption_outside_of_measuring_ends_with_130(

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,17 @@ from runner.report.printable import printable
 from runner.storage import store
 
 Lockstep = Callable[..., tuple[int, str, str]]
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def _below(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if hasattr(command, "commands"):
+            yield from _below(command, (*path, name))
+
+
+COMMANDS = dict(_below(typer.main.get_command(app)))
+"""All commands, by the words that they are called by."""
 
 
 def breaking(monkeypatch: pytest.MonkeyPatch, problem: BaseException) -> None:
@@ -203,7 +213,7 @@ def test_a_pipe_by_name_gets_the_report(tmp_path: Path) -> None:
 
 
 def test_help_is_there_in_two_spellings_and_ends_with_examples(lockstep: Lockstep) -> None:
-    for words in ((), *((name,) for name in COMMANDS)):
+    for words in ((), *COMMANDS):
         short, long = lockstep(*words, "-h"), lockstep(*words, "--help")
         assert short == long and short[0] == 0
         assert "\nExamples:\n  lockstep " in short[1], words
@@ -212,13 +222,12 @@ def test_help_is_there_in_two_spellings_and_ends_with_examples(lockstep: Lockste
 
 
 def test_the_examples_are_commands() -> None:
-    for name, command in COMMANDS.items():
-        assert command.epilog, name
+    for words, command in COMMANDS.items():
+        assert command.epilog, words
         for line in command.epilog.splitlines():
-            example = line.partition("   ")[0].partition(" | ")[0]
-            program, verb, *rest = shlex.split(example)
-            assert (program, verb) == ("lockstep", name), example
-            COMMANDS[verb].make_context(verb, rest)
+            program, *typed = shlex.split(line.partition("   ")[0].partition(" | ")[0])
+            assert (program, *typed[: len(words)]) == ("lockstep", *words), line
+            command.make_context(words[-1], typed[len(words) :])
 
 
 def test_the_version(lockstep: Lockstep) -> None:

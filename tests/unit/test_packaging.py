@@ -39,7 +39,8 @@ def test_all_that_the_program_reads_is_listed(folder: str) -> None:
         generated = "__pycache__" in parts or parts[:2] in {
             ("data", name) for name in (
                 "runs", "bisects", "calibration", "site", "results", "crashes", "evidence", "history.sqlite",
-                "history.sqlite-wal", "history.sqlite-shm", "events", "events.md", "spool", "nights", "imports")}
+                "history.sqlite-wal", "history.sqlite-shm", "events", "events.md", "spool", "nights", "imports",
+                "service")}
         if not file.is_file() or generated:
             continue
         home = next(parent for parent in file.parents if parent in places)
@@ -64,9 +65,12 @@ def test_what_is_imported_is_asked_for_and_nothing_else() -> None:
     """A package that only a developer has would be missing in the wheel's environment."""
     provided = packages_distributions()
     needed = {provided[name][0].lower().replace("_", "-") for name in imported()}
-    dependencies = PROJECT["project"]["dependencies"]
-    asked = {re.split(r"[^A-Za-z0-9_-]", one)[0].lower().replace("_", "-") for one in dependencies}
-    assert needed == asked
+    extras = PROJECT["project"]["optional-dependencies"]
+    asked, more = (
+        {re.split(r"[^A-Za-z0-9_-]", one)[0].lower().replace("_", "-") for one in dependencies}
+        for dependencies in (PROJECT["project"]["dependencies"], [*extras["service"], *extras["fleet"]])
+    )
+    assert needed - more == asked
 
 
 def test_the_commands_are_those_of_the_package() -> None:

@@ -80,6 +80,8 @@ WRONG = {
     "\n[site]\ncommit_url = 'x'": ("8: site.commit_url: 'x' lacks {hash}",),
     "[retention]\ndays = 0": ("7: retention.days: ", "greater than or equal to 1"),
     "[machine]\nmemory_limit = 'big'": ("7: machine.memory_limit: 'big' is not a size",),
+    "[serve]\nproxies = ['10.0.0.1/8']": ("7: serve.proxies: '10.0.0.1/8' is no address or network",),
+    "[serve]\nrate = -1": ("7: serve.rate",),
     "[[watch]]\nname = 'main'": (
         "6: watch[1].repository: it is missing", "6: watch[1].branch: it is missing", "watch[1].anchor: it is missing"),
     GOOD: ("1: watch: two are named 'main'",),
