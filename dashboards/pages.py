@@ -24,21 +24,23 @@ NAV = (
     ("Trust", "trust.html"),
 )
 """What every page of the site leads to: name and address from the site's first folder."""
+LIVE = (("Requests", "requests/"), ("Machines", "machines/"), ("Account", "login"))
+"""And what those that `lockstep serve` serves lead to beside: pages that it makes when they are asked for."""
 
 
-def overview(record: Overview) -> str:
+def overview(record: Overview, *, served: bool = False) -> str:
     """The first page."""
-    return render("overview", "", page=record)
+    return render("overview", "", page=record, served=served)
 
 
-def runs(record: Runs) -> str:
+def runs(record: Runs, *, served: bool = False) -> str:
     """The list of all runs."""
-    return render("runs", "../", page=record)
+    return render("runs", "../", page=record, served=served)
 
 
-def run(record: RunPage) -> str:
+def run(record: RunPage, *, served: bool = False) -> str:
     """The comparison page of one run."""
-    return render("run", "../", page=record)
+    return render("run", "../", page=record, served=served)
 
 
 def report(record: ReportPage) -> str:
@@ -46,14 +48,14 @@ def report(record: ReportPage) -> str:
     return render("report", "", page=record.run, more=record, inline=True)
 
 
-def benchmark(record: BenchmarkPage, *, charts: bool = False) -> str:
+def benchmark(record: BenchmarkPage, *, charts: bool = False, served: bool = False) -> str:
     """The history of one benchmark; with `charts` where the files of `CHARTS` are beside."""
-    return render("benchmark", "../", page=record, charts=charts)
+    return render("benchmark", "../", page=record, charts=charts, served=served)
 
 
-def trust(record: Trust) -> str:
+def trust(record: Trust, *, served: bool = False) -> str:
     """Calibration, canary and evidence."""
-    return render("trust", "", page=record)
+    return render("trust", "", page=record, served=served)
 
 
 @cache
@@ -86,7 +88,7 @@ def slug(state: str) -> str:
 
 def render(template: str, root: str, **content: Any) -> str:
     """A page. `root` leads from it to the site's first folder; what is inline has no such folder."""
-    settings = {"root": root, "inline": False, "charts": False} | content
+    settings = {"root": root, "inline": False, "charts": False, "served": False} | content
     return _environment().get_template(f"{template}.html.j2").render(settings)
 
 
@@ -98,5 +100,5 @@ def _environment() -> Environment:
     )
     environment.filters |= {"breakable": breakable, "slug": slug, "drawn": drawn}
     # Ours: no escaping, which would break them.
-    environment.globals |= {"nav": NAV, "asset": lambda name: Markup(asset(name))}
+    environment.globals |= {"nav": NAV, "live": LIVE, "asset": lambda name: Markup(asset(name))}
     return environment

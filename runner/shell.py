@@ -118,10 +118,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def pool(processes: int) -> ProcessPoolExecutor:
     """Processes to share work among, which end with this one however it ends."""
-    return ProcessPoolExecutor(processes, initializer=_end_with, initargs=(os.getpid(),))
+    return ProcessPoolExecutor(processes, initializer=end_with, initargs=(os.getpid(),))
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
+    """Have this process killed when the one that started it, `parent` by its id, ends however it ends."""
     # They wait for work on a pipe that they hold open for each other: that a parent was killed they would never hear.
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:

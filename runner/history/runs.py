@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -178,6 +178,11 @@ def read(
 ) -> History:
     """Bring the index `file` up to date, as `update` does, and return what there is."""
     done = update(folder, file, visit=visit, visited=visited, told=told)
+    return replace(indexed(file), problems=done.problems, fresh=done.fresh)
+
+
+def indexed(file: Path) -> History:
+    """What an index says as it is: no run folder is looked at. Raises MachineError where it cannot be used."""
     with index.opened(file) as connection, index.reading(connection):
         known = tuple(index.benchmarks(connection, POINTS))
         try:
@@ -186,7 +191,7 @@ def read(
             raise MachineError(
                 f"the index {file} holds a run that cannot be read: {error}. `lockstep reindex` makes it anew."
             ) from error
-    return History(file=file, runs=runs, benchmarks=known, problems=done.problems, fresh=done.fresh)
+    return History(file=file, runs=runs, benchmarks=known, problems=(), fresh=())
 
 
 def update(

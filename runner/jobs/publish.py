@@ -10,7 +10,7 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -83,6 +83,8 @@ class PublishRequest:
     """How people are told of events: where these are kept, and the site's address. None: as without a configuration."""
     night: Night | None = None
     """The night that makes the site, as it will end: on disk it is still under way. None: none does."""
+    served: bool = False
+    """Whether its pages lead to those that `lockstep serve` makes when they are asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,13 +116,14 @@ def publish(request: PublishRequest, view: View) -> Published:
         for name in ("runs", "benchmarks", "assets"):
             (new / name).mkdir()
         charts = _charts(new / "assets", problems, view)
-        look = f"{_look(request.commit_url)}{' charts' * charts}"
+        look = f"{_look(request.commit_url)}{' charts' * charts}{' served' * request.served}"
         old = {} if request.fresh else _state(out, look)
         beside = {place.name: _beside_run(place) for place in runs.iterdir()} if runs.is_dir() else {}
         before: Mapping[str, list[str]] = old.get("runs", {})
         kept = _keep(out / "runs", new / "runs", {id: there for id, (_, there) in before.items()}, beside)
         known = history.read(
-            runs, config.index_file(request.runs), visit=partial(_write_run, new / "runs", runs, request.commit_url),
+            runs, config.index_file(request.runs), visit=partial(
+                _write_run, new / "runs", runs, commit_url=request.commit_url, served=request.served),
             visited={id: before[id][0] for id in kept},
             told=lambda done, of: view.phase(f"reading run {done} of {of}"),
         )
@@ -128,16 +131,17 @@ def publish(request: PublishRequest, view: View) -> Published:
         names = {f"{entry.id}{suffix}" for entry in known.runs for suffix in (".html", ".csv", OWN)}
         for file in [file for file in (new / "runs").iterdir() if file.name not in names]:
             file.unlink()
-        made, benchmarks = _benchmarks(known, runs, out, new, old, view, charts=charts)
+        write = partial(_write_benchmark, new / "benchmarks", charts=charts, served=request.served)
+        made, benchmarks = _benchmarks(known, runs, out, new, old, view, write)
         view.phase("writing the other pages")
         problems += known.problems
         asv_state = _asv(request, out, new, old, problems, view)
         across = publish_history.write(publish_history.Site(
             known=known, new=new, out=out, commit_url=request.commit_url, link=_link,
-            channels=request.channels, night=request.night,
+            channels=request.channels, night=request.night, served=request.served,
             state=request.state if request.state is not None else config.STATE,
         ), old.get("compare", {}), problems)
-        _others(known, new, across, asv=asv_state is not None)
+        _others(known, new, across, asv=asv_state is not None, served=request.served)
         store.write_whole(new / STATE, json.dumps({
             "look": look, "runs": {entry.id: [entry.stamp, beside.get(entry.id, "")] for entry in known.runs},
             "benchmarks": benchmarks, "asv": asv_state, "compare": across.compared,
@@ -237,7 +241,7 @@ def _beside_run(folder: Path) -> str:
     return ", ".join(found)
 
 
-def _write_run(pages_of_runs: Path, runs: Path, commit_url: str, report: Report) -> None:
+def _write_run(pages_of_runs: Path, runs: Path, report: Report, *, commit_url: str, served: bool) -> None:
     """The page of a run, its table and its own report; in the place of old ones, which another site may share."""
     own = f"{report.run}{OWN}"
     (pages_of_runs / own).unlink(missing_ok=True)
@@ -250,7 +254,7 @@ def _write_run(pages_of_runs: Path, runs: Path, commit_url: str, report: Report)
         problems.append(str(error))
     page = run_page(report, explained=explained, own_report=own if there else "", commit_url=commit_url)
     page = replace(page, warnings=[*page.warnings, *problems])
-    store.write_whole(pages_of_runs / f"{report.run}.html", pages.run(page))
+    store.write_whole(pages_of_runs / f"{report.run}.html", pages.run(page, served=served))
     store.write_whole(pages_of_runs / f"{report.run}.csv", _csv(table(report)))
 
 
@@ -262,9 +266,10 @@ def _csv(table: pd.DataFrame) -> str:
 
 
 def _benchmarks(
-    known: History, runs: Path, out: Path, new: Path, old: Mapping[str, Any], view: View, *, charts: bool
+    known: History, runs: Path, out: Path, new: Path, old: Mapping[str, Any], view: View,
+    write: Callable[[Task], None],
 ) -> tuple[int, dict[str, str]]:
-    """The benchmarks' pages; how many were made anew, and what each was made of."""
+    """The benchmarks' pages; how many were made anew, by `write`, and what each was made of."""
     before: Mapping[str, str] = old.get("benchmarks", {})
     work = []
     for one in known.benchmarks:
@@ -278,7 +283,6 @@ def _benchmarks(
         described = {id: store.read_manifest(runs / id).described for id in last}
         tasks = [(one.key, known, described[one.last], last[one.last]) for one in work]
         view.phase(f"writing the pages of {len(tasks)} benchmarks")
-        write = partial(_write_benchmark, new / "benchmarks", charts)
         if len(tasks) < TOGETHER:
             for task in tasks:
                 write(task)
@@ -295,24 +299,25 @@ Task = tuple[str, History, Mapping[str, Mapping[str, str]], Report]
 """A benchmark's key, all runs, and of its last one what its benchmarks said of themselves then, and the report."""
 
 
-def _write_benchmark(folder: Path, charts: bool, task: Task) -> None:
+def _write_benchmark(folder: Path, task: Task, *, charts: bool, served: bool) -> None:
     key, known, described, report = task
     rows, entries = known.of_benchmark(key, points=True), {entry.id: entry for entry in known.runs}
     last = next((one for one in report.comparisons if one.key == key), None)
     page, tables = site.benchmark_page(key, rows, entries, described.get(str(rows["name"].iloc[-1])), last)
     for name, content in tables.items():
         store.write_whole(folder / name, _csv(content))
-    store.write_whole(folder / f"{page.slug}.html", pages.benchmark(page, charts=charts))
+    store.write_whole(folder / f"{page.slug}.html", pages.benchmark(page, charts=charts, served=served))
 
 
-def _others(known: History, new: Path, across: publish_history.Across, *, asv: bool) -> None:
+def _others(known: History, new: Path, across: publish_history.Across, *, asv: bool, served: bool) -> None:
     for name in pages.ASSETS:
         (new / "assets" / name).write_text(pages.asset(name), encoding="utf-8")
     first = site.overview(known, across.attention, asv=asv, imported=across.imported)
-    (new / "index.html").write_text(pages.overview(first), encoding="utf-8")
-    (new / "runs" / "index.html").write_text(pages.runs(site.runs(known.runs)), encoding="utf-8")
+    (new / "index.html").write_text(pages.overview(first, served=served), encoding="utf-8")
+    listed = pages.runs(site.runs(known.runs), served=served)
+    (new / "runs" / "index.html").write_text(listed, encoding="utf-8")
     trust = site.trust(_calibrations(), known, _evidence(), across.suspicions)
-    (new / "trust.html").write_text(pages.trust(trust), encoding="utf-8")
+    (new / "trust.html").write_text(pages.trust(trust, served=served), encoding="utf-8")
 
 
 def _calibrations() -> list[tuple[str, str]]:

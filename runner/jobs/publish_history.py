@@ -47,6 +47,8 @@ class Site:
     link: Link
     night: Night | None = None
     """The night that makes the site, as it will end; None: none does."""
+    served: bool = False
+    """As in `publish.PublishRequest`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,16 +74,19 @@ def write(site: Site, before: Mapping[str, str], problems: list[str]) -> Across:
     known, new, channels = site.known, site.new, site.channels or Channels()
     for name in history_pages.ASSETS:
         _put(new / "assets" / name, pages.asset(name))
-    _put(new / "benchmarks" / "index.html", history_pages.index(site_benchmarks.index(known, url=site.commit_url)))
+    _put(new / "benchmarks" / "index.html", history_pages.index(
+        site_benchmarks.index(known, url=site.commit_url), served=site.served))
     kept = _compare(site, before)
-    _put(new / "releases.html", history_pages.releases(site_releases.releases(known)))
+    _put(new / "releases.html", history_pages.releases(site_releases.releases(known), served=site.served))
     suspicions = _suspicions(site.state / ledger.NAME, problems)
     events = _events(site, channels, suspicions, problems)
-    _put(new / "health.html", history_pages.health(site_health.page(status(channels, site.state, site.night), known)))
+    health = site_health.page(status(channels, site.state, site.night), known)
+    _put(new / "health.html", history_pages.health(health, served=site.served))
     found = imports.read(site.state / imports.FOLDER)
     problems += found.problems
     if found.imports:
-        _put(new / "imported.html", history_pages.imported(site_imported.page(found, url=site.commit_url)))
+        page = site_imported.page(found, url=site.commit_url)
+        _put(new / "imported.html", history_pages.imported(page, served=site.served))
     return Across(compared=kept, attention=site_events.attention(events), suspicions=suspicions,
                   imported=bool(found.imports))
 
@@ -96,7 +101,8 @@ def _suspicions(file: Path, problems: list[str]) -> str:
 
 def _compare(site: Site, before: Mapping[str, str]) -> dict[str, str]:
     found, labels = site_compare.places(site.known), site_compare.builds(site.known)
-    _put(site.new / "compare.html", history_pages.compare(site_compare.page(found, site.known, labels)))
+    page = site_compare.page(found, site.known, labels)
+    _put(site.new / "compare.html", history_pages.compare(page, served=site.served))
     folder, old = site.new / COMPARE, site.out / COMPARE
     folder.mkdir()
     stamps = {entry.id: entry.stamp for entry in site.known.runs}
@@ -128,9 +134,9 @@ def _events(site: Site, channels: Channels, suspicions: str, problems: list[str]
             site.link(file, folder / file.name)
     for event in found:
         page = site_events.event_page(event, site.known, url=site.commit_url)
-        _put(folder / f"{event.id}.html", history_pages.event(page))
+        _put(folder / f"{event.id}.html", history_pages.event(page, served=site.served))
     listed = site_events.events_page(found, site.known, url=site.commit_url, notes=notes)
-    _put(folder / "index.html", history_pages.events(listed))
+    _put(folder / "index.html", history_pages.events(listed, served=site.served))
     if readable or not site.link(site.out / FEED, site.new / FEED):
         _put(site.new / FEED, in_words.atom(found, channels.site))
     return found

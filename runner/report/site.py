@@ -70,7 +70,7 @@ def _run_line(entry: Entry) -> RunLine:
     return RunLine(
         id=entry.id, when=day(entry.created), sort=str(entry.created), base=commits.label(entry.base),
         head=commits.label(entry.head),
-        suite=Path(entry.suite).name, machine=_machine_name(entry.machine), mean=mean,
+        suite=Path(entry.suite).name, machine=machine_name(entry.machine), mean=mean,
         counts=list(entry.counts.items()),
         state="" if entry.complete else "interrupted",
         mean_sort=quantities.sorting(mean=None if entry.mean is None else entry.mean[0])["mean"], changed=str(changed),
@@ -172,7 +172,7 @@ def _machines(runs: Sequence[Entry]) -> list[MachineCard]:
         last = entries[-1]
         alarms = [entry for entry in entries if any(notice.kind in ALARMS for notice in entry.notices)]
         cards.append(MachineCard(
-            name=_machine_name(last.machine),
+            name=machine_name(last.machine),
             facts=[
                 ("what it is", words.machine(last.machine)), ("runs", f"{len(entries)}, the last {day(last.created)}"),
                 ("runs with a warning about it", str(len(alarms))),
@@ -182,7 +182,7 @@ def _machines(runs: Sequence[Entry]) -> list[MachineCard]:
     return cards
 
 
-def _machine_name(machine: Mapping[str, Any]) -> str:
+def machine_name(machine: Mapping[str, Any]) -> str:
     return f"{machine.get('cpu') or machine.get('arch')} ({str(machine.get('fingerprint'))[:8]})"
 
 
@@ -209,7 +209,7 @@ def _row_line(row: Any, entry: Entry, bar: Bar | None, *, label: str, root: str)
         },
         bar=bar, command="", when=day(entry.created),
         notes=[words.side(row["reason"], REASON)] if row["reason"] else [], size=size(ratio),
-        metric=METRICS[row["metric"]], suite=Path(entry.suite).name, machine=_machine_name(entry.machine),
+        metric=METRICS[row["metric"]], suite=Path(entry.suite).name, machine=machine_name(entry.machine),
     )
 
 
@@ -280,7 +280,7 @@ def _series(own: pd.DataFrame, entries: Mapping[str, Entry], file: str, *, sever
         note = (f"Version {own['version'].iloc[-1][:10]} of the benchmark's code: results of another version measured"
                 " something else, and are a series of their own.")
     return Series(
-        title=f"against {commits.label(last.base)} on {_machine_name(last.machine)}", figure=figure,
+        title=f"against {commits.label(last.base)} on {machine_name(last.machine)}", figure=figure,
         lines=[_row_line(row, entries[row["run"]], bar, label=commits.label(entries[row["run"]].head), root="../")
                for row, bar in _drawn(shown, scale)],
         total=len(own), csv=file, note=note, chart=chart, reach=reach(scale),
@@ -319,7 +319,7 @@ def trust(
     """
     by_machine: dict[str, list[Entry]] = {}
     for entry in history.runs:
-        by_machine.setdefault(_machine_name(entry.machine), []).append(entry)
+        by_machine.setdefault(machine_name(entry.machine), []).append(entry)
     canary = []
     for name, entries in by_machine.items():
         spoke = sum(any(notice.kind == "canary" for notice in entry.notices) for entry in entries)

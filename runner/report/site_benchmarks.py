@@ -102,7 +102,7 @@ def spot_title(where: points.Spot, entry: Entry) -> str:
     """What is watched and where, in words: ``main ?pgo, suite benchmarks, on Some CPU (01234567)``."""
     options = f" ?{where.configuration}" if where.configuration else ""
     what = f"{where.watch}{options}" if where.watch else "runs made by hand"
-    return f"{what}, suite {where.suite}, on {site._machine_name(entry.machine)}"
+    return f"{what}, suite {where.suite}, on {site.machine_name(entry.machine)}"
 
 
 def _row(key: str, label: str, courses: Sequence[_Course]) -> IndexRow:

@@ -37,6 +37,8 @@ TOGETHER = 50
 """Runs whose rows are held at one time."""
 NEWEST = 60
 """Points of a place from which it is learned how far its runs are apart."""
+FARTHEST = 4
+"""Runs on the way from one build to another."""
 ALPHA = 0.05
 """Error of each interval; and of all that is said to differ on one page together (Bonferroni): whoever looks at every
 pair of builds looks often."""
@@ -65,24 +67,49 @@ class Place:
     """How far runs are apart, by mark of the benchmark."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One benchmark of two builds, through others."""
+
+    key: str
+    state: str
+    """``slower``, ``faster``, ``same`` or ``undecided``."""
+    words: str
+    log_ratio: float
+    low: float
+    high: float
+    """Natural logarithms of head ÷ base, with the interval of one comparison."""
+
+
 def places(known: History) -> list[Place]:
     """All of them, that with the newest run first."""
+    return [place_of(known, where, entries) for where, entries in grouped(known).items()]
+
+
+def grouped(known: History) -> dict[tuple[str, str], list[Entry]]:
+    """All runs, oldest first, by suite and machine: that with the newest run first."""
     found: dict[tuple[str, str], list[Entry]] = {}
     for entry in known.runs:  # oldest first
         where = Path(entry.suite).name, str(entry.machine.get("fingerprint"))
         own = found.pop(where, [])
         own.append(entry)
         found[where] = own  # behind the others
-    return [_place(known, where, entries) for where, entries in reversed(found.items())]
+    return dict(reversed(found.items()))
 
 
-def _place(known: History, where: tuple[str, str], entries: Sequence[Entry]) -> Place:
+def place_of(known: History, where: tuple[str, str], entries: Sequence[Entry]) -> Place:
+    """One of `grouped`, with how far its runs are apart."""
     last, there = entries[-1], points.in_order(entry for entry in entries if points.is_point(entry))
     return Place(
-        id=hashlib.sha256("\0".join(where).encode()).hexdigest()[:8],
-        title=f"{where[0]} on {site._machine_name(last.machine)}", suite=last.suite, margin=last.margin, runs=entries,
+        id=place_id(where),
+        title=f"{where[0]} on {site.machine_name(last.machine)}", suite=last.suite, margin=last.margin, runs=entries,
         points=there, spreads=_spreads(known, there[-NEWEST:]),
     )
+
+
+def place_id(where: tuple[str, str]) -> str:
+    """What a place is called in addresses; `where` as in `grouped`."""
+    return hashlib.sha256("\0".join(where).encode()).hexdigest()[:8]
 
 
 def _spreads(known: History, entries: Sequence[Entry]) -> dict[str, Spread | None]:
@@ -263,25 +290,55 @@ def how(place: Place, through: str) -> str:
     return f"{wider}, and by how far runs are apart beyond that."
 
 
+def way(entries: Sequence[Entry], base: str, head: str) -> list[tuple[int, Entry]]:
+    """From one build to another, by their identities, over as few runs of one place as can be, and of those the newest.
+
+    Each run with the sign of its log ratio on the way. Empty where there is no way, or none over `FARTHEST` runs. As
+    assets/compare.js has it.
+    """
+    ways: dict[str, list[tuple[int, Entry]]] = {base: []}
+    reached, newest = [base], sorted(entries, key=lambda entry: entry.id, reverse=True)
+    for here in reached:
+        if here == head:
+            return ways[here]
+        if len(ways[here]) == FARTHEST:
+            continue
+        for entry in newest:
+            sides = entry.base.identity, entry.head.identity
+            for sign, (begin, end) in ((1, sides), (-1, sides[::-1])):
+                if begin == here and end not in ways:
+                    ways[end] = [*ways[here], (sign, entry)]
+                    reached.append(end)
+    return []
+
+
+def through(known: History, place: Place, steps: Sequence[tuple[int, str]]) -> list[Compared]:
+    """The benchmarks that all runs of a way have, by sign and id of each: what differs first, the largest first."""
+    rows = [
+        {row["mark"]: row for row in _marked(points.of_runs(known, [run])).to_dict("records")} for _, run in steps
+    ]
+    found = []
+    for mark, last in rows[-1].items():
+        estimates = [(sign, _estimate(own[mark])) for (sign, _), own in zip(steps, rows, strict=True) if mark in own]
+        measured = [(sign, one) for sign, one in estimates if one is not None]
+        if len(measured) < len(steps):
+            continue
+        words = TIMED if last["metric"] == Metric.TIME.value else COUNTED
+        one = indirect.chain(measured, place.spreads.get(mark))
+        state, (low, high) = _state(one, place), indirect.interval(one, ALPHA)
+        found.append(Compared(
+            key=str(last["key"]), state=state, words=words[state], log_ratio=one.mean, low=low, high=high))
+    return sorted(found, key=lambda one: (ORDER[one.state], -abs(one.log_ratio), one.key))
+
+
 def _rows(known: History, place: Place, base: str, head: str) -> list[ComparedRow]:
     """The table of two builds, from their runs against one anchor."""
-    before, after = (
-        {row["mark"]: row for row in _marked(points.of_runs(known, [run])).to_dict("records")}
-        for run in (base, head)
-    )
-    found = []
-    for mark in before.keys() & after.keys():
-        key, first, second = after[mark]["key"], _estimate(before[mark]), _estimate(after[mark])
-        if first is None or second is None:
-            continue
-        words = TIMED if after[mark]["metric"] == Metric.TIME.value else COUNTED
-        one = indirect.chain([(-1, first), (1, second)], place.spreads.get(mark))
-        state, (low, high) = _state(one, place), indirect.interval(one, ALPHA)
-        found.append((state, one.mean, ComparedRow(
-            key=key, link=f"benchmarks/{addresses.slug(key)}.html", state=state, words=words[state],
-            ratio=quantities.ratio(*map(math.exp, (one.mean, low, high))))))
-    found.sort(key=lambda row: (ORDER[row[0]], -abs(row[1]), row[2].key))
-    return [row for _, _, row in found]
+    return [
+        ComparedRow(
+            key=one.key, link=f"benchmarks/{addresses.slug(one.key)}.html", state=one.state, words=one.words,
+            ratio=quantities.ratio(*map(math.exp, (one.log_ratio, one.low, one.high))))
+        for one in through(known, place, [(-1, base), (1, head)])
+    ]
 
 
 def _share(place: Place) -> float:

@@ -51,10 +51,15 @@ def event_page(event: Event, known: History, *, url: str) -> EventPage:
         benchmarks=[_affected(one, event, pages, keys, timed=timed.get(one.benchmark, True))
                     for one in sorted(event.benchmarks, key=_size, reverse=True)],
         functions=event.functions, command=event.command,
-        said=[(site.day(one.when), one.state.value, one.who, one.note) for one in event.entries],
+        said=said(event),
         log=f"git log --oneline {event.good.hash[:SHORT]}..{event.bad.hash[:SHORT]}",
         triage=f"lockstep triage {shlex.quote(event.id)} acknowledged --note TEXT",
     )
+
+
+def said(event: Event) -> list[tuple[str, str, str, str]]:
+    """What was said of an event, oldest first: when, which state, who, and the note."""
+    return [(site.day(one.when), one.state.value, one.who, one.note) for one in event.entries]
 
 
 def _line(event: Event, machines: Mapping[str, str], url: str) -> EventLine:
@@ -97,7 +102,7 @@ def _timed(known: History, runs: Collection[str]) -> dict[str, bool]:
 
 
 def _machines(known: History) -> dict[str, str]:
-    return {str(entry.machine.get("fingerprint")): site._machine_name(entry.machine) for entry in known.runs}
+    return {str(entry.machine.get("fingerprint")): site.machine_name(entry.machine) for entry in known.runs}
 
 
 def attention(events: Sequence[Event]) -> list[tuple[str, str]]:

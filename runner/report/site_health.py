@@ -42,7 +42,7 @@ def page(health: Health, known: History) -> HealthPage:
 def _machines(known: History) -> list[tuple[str, ...]]:
     by_machine: dict[str, list[Entry]] = {}
     for entry in reversed(known.runs):
-        own = by_machine.setdefault(site._machine_name(entry.machine), [])
+        own = by_machine.setdefault(site.machine_name(entry.machine), [])
         if not own or entry.created > own[0].created - 86_400 * DAYS:
             own.append(entry)
     others = [kind for kind in site.ALARMS if not kind.startswith("canary")]

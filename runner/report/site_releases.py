@@ -51,7 +51,7 @@ def _table(suite: str, entries: Sequence[Entry], known: History) -> ReleaseTable
     bases.sort(key=lambda spec: _order(versions[spec], spec))
     heads = sorted({entry.head.spec for entry in entries}, key=lambda spec: _order(versions[spec], spec), reverse=True)
     return ReleaseTable(
-        title=f"{suite} on {site._machine_name(entries[-1].machine)}",
+        title=f"{suite} on {site.machine_name(entries[-1].machine)}",
         bases=[_name(spec, versions) for spec in bases],
         rows=[(_name(head, versions), [_cell(base, head, latest, seen) for base in bases]) for head in heads],
     )

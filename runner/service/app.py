@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from runner.service import api_audit, api_runs, health, problems
+from runner.service import (
+    api_audit,
+    api_read,
+    api_runs,
+    health,
+    login,
+    pages_audit,
+    pages_machines,
+    problems,
+    showing,
+    site_files,
+    triage,
+)
 from runner.service.audit import Audited
 from runner.service.headers import Headed
 from runner.service.limits import Limited, Limits
@@ -16,12 +30,15 @@ from runner.service.server import Server
 
 AROUND = (Headed, Counted, problems.Faults, Limited, Audited)
 """What every request goes through, outermost first."""
+ROUTED = (health, api_audit, api_runs, api_read, login, triage, pages_machines, pages_audit, site_files)
+"""The modules of all addresses; files last, for theirs may be any."""
 
 
 def make(server: Server) -> FastAPI:
     """The ASGI application of a server that is held."""
     app = bare(server)
-    for module in (health, api_audit, api_runs):
+    showing.install(app)
+    for module in ROUTED:
         app.include_router(module.router)
     return app
 
@@ -31,10 +48,17 @@ def bare(server: Server) -> FastAPI:
     app = FastAPI(
         title="Lockstep", version=version("lockstep"), summary="What machines measured, and what is to be compared.",
         docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json", responses=problems.RESPONSES,
-        middleware=[Middleware(one) for one in AROUND],
+        middleware=[Middleware(one) for one in AROUND], lifespan=_working,
     )
     app.state.server = server
     app.state.limits = Limits(server.settings.serve)
     app.state.metrics = Metrics(server.database)
     problems.install(app)
     return app
+
+
+@asynccontextmanager
+async def _working(app: FastAPI) -> AsyncIterator[None]:
+    """What works beside the handlers, from before the first request to behind the last."""
+    with app.state.server.site.working():
+        yield

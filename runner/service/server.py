@@ -14,6 +14,7 @@ from runner.owned import attempt
 from runner.service import audit, database, tokens
 from runner.service.database import Database
 from runner.service.settings import Settings
+from runner.service.site import Site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class Server:
     settings: Settings
     database: Database
     verify: tokens.Verifier
+    site: Site
+    """The pages, and what they are made of: whoever changes that says so, by `Site.changed`."""
     clock: Callable[[], float] = time.time
     """Seconds since the epoch."""
 
@@ -44,7 +47,8 @@ def holding(settings: Settings, clock: Callable[[], float] = time.time) -> Itera
         stack.callback(opened.close)
         stack.enter_context(opened.held())
         audit.forget(opened, clock())
-        yield Server(settings=settings, database=opened, verify=tokens.Verifier(opened, clock), clock=clock)
+        yield Server(
+            settings=settings, database=opened, verify=tokens.Verifier(opened, clock), site=Site(settings), clock=clock)
 
 
 def of(request: HTTPConnection) -> Server:

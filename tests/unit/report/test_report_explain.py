@@ -191,7 +191,8 @@ def test_the_page_draws_the_noise_of_every_benchmark_in_little_room() -> None:
     plain = verdict(Verdict.SAME)
     before = as_html.render(samples.report([plain]))
     page = as_html.render(samples.report([replace(plain, noise=some_noise())]))
-    assert page.count('<i class="') == 8 and "noise of a slice" in page
+    drawn = page.count('<rect class="') - before.count('<rect class="')
+    assert page.count('<i class="') == drawn == 4 and "noise of a slice" in page
     assert len(page) - len(before) < 900
 
 

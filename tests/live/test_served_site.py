@@ -1,0 +1,88 @@
+"""The site of a real server: made at its start and after each change, by a process that ends with it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from bench import LOCKSTEP, ended, wait_until
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+
+from made_runs import make_run, make_runs, some_benchmarks
+
+from runner.jobs.watched import Serve
+from runner.service import settings, site
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    make_runs(tmp_path / "data" / "runs", 2, 4)
+    return tmp_path / "data"
+
+
+def children() -> list[psutil.Process]:
+    """Of this process, but for what Python starts to look after shared memory."""
+    return [one for one in psutil.Process().children() if "resource_tracker" not in " ".join(one.cmdline())]
+
+
+def test_what_is_new_is_published_and_a_killed_publishing_is_made_up_for(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "QUIET", 0.1)
+    monkeypatch.setattr(site, "AGAIN", 0.1)
+    one = site.Site(settings.made(data, Serve()))
+    pages = data / "site" / "runs"
+
+    def published() -> int:
+        return len([path for path in pages.glob("2*.html") if path.suffixes == [".html"]])
+
+    before = children()
+    with one.working():
+        wait_until(lambda: published() == 2, 60)
+        assert 'href="../requests/"' in (pages / "index.html").read_text()
+        index = one.records.now()
+        assert len(index.history.runs) == 2
+        make_run(data / "runs", 9, some_benchmarks(4))
+        one.changed()
+        wait_until(lambda: len(children()) > len(before), 60)
+        child = next(child for child in children() if child not in before)
+        assert child.nice() in (0, site.NICE)
+        child.kill()
+        wait_until(lambda: one.problem or published() == 3, 60)
+        wait_until(lambda: published() == 3, 60)
+        assert len(one.records.now().history.runs) == 3
+        one.changed()
+        wait_until(lambda: len(children()) > len(before), 60)
+    assert len(children()) == len(before), "what is under way ends with the server"
+    assert published() == 3
+
+
+def test_a_server_serves_it_and_leaves_nothing_behind(data: Path) -> None:
+    command = [LOCKSTEP, "serve", "--data", data, "--port", "0", "--public"]
+    with ended(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)) as process:
+        assert process.stdout is not None
+        said = ""
+        while "serving" not in said:
+            said = process.stdout.readline()
+            assert said, process.stderr
+        address = re.search(r"http://\S+", said)
+        assert address is not None
+        with httpx.Client(base_url=address[0], headers={"accept": "text/html"}) as client:
+            wait_until(lambda: "Latest comparison" in client.get("/").text, 60)
+            runs = client.get("/api/v1/runs", headers={"accept": "application/json"}).json()["runs"]
+            assert len(runs) == 2
+            for run in runs:
+                assert run["id"] in client.get(run["page"]).text
+            make_run(data / "runs", 9, some_benchmarks(4))
+            started = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert "Traceback" not in errors, errors
+    assert not [one for one in started if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
