@@ -42,3 +42,13 @@ def size(text: str) -> int:
     if found <= 0:
         raise ValueError(f"{text!r} is not a size; write for example 4GiB or 800MiB.")
     return found
+
+
+def as_margin(fraction: float) -> str:
+    """A fraction as `margin` reads it, in percent to six digits: ``1%``."""
+    return f"{100 * fraction:.6g}%"
+
+
+def as_time(seconds: float) -> str:
+    """Seconds as `seconds` reads them: ``90s``, ``10m``."""
+    return f"{seconds / 60:g}m" if seconds >= 60 and not seconds % 60 else f"{seconds:g}s"

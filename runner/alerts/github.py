@@ -8,8 +8,11 @@ that doing it twice is doing it once.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -31,6 +34,7 @@ EARLIER = 86_400.0
 """Seconds by which our clock may be ahead of GitHub's."""
 PAUSE = 60.0
 """Seconds to wait at a limit that does not say how long."""
+_HASH = "[0-9a-f]{40}(?:[0-9a-f]{24})?"
 
 
 def deliver(channel: GitHub, message: Message, secrets: Secrets, known: str) -> str:
@@ -52,6 +56,25 @@ def deliver(channel: GitHub, message: Message, secrets: Secrets, known: str) -> 
             return place
     api.edit(place, _with_state(channel, message, content))
     return place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """A pull request as it was at one moment."""
+
+    base: str
+    """Full hash of the commit at which it parted from its target."""
+    head: str
+    """Full hash of its newest commit."""
+    fork: bool
+    """Whether it comes from another repository, to which others may push."""
+    pushed: float
+    """When that was pushed to last: seconds since the epoch; 0 where it is gone."""
+
+
+def pull(channel: GitHub, secrets: Secrets) -> Pull:
+    """The pull request that a channel of this kind posts to. Raises Failed."""
+    return _Api(channel, words.get(secrets, channel.token_from)).pull()
 
 
 def marker(thread: str) -> str:
@@ -102,6 +125,22 @@ class _Api:
         for found in self._all(message):
             if line in str(found.get("body") or "") and "pull_request" not in found:
                 yield f"issues/{found['number']}" if self._channel.post == "issue" else self._comment(found)
+
+    def pull(self) -> Pull:
+        """The channel's pull request."""
+        try:
+            found = self._call("GET", f"pulls/{self._channel.pull}")
+            target, head, own = found["base"]["sha"], found["head"]["sha"], found["head"]["repo"]
+            if not re.fullmatch(f"{_HASH}[.]{_HASH}", f"{target}.{head}"):
+                raise ValueError
+            parted = self._call("GET", f"compare/{target}...{head}?per_page=1")["merge_base_commit"]["sha"]
+            if not re.fullmatch(_HASH, parted):
+                raise ValueError
+            pushed = 0.0 if own is None else datetime.fromisoformat(own["pushed_at"]).timestamp()
+            fork = own is None or own["full_name"].lower() != self._channel.repository.lower()
+            return Pull(base=parted, head=head, fork=fork, pushed=pushed)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise Failed("the server did not answer as GitHub does", refused=True) from None
 
     def _comment(self, found: Mapping[str, Any]) -> str:
         return f"{'comments' if self._channel.post == 'commit' else 'issues/comments'}/{found['id']}"

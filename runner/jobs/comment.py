@@ -30,6 +30,15 @@ def place(repository: str, pull: int, address: str) -> GitHub:
         raise UsageError(f"{option}{problem['msg'].removeprefix('Value error, ')}.") from None
 
 
+def pull(where: GitHub) -> github.Pull:
+    """A pull request as it is now. Raises MachineError where it cannot be looked up, in words without the token."""
+    try:
+        return github.pull(where, config.secret)
+    except Failed as error:
+        why = secrets.without(str(error), [config.secret(where.token_from) or ""])
+    raise MachineError(f"cannot look up pull request {where.pull} of {where.repository}: {why}.")
+
+
 def comment(text: str, where: GitHub, name: str) -> str:
     """Post a text in Markdown, or put it into the comment of this name that is there; returns what the comment is
     called below the repository: ``issues/comments/12``.

@@ -19,6 +19,7 @@ from runner.alerts.settings import Base, Channels, GitHub, Mail, Variable, Webho
 from runner.builds import history
 from runner.builds.spec import Origin
 from runner.errors import UsageError
+from runner.jobs.requesting import Hook, Repository
 
 EXAMPLE = """\
 # What Lockstep watches. `lockstep config --check` reads this file without measuring anything.
@@ -54,6 +55,13 @@ repositories = ["https://github.com/python/cpython"]    # what requests may buil
 largest_upload = "256MiB"
 rate = 50                                   # requests a second of one token; four times as many of one address; 0: any
 proxies = ["127.0.0.1", "::1"]              # who is believed when it says for whom it asks: the proxy with TLS
+
+[serve.github]                              # comments there that say: @lockstep compare BASE HEAD
+secret_from = "LOCKSTEP_GITHUB_SECRET"      # the variable with the webhook's secret
+repositories = ["python/cpython"]           # whose comments count
+allow = ["ada"]                             # who may ask; by default nobody
+# token_from = "LOCKSTEP_GITHUB_TOKEN"      # the variable with the token that looks pull requests up, and answers
+# address = "https://api.github.com"
 
 # [server]                                  # where each night's runs go, too; see docs/uploading.md
 # address = "https://lockstep.example.org"
@@ -256,8 +264,10 @@ class Serve(_Table):
     """Where people find it, such as https://lockstep.example.org; empty: not known."""
     database: str = ""
     """URL of a PostgreSQL database; empty: a SQLite file beside the runs."""
-    repositories: tuple[str, ...] = ()
+    repositories: tuple[Repository, ...] = ()
     """URLs of the git repositories that requests may build; none by default."""
+    github: Hook | None = None
+    """Who may ask by a comment there; None: nobody."""
     largest_upload: Annotated[int, BeforeValidator(_size)] = 256 << 20
     """Bytes."""
     rate: Annotated[int, Field(ge=0, le=100_000)] = 50
@@ -346,7 +356,8 @@ def _folder(info: ValidationInfo) -> Path:
 
 _TABLES: Mapping[str, type[BaseModel]] = {
     "": Nightly, "watch": Watch, "suites": Suite, "retention": Retention, "site": Site, "machine": Machine,
-    "serve": Serve, "server": Server, "channels": Channels, "github": GitHub, "webhook": Webhook, "mail": Mail,
+    "serve": Serve, "serve.github": Hook, "server": Server, "channels": Channels, "github": GitHub, "webhook": Webhook,
+    "mail": Mail,
 }
 _Model = TypeVar("_Model", bound=Service)
 
@@ -398,8 +409,8 @@ def _told(problem: Any) -> tuple[str, str]:
     if problem["type"] == "missing":
         return key, "it is missing"
     if problem["type"] == "extra_forbidden":
-        table = next((part for part in reversed(loc[:-1]) if isinstance(part, str)), "")
-        there = _TABLES.get(table)
+        tables = [part for part in loc[:-1] if isinstance(part, str)]
+        there = _TABLES.get(".".join(tables)) or _TABLES.get(tables[-1] if tables else "")
         names = ", ".join(there.model_fields) if there is not None else "none"
         return key, f"there is no such key; there are: {names}"
     return key, str(problem["msg"]).removeprefix("Value error, ")

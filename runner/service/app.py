@@ -10,17 +10,21 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from runner.service import (
+    answers,
     api_audit,
     api_read,
+    api_requests,
     api_runs,
     health,
     login,
     pages_audit,
     pages_machines,
+    pages_requests,
     problems,
     showing,
     site_files,
     triage,
+    webhook,
 )
 from runner.service.audit import Audited
 from runner.service.headers import Headed
@@ -30,7 +34,10 @@ from runner.service.server import Server
 
 AROUND = (Headed, Counted, problems.Faults, Limited, Audited)
 """What every request goes through, outermost first."""
-ROUTED = (health, api_audit, api_runs, api_read, login, triage, pages_machines, pages_audit, site_files)
+ROUTED = (
+    health, api_audit, api_runs, api_read, api_requests, webhook, login, triage, pages_machines, pages_requests,
+    pages_audit, site_files,
+)
 """The modules of all addresses; files last, for theirs may be any."""
 
 
@@ -60,5 +67,5 @@ def bare(server: Server) -> FastAPI:
 @asynccontextmanager
 async def _working(app: FastAPI) -> AsyncIterator[None]:
     """What works beside the handlers, from before the first request to behind the last."""
-    with app.state.server.site.working():
+    with app.state.server.site.working(), answers.working(app.state.server):
         yield

@@ -16,7 +16,7 @@ from typing import Annotated, BinaryIO
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from dashboards import history_pages, live_pages, pages
+from dashboards import history_pages, live_pages, pages, request_pages
 from runner.service import server, sessions, showing
 from runner.service.answering import headers_of, unchanged
 from runner.service.problems import Problem
@@ -29,7 +29,7 @@ KINDS = {
     ".png": "image/png",
 }
 """What may be asked for, by the end of its name; nothing else is served."""
-OWN = (*pages.ASSETS, *history_pages.ASSETS, *live_pages.ASSETS)
+OWN = (*pages.ASSETS, *history_pages.ASSETS, *live_pages.ASSETS, *request_pages.ASSETS)
 """Assets that come with Lockstep: they are there before any site is."""
 REPORT = ".report.html"
 """A run's own report: one file with its scripts and styles inside."""

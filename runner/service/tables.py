@@ -6,7 +6,7 @@ Times are seconds since the epoch; texts are empty where there is nothing to say
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, text
 
 metadata = MetaData(naming_convention={
     "ix": "ix_%(column_0_label)s", "uq": "uq_%(table_name)s_%(column_0_name)s",
@@ -81,20 +81,28 @@ requests = Table(
     Column("finished", Float),
     Column("problem", Text, nullable=False),
     Column("reply", Text, nullable=False),  # where it is answered beside its page, as JSON
+    Column("told", Text, nullable=False),  # what was answered there: nothing yet, open, over
     Index("ix_requests_state", "state", "created"),
 )
+
+HELD = text("state = 'held'")
 
 leases = Table(
     "leases", metadata,
     Column("id", Text, primary_key=True),
     Column("request", Text, ForeignKey("requests.id"), nullable=False, index=True),
-    Column("machine", Text, nullable=False),
+    Column("machine", Text, nullable=False),  # name of the token
     Column("token", Text, nullable=False),
-    Column("begun", Float, nullable=False),
+    Column("facts", Text, nullable=False),  # what the machine said of itself, as JSON
+    Column("begun", Float, nullable=False, index=True),
     Column("expires", Float, nullable=False),
+    Column("heard", Float),  # when it last said that it works; None: never
     Column("ended", Float),
     Column("state", Text, nullable=False),
     Column("note", Text, nullable=False),
+    # One machine has a request, and a machine has one.
+    Index("uq_leases_request_held", "request", unique=True, sqlite_where=HELD, postgresql_where=HELD),
+    Index("uq_leases_token_held", "token", unique=True, sqlite_where=HELD, postgresql_where=HELD),
 )
 
 results = Table(

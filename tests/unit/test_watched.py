@@ -174,3 +174,48 @@ def test_what_is_watched_is_asked_for_by_nights_alone(
     file.write_text('[chanels]\nsite = "https://example.org"\n')
     code, _, error = lockstep("status")
     assert code == 2 and "lockstep.toml:1: chanels: there is no such key; there are: state, asv" in error
+
+
+def serve(folder: Path, text: str) -> watched.Serve:
+    (folder / "lockstep.toml").write_text(f"[serve]\n{text}")
+    return watched.service(folder / "lockstep.toml").serve
+
+
+@pytest.mark.parametrize("url", [
+    "https://github.com/python/cpython", "https://forge.example:8443/~ada/cpython.git",
+    "ssh://git@forge.example/cpython", "ssh://forge.example:2222/a/b", "http://127.0.0.1:8000/cpython",
+])
+def test_repositories_of_requests(tmp_path: Path, url: str) -> None:
+    assert serve(tmp_path, f'repositories = ["{url}"]').repositories == (url,)
+
+
+@pytest.mark.parametrize("url", [
+    "", "cpython", "/srv/cpython", "file:///srv/cpython", "ext::id", "git://forge.example/a", "http://forge.example/a",
+    "https://user:secret@forge.example/a", "https://user@forge.example/a", "ssh://git:secret@forge.example/a",
+    "ssh://-oProxyCommand=id/a", "ssh://-o@forge.example/a", "git@forge.example:a/b", "https://forge.example",
+    "https://forge.example/", "https://forge.example/a b", "https://forge.example/a?b", "https://forge.example/a#b",
+    "https://forge.example/a@b", "https://forge.example/a+b", "HTTPS://forge.example/a", "https://forge.example/a\\n",
+])
+def test_what_is_no_repository_of_requests(tmp_path: Path, url: str) -> None:
+    with pytest.raises(UsageError, match=r"lockstep.toml:2: serve.repositories\[1\]: that is no URL") as told:
+        serve(tmp_path, f'repositories = ["https://forge.example/a", "{url}"]')
+    assert "secret" not in str(told.value)
+
+
+def test_who_may_ask_by_a_comment(tmp_path: Path) -> None:
+    github = '\n[serve.github]\nsecret_from = "LOCKSTEP_SECRET"\nrepositories = ["python/cpython"]\n'
+    assert serve(tmp_path, "").github is None
+    found = serve(tmp_path, f'{github}allow = ["ada"]').github
+    assert found is not None and found.allow == ("ada",) and found.token_from == "LOCKSTEP_GITHUB_TOKEN"
+    hook = serve(tmp_path, github).github
+    assert hook is not None and hook.allow == (), "nobody by default"
+    for wrong, why in (
+        ('secret = "hunter2"', "there is no such key; there are: secret_from"),
+        ('allow = ["ada lovelace"]', "should match"), ('address = "http://forge.example"', "http sends everything"),
+    ):
+        with pytest.raises(UsageError, match=why) as told:
+            serve(tmp_path, f"{github}{wrong}")
+        assert "hunter2" not in str(told.value)
+    with pytest.raises(UsageError, match="name an environment variable") as told:
+        serve(tmp_path, github.replace("LOCKSTEP_SECRET", "hunter2"))
+    assert "hunter2" not in str(told.value)

@@ -53,6 +53,7 @@ def upgrade() -> None:
         sa.Column("machine", sa.Text, nullable=False), sa.Column("priority", sa.Integer, nullable=False),
         sa.Column("state", sa.Text, nullable=False), sa.Column("finished", sa.Float),
         sa.Column("problem", sa.Text, nullable=False), sa.Column("reply", sa.Text, nullable=False),
+        sa.Column("told", sa.Text, nullable=False),
         sa.UniqueConstraint("key", name="uq_requests_key"),
     )
     op.create_index("ix_requests_state", "requests", ["state", "created"])
@@ -61,11 +62,16 @@ def upgrade() -> None:
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("request", sa.Text, sa.ForeignKey("requests.id", name="fk_leases_request"), nullable=False),
         sa.Column("machine", sa.Text, nullable=False), sa.Column("token", sa.Text, nullable=False),
-        sa.Column("begun", sa.Float, nullable=False), sa.Column("expires", sa.Float, nullable=False),
-        sa.Column("ended", sa.Float), sa.Column("state", sa.Text, nullable=False),
-        sa.Column("note", sa.Text, nullable=False),
+        sa.Column("facts", sa.Text, nullable=False), sa.Column("begun", sa.Float, nullable=False),
+        sa.Column("expires", sa.Float, nullable=False), sa.Column("heard", sa.Float), sa.Column("ended", sa.Float),
+        sa.Column("state", sa.Text, nullable=False), sa.Column("note", sa.Text, nullable=False),
     )
-    op.create_index("ix_leases_request", "leases", ["request"])
+    for column in ("request", "begun"):
+        op.create_index(f"ix_leases_{column}", "leases", [column])
+    held = sa.text("state = 'held'")
+    for column in ("request", "token"):
+        op.create_index(
+            f"uq_leases_{column}_held", "leases", [column], unique=True, sqlite_where=held, postgresql_where=held)
     op.create_table(
         "results",
         sa.Column("request", sa.Text, sa.ForeignKey("requests.id", name="fk_results_request"), primary_key=True),
