@@ -25,5 +25,11 @@ RUN make setup
 ENTRYPOINT ["make"]
 CMD ["test"]
 
+# The server of deploy/compose.yaml.
+FROM lockstep AS server
+RUN /opt/lockstep/bin/pip install --quiet --no-cache-dir -c /src/constraints.txt "/src[service]"
+EXPOSE 8822
+CMD ["serve", "--host", "0.0.0.0"]
+
 # The one that `docker build .` makes.
 FROM lockstep

@@ -53,6 +53,11 @@ def imports_folder(out: Path | None) -> Path:
     return out if out is not None else STATE / "imports"
 
 
+def agent_folder(folder: Path | None) -> Path:
+    """Where `lockstep agent` has what it took on: what ``--folder`` says, absolute, else `agent` of `STATE`."""
+    return folder.absolute() if folder is not None else STATE / "agent"
+
+
 def calibrations_folder(out: Path | None) -> Path:
     """Where the calibrations of all machines lie: what ``--out`` says, else `calibration` of `STATE`."""
     return out if out is not None else STATE / "calibration"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import time
@@ -121,12 +122,58 @@ def pool(processes: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(processes, initializer=end_with, initargs=(os.getpid(),))
 
 
-def end_with(parent: int) -> None:
-    """Have this process killed when the one that started it, `parent` by its id, ends however it ends."""
-    # They wait for work on a pipe that they hold open for each other: that a parent was killed they would never hear.
+def end_with(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
+    """Have this process get a signal when the one that started it, `parent` by its id, ends however it ends."""
+    # Workers of a pool wait on a pipe that they hold open for each other: that a parent was killed they never hear.
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
-        # Not SIGTERM: what that raises, the executor takes for the result of a call, and waits for the next.
-        prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG; Linux alone has it
+        # For those not SIGTERM: what that raises, the executor takes for the result of a call, and waits for the next.
+        prctl(1, by)  # PR_SET_PDEATHSIG; Linux alone has it
     if os.getppid() != parent:
         os._exit(1)
+
+
+class Beside:
+    """A command that runs beside this process, and is asked to end (SIGTERM) when this one ends, however it ends."""
+
+    def __init__(self, command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], log: Path) -> None:
+        """Start it in a session of its own; `log` receives what it prints (appended). For a process with one thread.
+
+        Raises MachineError when the command does not exist or may not be run, or the log cannot be written.
+        """
+        words = [str(word) for word in command]
+        parent = os.getpid()
+        try:
+            with log.open("ab") as sink:
+                self._process = subprocess.Popen(
+                    words, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink,
+                    start_new_session=True, preexec_fn=lambda: end_with(parent, signal.SIGTERM),
+                )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise MachineError(f"cannot run {words[0]}: {getattr(error, 'strerror', None) or error}") from error
+
+    def ended(self, seconds: float) -> int | None:
+        """Its exit code, negative for a signal; None: it has not ended within so many seconds.
+
+        Meanwhile this process sleeps in the kernel: to wake now and then and look would disturb what is measured.
+        """
+        if hasattr(os, "pidfd_open") and self._process.poll() is None:
+            descriptor = os.pidfd_open(self._process.pid)
+            try:
+                poll = select.poll()
+                poll.register(descriptor, select.POLLIN)
+                poll.poll(seconds * 1000)
+            finally:
+                os.close(descriptor)
+            return self._process.poll()
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def stop(self, patience: float) -> None:
+        """Ask it to end, and kill what is left of it after so many seconds."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            self.ended(patience)
+        _end(self._process)

@@ -151,8 +151,7 @@ def _remote(text: str, url: str, ref: str, progress: Progress) -> Found:
     branch = ""
     with cache.locked(f"git-{name}", progress, f"waiting for another run that is fetching {url}"):
         make(mirror)
-        # By a hash: of the names a and a/b, git keeps one only.
-        kept = f"refs/lockstep/{hashlib.sha256(ref.encode()).hexdigest()[:16]}"
+        kept = _kept(ref)
         if not _FULL.fullmatch(ref) or git.run(mirror, "cat-file", "-e", kept).code:
             progress(f"fetching {ref} from {url}")
             wanted, branch = (ref, "") if _FULL.fullmatch(ref) else _there(text, url, ref, mirror)
@@ -165,6 +164,23 @@ def _remote(text: str, url: str, ref: str, progress: Progress) -> Found:
         if found.code:
             raise UsageError(f"{text}: {ref} is no commit: {git.reason(mirror, found)}")
         return replace(_whole(mirror, found.output.strip()), branch=branch)
+
+
+def _kept(ref: str) -> str:
+    # By a hash: of the names a and a/b, git keeps one only.
+    return f"refs/lockstep/{hashlib.sha256(ref.encode()).hexdigest()[:16]}"
+
+
+def lend(found: Found, url: str, top: Path) -> None:
+    """Put a commit that was found at a URL into another cache, whose folder is `top`: there ``git:URL@COMMIT`` needs no
+    network, and has the whole hash for a name. Raises BuildError."""
+    mirror = top / "git" / _digest(url)
+    mirror.parent.mkdir(parents=True, exist_ok=True)
+    make(mirror)
+    result = git.run(mirror, "-c", "protocol.version=2", "fetch", "--quiet", "--depth=1", "--no-tags", "--",
+                     str(found.repository), f"+{found.commit}:{_kept(found.commit)}")
+    if result.code:
+        raise BuildError(f"cannot copy {found.commit} from {found.repository}: {git.reason(mirror, result)}")
 
 
 def make(mirror: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 
 # Importing a file registers its commands.
 from runner.cli import (  # noqa: F401
+    agent,
     backup,
     bisect,
     calibrate,

@@ -171,6 +171,9 @@ Configuration = Annotated[Path | None, typer.Option(
 Toml = Annotated[Path | None, typer.Option(
     "--config", metavar="FILE", help=f"What is watched, and who is told; by default {config.FILE} where you are.",
 )]
+Held = Annotated[bool, typer.Option(
+    "--held", help="The program that started this one holds the machine's lock, as `lockstep agent` does.",
+)]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Refuse when another run measures on this machine.")]
 
 

@@ -23,7 +23,7 @@ class Interrupted(LockstepError):
 ORDER = (
     "doctor", "build", "source-repo", "verify", "ab", "continuous", "bisect", "backfill", "resume", "show", "explain",
     "combine", "runs", "export", "import", "compare", "publish", "reindex", "gc", "nightly", "config", "events",
-    "triage", "status", "comment", "upload", "serve", "token", "create", "list", "revoke", "backup", "restore",
+    "triage", "status", "comment", "upload", "serve", "agent", "token", "create", "list", "revoke", "backup", "restore",
     "calibrate",
 )
 """The commands in the order in which a newcomer meets them."""

@@ -12,6 +12,7 @@ from runner.cli.app import (
     Budget,
     Color,
     Files,
+    Held,
     Html,
     Json,
     Margin,
@@ -77,6 +78,7 @@ def ab(
     strict: Strict = False,
     verbose: Verbose = False,
     no_wait: NoWait = False,
+    held: Held = False,
     record_: Annotated[bool, typer.Option("--record", help="Add both builds to asv's results at the end.")] = False,
     color: Color = "auto",
 ) -> int:
@@ -99,7 +101,7 @@ def ab(
     request = jobs.AbRequest(
         base=base, head=head, suite=suites.joined(suite_of(suite), own or ()), pattern=pattern, margin=margin,
         budget=budget, scope=scope, out=out, seed=seed, mode=mode, memory_limit=memory_limit, values=values,
-        environment=variables(env or ()), wait=not no_wait, verify=not no_verify,
+        environment=variables(env or ()), wait=not no_wait, held=held, verify=not no_verify,
     )
     with Terminal() as view:
         finished = jobs.ab(request, view)
@@ -121,6 +123,7 @@ def resume(
     strict: Strict = False,
     verbose: Verbose = False,
     no_wait: NoWait = False,
+    held: Held = False,
     color: Color = "auto",
 ) -> int:
     """Go on with a run that was interrupted or killed; nothing that it measured is measured again.
@@ -135,5 +138,5 @@ def resume(
     files.check()
     folder = store.find(config.runs_folder(out), run)
     with Terminal() as view:
-        finished = jobs.resume(folder, view, wait=not no_wait)
+        finished = jobs.resume(folder, view, wait=not no_wait, held=held)
     return close(finished, verbose=verbose, strict=strict, files=files)

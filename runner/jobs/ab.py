@@ -70,6 +70,8 @@ class AbRequest:
     """Variables that measured processes get beside those of the caller (`config.environment`)."""
     wait: bool = True
     """Wait for another run on this machine to end, or refuse."""
+    held: bool = False
+    """Whoever started this process holds the machine's lock."""
     verify: bool | None = None
     """Look at the behaviour of builds first, where the suite is the one for io.BytesIO. None: nobody was asked."""
     role: Role | None = None
@@ -97,7 +99,7 @@ def ab(request: AbRequest, view: View) -> Finished:
     suites.open(request.suite)
     if (unwritable := builds.unwritable()) is not None:
         view.say(unwritable)
-    with machine.alone(wait=request.wait, told=view.say):
+    with machine.alone(wait=request.wait, told=view.say, held=request.held):
         base, head = builds.resolve_all(
             [request.base, request.head], progress=view.phase, environment=config.environment(request.environment)
         )
@@ -218,12 +220,12 @@ def _copied(base: Interpreter, head: Interpreter) -> tuple[bool, list[Notice]]:
     return True, [Notice(kind="uncopied-library", numbers={"libraries": libraries})] if libraries else []
 
 
-def resume(folder: Path, view: View, *, wait: bool = True) -> Finished:
+def resume(folder: Path, view: View, *, wait: bool = True, held: bool = False) -> Finished:
     """Go on with a run that was interrupted, as if it had not been.
 
     Raises UsageError when an interpreter, the suite or the machine is not the one that was measured before.
     """
-    with machine.alone(wait=wait, told=view.say):
+    with machine.alone(wait=wait, told=view.say, held=held):
         return go_on(folder, view)
 
 

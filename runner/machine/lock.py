@@ -49,15 +49,21 @@ class Holder:
 
 
 @contextmanager
-def alone(*, wait: bool, told: Callable[[str], None], path: Path = LOCK) -> Iterator[None]:
+def alone(
+    *, wait: bool, told: Callable[[str], None], held: bool = False, path: Path = LOCK
+) -> Iterator[None]:
     """Hold the machine-wide lock: no other Lockstep run measures meanwhile.
 
     While another run holds it this waits, after telling `told` once who it is, or raises MachineError if
     `wait` is False. Processes started inside do not inherit the lock, so one that is left behind does not
-    keep it. Not re-entrant: a second `alone` inside would wait for the first for ever.
+    keep it. Not re-entrant: a second `alone` inside would wait for the first for ever; `held` says that the process
+    which started this one holds the lock, and does nothing.
 
     Raises MachineError also when the lock file cannot be used.
     """
+    if held:
+        yield
+        return
     descriptor = _take(path, wait, told)
     try:
         yield

@@ -16,7 +16,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("stats",),  # 1 mathematics
     # 2 one outside thing each; at the foot what the others run their commands through, and make folders with
     ("shell", "owned"),
-    ("machine", "builds", "suites", "storage", "vendor"),
+    ("machine", "builds", "suites", "storage", "vendor", "cage"),
     ("sending",),
     ("alerts", "client"),
     ("measuring", "verifying"),  # 3 the outside and inside of a measured process

@@ -40,7 +40,7 @@ def test_all_that_the_program_reads_is_listed(folder: str) -> None:
             ("data", name) for name in (
                 "runs", "bisects", "calibration", "site", "results", "crashes", "evidence", "history.sqlite",
                 "history.sqlite-wal", "history.sqlite-shm", "events", "events.md", "spool", "nights", "imports",
-                "service")}
+                "service", "agent")}
         if not file.is_file() or generated:
             continue
         home = next(parent for parent in file.parents if parent in places)

@@ -1,0 +1,261 @@
+"""Recipe: do what a request asks by `lockstep ab`, in its own process, kept apart where strangers have a hand in it.
+
+Whoever calls this has the machine for itself (`machine.alone`), and only looks on: every `BEAT` seconds it wakes, on
+another CPU than the measured one, and calls `watch`. Not between blocks, as a terminal is told of them: one block may
+take longer than a lease, and no answer of a server may hold up what is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import wait
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from runner import amounts, cage, config, machine, shell
+from runner.builds import commits, planning
+from runner.builds.spec import BuildSpec, Origin, of_commit, parse
+from runner.errors import BuildError, LockstepError, MachineError, UsageError
+from runner.machine.choice import Pinning
+from runner.report.printable import printable
+from runner.shell import Beside
+from runner.storage import errands
+from runner.storage.errands import Errand, State
+from runner.suites.asv import OWN
+from runner.suites.pyperf_scripts import PYPERFORMANCE
+
+UNTRUSTED = ("refuse", "sandbox", "unsafe")
+"""What is done with a request whose code comes from a repository: it is refused, kept apart, or run as it is."""
+BEAT = 30.0
+"""Seconds between two heart-beats; a lease is four times as long."""
+PATIENCE = 30.0
+"""Seconds that a command has to end when it is asked to."""
+MORE = 2 * 3600.0
+"""Seconds that a request may take beyond twice its budget: building, and waiting."""
+LARGEST = 64 << 20
+"""Bytes that its commands may print."""
+SAID = 1500
+"""Characters of a problem that the server is told."""
+NOTE = 200
+"""Characters of how far it is."""
+WHOLE = (0, 1)
+"""Exit codes of a comparison that came to its end; 1 is a regression, which is a result."""
+_SUITE = re.compile(rf"{'|'.join(OWN)}|{PYPERFORMANCE}(?::[A-Za-z0-9_,-]+)?")
+_EDIT = re.compile(r"[A-Za-z0-9_-]+")
+_URL = re.compile(r"https?://[^\s@?+]+")
+
+Watch = Callable[[str], None]
+"""Told every `BEAT` seconds how far it is; whatever it raises ends the work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """How an agent does its errands."""
+
+    top: Path
+    """Folder of errands."""
+    untrusted: str = "sandbox"
+    """One of `UNTRUSTED`."""
+    beat: float = BEAT
+    """Seconds."""
+
+
+def measured(errand: Errand, ways: Ways, watch: Watch) -> Errand:
+    """Build, and measure or go on measuring; the errand comes back with a run, or with why there is none.
+
+    What `watch` raises, and an interruption, are passed on when all that was started has ended; then it can be gone on
+    with. Its folder is there.
+    """
+    try:
+        folder = errands.folder_of(ways.top, errand.request)
+        (folder / errands.LOG).unlink(missing_ok=True)
+        return replace(errand, state=State.MEASURED, run=_Work(errand, folder, ways, watch).run(), problem="")
+    except OSError as problem:
+        return failed(errand, f"{problem.strerror or problem}: {problem.filename}")
+    except LockstepError as problem:
+        return failed(errand, str(problem))
+
+
+def failed(errand: Errand, problem: str) -> Errand:
+    """The errand, with why there is no run."""
+    return replace(errand, state=State.FAILED, problem=problem[:SAID])
+
+
+def strange(text: str) -> bool:
+    """Whether strangers have a hand in a build: it is a commit of a repository, or is configured in its own way.
+
+    What is no stranger's are releases, whose hashes we know, and our own variants of them. Raises UsageError for what
+    no request may name: whatever is on this machine, and what a build would be free to choose.
+    """
+    spec = parse(text, exists=lambda path: False)
+    if spec is None or spec.origin not in (Origin.RELEASE, Origin.GIT):
+        raise UsageError(f"{text}: a request names a release (cpython@3.13.5) or a commit (git:URL@REF), and nothing "
+                         "on the machine that measures it.")
+    for edit in spec.edits:
+        if not _EDIT.fullmatch(edit) or not (planning.DATA / "variants" / f"{edit}.toml").is_file():
+            raise UsageError(f"{text}: {edit} is no variant of Lockstep's; a request takes no patches by name.")
+    if spec.origin is Origin.GIT and not _URL.fullmatch(spec.place):
+        raise UsageError(f"{text}: {spec.place} is no address of a repository that begins with https://")
+    return spec.origin is Origin.GIT or bool(spec.configure)
+
+
+def apart(work: Path) -> cage.Cage:
+    """Where the code of strangers runs. `work` is the folder that it may write. Raises MachineError that says why there
+    is no such place."""
+    kept = config.calibrations_folder(None)
+    hidden: list[Path] = []
+    if config.CHECKOUT:  # what was measured lies in the same folder as what the program reads
+        program = {config.STATE / "variants", kept}
+        hidden = [path for path in sorted(config.STATE.iterdir()) if path not in program and path.suffix != ".toml"]
+    return cage.find(work, readable=(config.caches()[-1], kept), hidden=hidden)
+
+
+class _Work:
+    """What one errand takes."""
+
+    def __init__(self, errand: Errand, folder: Path, ways: Ways, watch: Watch) -> None:
+        self._errand, self._ways, self._watch = errand, ways, watch
+        self._folder, self._work = folder, folder / errands.WORK
+        try:
+            self._left = 2 * amounts.seconds(errand.budget) + MORE
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        self._cage: cage.Cage | None = None
+
+    def run(self) -> str:
+        """The id of the run. Raises LockstepError in words for whoever asked."""
+        arms = [self._errand.base, self._errand.head]
+        strangers = [arm for arm in arms if strange(arm)]
+        if not _SUITE.fullmatch(self._errand.suite):
+            raise UsageError(f"{self._errand.suite}: a request names the suite {', '.join(OWN)} or {PYPERFORMANCE}.")
+        if strangers and self._ways.untrusted == "refuse":
+            raise UsageError(f"{strangers[0]}: this machine builds releases only (lockstep agent --untrusted refuse).")
+        caged = bool(strangers) and self._ways.untrusted == "sandbox"
+        where = ["--out", str(self._work / errands.RUNS), "--held"]
+        if (begun := errands.run_of(self._folder)) is not None:
+            if caged:
+                self._cage = apart(self._work)
+            code = self._command(["resume", begun, *where])
+            if code != UsageError.exit_code:
+                return self._outcome(code)
+            # It is not what it was: a build was removed, or the system is another one.
+            self._cage = None
+        # What a stranger has written into, we write into no more: there may be links in it.
+        shutil.rmtree(self._work, ignore_errors=True)
+        for name in (errands.RUNS, "here", "home"):
+            (self._work / name).mkdir(parents=True)
+        if caged:
+            arms = self._lent(arms)
+            self._cage = apart(self._work)
+        return self._outcome(self._command([*self._asked(arms), *where]))
+
+    def _lent(self, arms: Sequence[str]) -> list[str]:
+        """Have all there that needs a network or is no stranger's: releases built, commits in a cache of their own."""
+        for arm in arms:
+            if not strange(arm) and (code := self._command(["build", arm])):
+                raise BuildError(f"{arm} cannot be built here (exit code {code}): {self._said()}")
+        top = self._work / "home" / ".cache" / "lockstep"
+        found = []
+        with shell.pool(1) as pool:
+            for arm in arms:
+                job = pool.submit(_lend, arm, top)
+                while not wait([job], timeout=self._ways.beat).done:
+                    self._watch(f"fetching {arm}")
+                found.append(job.result())
+        return found
+
+    def _asked(self, arms: Sequence[str]) -> list[str]:
+        errand = self._errand
+        words = ["ab", *arms, f"--suite={errand.suite}", f"--margin={errand.margin}", f"--budget={errand.budget}"]
+        return words if errand.select is None else [*words, f"--bench={errand.select}"]
+
+    def _outcome(self, code: int) -> str:
+        """The id of the run that a comparison has left, which ended with an exit code; it is out of its reach now."""
+        run = errands.run_of(self._folder)
+        if code not in WHOLE or run is None:
+            raise BuildError(f"lockstep ab ended with exit code {code}: {self._said() or 'it said nothing'}")
+        return errands.take_out(self._folder, run).name
+
+    def _command(self, words: Sequence[str]) -> int:
+        """Have a command of ours run to its end; its exit code, negative for a signal. Raises what `watch` raises."""
+        command = [sys.executable, "-P", "-m", "lockstep_ab", *words]
+        here, environment = self._work / "here", _environment()
+        if self._cage is not None:
+            self._cage.give(self._work)
+            environment = self._cage.environment(_places(self._work / "home"))
+            command = self._cage.words(command, cwd=here)
+        log = self._folder / errands.LOG
+        process = Beside(command, cwd=here, env=environment, log=log)
+        try:
+            with ExitStack() as stack:
+                placed = False
+                while (code := process.ended(self._ways.beat)) is None:
+                    placed = placed or self._keep_off(stack)
+                    self._left -= self._ways.beat
+                    if self._left < 0:
+                        raise MachineError("it was stopped: it took far longer than its budget.")
+                    if log.stat().st_size > LARGEST:
+                        raise MachineError(f"it was stopped: it printed more than {LARGEST >> 20} MiB.")
+                    self._watch(self._said(NOTE).rpartition("\n")[2])
+                return code
+        finally:
+            process.stop(PATIENCE)
+
+    def _keep_off(self, stack: ExitStack) -> bool:
+        """Once it is known which CPU is measured, be on others until the stack ends."""
+        run = errands.run_of(self._folder)
+        if run is None:
+            return False
+        try:
+            worker = json.loads(errands.manifest(self._folder, run) or b"")["worker_cpu"]
+        except (ValueError, TypeError, KeyError):
+            return False
+        here = machine.topology()
+        if worker in here.cpus:  # None: it is not pinned
+            core = here.siblings.get(worker, (worker,))
+            if others := tuple(sorted(set(here.cpus) - set(core) or set(here.cpus) - {worker})):
+                stack.enter_context(machine.quiet(Pinning(worker=worker, parent=others, notices=())))
+        return True
+
+    def _said(self, most: int = SAID) -> str:
+        """The end of what the commands printed, fit to be shown."""
+        try:
+            with (self._folder / errands.LOG).open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 4 * most))
+                lines = printable(file.read().decode("utf-8", "replace")).splitlines()
+        except OSError:
+            return ""
+        return "\n".join(line for line in lines if line.strip())[-most:]
+
+
+def _lend(arm: str, top: Path) -> str:
+    """A commit by its hash, in the cache `top`; another build as it is. In a process that may take its time."""
+    spec = parse(arm, exists=lambda path: False)
+    assert isinstance(spec, BuildSpec)
+    if spec.origin is not Origin.GIT:
+        return arm
+    found = commits.find(arm, spec.place, spec.ref, _nobody)
+    commits.lend(found, spec.place, top)
+    return of_commit(spec.place, found.commit, edits=spec.edits, options=spec.options)
+
+
+def _nobody(_: str) -> None:
+    pass
+
+
+def _environment() -> dict[str, str]:
+    """What a command of ours sees of the variables: all but our own, of which one is the token."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(config.OURS)}
+
+
+def _places(home: Path) -> dict[str, str]:
+    """Where a command that is kept apart finds what it reads, and puts what it makes."""
+    cache = config.caches()[-1]
+    places = {"HOME": str(home), "XDG_CACHE_HOME": str(cache.parent), "USER": "lockstep-guest"}
+    return places if config.CHECKOUT else {**places, "XDG_STATE_HOME": str(config.STATE.parent)}
