@@ -12,7 +12,7 @@ BIN := .venv/bin
 LOCKSTEP := $(BIN)/lockstep
 READY := .venv/.ready
 
-.PHONY: help setup builds source-repo ab publish calibrate rivals design-space detection bpo22003 nights pictures test unit live browser costs verdicts fuzz lint clean
+.PHONY: help setup builds source-repo ab publish calibrate rivals design-space detection bpo22003 nights pictures test unit live browser costs fleet-scaling verdicts fuzz lint clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -80,6 +80,9 @@ costs: setup ## Measure what publishing 1000 runs, an index of a year and its pa
 	PYTHONPATH=. $(BIN)/python tests/costs/across.py
 	PYTHONPATH=. $(BIN)/python tests/costs/show.py
 	PYTHONPATH=. $(BIN)/python tests/costs/continuous.py
+
+fleet-scaling: setup ## Measure what a fleet of 1 to 16 machines loses, with simulated block times (some minutes)
+	PYTHONPATH=. $(BIN)/python tests/costs/fleet.py
 
 verdicts: setup ## Measure what verdicts on ten small workloads cost: equal, 1 % and 0.5 % apart (PYTHON=, three sessions)
 	PYTHONPATH=. $(BIN)/python tests/costs/verdicts.py "$$(command -v $(PYTHON))"

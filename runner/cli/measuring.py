@@ -35,6 +35,7 @@ from runner.cli.app import (
     suite_of,
     variables,
 )
+from runner.cli.fleet import Address, Certificates, Patience, Replicate, close_fleet, fleet_of
 from runner.errors import UsageError
 
 
@@ -45,7 +46,8 @@ lockstep ab git:~/cpython@main dir:~/cpython -b getvalue     main, and what is i
 lockstep ab a/bin/python b/bin/python --suite benchmarks     two environments, with your suite
 lockstep ab python3.12 ./python --suite pyperformance        what pyperformance measures
 lockstep ab python3.12 ./python --suite bm.py -- --size 9    a pyperf script, with its own option
-lockstep ab python3.12 ./python --budget 5m --markdown report.md""")
+lockstep ab python3.12 ./python --budget 5m --markdown report.md
+lockstep ab python3.12 ./python --fleet tls://bench:8786 --certificates ~/fleet""")
 def ab(
     base: Annotated[str, typer.Argument(
         metavar="BASE", help="What to compare with. " + INTERPRETER, show_default=False,
@@ -71,6 +73,10 @@ def ab(
         "--no-verify", help="Time builds that behave differently, too. Else they are looked at for a few seconds "
         "before io.BytesIO is measured (`lockstep verify`).")] = False,
     env: Variables = None,
+    fleet: Address = None,
+    certificates: Certificates = None,
+    replicate: Replicate = 1,
+    patience: Patience = "60s",
     out: Out = None,
     json: Json = None,
     markdown: Markdown = None,
@@ -103,6 +109,14 @@ def ab(
         budget=budget, scope=scope, out=out, seed=seed, mode=mode, memory_limit=memory_limit, values=values,
         environment=variables(env or ()), wait=not no_wait, held=held, verify=not no_verify,
     )
+    if (measuring := fleet_of(fleet, certificates, replicate, patience)) is not None:
+        if record_:
+            raise UsageError("--record adds to the results of this machine, and a fleet has others.")
+        from runner.fleet import session
+
+        with Terminal() as view:
+            fleeted = session.ab_on(request, measuring, view)
+        return close_fleet(fleeted, verbose=verbose, strict=strict, files=files)
     with Terminal() as view:
         finished = jobs.ab(request, view)
     code = close(finished, verbose=verbose, strict=strict, files=files)
@@ -113,9 +127,13 @@ def ab(
 
 @command(examples="""\
 lockstep resume                    the last run
-lockstep resume 20261128T18        another, by the beginning of its id""")
+lockstep resume 20261128T18        another, by the beginning of its id
+lockstep resume last --fleet tls://bench:8786 --certificates ~/fleet   what a fleet has begun""")
 def resume(
     run: Run = "last",
+    fleet: Address = None,
+    certificates: Certificates = None,
+    patience: Patience = "60s",
     out: Out = None,
     json: Json = None,
     markdown: Markdown = None,
@@ -137,6 +155,12 @@ def resume(
     files = Files(json, markdown, html)
     files.check()
     folder = store.find(config.runs_folder(out), run)
+    if (measuring := fleet_of(fleet, certificates, 1, patience)) is not None:
+        from runner.fleet import session
+
+        with Terminal() as view:
+            fleeted = session.resume(folder, measuring, view)
+        return close_fleet(fleeted, verbose=verbose, strict=strict, files=files)
     with Terminal() as view:
         finished = jobs.resume(folder, view, wait=not no_wait, held=held)
     return close(finished, verbose=verbose, strict=strict, files=files)

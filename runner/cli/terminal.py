@@ -14,7 +14,7 @@ from rich.text import Text
 
 from runner import config
 from runner.cli.printing import output
-from runner.measuring.plan import Plan
+from runner.measuring.plan import Standing
 from runner.measuring.progress import Progress
 from runner.report.printable import printable
 
@@ -67,7 +67,7 @@ class Terminal:
         else:
             output.problem(line)
 
-    def measured(self, plan: Plan, progress: Progress) -> None:
+    def measured(self, plan: Standing, progress: Progress) -> None:
         """A block was measured: where the whole stands, and this benchmark."""
         now = time.monotonic()
         if self._status is not None:
@@ -111,7 +111,7 @@ def _speaks_unicode() -> bool:
     return (sys.stderr.encoding or "").lower().replace("-", "").startswith("utf")
 
 
-def measuring(plan: Plan, progress: Progress) -> str:
+def measuring(plan: Standing, progress: Progress) -> str:
     """Benchmarks settled of all, time left, what the budget is good for, and the interval of the one just measured."""
     total = len(plan.progress)
     settled = sum(one.settled for one in plan.progress.values())

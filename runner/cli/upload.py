@@ -65,7 +65,7 @@ def upload(
         if not count:
             output.line("nothing waits to be sent")
             return 0
-    server, folders = _server(service.server, address), _folders(out or place / "runs", names or ())
+    server, folders = server_of(service.server, address), _folders(out or place / "runs", names or ())
     with Terminal() as view:
         sent = job.send(server, place, job.UploadRequest(
             folders=folders, again=True, waiting=waiting, patience=PATIENCE, longest=math.inf, told=view.phase))
@@ -82,7 +82,7 @@ def _runs(count: int) -> str:
     return f"{count or 'no'} run{' waits' if count == 1 else 's wait'}"
 
 
-def _server(known: Server | None, address: str | None) -> Server:
+def server_of(known: Server | None, address: str | None) -> Server:
     """Where to. Raises UsageError where nobody says it."""
     from pydantic import ValidationError
 

@@ -21,7 +21,7 @@ from runner.machine import addresses
 from runner.measuring import draws
 from runner.measuring.copies import memory, scratch
 from runner.measuring.execute import Context, Executor
-from runner.measuring.plan import Plan
+from runner.measuring.plan import Plan, Standing
 from runner.measuring.progress import Progress
 from runner.model import Block, Interpreter, Notice, Role
 from runner.report import words
@@ -39,7 +39,7 @@ class View(Protocol):
 
     def say(self, text: str) -> None: ...
 
-    def measured(self, plan: Plan, progress: Progress) -> None: ...
+    def measured(self, plan: Standing, progress: Progress) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +100,18 @@ def ab(request: AbRequest, view: View) -> Finished:
     if (unwritable := builds.unwritable()) is not None:
         view.say(unwritable)
     with machine.alone(wait=request.wait, told=view.say, held=request.held):
-        base, head = builds.resolve_all(
-            [request.base, request.head], progress=view.phase, environment=config.environment(request.environment)
-        )
-        if request.verify:
-            _behave_alike(request, base, head, view)
+        base, head = arms_of(request, view)
         return compare_arms(request, base, head, view)
+
+
+def arms_of(request: AbRequest, view: View) -> tuple[Interpreter, Interpreter]:
+    """Both interpreters, made if need be, and seen to behave alike where that was asked for. Raises as `ab` does."""
+    base, head = builds.resolve_all(
+        [request.base, request.head], progress=view.phase, environment=config.environment(request.environment)
+    )
+    if request.verify:
+        _behave_alike(request, base, head, view)
+    return base, head
 
 
 def _behave_alike(request: AbRequest, base: Interpreter, head: Interpreter, view: View) -> None:
@@ -135,6 +141,36 @@ def compare_arms(
 
     `labels` goes into the manifest. Raises as `ab` does.
     """
+    ready = prepare(request, base, head, view, labels)
+    return _measure(store.create(config.runs_folder(request.out), ready.manifest), ready, view)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A comparison that can be measured on this machine."""
+
+    manifest: store.Manifest
+    pinning: machine.Pinning
+    layouts: builds.Layouts | None
+    """What links both arms anew, scope ``source`` only."""
+    watched: Watched
+
+    def context(self, place: Path, copies: Path) -> Context:
+        """What its blocks are measured with, in a session that begins now; both folders are the session's own."""
+        manifest = self.manifest
+        return Context(
+            base=manifest.base, head=manifest.head, suite=suites.open(manifest.suite),
+            environment=continuing.environment(manifest), worker_cpu=self.pinning.worker, other_cpu=self.pinning.other,
+            memory_limit=manifest.memory_limit, forced=manifest.settings, scratch=place, layouts=self.layouts,
+            copies=manifest.copies, addresses=manifest.addresses, values=manifest.values, memory=copies,
+            host=platform.node(), session=secrets.token_hex(3),
+        )
+
+
+def prepare(
+    request: AbRequest, base: Interpreter, head: Interpreter, view: View, labels: Mapping[str, str] | None = None
+) -> Ready:
+    """Find out all that must be known before the first block, and write nothing. Raises as `ab` does."""
     suite = suites.open(request.suite)
     watched = suite.watch()
     view.phase("finding the benchmarks")
@@ -173,8 +209,7 @@ def compare_arms(
                  *_dropped(request), *calibration.notices(here),
                  *(Notice(kind="suite-problem", numbers={"text": problem}) for problem in problems)),
     )
-    folder = store.create(config.runs_folder(request.out), manifest)
-    return _measure(folder, pinning, layouts, watched, view)
+    return Ready(manifest=manifest, pinning=pinning, layouts=layouts, watched=watched)
 
 
 def _layouts(
@@ -239,7 +274,7 @@ def go_on(folder: Path, view: View) -> Finished:
                  "sees it as it is now.")
     pinning = machine.choose(machine.topology(), machine.activity())
     layouts = builds.Layouts(manifest.base, manifest.head) if manifest.scope == "source" else None
-    return _measure(folder, pinning, layouts, watched, view)
+    return _measure(folder, Ready(manifest=manifest, pinning=pinning, layouts=layouts, watched=watched), view)
 
 
 def report_of(folder: Path, *, with_noise: bool = True) -> Report:
@@ -257,12 +292,10 @@ def save(finished: Finished) -> Path:
     return page
 
 
-def _measure(
-    folder: Path, pinning: machine.Pinning, layouts: builds.Layouts | None, suite: Watched, view: View
-) -> Finished:
-    interrupted = False
-    with store.appending(folder) as append, machine.quiet(pinning), scratch() as place, memory() as copies:
-        plan = _plan(append.run)
+def _measure(folder: Path, ready: Ready, view: View) -> Finished:
+    interrupted, layouts = False, ready.layouts
+    with store.appending(folder) as append, machine.quiet(ready.pinning), scratch() as place, memory() as copies:
+        plan = _replayed(append.run)
         linked: set[int] = set()
 
         def record(layout: int) -> None:
@@ -272,12 +305,12 @@ def _measure(
 
         def keep(block: Block) -> None:
             # First: a block that may have seen an edit is not one of this run's.
-            if edited := suite.edited():
+            if edited := ready.watched.edited():
                 raise _EditedError(listed(edited))
             append(block)
 
-        context = replace(_context(append.run.manifest, pinning, place, copies, layouts), linked=record)
-        plan.begin(context.session)
+        context = replace(ready.context(place, copies), linked=record)
+        plan.begin(context.session, context.host)
         try:
             _loop(plan, Executor(context), keep, view)
         except KeyboardInterrupt:
@@ -306,7 +339,7 @@ def _loop(plan: Plan, executor: Executor, append: Callable[[Block], None], view:
         view.measured(plan, plan.progress[block.benchmark])
 
 
-def _plan(run: store.Run) -> Plan:
+def _replayed(run: store.Run) -> Plan:
     manifest = run.manifest
     plan = Plan(
         manifest.benchmarks, seed=manifest.seed, margin=manifest.margin, budget=manifest.budget,
@@ -315,21 +348,14 @@ def _plan(run: store.Run) -> Plan:
     try:
         plan.replay(run.blocks)
     except ValueError as error:
-        raise UsageError(f"{run.folder / store.BLOCKS} does not hold this run's schedule: {error}. "
-                         "Was it made by another version, or edited?") from error
+        raise not_its_schedule(run.folder, error) from error
     return plan
 
 
-def _context(
-    manifest: store.Manifest, pinning: machine.Pinning, place: Path, copies: Path, layouts: builds.Layouts | None
-) -> Context:
-    return Context(
-        base=manifest.base, head=manifest.head, suite=suites.open(manifest.suite),
-        environment=continuing.environment(manifest), worker_cpu=pinning.worker, other_cpu=pinning.other,
-        memory_limit=manifest.memory_limit, forced=manifest.settings, scratch=place, layouts=layouts,
-        copies=manifest.copies, addresses=manifest.addresses, values=manifest.values, memory=copies,
-        host=platform.node(), session=secrets.token_hex(3),
-    )
+def not_its_schedule(folder: Path, error: ValueError) -> UsageError:
+    """A run whose stored blocks its plan did not ask for cannot be gone on with."""
+    return UsageError(f"{folder / store.BLOCKS} does not hold this run's schedule: {error}. "
+                      "Was it made by another version, or edited?")
 
 
 def _notices(base: Interpreter, head: Interpreter) -> tuple[Notice, ...]:

@@ -18,7 +18,7 @@ from runner.jobs import continuing
 from runner.jobs.ab import AbRequest, Finished, View, compare_arms, go_on
 from runner.judging import compare, search
 from runner.judging.search import Level, Search, Step, Track
-from runner.measuring.plan import Plan
+from runner.measuring.plan import Standing
 from runner.measuring.progress import Progress
 from runner.model import Purpose, Role
 from runner.report import as_json
@@ -297,6 +297,6 @@ class _Within:
         if self._measuring:
             self._view.say(text)
 
-    def measured(self, plan: Plan, progress: Progress) -> None:
+    def measured(self, plan: Standing, progress: Progress) -> None:
         self._measuring = True
         self._view.measured(plan, progress)

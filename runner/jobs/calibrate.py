@@ -20,7 +20,7 @@ from runner.jobs.ab import AbRequest, Finished, View, compare_arms, go_on
 from runner.judging import calibration
 from runner.judging.calibration import Stored, Summary
 from runner.machine.neighbour import neighbour
-from runner.measuring.plan import Plan
+from runner.measuring.plan import Standing
 from runner.measuring.progress import Progress
 from runner.model import Interpreter, Mode
 from runner.stats.audit import Kind, Pair, Stratum
@@ -165,7 +165,7 @@ class _Within:
     def say(self, text: str) -> None:
         pass
 
-    def measured(self, plan: Plan, progress: Progress) -> None:
+    def measured(self, plan: Standing, progress: Progress) -> None:
         self._view.measured(plan, progress)
 
 

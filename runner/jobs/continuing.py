@@ -21,6 +21,9 @@ def check(manifest: Manifest, progress: Progress) -> Watched:
     What a run of an older version did not record is not compared. Raises UsageError, which names what differs and says
     what can be done, and what `builds.check` raises.
     """
+    if manifest.fleet is not None:
+        raise UsageError(f"run {manifest.id} was measured by a fleet, which alone can go on with it: "
+                         f"`lockstep resume {manifest.id} --fleet {manifest.fleet.address}`")
     if manifest.schema != SCHEMA:
         raise UsageError(
             f"run {manifest.id} was begun by an older Lockstep, whose schedule was another: `lockstep show` shows what "

@@ -73,19 +73,30 @@ def combined(sources: Sequence[Source]) -> Report:
             *against.get(one.benchmark.key, ())), with_noise=False)
         for case, one in zip(lines, repeated, strict=True)
     ]
+    by_key = _hosts(sources)
+    comparisons = [replace(one, host=", ".join(by_key[one.key])) for one in comparisons]
     seconds = sum(source.report.seconds for source in sources)
     measured = sum(source.report.seconds * source.report.measured_share for source in sources)
     absent = sources[0].report.comparisons[len(comparisons) :]
     return replace(
         sources[0].report, run=" + ".join(source.id for source in sources),
         folder=", ".join(source.report.folder for source in sources),
-        machine=_merged([source.report.machine for source in sources]),
+        machine=merged([source.report.machine for source in sources]),
         command=shlex.join(["lockstep", "combine", *(source.id for source in sources)]), started=begun,
         seconds=seconds, measured_share=measured / seconds if seconds > 0 else 0.0,
         complete=all(source.report.complete for source in sources), comparisons=[*comparisons, *absent],
         mean=_mean(repeated), notices=(
             _summary(sources, results, margin), *_contradicting(against), *_run_notices(sources)),
     )
+
+
+def _hosts(sources: Sequence[Source]) -> dict[str, list[str]]:
+    """The machines of a fleet that have measured each benchmark, in the order of the runs."""
+    found: dict[str, list[str]] = {}
+    for source in sources:
+        for one in source.report.comparisons:
+            found.setdefault(one.key, []).extend([one.host] if one.host else [])
+    return found
 
 
 def check(runs: Sequence[Run]) -> None:
@@ -339,7 +350,7 @@ def _gathered(by_run: Mapping[str, Sequence[Notice]], but: Sequence[str] = ()) -
                 yield notice
 
 
-def _merged(machines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def merged(machines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What is alike as it is; otherwise what each run's machine says, in their order."""
     merged: dict[str, Any] = {}
     for key in dict.fromkeys(key for machine in machines for key in machine):

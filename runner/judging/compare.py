@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from runner.judging import guards
+from runner.judging import guards, machines
 from runner.judging.report import Comparison, Mean, Report
 from runner.model import (
     Arm,
@@ -35,8 +35,6 @@ HIGH_STEAL = 0.05
 """Mean share of the CPU's time lost to other guests above which a benchmark gets a notice."""
 FEW_CYCLES = 4
 """Cycles (calls in `shared`) below which a block's value is hardly better than a single measurement."""
-PAUSE = 60.0
-"""Seconds without a block that mean an interrupted run, not a slow step between two blocks."""
 
 
 def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -> Report:
@@ -56,13 +54,19 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
     started, lengths = np.zeros(len(run.blocks)), np.zeros(len(run.blocks))
     canary: dict[int, Block] = {}
     drafts: list[_Draft] = []
+    spent: dict[str, float] = {}
+    hosts: dict[int, str] = {}
     for benchmark in manifest.benchmarks:
         own: dict[int, Block] = {}
+        others: dict[int, Block] = {}
         for place in places.pop(benchmark.key, ()):
             block = run.blocks[place]
             started[place], lengths[place] = block.started, block.seconds
-            (canary if block.kind is BlockKind.CANARY else own)[place] = block
-        drafts.append(_draft(benchmark, own, begun, manifest, with_noise=with_noise))
+            hosts[place] = block.host
+            spent[benchmark.key] = spent.get(benchmark.key, 0.0) + block.seconds
+            (others if block.kind is BlockKind.CANARY else own)[place] = block
+        canary |= run.standing(others)
+        drafts.append(_draft(benchmark, run.standing(own), begun, manifest, with_noise=with_noise))
     for place in (place for strange in places.values() for place in strange):
         started[place], lengths[place] = run.blocks[place].started, run.blocks[place].seconds
     cases = _together([draft.case for draft in drafts], margin)
@@ -70,8 +74,8 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
         *(_claimed(draft.line, case) for draft, case in zip(drafts, cases, strict=True)),
         *(absent(missing) for missing in manifest.missing),
     ]
-    seconds = wall_seconds(started, lengths)
-    done = _complete(manifest, drafts, float(lengths.sum())) if complete is None else complete
+    seconds = machines.seconds(manifest, started, lengths, hosts)
+    done = _complete(manifest, drafts, spent) if complete is None else complete
     measured = sum(draft.measured for draft in drafts)
     arms = TypeAdapter(Interpreter)
     alarms = guards.of_run(
@@ -80,7 +84,7 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
     return Report(
         run=manifest.id, folder=str(run.folder), suite=manifest.suite,
         base=arms.dump_python(manifest.base, mode="json"), head=arms.dump_python(manifest.head, mode="json"),
-        differences=manifest.differences, machine={**manifest.machine, "pinned": manifest.worker_cpu},
+        differences=manifest.differences, machine=machines.facts(manifest),
         scope=manifest.scope, addresses=manifest.addresses, margin=manifest.margin,
         seed=manifest.seed, command=manifest.command, started=manifest.created, seconds=seconds,
         measured_share=measured / seconds if seconds > 0 else 0.0, complete=done,
@@ -112,18 +116,32 @@ def _draft(
     guarded = timed and case.failure is None and case.ratios.size > 0
     where = [place for place, block in own.items() if counts(block)]
     return _Draft(
-        case=replace(case, blocks=()), line=line(case, begun, tuple(_notices(case, manifest)), with_noise=with_noise),
+        case=replace(case, blocks=()),
+        line=replace(
+            line(case, begun, tuple(_notices(case, manifest)), with_noise=with_noise),
+            host=blocks[-1].host if manifest.fleet is not None and blocks else ""),
         measured=sum(map(slice_seconds, counted)) if timed else 0.0,
         row=guards.row(counted, where, case.ratios) if guarded else None,
     )
 
 
-def _complete(manifest: Manifest, drafts: Sequence[_Draft], spent: float) -> bool:
-    if manifest.budget is not None and spent >= manifest.budget:
-        return True
-    if manifest.blocks is None:
-        return all(draft.case.settled for draft in drafts)
-    return all(draft.case.failure is not None or draft.case.scored >= manifest.blocks for draft in drafts)
+def _complete(manifest: Manifest, drafts: Sequence[_Draft], spent: Mapping[str, float]) -> bool:
+    """`spent` are the seconds of each benchmark's blocks, the canary's included."""
+    by_key = {draft.case.benchmark.key: draft for draft in drafts}
+    # What a machine of a fleet is given is a run of its own, with its share of the budget.
+    hands = (tuple(by_key),) if manifest.fleet is None else manifest.fleet.hands
+
+    def enough(hand: Sequence[str]) -> bool:
+        if manifest.budget is not None and sum(spent.get(key, 0.0) for key in hand) >= manifest.budget / len(hands):
+            return True
+        return all(_has_enough(by_key[key].case, manifest.blocks) for key in hand)
+
+    return all(map(enough, hands))
+
+
+def _has_enough(case: Case, fixed: int | None) -> bool:
+    """Whether nothing more is to be measured of it; `fixed`: blocks to measure whatever they say."""
+    return case.settled if fixed is None else case.failure is not None or case.scored >= fixed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,6 +325,8 @@ def _run_notices(
     run: Run, cases: Sequence[Case], comparisons: Sequence[Comparison], complete: bool, alarms: Iterable[Notice]
 ) -> Iterator[Notice]:
     yield from run.manifest.notices
+    if run.manifest.fleet is not None:
+        yield from machines.notices(run.manifest.fleet, comparisons)
     if run.manifest.scope == "binary":
         yield Notice(kind="layout")
     if run.torn:
@@ -343,11 +363,3 @@ def timings(cases: Sequence[Case]) -> list[Array]:
         if case.benchmark.metric is Metric.TIME and case.failure is None and case.judgement.look is not None
     ]
 
-
-def wall_seconds(started: Array, seconds: Array) -> float:
-    """Wall time from the first block's start to the last one's end, without the pauses between sessions.
-
-    When each block began, and how long it took; measured order.
-    """
-    gaps = started[1:] - (started + seconds)[:-1]
-    return float(seconds.sum() + gaps[(gaps > 0) & (gaps < PAUSE)].sum())

@@ -63,7 +63,10 @@ def of_run(rows: Sequence[Row], clock: Array, canary: Sequence[Block], margin: f
     blocks, in seconds; `canary` the canary's blocks. `margin` is a log; what moves a ratio by less than half of it is
     not said.
     """
-    yield from _canary(canary, margin)
+    # One benchmark's on one machine; in a fleet, several machines have one each.
+    measured = dict.fromkeys(block.benchmark for block in canary)
+    for key in measured:
+        yield from _canary([block for block in canary if block.benchmark == key], margin, len(measured))
     if not rows:
         return
     d = _panel(rows, [row.ratios for row in rows])
@@ -100,13 +103,13 @@ def of_benchmark(blocks: Sequence[Block], ratios: Array, margin: float, tests: i
             "change": math.expm1(abs(order.size)), "share": share, "bias": math.expm1(order.size * (share - 0.5))})
 
 
-def _canary(own: Sequence[Block], margin: float) -> Iterator[Notice]:
-    """Base against its own copy, judged as a benchmark is."""
+def _canary(own: Sequence[Block], margin: float, tests: int) -> Iterator[Notice]:
+    """Base against its own copy, judged as a benchmark is: one of so many."""
     failed = next((block.failure for block in own if block.failure is not None), None)
     if failed is not None:
         yield Notice(kind="canary-failed", numbers={"reason": failed.reason})
         return
-    found = judge_blocks(Metric.TIME, of_canary(own), margin)
+    found = judge_blocks(Metric.TIME, of_canary(own), margin, tests)
     if found.verdict in (Verdict.FASTER, Verdict.SLOWER):
         assert found.estimate is not None and found.low is not None and found.high is not None
         yield Notice(kind="canary", numbers={

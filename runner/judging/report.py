@@ -72,6 +72,9 @@ class Comparison:
     """Where the noise of a timed benchmark comes from; None where its blocks cannot tell."""
     twin: int | None = None
     """As `Benchmark.twin`."""
+    host: str = ""
+    """The machine of a fleet that has measured it, or several where runs were combined; empty where one machine has
+    measured all."""
 
     @property
     def too_few(self) -> bool:
@@ -144,7 +147,7 @@ class Report:
     started: float
     """Seconds since the epoch."""
     seconds: float
-    """Wall time spent measuring, over all sessions of the run."""
+    """Wall time spent measuring, over all sessions of the run; of a fleet, the sum of its machines'."""
     measured_share: float
     """Share of `seconds` that was measured slices."""
     complete: bool

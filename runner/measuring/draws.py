@@ -14,7 +14,7 @@ from runner.model import Arm, BlockKind
 
 ORDER_LENGTH = 40
 """Cycles for which an order is drawn; longer blocks read it again from the start."""
-ROUND, LAYOUT = 0, 3
+ROUND, LAYOUT, HANDS = 0, 3, 8
 BLOCK = {BlockKind.SCORED: (1, 2), BlockKind.CANARY: (4, 6), BlockKind.CALIBRATION: (5, 7)}
 """Numbers of the random streams; of each kind of block two: what is drawn for it, and which arm starts first."""
 
@@ -54,6 +54,11 @@ def layout(seed: int, number: int) -> int:
 def order(seed: int, round: int, count: int) -> list[int]:
     """The numbers of a run's benchmarks in the order in which a round visits them."""
     return [int(number) for number in np.random.default_rng([seed, ROUND, round]).permutation(count)]
+
+
+def shuffled(seed: int, count: int) -> list[int]:
+    """The numbers of so many things in the order in which they are dealt to the hands of a fleet."""
+    return [int(number) for number in np.random.default_rng([seed, HANDS]).permutation(count)]
 
 
 def _balanced(rng: np.random.Generator, letters: np.ndarray) -> list[str]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from runner.measuring import draws
 from runner.measuring.progress import Canary, Progress
@@ -37,6 +38,17 @@ class Outlook:
     """Seconds that all would take, those included that were spent."""
 
 
+class Standing(Protocol):
+    """Where a run stands, for those who watch it: of one machine a `Plan`, of a fleet its `deal.Deal`."""
+
+    @property
+    def progress(self) -> Mapping[str, Progress]: ...
+
+    def seconds_left(self) -> float: ...
+
+    def outlook(self) -> Outlook | None: ...
+
+
 class Plan:
     """The schedule: rounds in fresh random order, one block of each benchmark a round, until all are settled.
 
@@ -46,25 +58,34 @@ class Plan:
 
     Among them are blocks of the canary: a timed benchmark, base against a copy of base. They take `CANARY_SHARE` of the
     time at most, and end when the canary is settled.
+
+    A plan may be of a *hand*: a part of the suite, which stays on one machine of a fleet (`deal`). Its blocks are drawn
+    as those of the whole are, and visited in the same order, without those of other hands. Where another machine goes
+    on with it, what was not settled begins anew, since the ratio may be another there.
     """
 
     def __init__(
         self, benchmarks: Sequence[Benchmark], *, seed: int, margin: float, budget: float | None,
-        repeats: int | None = None, canary: bool = True, blocks: int | None = None,
+        repeats: int | None = None, canary: bool = True, blocks: int | None = None, hand: Collection[str] | None = None,
     ) -> None:
         """`margin` is a fraction, `budget` in seconds; `repeats`: how many blocks of a benchmark share a layout, None
-        in scope ``binary``; `blocks`: how many every benchmark gets, None: as many as it takes to settle it."""
+        in scope ``binary``; `blocks`: how many every benchmark gets, None: as many as it takes to settle it;
+        `hand`: keys of the benchmarks that are this plan's, None: all."""
         self._seed, self._budget, self._repeats = seed, budget, repeats
-        self._blocks = blocks
-        self._canary = Canary(math.log1p(margin)) if canary else None
+        self._blocks, self._margin = blocks, math.log1p(margin)
+        self._canary = Canary(self._margin) if canary else None
         self.spent = 0.0
         """Seconds of machine time so far."""
         self.progress = {
-            benchmark.key: Progress(benchmark, margin=math.log1p(margin), tests=len(benchmarks), fixed=blocks)
-            for benchmark in benchmarks
+            benchmark.key: Progress(benchmark, margin=self._margin, tests=len(benchmarks), fixed=blocks)
+            for benchmark in benchmarks if hand is None or benchmark.key in hand
         }
-        self._numbers = {key: number for number, key in enumerate(self.progress)}
+        keys = dict.fromkeys(benchmark.key for benchmark in benchmarks)
+        self._numbers = {key: number for number, key in enumerate(keys)}
+        """Of all benchmarks of the run, other hands' too."""
+        self._may_move = hand is not None
         self._session: str | None = None
+        self._host: str | None = None
         self._round = -1
         self._latest = 0
         """Index of the benchmarks' last block."""
@@ -79,14 +100,16 @@ class Plan:
         self._taken = self._settled = 0
         """Blocks of the benchmarks that are settled, and their number; without those that failed."""
 
-    def begin(self, session: str) -> None:
+    def begin(self, session: str, host: str = "") -> None:
         """A process goes on with the run, or begins it. What has failed in those before it is tried once more; what was
-        skipped is not."""
+        skipped is not. On another host, what is not settled of a hand begins anew."""
         if self._session is not None and self._session != session:
             for progress in self.progress.values():
                 if progress.failed and not progress.skipped:
                     progress.try_again()
-        self._session = session
+        if self._may_move and self._host not in (None, host):
+            self._move()
+        self._session, self._host = session, host
 
     def next(self) -> BlockSpec | None:
         """The next block to measure, or None when nothing is left to do or the budget is used up.
@@ -98,7 +121,7 @@ class Plan:
 
     def observe(self, block: Block) -> None:
         """Take in a block: the one `next` asked for, or a stored one of the same run."""
-        self.begin(block.session)
+        self.begin(block.session, block.host)
         found = self._wanted()
         wanted = None if found is None else (found[0].benchmark.key, *found[1:])
         if wanted != (block.benchmark, block.kind, block.index):
@@ -189,9 +212,9 @@ class Plan:
 
     def _new_round(self) -> bool:
         self._round += 1
-        everything = list(self.progress.values())
+        everything = [self.progress.get(key) for key in self._numbers]
         order = draws.order(self._seed, self._round, len(everything))
-        active = [everything[i] for i in order if not everything[i].settled]
+        active = [one for i in order if (one := everything[i]) is not None and not one.settled]
         if self._budget is not None:
             chosen = self._affordable(active)
             self._anyway = None if chosen or not active else self._least_far(active)
@@ -236,6 +259,20 @@ class Plan:
         price = 0.0 if progress.settled else self._price(progress)
         self._promised += price - self._promises.get(progress, 0.0)
         self._promises[progress] = price
+
+    def _move(self) -> None:
+        """Another machine goes on: the blocks of what is settled stand, those of the rest count no longer."""
+        for progress in self.progress.values():
+            if progress.settled:
+                continue
+            if progress.cost is not None:
+                self._costs -= progress.cost
+                self._known -= 1
+            progress.begin_anew()
+            if progress in self._promises:
+                self._promise(progress)
+        if self._canary is not None:
+            self._canary = Canary(self._margin)
 
     def layout(self, index: int) -> int | None:
         """Seed of the link order of blocks with this index, the same for every benchmark; None in scope ``binary``."""

@@ -18,14 +18,18 @@ class Progress:
         say, None: until it is settled."""
         self.benchmark = benchmark
         self.fixed = fixed
+        self._margin, self._tests = margin, tests
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """As if nothing of it had been measured."""
         self.calibration: Block | None = None
         self.blocks: list[Block] = []
         """The scored ones."""
         self.looked: Judgement | None = None
         """At the last look; None before the first."""
         self.settled = False
-        self._margin, self._tests = margin, tests
-        self._evidence = Evidence(benchmark.metric)
+        self._evidence = Evidence(self.benchmark.metric)
         self._latest: Judgement | None = None
         self._seconds: list[float] = []
         """Of the scored blocks, in ascending order."""

@@ -54,6 +54,8 @@ def _facts(c: Comparison) -> Iterable[tuple[str, str]]:
     yield "per call", f"{words.values(c)[0]} in base, {words.values(c)[1]} in head"
     yield "head ÷ base", words.ratio(c)
     yield "blocks", f"{c.blocks}, {quantities.duration(c.machine_seconds)} of machine time"
+    if c.host:
+        yield "machine", c.host
     if c.verdict is Verdict.UNDECIDED:
         yield "to settle it", words.to_settle(c)
     if c.p is not None:

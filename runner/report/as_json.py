@@ -4,7 +4,7 @@ Format history
 --------------
 lockstep.report/1  The first. Keys and verdicts may be added; none is removed or changes its meaning within a version.
                    Added: verdicts ``skipped``, ``only in base`` and ``only in head`` (which were ``failed`` before, as
-                   they are in older files), ``state``, ``suite``.
+                   they are in older files), ``state``, ``suite``, ``host`` (of runs of a fleet).
 """
 
 from __future__ import annotations
@@ -89,6 +89,7 @@ def _benchmark(c: Comparison) -> dict[str, Any]:
         "q": c.q,
         "mode": None if c.mode is None else c.mode.value,
         "machine_seconds": c.machine_seconds,
+        **({"host": c.host} if c.host else {}),
         "reason": words.TOO_FEW if c.too_few else None if c.failure is None else c.failure.reason,
         "failed_arm": None if c.failure is None or c.failure.arm is None else c.failure.arm.value,
         "detail": None if c.failure is None else c.failure.detail,

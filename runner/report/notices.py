@@ -69,6 +69,7 @@ def sentence(notice: Notice) -> str:
     if make is not None:
         try:
             text = make(notice.numbers)
+            text = f"On {notice.numbers['of_host']}: {text}" if "of_host" in notice.numbers else text
             return f"Run {notice.numbers['of_run']}: {text}" if "of_run" in notice.numbers else text
         except (KeyError, TypeError, ValueError):
             pass
@@ -196,6 +197,9 @@ KINDS: Mapping[str, Callable[[Numbers], str]] = {
         f"{side(str(n['one']), 120) + ' → ' if n['one'] else ''}{side(str(n['other']), 120)}. What they disagree in "
         "may come from that."),
     "interrupted-run": lambda n: f"Run {n['run']} was interrupted with {n['done']} of {n['total']} benchmarks settled.",
+    "host": lambda n: (
+        f"Machine {n['host']}" + (f" ({n['cpu']})" if n["cpu"] else "") + f" measured {n['count']} "
+        f"benchmark{'s' * (n['count'] != 1)}" + (f": {n['names']}." if n["count"] else ".")),
     "heterogeneous": lambda n: (
         f"the runs differ, from {quantities.ratio(n['low'])} to {quantities.ratio(n['high'])}: a standard deviation of "
         f"{quantities.percent(n['spread'])} between runs; {quantities.percent(n['share'])} of their spread (I²) is not "

@@ -125,5 +125,5 @@ def per_call(benchmark: Benchmark, block: Block, arm: Arm) -> list[float]:
 
 def _scored(run: Run) -> Iterator[tuple[Benchmark, Block]]:
     benchmarks = {benchmark.key: benchmark for benchmark in run.manifest.benchmarks}
-    for block in scored(run.blocks):
+    for block in scored(run.counting()):
         yield benchmarks[block.benchmark], block

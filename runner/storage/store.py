@@ -10,8 +10,8 @@ lockstep.run/2  Blocks have `layout`, `canary` and `extensions`, the manifest ha
 lockstep.run/3  Blocks have a `kind` (calibration, scored, canary), where a calibration had index -1 and the canary a
                 flag; and `host`, `cpu` and `session`, which are empty in blocks of before. Runs of versions 1 and 2
                 can be read; they cannot be gone on with, because their schedule was another.
-                A manifest has `role` and `described` since later, without another version: in one of before nothing is
-                known of either.
+                A manifest has `role`, `described` and `fleet` since later, without another version: in one of before
+                nothing is known of the first two, and one machine has measured it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -51,6 +51,22 @@ class Missing:
 
     benchmark: Benchmark
     present: Arm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """How a run was shared out among machines, each known by the name that its blocks have as `host`."""
+
+    address: str
+    """Of the scheduler."""
+    hands: tuple[tuple[str, ...], ...]
+    """Keys of the benchmarks of each hand, which is measured on one machine (`measuring.deal`)."""
+    hosts: Mapping[str, Mapping[str, str | int | float | bool | None]]
+    """What each machine is, as `Manifest.machine`; `pinned`: the CPU that it measures on, or None."""
+    runs: tuple[str, ...]
+    """Ids of the runs that were measured together, one for each replicate, in their order; this one among them."""
+    request: Mapping[str, Any]
+    """What was asked, as machines that go on with the run are asked again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +129,8 @@ class Manifest:
     """What each of its benchmarks was when it was measured, by name: its description (``doc``), its file and line
     (``place``) and its source (``code``); each may be empty. Empty as a whole: not recorded. Whoever shows a run has no
     need of its suite, and never imports it."""
+    fleet: Fleet | None = None
+    """None: one machine has measured it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,12 +154,39 @@ class Run:
             found.setdefault(block.benchmark, []).append(place)
         return dict(found)
 
-    def by_benchmark(self) -> dict[str, list[Block]]:
-        """All blocks of each of the run's benchmarks, by key, in measured order; the canary's are nobody's."""
-        found: dict[str, list[Block]] = {benchmark.key: [] for benchmark in self.manifest.benchmarks}
-        for block in self.blocks:
+    def standing(self, blocks: Mapping[int, Block]) -> dict[int, Block]:
+        """The blocks of one benchmark, or of the canary on it, that count: by their places among the run's, ascending.
+
+        All of them, but in a fleet: where another machine went on with it, it began anew, and those from there on.
+        """
+        if self.manifest.fleet is None:
+            return dict(blocks)
+        found: dict[int, Block] = {}
+        done: set[tuple[BlockKind, int]] = set()
+        host = ""
+        for place, block in blocks.items():
+            # A machine may have come back to what it had begun before another one was at it.
+            if block.host != host or (block.kind, block.index) in done:
+                found, done, host = {}, set(), block.host
+            found[place] = block
+            if block.failure is None:
+                done.add((block.kind, block.index))
+        return found
+
+    def counting(self) -> list[Block]:
+        """The blocks that count (`standing`), measured order; without the canary's, which are no benchmark's."""
+        own: dict[str, dict[int, Block]] = {}
+        for place, block in enumerate(self.blocks):
             if block.kind is not BlockKind.CANARY:
-                found.setdefault(block.benchmark, []).append(block)
+                own.setdefault(block.benchmark, {})[place] = block
+        kept = {place: block for blocks in own.values() for place, block in self.standing(blocks).items()}
+        return [kept[place] for place in sorted(kept)]
+
+    def by_benchmark(self) -> dict[str, list[Block]]:
+        """The blocks that count of each of the run's benchmarks, by key, in measured order."""
+        found: dict[str, list[Block]] = {benchmark.key: [] for benchmark in self.manifest.benchmarks}
+        for block in self.counting():
+            found.setdefault(block.benchmark, []).append(block)
         return found
 
 

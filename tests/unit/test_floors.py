@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("history",),  # 5 claims over time
     ("report",),  # 6 views
     ("jobs",),  # 7 recipes and doors
-    ("service",),
+    ("fleet", "service"),
     ("cli", "asv_plugin"),
     ("installed",),
 )
@@ -33,7 +33,7 @@ module is given its place here."""
 
 PACKAGES = (
     "stats", "machine", "builds", "suites", "storage", "sending", "alerts", "measuring", "verifying", "judging",
-    "history", "report", "jobs", "service", "cli",
+    "history", "report", "jobs", "fleet", "service", "cli",
 )
 """Their modules may import each other."""
 
