@@ -18,7 +18,14 @@ MEBIBYTE = 1 << 20
 
 @command(examples="""\
 lockstep reindex    after run folders were copied here, or the index was damaged""")
-def reindex(out: Out = None, color: Color = "auto") -> int:
+def reindex(
+    out: Out = None,
+    database: Annotated[str | None, typer.Option(
+        "--database", metavar="URL", show_default=False,
+        help="The PostgreSQL database that a server has its index in; by default it is a file beside the runs.",
+    )] = None,
+    color: Color = "auto",
+) -> int:
     """Make the index of all runs anew from the run folders.
 
     Whatever needs the index brings it up to date by itself; this makes it from nothing.
@@ -27,10 +34,11 @@ def reindex(out: Out = None, color: Color = "auto") -> int:
     from runner.jobs import retention
 
     with Terminal() as view:
-        file, done = retention.reindex(out, view)
+        place, done = retention.reindex(out, view, database)
     for problem in done.problems:
         output.line(f"problem: {problem}")
-    output.line(f"{len(done.fresh)} runs: {file}")
+    # An address may have a password in it.
+    output.line(f"{len(done.fresh)} runs{f': {place}' if isinstance(place, Path) else ''}")
     return 0
 
 

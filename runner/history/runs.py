@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ class Entry:
 class History:
     """All runs of a folder at one moment. Rows are fetched from the index when they are asked for, every time."""
 
-    file: Path
+    file: index.Place
     """The index."""
     runs: tuple[Entry, ...]
     """Oldest first."""
@@ -173,7 +173,7 @@ _entry = TypeAdapter(Entry)
 
 
 def read(
-    folder: Path, file: Path, *, visit: Visit | None = None, visited: Mapping[str, str] | None = None,
+    folder: Path, file: index.Place, *, visit: Visit | None = None, visited: Mapping[str, str] | None = None,
     told: Told = lambda done, of: None,
 ) -> History:
     """Bring the index `file` up to date, as `update` does, and return what there is."""
@@ -181,7 +181,7 @@ def read(
     return replace(indexed(file), problems=done.problems, fresh=done.fresh)
 
 
-def indexed(file: Path) -> History:
+def indexed(file: index.Place) -> History:
     """What an index says as it is: no run folder is looked at. Raises MachineError where it cannot be used."""
     with index.opened(file) as connection, index.reading(connection):
         known = tuple(index.benchmarks(connection, POINTS))
@@ -195,7 +195,7 @@ def indexed(file: Path) -> History:
 
 
 def update(
-    folder: Path, file: Path, *, visit: Visit | None = None, visited: Mapping[str, str] | None = None,
+    folder: Path, file: index.Place, *, visit: Visit | None = None, visited: Mapping[str, str] | None = None,
     told: Told = lambda done, of: None,
 ) -> Updated:
     """Bring an index up to date with a folder of runs; one that is not there is made.
@@ -245,7 +245,7 @@ def update(
     return Updated(fresh=tuple(fresh), gone=tuple(gone), problems=tuple(problems))
 
 
-def reindex(folder: Path, file: Path, *, told: Told = lambda done, of: None) -> Updated:
+def reindex(folder: Path, file: index.Place, *, told: Told = lambda done, of: None) -> Updated:
     """Make an index anew from the run folders, whatever is there: what comes out is what it was made from alone.
 
     Who reads meanwhile finds the old rows or the new ones. Raises MachineError as `update` does.
@@ -277,7 +277,7 @@ def entry_of(report: Report, manifest: store.Manifest, stamp: str) -> Entry:
 
 
 def points_of(report: Report, manifest: store.Manifest) -> list[Point]:
-    """What a report says of each benchmark, in its order."""
+    """What a report says of each benchmark, in its order. Raises ValueError where one has a NUL in its name."""
     versions = {benchmark.key: benchmark.version for benchmark in manifest.benchmarks}
     return [
         _point(one, place, versions.get(one.key, ""), manifest.blocks) for place, one in enumerate(report.comparisons)
@@ -285,10 +285,11 @@ def points_of(report: Report, manifest: store.Manifest) -> list[Point]:
 
 
 def row_of(entry: Entry, head: Interpreter) -> index.Run:
-    """A run as the index has it; `head` is its head, of which a row says more than an entry does."""
+    """A run as the index has it; `head` is its head, of which a row says more than an entry does. Raises ValueError
+    where it has a text with a NUL in it."""
     role, commit, machine = entry.role, entry.head.commit, entry.machine
     installed = "" if head.installed is None else head.installed.commit
-    return index.Run(
+    row = index.Run(
         id=entry.id, stamp=entry.stamp, created=entry.created,
         watch="" if role is None else role.watch, configuration="" if role is None else role.configuration,
         purpose="" if role is None else role.purpose.value, night="" if role is None else role.night,
@@ -299,9 +300,15 @@ def row_of(entry: Entry, head: Interpreter) -> index.Run:
         subject="" if commit is None else commit.subject, branch="" if commit is None else commit.branch,
         position=None if commit is None else commit.position, entry=_entry.dump_json(entry).decode(),
     )
+    if any("\0" in text for text in astuple(row) if isinstance(text, str)):
+        raise ValueError("one of its texts has a NUL in it, which no index keeps")
+    return row
 
 
 def _point(one: Comparison, place: int, version: str, planned: int | None) -> Point:
+    if "\0" in f"{one.key}{one.name}{version}{one.unit}":
+        # PostgreSQL cannot keep one, and one rule is for all indexes.
+        raise ValueError(f"benchmark {one.key[:80]!r} has a NUL in its name, version or unit, which no index keeps")
     counts = one.compared and one.failure is None
     estimate = unselected(one.log_ratios, planned, exact=one.exact) if counts else None
     return Point(
@@ -316,7 +323,7 @@ def _point(one: Comparison, place: int, version: str, planned: int | None) -> Po
 
 def _reason(one: Comparison) -> str:
     """Why it was not compared, where its state does not say that."""
-    said = "" if one.failure is None else one.failure.reason
+    said = "" if one.failure is None else one.failure.reason.replace("\0", "\N{REPLACEMENT CHARACTER}")
     return "" if said == one.state else said
 
 
@@ -358,7 +365,7 @@ def found_in(place: Path) -> tuple[Report, Found]:
     return _found(place, store.read_manifest(place), _stamp(place, _rule()) or "")
 
 
-def put(file: Path, found: Sequence[Found]) -> None:
+def put(file: index.Place, found: Sequence[Found]) -> None:
     """Write runs into an index, which is made where it is not there. Raises MachineError as `update` does."""
     with index.opened(file, make=True) as connection, index.writing(connection):
         for run, points in found:

@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -83,7 +82,7 @@ class Series:
 
 
 def of(
-    file: Path, *, watch: str | None = None, configuration: str | None = None, benchmark: str | None = None,
+    file: index.Place, *, watch: str | None = None, configuration: str | None = None, benchmark: str | None = None,
     machine: str | None = None,
 ) -> list[Series]:
     """The segments of all series that are as asked for, from an index; None: any. ``""`` as `watch`: of no watch.

@@ -36,6 +36,7 @@ from runner.report import commits, site
 from runner.report.run_page import run_page, table
 from runner.storage import asv_results, explanations, store
 from runner.storage.exchange import exchange
+from runner.storage.index import Place
 
 if TYPE_CHECKING:
     from runner.alerts.settings import Channels
@@ -71,6 +72,8 @@ class PublishRequest:
     """Folder of the site; None: data/site of the project."""
     runs: Path | None = None
     """Folder of the runs; None: the project's."""
+    index: Place | None = None
+    """Their index; None: the file that belongs to the folder."""
     configuration: Path | None = None
     """asv's; None: leave asv's pages out."""
     fresh: bool = False
@@ -122,7 +125,7 @@ def publish(request: PublishRequest, view: View) -> Published:
         before: Mapping[str, list[str]] = old.get("runs", {})
         kept = _keep(out / "runs", new / "runs", {id: there for id, (_, there) in before.items()}, beside)
         known = history.read(
-            runs, config.index_file(request.runs), visit=partial(
+            runs, request.index or config.index_file(request.runs), visit=partial(
                 _write_run, new / "runs", runs, commit_url=request.commit_url, served=request.served),
             visited={id: before[id][0] for id in kept},
             told=lambda done, of: view.phase(f"reading run {done} of {of}"),

@@ -13,6 +13,7 @@ from runner.history import runs as history
 from runner.jobs.ab import View
 from runner.judging import statistics
 from runner.storage import store
+from runner.storage.index import Place
 
 DAY = 86_400.0
 
@@ -38,13 +39,14 @@ class Collected:
     """Old runs that keep their blocks, and folders that could not be read, each with the reason."""
 
 
-def reindex(out: Path | None, view: View) -> tuple[Path, history.Updated]:
+def reindex(out: Path | None, view: View, place: Place | None = None) -> tuple[Place, history.Updated]:
     """Make the index of a folder of runs anew; return where it is and what it was made of.
 
-    Raises MachineError where it cannot be written.
+    `place`: where it is to be; None: the file that belongs to the folder. Raises MachineError where it cannot be
+    written.
     """
-    file = config.index_file(out)
-    return file, history.reindex(config.runs_folder(out), file, told=_told(view))
+    place = config.index_file(out) if place is None else place
+    return place, history.reindex(config.runs_folder(out), place, told=_told(view))
 
 
 def collect(

@@ -98,6 +98,8 @@ async def send(
         done = await anyio.to_thread.run_sync(
             reception.receive, here, body, named[1] if named else "", caller, limiter=_limiter(request))
     response.status_code = 201 if done.fresh else 200
+    if done.fresh:
+        here.site.changed()
     return Received(id=done.id, digest=done.digest, fresh=done.fresh)
 
 

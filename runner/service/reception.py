@@ -19,7 +19,6 @@ from typing import Any, BinaryIO
 import sqlalchemy as sa
 
 from dashboards import pages
-from runner import config
 from runner.errors import LockstepError, MachineError
 from runner.history import runs as history
 from runner.judging.report import Report
@@ -86,7 +85,7 @@ def receive(server: Server, stream: BinaryIO, key: str, caller: Caller) -> Recei
             exchange(folder, there)
             store.sync(there.parent)
             try:
-                history.put(config.index_file(server.settings.runs), [found])
+                history.put(server.settings.index, [found])
             except MachineError as error:  # it is made from the folders, and whoever publishes brings it up to date
                 log.warning("the index is behind the runs: %s", error)
     return Received(id=there.name, digest=contents.digest, fresh=True)

@@ -10,11 +10,11 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from runner.history import runs
 from runner.history.runs import Entry, History
 from runner.storage import index
+from runner.storage.index import Place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,19 +34,19 @@ class Snapshot:
 class Records:
     """The index of a folder of runs, which somebody else keeps up to date."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._lock = threading.Lock()
         self._found: Snapshot | None = None
 
     def now(self) -> Snapshot:
         """What it says; where there is none, it is made, and is empty. Raises MachineError where it cannot be used."""
-        with index.opened(self._file, make=True) as connection:
+        with index.opened(self._place, make=True) as connection:
             state = _state(index.stamps(connection))
         with self._lock:
             # What is read now may be newer than its state says: then it is read once more the next time.
             if self._found is None or self._found.state != state:
-                self._found = Snapshot(state=state, history=runs.indexed(self._file))
+                self._found = Snapshot(state=state, history=runs.indexed(self._place))
             return self._found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from runner import config
 from runner.jobs.watched import Serve
 from runner.service import database
+from runner.storage.index import Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,11 @@ class Settings:
     def incoming(self) -> Path:
         """Where what is uploaded lies until it is whole: on the disk of `runs`."""
         return self.own / "incoming"
+
+    @property
+    def index(self) -> Place:
+        """Where the index of the runs is: in PostgreSQL where the database is, else the file that belongs to them."""
+        return config.index_file(self.runs) if self.database.startswith("sqlite") else self.database
 
     @property
     def site(self) -> Path:

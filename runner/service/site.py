@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from runner import config, jobs, shell
+from runner import jobs, shell
 from runner.errors import LockstepError
 from runner.jobs import watched
 from runner.jobs.alert import places
@@ -48,11 +48,11 @@ class Site:
         self.channels, self.state = said.channels, settings.data
         """How people are told of events, and where those are, as `jobs.alert.places` takes both."""
         self.events = places(said.channels, settings.data).events
-        self.records = Records(config.index_file(settings.runs))
+        self.records = Records(settings.index)
         self.problem = ""
         """Why the site could not be made the last time, in words; empty: it could."""
         self._request = jobs.PublishRequest(
-            out=settings.site, runs=settings.runs, state=settings.data, channels=said.channels,
+            out=settings.site, runs=settings.runs, index=settings.index, state=settings.data, channels=said.channels,
             commit_url=said.site.commit_url, served=True,
         )
         self._wake = threading.Condition()

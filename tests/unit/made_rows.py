@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from runner.storage import index
@@ -32,14 +31,14 @@ def a_point(key: str, place: int = 0, **changes: Any) -> Point:
     return Point(**(facts | changes))
 
 
-def fill(file: Path, runs: Iterable[tuple[Run, list[Point]]]) -> None:
+def fill(place: index.Place, runs: Iterable[tuple[Run, list[Point]]]) -> None:
     """Write runs into an index, which is made where it is not there."""
-    with index.opened(file, make=True) as connection, index.writing(connection):
+    with index.opened(place, make=True) as connection, index.writing(connection):
         for run, points in runs:
             index.put(connection, run, points)
 
 
-def dump(file: Path) -> list[tuple[Any, ...]]:
+def dump(place: index.Place) -> list[tuple[Any, ...]]:
     """All that an index holds."""
-    with index.opened(file) as connection:
+    with index.opened(place) as connection:
         return list(index.dump(connection))

@@ -238,6 +238,16 @@ def test_the_newest_of_a_watch_is_one_run_and_of_a_pair_too(runs: Path) -> None:
         f"{number:06x}" for number in (31, 30, 23, 3, 1, 0)]
 
 
+def test_a_nul_is_no_text_of_an_index(runs: Path) -> None:
+    named = make_run(runs, 9, [benchmark("work.time_it", params={"size": "a\0b"})])
+    failed = make_run(runs, 10, some_benchmarks(2))
+    spoil(failed, {some_benchmarks(1)[0].key: Failure(reason="raised ValueError: a\0b", arm=Arm.HEAD)})
+    found = read(runs)
+    assert [problem for problem in found.problems if "NUL" in problem and problem.startswith(named.name)]
+    assert len(found.runs) == 5 and named.name not in {entry.id for entry in found.runs}
+    assert found.of_runs([failed.name])["reason"].iloc[0] == "raised ValueError: a\N{REPLACEMENT CHARACTER}b"
+
+
 def test_an_index_made_anew_is_the_same_whatever_was_there(runs: Path) -> None:
     file = runs.parent / "index"
     read(runs)
