@@ -18,6 +18,9 @@ class Arm(Enum):
     BASE = "base"
     HEAD = "head"
 
+    # Enum's own is written in Python, and is asked for several times in each of a million blocks.
+    __hash__ = object.__hash__
+
     @property
     def other(self) -> Arm:
         return Arm.HEAD if self is Arm.BASE else Arm.BASE
@@ -290,6 +293,8 @@ class Settings:
     """Cycles (`shared`: lots) that each arm does before anything is kept, the same for both."""
     stretch: float = 0.0
     """Seconds that all of this will take, where there are set-ups between the calls, these included; else 0."""
+    pace: float = 0.0
+    """Seconds between two beats of the pacemaker in `shared`; 0: there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

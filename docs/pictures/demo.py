@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from made_files import HOST, results
 from made_runs import MACHINE, arm, make_run
 from samples import Quiet, benchmark
 
@@ -16,9 +18,11 @@ from runner import jobs
 from runner.history import events
 from runner.history.events import Affected, Direction, Entry, Event, State
 from runner.model import Benchmark, Commit, Interpreter, Metric, Purpose, Role
-from runner.storage import explanations, nights
+from runner.storage import explanations, imports, nights
 from runner.storage.explanations import Count, Kept
+from runner.storage.imports import Imported
 from runner.storage.nights import Measured, Night, Outcome, Step
+from runner.storage.store import new_id
 
 DAY = 86_400
 NIGHTS = 21
@@ -43,6 +47,11 @@ FASTER, BROKEN, SLOWER = 7, 11, 14
 THEIRS = {FASTER: "Share the bytes that BytesIO is made from", SLOWER: "Look keys up in the instance first"}
 RELEASES = {"3.12.8": -0.05, "3.13.5": -0.09, "3.14.0": -0.14}
 """Log ratios of all benchmarks to 3.11.9."""
+PYPERFORMANCE = {
+    "deltablue": (2.6e-3, 0.9), "json_loads": (2.1e-5, 0.1), "nbody": (7.9e-2, 0.6), "pickle": (8.7e-6, 0.0),
+    "richards": (3.6e-2, 1.3), "telco": (6.3e-3, 0.4),
+}
+"""Seconds of a call in 3.11.9, and how much of a release's change each gets."""
 CODE = '''\
 def time_get(self, n):
     get = self.mapping.get
@@ -80,9 +89,21 @@ def make(folder: Path) -> Demo:
         before = _night(folder, suite, number, last - (NIGHTS - 1 - number) * DAY)
     slower = _confirmed(folder, suite, SLOWER, last - (NIGHTS - 1 - SLOWER) * DAY)
     _confirmed(folder, suite, FASTER, last - (NIGHTS - 1 - FASTER) * DAY)
+    _imported(folder / imports.FOLDER, last)
     assert before is not None
     jobs.save(jobs.Finished(folder=before, report=jobs.report_of(before), interrupted=False))
     return Demo(folder=folder, last=before, event=slower.id, key=slower.benchmarks[0].benchmark)
+
+
+def _imported(folder: Path, last: float) -> None:
+    """Results of pyperformance, of one machine, for each of the releases."""
+    for number, (release, change) in enumerate(RELEASES.items()):
+        benchmarks = {name: typical * math.exp(change * weight) for name, (typical, weight) in PYPERFORMANCE.items()}
+        started = last - (40 - 10 * number) * DAY
+        imports.add(folder, Imported(
+            id=new_id(started), imported=started, build=release, machine="bench1", files=(results(
+                benchmarks, seed=number + 1, started=started, metadata={**HOST, "hostname": "bench1",
+                "cpu_model_name": BOX["cpu"], "python_version": f"{release} (64-bit)"}),)))
 
 
 def publish(demo: Demo, site: Path) -> Sequence[str]:

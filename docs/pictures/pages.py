@@ -35,6 +35,7 @@ PAGES: Mapping[str, Callable[[Demo], str]] = {
     "compare": lambda made: "compare.html",
     "releases": lambda made: "releases.html",
     "health": lambda made: "health.html",
+    "imported": lambda made: "imported.html",
     "trust": lambda made: "trust.html",
 }
 """The name of each picture, and where on the site the page is."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from runner.cli import targets
 from runner.cli.app import INTERPRETER, Color, NoWait, Variables, budget_of, command, variables
 from runner.cli.printing import output
 
@@ -34,6 +36,9 @@ def verify(
     known: Annotated[str | None, typer.Option(
         metavar="REGEX", help="Tests that pass in one arm only as they should: told, and no difference.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="NUMBER", help="Repeat a search.", min=0)] = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write it as JSON too; - is standard output.")
+    ] = None,
     env: Variables = None,
     no_wait: NoWait = False,
     color: Color = "auto",
@@ -47,6 +52,7 @@ def verify(
     from runner.jobs import verify as job
     from runner.report import verify as report
 
+    targets.check([("--json", json)])
     names = job.TESTS if tests is None else tuple(name for name in tests.replace(",", " ").split() if name != "none")
     request = job.VerifyRequest(
         base=base, head=head, tests=names, seconds=time, seed=seed, known=known, environment=variables(env or ()),
@@ -55,4 +61,6 @@ def verify(
     with Terminal() as view:
         verified = job.verify(request, view)
     output.whole(report, verified)
+    if json is not None:
+        targets.write(json, report.json(verified))
     return 1 if verified.differences else 0

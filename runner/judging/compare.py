@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
 
+from runner import shell
 from runner.judging import guards, machines
 from runner.judging.report import Comparison, Mean, Report
 from runner.model import (
@@ -29,12 +34,16 @@ from runner.stats.decide import Judgement, suite
 from runner.stats.mean import mean_interval, mean_of
 from runner.stats.paired import Array, Estimate
 from runner.stats.variance import noise
-from runner.storage.store import Manifest, Missing, Run
+from runner.storage.store import Lines, Manifest, Missing, Run, read
 
 HIGH_STEAL = 0.05
 """Mean share of the CPU's time lost to other guests above which a benchmark gets a notice."""
 FEW_CYCLES = 4
 """Cycles (calls in `shared`) below which a block's value is hardly better than a single measurement."""
+MANY = 50_000
+"""Blocks of a run from which on several processes judge its benchmarks: below, to start them costs more."""
+CHUNK = 50
+"""Benchmarks that such a process takes at a time: few enough that what they have to say is soon taken in."""
 
 
 def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -> Report:
@@ -50,23 +59,20 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
     margin = math.log1p(manifest.margin)
     begun = run.blocks[0].started if run.blocks else manifest.created
     places = run.places()
+    tasks = [_Task(benchmark=benchmark, places=places.pop(benchmark.key, ())) for benchmark in manifest.benchmarks]
     # Of all blocks, in measured order.
     started, lengths = np.zeros(len(run.blocks)), np.zeros(len(run.blocks))
     canary: dict[int, Block] = {}
     drafts: list[_Draft] = []
     spent: dict[str, float] = {}
     hosts: dict[int, str] = {}
-    for benchmark in manifest.benchmarks:
-        own: dict[int, Block] = {}
-        others: dict[int, Block] = {}
-        for place in places.pop(benchmark.key, ()):
-            block = run.blocks[place]
-            started[place], lengths[place] = block.started, block.seconds
-            hosts[place] = block.host
-            spent[benchmark.key] = spent.get(benchmark.key, 0.0) + block.seconds
-            (others if block.kind is BlockKind.CANARY else own)[place] = block
-        canary |= run.standing(others)
-        drafts.append(_draft(benchmark, run.standing(own), begun, manifest, with_noise=with_noise))
+    for task, found in zip(tasks, _found(run, tasks, begun, with_noise=with_noise), strict=True):
+        where = list(task.places)
+        started[where], lengths[where] = found.started, found.lengths
+        hosts |= dict(zip(where, found.hosts, strict=True))
+        spent[task.benchmark.key] = float(found.lengths.sum())
+        canary |= found.canary
+        drafts.append(found.draft)
     for place in (place for strange in places.values() for place in strange):
         started[place], lengths[place] = run.blocks[place].started, run.blocks[place].seconds
     cases = _together([draft.case for draft in drafts], margin)
@@ -90,6 +96,63 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
         measured_share=measured / seconds if seconds > 0 else 0.0, complete=done,
         comparisons=comparisons, mean=_mean(cases), calibration=manifest.calibration,
         notices=tuple(_run_notices(run, cases, comparisons, done, alarms)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """One of a run's benchmarks, and where its blocks are among the run's, the canary's under it too."""
+
+    benchmark: Benchmark
+    places: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What there is to say of a benchmark before the others are known."""
+
+    draft: _Draft
+    canary: Mapping[int, Block]
+    """Its blocks that are the canary's, by their places."""
+    started: Array
+    """When its blocks began, in the order of the task's places; seconds since the epoch."""
+    lengths: Array
+    """Seconds that they took."""
+    hosts: Sequence[str]
+    """Who measured them."""
+
+
+def _found(run: Run, tasks: Sequence[_Task], begun: float, *, with_noise: bool) -> Iterator[_Found]:
+    """What there is to say of each benchmark, in their order; of a large run by all CPUs."""
+    if len(run.blocks) < MANY or not isinstance(run.blocks, Lines):
+        yield from (_look_at(run, task, begun, with_noise=with_noise) for task in tasks)
+        return
+    processes = os.cpu_count() or 1
+    look = partial(_look_anew, run.folder, begun, with_noise)
+    with shell.pool(processes) as pool:
+        yield from pool.map(look, tasks, chunksize=max(1, min(CHUNK, len(tasks) // processes)))
+
+
+def _look_anew(folder: Path, begun: float, with_noise: bool, task: _Task) -> _Found:
+    return _look_at(_opened(folder), task, begun, with_noise=with_noise)
+
+
+@cache
+def _opened(folder: Path) -> Run:
+    """A run, read once in each process."""
+    return read(folder, lazily=True)
+
+
+def _look_at(run: Run, task: _Task, begun: float, *, with_noise: bool) -> _Found:
+    own: dict[int, Block] = {}
+    canary: dict[int, Block] = {}
+    blocks = [run.blocks[place] for place in task.places]
+    for place, block in zip(task.places, blocks, strict=True):
+        (canary if block.kind is BlockKind.CANARY else own)[place] = block
+    return _Found(
+        draft=_draft(task.benchmark, run.standing(own), begun, run.manifest, with_noise=with_noise),
+        canary=run.standing(canary), started=frozen([block.started for block in blocks]),
+        lengths=frozen([block.seconds for block in blocks]), hosts=[sys.intern(block.host) for block in blocks],
     )
 
 

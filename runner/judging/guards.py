@@ -23,11 +23,12 @@ LEAST_VALUES = 4
 """Values of each arm that a block needs for its minima, and for its cycles of either order, to say anything."""
 LOPSIDED = 0.1
 """How far base's share of first places may be from a half."""
+SWITCHES = tuple(f"switches_{arm.value}" for arm in Arm)
 READINGS: Mapping[str, Callable[[Block], float]] = {
     "steal": lambda block: block.readings.get("steal", math.nan),
     "load": lambda block: block.readings.get("load", math.nan),
     # Per second, so that long and short blocks of a benchmark are alike.
-    "switches": lambda block: sum(block.readings.get(f"switches_{arm.value}", math.nan) for arm in Arm) / block.seconds,
+    "switches": lambda block: sum(block.readings.get(name, math.nan) for name in SWITCHES) / block.seconds,
 }
 TESTS = 2 * len(READINGS) + 1
 """Tests of the readings: shift and spread for each of them, and spread in the course of the session."""

@@ -18,11 +18,12 @@ from runner.measuring.caches import Caches
 from runner.measuring.copies import fresh
 from runner.measuring.launch import NO_SURPLUS, Launch, Surplus, bytecode, command, padded, surplus
 from runner.measuring.modes import Outcome
+from runner.measuring.pacemaker import Pacemaker
 from runner.measuring.process import Worker, WorkerFailed, begin
 from runner.model import Arm, Benchmark, Block, BlockKind, BlockSpec, Cause, Failure, Interpreter, Metric, Settings
 from runner.suites import Suite
 
-VERSION = 5
+VERSION = 6
 """Raised when the way of measuring changes: what was found out about an older way need not be true of this one."""
 COMPILING = 60.0
 """Seconds that loading a benchmark may take at least, where its modules have to be compiled."""
@@ -107,6 +108,7 @@ class Executor:
                     launches = self._caches.starting(spec.benchmark, launches, spec.kind is BlockKind.CANARY)
                     taken["cache"], launched = time.perf_counter() - launched, time.perf_counter()
                 self._compile(launches, spec)
+                pacemaker = stack.enter_context(Pacemaker(self._context.worker_cpu, chosen.pace))
                 for arm in (spec.first, spec.first.other):
                     workers[arm] = stack.enter_context(Worker(launches[arm]))
                 self._load(workers, spec, launches)
@@ -115,9 +117,10 @@ class Executor:
                 if spec.settings is None and spec.benchmark.metric is Metric.TIME:
                     extensions = self._extensions(workers, spec)
                     forced, warm = self._context.forced, self._warming()
-                    chosen = settings.calibrate(workers, spec.benchmark, forced.get("mode"), handles, warm)
+                    cpu = self._context.worker_cpu
+                    chosen = settings.calibrate(workers, spec.benchmark, forced.get("mode"), handles, cpu, warm)
                 else:
-                    outcome = modes.measure(workers, spec, chosen, handles)
+                    outcome = modes.measure(workers, spec, chosen, handles, pacemaker)
         except WorkerFailed as error:
             failure = error.failure
             if "start" in taken and spec.benchmark.metric is Metric.TIME and failure.cause is Cause.SKIPPED:

@@ -6,9 +6,11 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+
+import numpy as np
 
 from runner.machine.sched import set_slice
+from runner.measuring.pacemaker import Pacemaker
 from runner.measuring.process import Worker, WorkerFailed, ask_each, receive_all
 from runner.model import Arm, BlockSpec, Failure, Metric, Mode, Settings
 
@@ -17,18 +19,26 @@ Handles = Mapping[Arm, tuple[int, int]]
 PLACES = 24
 """Times that an arm's objects are moved in a block of `turns`, evenly among its slices (docs/decisions/0002)."""
 SHARED_SLICE = 3e-4
-"""Scheduler slice asked for in `shared`, seconds: so that a burst of stolen time hits both arms."""
+"""Scheduler slice asked for in `shared`, seconds: it decides where a pacemaker beats, or the clock ticks as often."""
+ONSET = 2e-3
+"""Seconds from the request to the start of the common stretch."""
+OUTSIDE = 0.01
+"""Part of a lot during which the other arm may not have been running."""
+Lot = Sequence[float]
+"""When a lot of calls began and was done, and its CPU time per call; nanoseconds."""
 
 
-def measure(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, handles: Handles) -> Outcome:
+def measure(
+    workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, handles: Handles, pacemaker: Pacemaker
+) -> Outcome:
     """Measure a block of a benchmark that both arms have loaded, in the mode of its settings.
 
-    `handles` are those of `pipes`. Raises WorkerFailed.
+    `handles` are those of `pipes`; the `pacemaker` is for `shared`. Raises WorkerFailed.
     """
     if spec.benchmark.metric is not Metric.TIME:
         return single_values(workers, spec)
     if settings.mode is Mode.SHARED:
-        return shared(workers, spec, settings)
+        return shared(workers, spec, settings, pacemaker)
     if settings.mode is Mode.TURNS:
         return turns(workers, spec, settings, handles)
     return adjacent(workers, spec, settings)
@@ -116,35 +126,62 @@ def pipes() -> Iterator[Handles]:
             os.close(descriptor)
 
 
-def shared(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings) -> Outcome:
-    """Both at once; only calls wholly inside the stretch in which both were running count."""
-    for worker in workers.values():
-        set_slice(worker.pid, SHARED_SLICE)
-    limit = spec.benchmark.timeout + settings.window
-    start = time.perf_counter_ns() + 2_000_000
-    request = {"do": "window", "start": start, "end": start + int(settings.window * 1e9)}
-    for arm, worker in workers.items():
-        worker.send({**request, "calls": settings.calls[arm]}, limit)
-    lots = {arm: reply["lots"][settings.warmup :] for arm, reply in receive_all(workers, limit).items()}
+def shared(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, pacemaker: Pacemaker) -> Outcome:
+    """Both at once; only what was called while both were running counts."""
+    lots = window(workers, settings, spec.benchmark.timeout, pacemaker)
     outcome = Outcome()
-    outcome.base, outcome.head = common_lots(lots[Arm.BASE], lots[Arm.HEAD])
-    if not outcome.base or not outcome.head:
+    first, other = spec.first, spec.first.other
+    found = together(lots[first], lots[other])
+    for arm, times in zip((first, other), found, strict=True):
+        outcome.of(arm).extend(times)
+    if not outcome.base:
         reason = f"no lot of calls lay wholly inside the common stretch of {settings.window:.1f} s"
         raise WorkerFailed(Failure(reason=f"{reason}; its calls vary too much in length for this mode", arm=None))
     return outcome
 
 
-def common_lots(base: Sequence[Any], head: Sequence[Any]) -> tuple[list[int | float], list[int | float]]:
-    """CPU times per call of the lots inside the stretch in which both arms were running.
+def window(
+    workers: Mapping[Arm, Worker], settings: Settings, timeout: float, pacemaker: Pacemaker
+) -> dict[Arm, Sequence[Lot]]:
+    """The lots of calls of both arms in a common stretch, after those of the warm-up. Raises WorkerFailed."""
+    for worker in workers.values():
+        set_slice(worker.pid, SHARED_SLICE)
+    pacemaker.wait()
+    limit = timeout + settings.window
+    start = time.perf_counter_ns() + int(ONSET * 1e9)
+    end = start + int(settings.window * 1e9)
+    for arm, worker in workers.items():
+        worker.send({"do": "window", "start": start, "end": end, "calls": settings.calls[arm]}, limit)
+    pacemaker.beat(end)
+    return {arm: reply["lots"][settings.warmup :] for arm, reply in receive_all(workers, limit).items()}
 
-    Each lot of calls is (start, end, CPU time per call). One that ends after the other arm has stopped had the
-    core to itself for a while and so was faster than its partner's; with a planted 5 % that read 1.018 for 1.043.
+
+def together(lots: Sequence[Lot], others: Sequence[Lot]) -> tuple[list[float], list[float]]:
+    """CPU times per call of the lots that one arm did while both were running, and the other's in those same moments.
+
+    Both have shared the CPU, so that what the machine did in a moment is in both: a ratio of the two is free of it, and
+    one of lots of different moments is not. The other's time is that of its lots that were under way, each weighted by
+    the part of it that lies inside.
+
+    A lot that ends after the other arm has stopped had the core to itself for a while, and so was faster than its
+    partner: with a planted 5 % that read 1.018 for 1.043. A hundredth of it may lie outside.
     """
-    if not base or not head:
+    if not lots or not others:
         return [], []
-    start, end = max(base[0][0], head[0][0]), min(base[-1][1], head[-1][1])
-
-    def inside(lots: Sequence[Any]) -> list[int | float]:
-        return [cpu for begun, done, cpu in lots if begun >= start and done <= end]
-
-    return inside(base), inside(head)
+    # Lots done so far, and their CPU times, at the ends of each lot; between two lots neither grows.
+    moments = np.array([moment for begun, done, _ in others for moment in (begun, done)], dtype=np.float64)
+    done_by = np.repeat(np.arange(len(others) + 1.0), 2)[1:-1]
+    spent_by = np.repeat(np.concatenate([[0.0], np.cumsum([cpu for _, _, cpu in others])]), 2)[1:-1]
+    mine: list[float] = []
+    theirs: list[float] = []
+    for begun, done, cpu in lots:
+        slack = OUTSIDE * (done - begun)
+        if begun < moments[0] - slack or done > moments[-1] + slack:
+            continue
+        inside = np.array([begun, done])
+        count, spent = (np.diff(np.interp(inside, moments, of))[0] for of in (done_by, spent_by))
+        # Where the kernel takes stolen time off at once, what is left of a short lot may be nothing.
+        if min(count, spent, cpu) > 0:
+            mine.append(cpu)
+            theirs.append(float(spent / count))
+    return mine, theirs

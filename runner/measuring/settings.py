@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from runner.measuring import modes
+from runner.measuring.pacemaker import Pacemaker
 from runner.measuring.process import Worker
 from runner.model import Arm, Benchmark, Interpreter, Mode, Settings
 
@@ -27,16 +28,21 @@ longer ones, which tell less each."""
 LEAST_CYCLES, MOST_CYCLES = 12, 160
 WARM, WARM_JIT = 5e-3, 0.5
 """Seconds of slices that each arm does in `turns` before any is kept; the second where an arm has a JIT."""
-LONGEST_TURN = 2e-2
-"""Calls that take longer than this (seconds, the slower arm) share the CPU instead of taking turns. With a set-up
-before each, they do only where the call is the larger part of the two: otherwise they would share it with a set-up."""
+LONGEST_TURN, LONGEST_RENEWED_TURN = 3e-3, 2e-2
+"""Calls that take longer than this (seconds, the slower arm) share the CPU instead of taking turns (decision 0025). The
+second where there is a set-up before each call; those share it only where the call is the larger part of the two:
+otherwise they would share it with a set-up."""
 SET_UPS, LEAST_SET_UP = 2.0, 2
 """Seconds that the cycles of a block should take at most where there are set-ups between the calls, and the cycles that
 it has all the same."""
-SHARED_CALLS = 6
-"""Calls of the slower arm that should lie wholly inside the common stretch of `shared`."""
-SHARED_STRETCH = 0.2
-"""Seconds that the common stretch of `shared` lasts at least."""
+SHARED_LOTS, FEWEST_LOTS = 6, 3
+"""Lots of calls, of the slower arm, that should lie wholly inside the common stretch of `shared`; and of long calls."""
+SHARED_STRETCH, LONG_SHARED_STRETCH = 0.2, 0.4
+"""Seconds that the common stretch of `shared` lasts at least; and what it lasts at most where it has more lots than the
+fewest."""
+PACES = (2.5e-4, 1e-3)
+"""Seconds between two beats of the pacemaker in `shared`: the shortest in which calls do not take longer than without
+one, as with `SLICES`."""
 UNEQUAL = 4.0
 """Arms that differ in speed by more than this get each its own number of calls a slice."""
 LONGEST_TRIAL = 0.1
@@ -75,11 +81,12 @@ class Trial:
 
 
 def calibrate(
-    workers: Mapping[Arm, Worker], benchmark: Benchmark, forced: str | None, handles: modes.Handles, warm: float = WARM
+    workers: Mapping[Arm, Worker], benchmark: Benchmark, forced: str | None, handles: modes.Handles, cpu: int | None,
+    warm: float = WARM,
 ) -> Settings:
     """Try both arms, which have loaded the benchmark, and choose its settings; `forced` and `warm` as in `choose`.
 
-    `handles` are those of `modes.pipes`. Raises WorkerFailed.
+    `handles` are those of `modes.pipes`, `cpu` is the one that both run on. Raises WorkerFailed.
     """
     trials = {arm: _try(worker, benchmark) for arm, worker in workers.items()}
     # Where a set-up precedes each slice, its first call is what it is; and set-ups may be dear.
@@ -89,6 +96,8 @@ def calibrate(
     candidates = [
         choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, forced, seconds, warm) for seconds in SLICES
     ]
+    if candidates[0].mode is Mode.SHARED:
+        return replace(candidates[0], pace=_pace(workers, candidates[0], benchmark, cpu))
     if candidates[0].mode is not Mode.TURNS:
         return candidates[0]
     return shortest(candidates, lambda one, longest: _dearer(workers, one, longest, benchmark, handles))
@@ -128,6 +137,29 @@ def _dearer(
     )
 
 
+def _pace(workers: Mapping[Arm, Worker], settings: Settings, benchmark: Benchmark, cpu: int | None) -> float:
+    """Seconds between the pacemaker's beats; 0: calls that live in the caches are better without it."""
+    return next((
+        pace for pace in PACES
+        if cpu is not None and not all(_slowed(workers, settings, benchmark, cpu, pace) for _ in range(AGREEING))
+    ), 0.0)
+
+
+def _slowed(
+    workers: Mapping[Arm, Worker], settings: Settings, benchmark: Benchmark, cpu: int, pace: float
+) -> bool:
+    """Whether calls take longer with a pacemaker than without, in the arm where that is worse."""
+    # As short as it can be: a call of each arm, or a few ticks of the kernel's clock.
+    brief = replace(settings, window=min(settings.window / 2 / FEWEST_LOTS, SHARED_STRETCH / 4), warmup=0)
+    taken: list[dict[Arm, float]] = []
+    for period in (pace, 0.0):
+        with Pacemaker(cpu, period) as pacemaker:
+            lots = modes.window(workers, brief, benchmark.timeout, pacemaker)
+        taken.append({arm: median(cpu_time for _, _, cpu_time in own) for arm, own in lots.items()})
+    paced, plain = taken
+    return max(paced[arm] / plain[arm] for arm in Arm) > DEARER
+
+
 def warming(*interpreters: Interpreter, jit: bool = False) -> float:
     """Seconds of slices that each arm does before any is kept, the same for all; `jit`: one was switched on."""
     jit = jit or any(one.implementation == "pypy" or one.facts.get("jit") == "True" for one in interpreters)
@@ -154,10 +186,13 @@ def choose(
         calls = dict.fromkeys(Arm, equal)
     cycle = base.whole * calls[Arm.BASE] + head.whole * calls[Arm.HEAD]
     if mode is Mode.SHARED:
-        # Both run at half speed; one more call at each end is cut off by the edges of the stretch.
+        # Both run at half speed. What began before the end of the stretch is done after it.
         longest = max(base.whole * calls[Arm.BASE], head.whole * calls[Arm.HEAD])
-        window = max(SHARED_STRETCH, 2 * longest * (SHARED_CALLS + 2))
-        return Settings(mode=mode, calls=calls, cycles=SHARED_CALLS, window=window, warmup=1)
+        many, few = (2 * longest * (lots - 0.5) for lots in (SHARED_LOTS, FEWEST_LOTS))
+        window = max(SHARED_STRETCH, few, min(many, LONG_SHARED_STRETCH))
+        # Long calls have been called once, and are too dear for another.
+        return Settings(mode=mode, calls=calls, cycles=SHARED_LOTS if window >= many else FEWEST_LOTS, window=window,
+                        warmup=0 if few >= SHARED_STRETCH else 1)
     stretch = STRETCH if seconds == SLICE else LONG_STRETCH
     cycles = int(min(max(stretch / cycle, LEAST_CYCLES), MOST_CYCLES)) if slow < 1.0 else 4
     renewed = base.setup > 0 or head.setup > 0
@@ -173,7 +208,8 @@ def choose(
 def _mode(base: Trial, head: Trial) -> Mode:
     if _elsewhere(base) or _elsewhere(head):
         return Mode.ADJACENT
-    if max(base.whole, head.whole) <= LONGEST_TURN:
+    renewed = base.setup > 0 or head.setup > 0
+    if max(base.whole, head.whole) <= (LONGEST_RENEWED_TURN if renewed else LONGEST_TURN):
         return Mode.TURNS
     set_up = base.setup > base.call or head.setup > head.call
     return Mode.ADJACENT if set_up else Mode.SHARED

@@ -1,7 +1,13 @@
-"""What was found of two interpreters' behaviour, for the terminal."""
+"""What was found of two interpreters' behaviour, for the terminal and for programs.
+
+Format history of the JSON
+--------------------------
+lockstep.verified/1  The first. Keys may be added; none is removed or changes its meaning within a version.
+"""
 
 from __future__ import annotations
 
+import json as json_
 from collections.abc import Iterator
 
 from rich.console import RenderableType
@@ -12,6 +18,7 @@ from runner.model import Arm, Interpreter
 from runner.report.text import clean, plain_table, print_to_text
 from runner.verifying.own_tests import BAD, PASSED, SKIPPED, Module
 
+SCHEMA = "lockstep.verified/1"
 SHOWN = 20
 """Tests that are listed in full."""
 LONGEST = 300
@@ -41,6 +48,29 @@ def render(verified: Verified, *, width: int = 100, color: bool = False) -> str:
 def told(difference: Difference) -> str:
     """A difference in plain lines, for a message."""
     return "\n".join(text.plain for text in _difference(difference))
+
+
+def json(verified: Verified) -> str:
+    """All of it as strict JSON; times in seconds, ``after`` null for a test, ``search`` null where none was made."""
+    searched = verified.searched
+    content = {
+        "schema": SCHEMA,
+        **{arm.value: {"spec": one.spec, "version": one.version, "implementation": one.implementation}
+           for arm, one in ((Arm.BASE, verified.base), (Arm.HEAD, verified.head))},
+        "differences": [
+            {"what": one.what, "kind": "test" if one.after is None else "sequence", "script": one.script,
+             "base": one.base, "head": one.head, "sources": list(one.kinds), "after": one.after}
+            for one in verified.differences],
+        "known": list(verified.known),
+        "tests": [
+            {"module": module.name, **{arm.value: dict(module.counts[arm]) for arm in Arm},
+             "unsteady": list(module.unsteady)} for module in verified.modules],
+        "search": None if searched is None else {
+            "sequences": searched.sequences, "operations": searched.statements, "seconds": searched.seconds,
+            "sources": list(searched.kinds), "seed": searched.seed},
+        "problems": list(verified.problems),
+    }
+    return json_.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _named(interpreter: Interpreter) -> str:

@@ -77,9 +77,11 @@ def calls_of(block: Block, arm: Arm) -> int:
 
 def slice_seconds(block: Block) -> float:
     """Seconds of the timed block's slices, both arms together."""
-    # In `shared` a value is one call of a lot of calls that were timed together.
-    lot = {arm: block.settings.calls[arm] if block.settings.mode is Mode.SHARED else 1 for arm in Arm}
-    return (sum(block.base) * lot[Arm.BASE] + sum(block.head) * lot[Arm.HEAD]) * NANOSECONDS
+    if block.settings.mode is not Mode.SHARED:
+        return (sum(block.base) + sum(block.head)) * NANOSECONDS
+    # There a value is one call of a lot of calls that were timed together.
+    calls = block.settings.calls
+    return (sum(block.base) * calls[Arm.BASE] + sum(block.head) * calls[Arm.HEAD]) * NANOSECONDS
 
 
 def log_ratios(metric: Metric, blocks: Sequence[Block]) -> Array:
@@ -115,8 +117,10 @@ def _log_ratio(metric: Metric, block: Block) -> float:
         return 0.0 if base == head else math.log(head) - math.log(base)
     # Of the pairs' ratios, not of the arms: a pair's slices share their moment, in every mode.
     # Not with arrays: for as few as a block has, those take longer.
+    # Nor as the log of a quotient: with the arms exchanged that would not be the same number with the other sign.
     middle = median([math.log(head) - math.log(base) for base, head in zip(*pairs(block), strict=True)])
-    return middle - (math.log(calls_of(block, Arm.HEAD)) - math.log(calls_of(block, Arm.BASE)))
+    calls = calls_of(block, Arm.HEAD), calls_of(block, Arm.BASE)
+    return middle if calls[0] == calls[1] else middle - (math.log(calls[0]) - math.log(calls[1]))
 
 
 def values(metric: Metric, blocks: Sequence[Block], arm: Arm) -> Array:

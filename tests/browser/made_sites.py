@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from made_files import HOST, results
 from made_runs import MACHINE, arm, make_run, make_runs, some_benchmarks, spoil
 from samples import Quiet, benchmark
 
@@ -15,8 +16,9 @@ from runner.history.events import Affected, Entry, Event, State
 from runner.judging import compare
 from runner.model import Arm, Cause, Commit, Failure, Metric, Notice
 from runner.report import as_html
-from runner.storage import explanations, store
+from runner.storage import explanations, imports, store
 from runner.storage.explanations import Count, Kept
+from runner.storage.imports import Imported
 
 PAGES: Mapping[str, tuple[str, Callable[[Path], Path]]] = {
     "overview": ("site", lambda site: site / "index.html"),
@@ -32,6 +34,7 @@ PAGES: Mapping[str, tuple[str, Callable[[Path], Path]]] = {
     "event": ("across", lambda site: min((site / "events").glob("main-*.html"))),
     "releases": ("across", lambda site: site / "releases.html"),
     "health": ("across", lambda site: site / "health.html"),
+    "imported": ("across", lambda site: site / "imported.html"),
 }
 """Each kind of page, the report that every run has of its own among them: the fixture whose site has one, and which."""
 
@@ -91,6 +94,13 @@ def make_across(folder: Path) -> Path:
             benchmarks=tuple(Affected(benchmark=name, ratio=1.03, low=1.02, high=1.04, p=1e-6, run=run)
                              for name in (key, "work.gone")),
             command="lockstep ab a b", opened=1.7e9, functions=("f +12 %",), entries=entries))
+    for number, names in enumerate((("telco", "<i>nqueens</i>"), ("telco", "json_loads"), ("telco",))):
+        imports.add(folder / "state" / imports.FOLDER, Imported(
+            id=f"20260101T00000{number}Z-00000{number}", imported=1.7e9 + number, build=f"3.13.{number} <b>x</b>",
+            commit=f"{number}" * 40, machine="box", files=(results(
+                dict.fromkeys(names, 1e-3 * (1 + number / 20)), seed=number, started=1.7e9 + 86_400 * number,
+                metadata={**HOST, "python_version": "<u>3</u>"}),)))
+    (folder / "state" / imports.FOLDER / "broken.json").write_text("{")
     jobs.publish(jobs.PublishRequest(
         out=folder / "site", runs=folder / "runs", state=folder / "state",
         commit_url="https://example.org/commit/{hash}"), Quiet())

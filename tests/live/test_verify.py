@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,14 +77,17 @@ def test_cpythons_own_tests_run_with_the_modules_that_our_builds_lack(good: Inte
     assert counts["test_buffer"]["passed"] > 50  # without _testbuffer, nearly all are skipped
 
 
-def test_the_command_says_what_is_known_and_what_is_not(good: Interpreter) -> None:
+def test_the_command_says_what_is_known_and_what_is_not(good: Interpreter, tmp_path: Path) -> None:
     words = [LOCKSTEP, "verify", GOOD, f"{GOOD}+nocow", "--tests", "test_memoryio", "--time", "2s"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
     assert "test_cow_write passes in base only" in done.stdout
-    done = subprocess.run([*words, "--known", "test_cow_"], capture_output=True, text=True, timeout=300)
+    words += ["--known", "test_cow_", "--json", str(tmp_path / "verified.json")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr.count("warning")) == (0, 0)
     assert "no difference in behaviour found" in done.stdout
+    said = json.loads((tmp_path / "verified.json").read_text())
+    assert (said["differences"], set(said["known"])) == ([], COW)
 
 
 def test_builds_that_behave_differently_are_not_timed(bench: Bench, good: Interpreter) -> None:

@@ -39,6 +39,7 @@ PACKAGES = (
 
 ALONE = {
     "runner/measuring/worker.py": set[str](), "runner/suites/asv_loaded.py": {"pympler"},
+    "runner/measuring/beating.py": set[str](),
     "runner/suites/asv_params.py": set[str](),
     "runner/suites/discovery.py": {"asv_runner"},
     "runner/verifying/inside.py": set[str](), "runner/verifying/tests_inside.py": set[str](),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import io
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -215,6 +216,20 @@ def test_tests_come_first_and_known_ones_are_no_difference() -> None:
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
     assert "    print(1)\n" in text
     assert "failed: 1 != 2" in text
+
+
+def test_a_program_gets_what_a_person_gets() -> None:
+    odd = Odd(test="test.test_io.A.test_cow", base=Outcome(word="passed"), head=Outcome(word="failed", reason="1 != 2"))
+    differences, _ = behaviour.of_tests([module(odd)], None)
+    sequence = behaviour.of_search([found("stream1 = io.BytesIO()", "stream1.read()", place=1)], ["print(1)\n"], [True])
+    said = json.loads(words.json(verified(differences=(*differences, *sequence), modules=(module(odd),), known=("t",))))
+    assert said["schema"] == "lockstep.verified/1"
+    assert [(one["kind"], one["script"], one["after"] is None) for one in said["differences"]] == [
+        ("test", "-m test test_io -m test.test_io.A.test_cow", True), ("sequence", "print(1)\n", False)]
+    assert (said["differences"][0]["base"], said["differences"][0]["head"]) == ("passed", "failed: 1 != 2")
+    assert (said["head"]["spec"], said["known"], said["search"]["operations"]) == ("head", ["t"], 23456)
+    assert [(one["module"], set(one) >= {"base", "head"}) for one in said["tests"]] == [("test_io", True)]
+    assert json.loads(words.json(verified(searched=None)))["search"] is None
 
 
 def test_what_is_said_of_equals() -> None:
