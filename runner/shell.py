@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import multiprocessing
 import os
 import select
 import signal
@@ -117,9 +118,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def pool(processes: int) -> ProcessPoolExecutor:
-    """Processes to share work among, which end with this one however it ends."""
-    return ProcessPoolExecutor(processes, initializer=end_with, initargs=(os.getpid(),))
+def pool(processes: int, *, fresh: bool = False) -> ProcessPoolExecutor:
+    """Processes to share work among, which end with this one however it ends; or earlier, with the thread of it that
+    has asked for the first of their work.
+
+    `fresh`: they begin anew and inherit nothing, as the processes of a program with threads and locks must.
+    """
+    context = multiprocessing.get_context("spawn") if fresh else None
+    return ProcessPoolExecutor(processes, context, initializer=end_with, initargs=(os.getpid(),))
 
 
 def end_with(parent: int, by: signal.Signals = signal.SIGKILL) -> None:

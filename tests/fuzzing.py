@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "live"))
 from served import serving
 
+HERE = str(Path(__file__).parent)
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 
@@ -45,6 +47,8 @@ def fuzzed(data: Path, *, examples: int, seconds: int, seed: int = 1) -> Fuzzed:
              "--max-time", str(seconds), "--seed", str(seed), "--generation-database", "none", "--continue-on-failure",
              "--no-color", "--request-timeout", "30"],
             capture_output=True, text=True, check=False, timeout=seconds + 300, cwd=client,
+            env={**os.environ, "SCHEMATHESIS_HOOKS": "fuzzing_hooks",
+                 "PYTHONPATH": os.pathsep.join([HERE, str(Path(HERE).parent)])},
         )
         counted = one.ask("GET", "/metrics").text
         _, log = one.end()

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @command(examples="""\
 lockstep agent --server https://lockstep.example.org    until Ctrl-C
-lockstep agent --once                                   one request, of the server that lockstep.toml names
+lockstep agent --once                                   one request, of the configured server
 lockstep agent --untrusted refuse                       releases only, nothing from repositories
-lockstep agent --dask tls://bench:8786 --certificates ~/fleet     one machine of a fleet
-lockstep agent --dask tcp://127.0.0.1:8786                        on the scheduler's own machine""")
+lockstep agent --dask tls://bench:8786 --certificates ~/fleet    one machine of a fleet
+lockstep agent --dask tcp://127.0.0.1:8786              on the scheduler's own machine""")
 def agent(
     server: Annotated[str | None, typer.Option(
         "--server", metavar="URL", help="Whose requests; by default what the configuration says.", show_default=False,
@@ -87,7 +87,7 @@ def _client(address: str | None, configuration: Path | None) -> Client:
 
     server = server_of(watched.service(configuration).server, address)
     try:
-        return Client(server.address, secrets.get(config.secret, server.token))
+        return Client(server.address, secrets.get(config.secret, server.token_from))
     except Failed as error:
         raise UsageError(f"{error}: put the machine's token there, as `lockstep token create NAME --machine --scope "
                          "submit` on the server has shown it.") from error

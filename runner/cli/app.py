@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
@@ -195,6 +196,13 @@ class Files(NamedTuple):
         for path, render in zip(self, renderers, strict=True):
             if path is not None:
                 targets.write(path, render(report))
+
+
+def needs(package: str, extra: str, what: str) -> None:
+    """Raises UsageError where an extra is not installed of which a package is."""
+    if find_spec(package) is None:
+        raise UsageError(f"{what} needs Lockstep's extra `{extra}`, which is not installed here (in a clone: "
+                         f"pip install '.[{extra}]').")
 
 
 def suite_of(asked: str | None) -> str | None:

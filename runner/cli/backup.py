@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.app import Color, Toml, command
+from runner.cli.app import Color, Toml, command, needs
 from runner.cli.printing import output
 from runner.cli.serve import Data, Url, database_of, settings_of
 
@@ -27,6 +27,7 @@ def backup(
     color: Color = "auto",
 ) -> int:
     """Put all that a server has into one archive: runs, events, nights, tokens, requests."""
+    needs("fastapi", "service", "a server")
     from runner.service import backup as keeping
 
     settings = settings_of(data, database, configuration)
@@ -47,6 +48,7 @@ def restore(
     color: Color = "auto",
 ) -> int:
     """Make a server's data from an archive, in a folder without any and a database that was never used."""
+    needs("fastapi", "service", "a server")
     from runner.service import backup as keeping
 
     settings = settings_of(data, database, configuration)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import platform
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runner.cli.app import Files, budget_of, close, name_of, present
+from runner.cli.app import Files, budget_of, close, name_of, needs, present
 from runner.cli.printing import output
 from runner.errors import UsageError
 
@@ -34,8 +33,7 @@ Patience = Annotated[Any, typer.Option(
 
 
 def _door(address: str, certificates: Path | None) -> Door:
-    if find_spec("distributed") is None:
-        raise UsageError("a fleet needs Dask distributed, which is not installed: pip install 'lockstep[fleet]'.")
+    needs("distributed", "fleet", "a fleet")
     from runner.fleet import door
 
     return door(address, certificates)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runner import config
-from runner.cli.app import Color, Toml, app, budget_of, command
+from runner.cli.app import Color, Toml, app, budget_of, command, needs
 from runner.cli.commands import Command, Commands
 from runner.cli.printing import output
 from runner.errors import MachineError
@@ -56,6 +56,7 @@ def serve(
     color: Color = "auto",
 ) -> int:
     """Serve what machines upload, to people and programs."""
+    needs("fastapi", "service", "a server")
     from runner.service import app as application
     from runner.service import connections, server
 
@@ -103,6 +104,7 @@ def create(
     color: Color = "auto",
 ) -> int:
     """Make a token, and show it this once."""
+    needs("fastapi", "service", "a server")
     from runner.service import tokens as store
 
     now = time.time()
@@ -122,6 +124,7 @@ def list_(
     data: Data = None, database: Url = None, configuration: Toml = None, color: Color = "auto",
 ) -> int:
     """List all tokens, without what lets anybody in."""
+    needs("fastapi", "service", "a server")
     from runner.service import tokens as store
 
     with database_of(settings_of(data, database, configuration)) as opened:
@@ -144,6 +147,7 @@ def revoke(
     color: Color = "auto",
 ) -> int:
     """End a token at once and for good."""
+    needs("fastapi", "service", "a server")
     from runner.service import tokens as store
 
     with database_of(settings_of(data, database, configuration)) as opened:

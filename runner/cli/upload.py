@@ -92,7 +92,7 @@ def server_of(known: Server | None, address: str | None) -> Server:
         if known is None:
             raise UsageError(f"to which server? Say --server URL, or put it into {config.FILE}: [server] address = …")
         return known
-    token = {} if known is None else {"token": known.token}
+    token = {} if known is None else {"token_from": known.token_from}
     try:
         return watched.Server.model_validate({"address": address, **token})
     except ValidationError as error:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from runner.alerts.settings import HERE, Base, Variable
+from runner.alerts.settings import Base, Variable
+from runner.sending.web import HERE
 
 _PATH = r"(?::\d+)?(?:/[A-Za-z0-9._~-]+)+"
 _URL = re.compile(

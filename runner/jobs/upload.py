@@ -94,7 +94,7 @@ def send(server: Server, state: Path, request: UploadRequest) -> Sent:
             spool.put(CHANNEL, upload, now, again=True)
     except LockstepError as problem:
         problems.append(str(problem))
-    token = config.secret(server.token)
+    token = config.secret(server.token_from)
     carrier: Carrier[Upload] = Carrier(
         name=CHANNEL, carry=partial(_carry, server, request.told), secrets=(token.strip(),) if token else ())
     delivering = Delivery(
@@ -122,7 +122,7 @@ def _carry(server: Server, told: Callable[[str], None], upload: Upload, known: s
     if upload.server != server.address:
         raise Failed(f"it is for {upload.server}, and the server is {server.address} now", refused=True)
     try:
-        client = Client(server.address, secrets.get(config.secret, server.token))
+        client = Client(server.address, secrets.get(config.secret, server.token_from))
     except Failed as error:
         raise Failed(str(error), wait=REFUSED) from None
     told(f"sending {upload.title} to {server.address}")

@@ -65,7 +65,7 @@ allow = ["ada"]                             # who may ask; by default nobody
 
 # [server]                                  # where each night's runs go, too; see docs/uploading.md
 # address = "https://lockstep.example.org"
-# token = "LOCKSTEP_TOKEN"                  # the environment variable that holds it; this one by default
+# token_from = "LOCKSTEP_TOKEN"             # the environment variable that holds it; this one by default
 """
 
 
@@ -291,7 +291,7 @@ class Server(_Table):
 
     address: Base
     """Where its pages are."""
-    token: Variable = "LOCKSTEP_TOKEN"
+    token_from: Variable = "LOCKSTEP_TOKEN"
     """The environment variable with the token."""
 
 

@@ -19,7 +19,7 @@ from runner.service.policy import LONGEST, Wanted
 from runner.service.problems import Problem
 from runner.service.queue import Asker, State, Tenure
 from runner.service.server import Server
-from runner.storage import store
+from runner.storage import origin, store
 
 router = APIRouter(prefix="/api/v1", tags=["requests"])
 NOTE = 300
@@ -212,7 +212,7 @@ def end(
     here = server.of(request)
     assert caller.token is not None
     for run in ending.runs:
-        _is_here(here.settings.runs / run)
+        _is_here(here.settings.runs / run, caller.token.id)
     with here.database.writing() as connection:
         ended = queue.end(
             connection, lease, caller.token.id, Tenure(ending.state), ending.runs, printable(ending.problem)[:PROBLEM],
@@ -267,6 +267,9 @@ def answers(connection: sa.Connection, here: Server, found: Sequence[queue.Reque
     return told
 
 
-def _is_here(folder: Path) -> None:
+def _is_here(folder: Path, token: str) -> None:
     if not (folder / store.MANIFEST).is_file():
         raise Problem(409, "run", "This run is not here.", f"Upload {folder.name} first, then say that it is done.")
+    came = origin.read(folder)
+    if came is not None and came.token != token:
+        raise Problem(409, "run", "This run is another machine's.", f"{folder.name} was sent by {came.machine}.")

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import errno
 import hashlib
 import logging
 import re
-import tempfile
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Executor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
-import anyio
-import anyio.to_thread
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
+from runner import shell
 from runner.errors import LockstepError
-from runner.service import guard, reception, server
+from runner.owned import owned
+from runner.service import guard, looking, reception, server
 from runner.service.guard import Caller
+from runner.service.looking import Looked, Refusal
 from runner.service.problems import MEDIA, Problem
 from runner.storage import parcel
 
@@ -31,7 +33,7 @@ router = APIRouter(tags=["runs"])
 log = logging.getLogger(__name__)
 
 AT_ONCE = 2
-"""Parcels that are unpacked at one time: it is work for the CPU, and pages are to be answered meanwhile."""
+"""Parcels that are looked at at one time, each in a process."""
 STEP = 1 << 20
 """Bytes of a body that are held in memory."""
 AGAIN = "60"
@@ -91,25 +93,22 @@ async def send(
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length[:20]) > most:
         raise _too_large(most)
-    with _kept_nothing(), await run_in_threadpool(_nameless, here.settings.incoming) as body:
-        found = await _spooled(request, body, most)
+    token = reception.machine(caller)
+    with _kept_nothing(), owned("parcel-", here.settings.incoming) as place:
+        with (place / looking.BODY).open("xb") as body:
+            found = await _spooled(request, body, most)
         if wanted not in (None, found):
             raise Problem(422, "digest", "The body is not what its Content-Digest says.", "Send it again.")
-        done = await anyio.to_thread.run_sync(
-            reception.receive, here, body, named[1] if named else "", caller, limiter=_limiter(request))
+        looked = await _looked(request, place)
+        done = await run_in_threadpool(reception.receive, here, looked, named[1] if named else "", token)
     response.status_code = 201 if done.fresh else 200
     if done.fresh:
         here.site.changed()
     return Received(id=done.id, digest=done.digest, fresh=done.fresh)
 
 
-def _nameless(folder: Path) -> BinaryIO:
-    """A file without a name: it is gone when the process that has it is."""
-    return tempfile.TemporaryFile(dir=folder)
-
-
 async def _spooled(request: Request, file: BinaryIO, most: int) -> bytes:
-    """Put a body into a file, which is at its beginning afterwards; returns the body's sha256.
+    """Put a body into a file; returns its sha256.
 
     It comes as slowly as it comes, and no thread waits for it.
     """
@@ -131,18 +130,24 @@ async def _spooled(request: Request, file: BinaryIO, most: int) -> bytes:
     except ClientDisconnect as error:
         raise Problem(400, "ended", "The body ended too early.", "Send it again.") from error
     await run_in_threadpool(keep, bytes(waiting))
-    await run_in_threadpool(file.seek, 0)
     return sha.digest()
 
 
-def _limiter(request: Request) -> anyio.CapacityLimiter:
-    # Made when it is first asked for: it belongs to the loop that runs.
-    state = request.app.state
-    if not hasattr(state, "receiving"):
-        state.receiving = anyio.CapacityLimiter(AT_ONCE)
-    found = state.receiving
-    assert isinstance(found, anyio.CapacityLimiter)
-    return found
+async def _looked(request: Request, place: Path) -> Looked | Refusal:
+    """What a process of its own says of the parcel in a folder. Raises Problem where that process dies."""
+    here, state = server.of(request), request.app.state
+    if not hasattr(state, "looking"):
+        state.looking = shell.pool(AT_ONCE, fresh=True)
+    pool: Executor = state.looking
+    try:
+        # Asked for here and not in a thread: processes end with the thread that has started them.
+        return await asyncio.get_running_loop().run_in_executor(
+            pool, looking.look, place, here.settings.runs, reception.limits(here))
+    except BrokenExecutor as error:
+        if getattr(state, "looking", None) is pool:
+            del state.looking  # the next one gets others
+        log.error("the process that looked at an upload has died: %s", error)
+        raise _unavailable() from error
 
 
 def _digest(said: str) -> bytes | None:
@@ -169,6 +174,11 @@ def _too_large(most: int) -> Problem:
                    f"The server takes {most:,} bytes; `largest_upload` in its lockstep.toml says how many.")
 
 
+def _unavailable() -> Problem:
+    return Problem(503, "unavailable", "The server cannot keep runs now.", "Its log says why. Send it again later.",
+                   headers={"Retry-After": AGAIN})
+
+
 @contextmanager
 def _kept_nothing() -> Iterator[None]:
     """Have it said where disk or database fail: the client may send the same again."""
@@ -181,5 +191,4 @@ def _kept_nothing() -> Iterator[None]:
             raise Problem(
                 507, "disk-full", "The server's disk is full.", "Nothing of this upload is kept. Send it again later.",
                 headers={"Retry-After": AGAIN}) from error
-        raise Problem(503, "unavailable", "The server cannot keep runs now.", "Its log says why. Send it again later.",
-                      headers={"Retry-After": AGAIN}) from error
+        raise _unavailable() from error

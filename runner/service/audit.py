@@ -6,12 +6,14 @@ says so by `note`. A row is on record before the client has its answer.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from runner.errors import MachineError
 from runner.report.printable import printable
 from runner.service import tables
 from runner.service.database import Database
@@ -23,6 +25,7 @@ LONGEST = 200
 HERE = "command line"
 """Who gives a command on the server itself."""
 READING = ("GET", "HEAD", "OPTIONS")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,5 +115,11 @@ class Audited:
 
     @staticmethod
     def _note(database: Database, entry: Entry) -> None:
-        with database.writing() as connection:
-            note(connection, entry)
+        try:
+            with database.writing() as connection:
+                note(connection, entry)
+        except MachineError:
+            # What failed has changed nothing, and is answered all the same. What succeeded is on record, or is a fault.
+            if int(entry.outcome) < 500:
+                raise
+            log.error("not on record: %s", entry)

@@ -117,7 +117,7 @@ class _Body:
 
 
 def _too_large(most: int) -> Problem:
-    return Problem(413, "size", "This is too large.", f"At most {most} bytes are taken here.", largest=most)
+    return Problem(413, "too-large", "This is too large.", f"At most {most} bytes are taken here.", largest=most)
 
 
 def _too_slow() -> Problem:

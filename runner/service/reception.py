@@ -1,8 +1,8 @@
 """Runs that machines send: each is kept once, whole, and with where it came from.
 
-What is sent is unpacked beside the runs, on their disk, read from the first line to the last and judged, so that
-whatever cannot be shown is refused. Then it is moved into its place, by one call of the kernel. A kill at any moment
-leaves the runs as they were, or with one more; what lies beside belongs to nobody and is removed by the next upload.
+What is sent is unpacked beside the runs, on their disk, and looked at (`looking`), so that whatever cannot be shown is
+refused. Then it is moved into its place, by one call of the kernel. A kill at any moment leaves the runs as they were,
+or with one more; what lies beside belongs to nobody and is removed by the next upload.
 
 One and the same run may come again: late, twice at once, or when it has grown (`lockstep resume`). What decides is its
 folder with `origin.json`, not what the database remembers.
@@ -12,35 +12,30 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import sqlalchemy as sa
 
-from dashboards import pages
-from runner.errors import LockstepError, MachineError
+from runner.errors import MachineError
 from runner.history import runs as history
-from runner.judging.report import Report
-from runner.owned import owned
-from runner.report import as_json
-from runner.report.run_page import run_page
 from runner.service import tables
 from runner.service.guard import Caller
+from runner.service.looking import Looked, Refusal
 from runner.service.problems import Problem
 from runner.service.server import Server
 from runner.service.tokens import Token
 from runner.storage import origin, parcel, store
 from runner.storage.exchange import exchange
 from runner.storage.origin import Origin
-from runner.storage.parcel import Contents, Limits, ParcelError
+from runner.storage.parcel import Contents, Limits
 from runner.storage.store import Manifest
 
 AHEAD = 300.0
 """Seconds that the clock of a machine may be ahead of ours."""
 GROWTH = 8
 """How many times as large as the largest parcel its contents may be."""
-_LARGE = ("too-large", "bomb")
 log = logging.getLogger(__name__)
 _turn = threading.Lock()
 """Held by whoever puts a run into its place: they come one at a time, and one server alone has the folder."""
@@ -58,40 +53,8 @@ class Received:
     """Whether the server has more now than before."""
 
 
-def receive(server: Server, stream: BinaryIO, key: str, caller: Caller) -> Received:
-    """Keep the run of a parcel, which comes from a machine; on disk when this returns.
-
-    `key` is what the sender calls this upload; empty: it has no name. The same contents are kept once, whatever they
-    are called; one key has one content. A run that has grown takes the place of what there was of it, and what is less
-    than there is changes nothing. Raises Problem for what is not taken, MachineError and OSError where disk or database
-    fail; then all is as it was.
-    """
-    now = server.clock()
-    token = _machine(caller)
-    with owned("parcel-", server.settings.incoming) as place:
-        folder = _unpacked(stream, place, server, now)
-        manifest = store.read_manifest(folder)
-        there = server.settings.runs / folder.name
-        found = _judged(folder, manifest, there)
-        contents = parcel.contents(folder)
-        ours = Origin(machine=token.name, token=token.id, key=key or contents.digest, received=now,
-                      digest=contents.digest, contents=contents)
-        with _turn:
-            kept = _kept(there, folder, contents)
-            _enter(server, ours, manifest)
-            if kept is not None:
-                return Received(id=folder.name, digest=kept, fresh=False)
-            origin.write(folder, ours)
-            exchange(folder, there)
-            store.sync(there.parent)
-            try:
-                history.put(server.settings.index, [found])
-            except MachineError as error:  # it is made from the folders, and whoever publishes brings it up to date
-                log.warning("the index is behind the runs: %s", error)
-    return Received(id=there.name, digest=contents.digest, fresh=True)
-
-
-def _machine(caller: Caller) -> Token:
+def machine(caller: Caller) -> Token:
+    """The token of the machine that sends a run. Raises Problem for whoever is none."""
     if caller.token is None or not caller.token.machine:
         raise Problem(
             403, "no-machine", "Runs come from machines.",
@@ -100,50 +63,40 @@ def _machine(caller: Caller) -> Token:
     return caller.token
 
 
-def _unpacked(stream: BinaryIO, place: Path, server: Server, now: float) -> Path:
+def limits(server: Server) -> Limits:
+    """How much is taken of a parcel that comes now."""
     most = server.settings.serve.largest_upload
-    limits = Limits(packed=most, unpacked=GROWTH * most, latest=now + AHEAD)
-    try:
-        return parcel.unpack(stream, place, limits)
-    except ParcelError as error:
-        raise Problem(
-            413 if error.reason in _LARGE else 422, f"parcel-{error.reason}", "This is not taken as a run.", str(error),
-        ) from error
+    return Limits(packed=most, unpacked=GROWTH * most, latest=server.clock() + AHEAD)
 
 
-def _judged(folder: Path, manifest: Manifest, there: Path) -> history.Found:
-    """The run as the index will have it; its `report.json`, as of the place where it will be, is written beside it.
+def receive(server: Server, looked: Looked | Refusal, key: str, token: Token) -> Received:
+    """Keep a run that comes from a machine, if it is taken; on disk when this returns.
 
-    Raises Problem for one that cannot be shown, or is not meant to be.
+    `key` is what the sender calls this upload; empty: it has no name. The same contents are kept once, whatever they
+    are called; one key has one content. A run that has grown takes the place of what there was of it, and what is less
+    than there is changes nothing. Raises Problem for what is not taken, MachineError and OSError where disk or database
+    fail; then all is as it was.
     """
-    if manifest.labels:
-        raise Problem(
-            422, "part", "This run says nothing by itself.",
-            f"{manifest.id} is a part of a larger measurement (`lockstep calibrate` or `bisect`), and only that one "
-            "can tell what it means.")
-    try:
-        report, found = history.found_in(folder)
-        pages.run(run_page(report))
-        text = as_json.render(replace(report, folder=str(there)))
-    except OSError:
-        raise
-    # Every number in it is another's, and so is whatever they lead to; the reason goes to whoever sent it.
-    except Exception as error:
-        reason = str(error) if isinstance(error, LockstepError) else f"{type(error).__name__}: {error}"
-        raise Problem(
-            422, "no-report", "No report can be made of this run.", reason.replace(f"{folder}/", "")[:500]) from error
-    if _about(report) != (
-        manifest.id, manifest.created, manifest.suite, {**manifest.machine, "pinned": manifest.worker_cpu}
-    ):
-        raise Problem(
-            422, "other-statistics", "The statistics are not of this run.",
-            f"{store.STATISTICS} tells of another run, suite, time or machine than {store.MANIFEST} does.")
-    store.write_whole(folder / store.REPORT, text)
-    return found
-
-
-def _about(report: Report) -> tuple[Any, ...]:
-    return report.run, report.started, report.suite, dict(report.machine)
+    if isinstance(looked, Refusal):
+        raise Problem(looked.status, looked.slug, looked.title, looked.detail)
+    folder, contents = looked.folder, looked.contents
+    there = server.settings.runs / folder.name
+    ours = Origin(machine=token.name, token=token.id, key=key or contents.digest, received=server.clock(),
+                  digest=contents.digest, contents=contents)
+    with _turn:
+        kept = _kept(there, folder, contents)
+        _enter(server, ours, looked.manifest)
+        if kept is not None:
+            return Received(id=folder.name, digest=kept, fresh=False)
+        store.write_whole(folder / store.REPORT, looked.report)
+        origin.write(folder, ours)
+        exchange(folder, there)
+        store.sync(there.parent)
+        try:
+            history.put(server.settings.index, [looked.found])
+        except MachineError as error:  # it is made from the folders, and whoever publishes brings it up to date
+            log.warning("the index is behind the runs: %s", error)
+    return Received(id=there.name, digest=contents.digest, fresh=True)
 
 
 def _kept(there: Path, folder: Path, contents: Contents) -> str | None:

@@ -115,6 +115,9 @@ class Site:
 
     def _make(self) -> None:
         found = self._published()
+        with self._wake:
+            if self._ended:  # and with it what was under way
+                return
         self.problem = found if isinstance(found, str) else ""
         self._ours = self._ours if self.problem else _inode(self.folder)
         problems = (found,) if isinstance(found, str) else found.problems

@@ -132,7 +132,8 @@ def _engine(place: Place) -> _Engine:
         from runner.storage import index_postgres
     except ModuleNotFoundError as error:
         raise MachineError(
-            f"an index in a PostgreSQL database needs the package {error.name}: pip install 'lockstep[service]'."
+            f"an index in a PostgreSQL database needs the package {error.name}. Install Lockstep with its "
+            "extra `service` (in a clone: pip install '.[service]')."
         ) from error
     return index_postgres
 

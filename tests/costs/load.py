@@ -23,8 +23,8 @@ from typing import Any
 
 from asked import LOCKSTEP, folder, options
 from made_runs import MACHINE, make_run, some_benchmarks
-from runner.service import database, settings, tokens
 
+from runner.service import database, settings, tokens
 from runner.storage import parcel
 
 HISTORY = 20

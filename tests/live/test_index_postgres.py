@@ -22,6 +22,7 @@ from bench import LOCKSTEP, wait_until
 from postgres import Server
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+import made_rows
 import test_index
 from made_rows import a_point, a_run, dump, fill
 from made_runs import make_run, make_runs, some_benchmarks
@@ -168,7 +169,8 @@ with index.opened(sys.argv[2]) as connection, index.writing(connection):
 
 def test_who_is_killed_while_writing_leaves_all_as_it_was(engine: Databases, place: str) -> None:
     before = dump(place)
-    done = subprocess.run([sys.executable, "-c", KILLED, sys.path[0], place], check=False, timeout=120)
+    made = Path(made_rows.__file__).parent
+    done = subprocess.run([sys.executable, "-c", KILLED, made, place], check=False, timeout=120)
     assert done.returncode == -9
     assert dump(place) == before
     fill(place, [(a_run(1, stamp="new"), [a_point("c")])])  # nobody holds the lock any more

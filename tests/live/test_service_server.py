@@ -81,7 +81,8 @@ def test_a_server_that_is_ended_has_done_what_it_should(tmp_path: Path, how: sig
         assert text
         with one.connect() as waiting:  # who asks nothing keeps nobody waiting
             assert one.end(how) == (0, "")
-            assert waiting.recv(1) == b""
+            with contextlib.suppress(ConnectionResetError):  # it may not have been taken up yet
+                assert waiting.recv(1) == b""
     with serving(tmp_path / "data") as again:
         assert again.token == "", "shown once"
         assert again.ask("GET", "/metrics", token=text).status_code == 200

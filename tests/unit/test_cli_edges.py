@@ -19,10 +19,10 @@ from samples import benchmark, block, interpreter, manifest
 
 from runner import config
 from runner.cli import app, targets
-from runner.cli.app import name_of
+from runner.cli.app import name_of, needs
 from runner.cli.printing import Stream
 from runner.cli.terminal import Terminal
-from runner.errors import MachineError
+from runner.errors import MachineError, UsageError
 from runner.model import Arm, BlockKind, Failure
 from runner.report.printable import printable
 from runner.storage import store
@@ -289,3 +289,7 @@ def test_a_run_that_was_interrupted_is_told_by_a_name_that_finds_it(tmp_path: Pa
     assert name_of(Path("/some where/20250101T120000Z-ab12cd")) == "'/some where/20250101T120000Z-ab12cd'"
 
 
+def test_an_extra_that_is_not_installed_is_named() -> None:
+    needs("json", "service", "a server")
+    with pytest.raises(UsageError, match=r"a server needs Lockstep's extra `service`, .*pip install '\.\[service\]'"):
+        needs("no_such_package", "service", "a server")

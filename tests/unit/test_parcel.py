@@ -25,7 +25,7 @@ from runner.judging import statistics
 from runner.storage import parcel, store
 from runner.storage.parcel import Limits, ParcelError
 
-MUTATIONS = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+MUTATIONS = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
@@ -415,7 +415,7 @@ def test_any_archive_is_refused_or_a_run(
     taken_or_refused(data, playground)
 
 
-@settings(max_examples=200, deadline=None)
+@MUTATIONS
 @given(st.binary(max_size=400))
 def test_any_bytes_are_refused(playground: Path, data: bytes) -> None:
     taken_or_refused(data, playground)

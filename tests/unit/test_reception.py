@@ -6,10 +6,10 @@ import asyncio
 import base64
 import hashlib
 import importlib
-import io
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,13 @@ from test_store import full_disk
 from runner import config, jobs
 from runner.errors import MachineError, UsageError
 from runner.history import runs as history
-from runner.jobs import explain, night_measure
+from runner.jobs import night_measure
 from runner.jobs import record as recording
 from runner.jobs.night_measure import Wanted
 from runner.judging import statistics
 from runner.model import Commit, Purpose, Role
-from runner.service import api_runs, app, database, reception, server, tokens
+from runner.owned import owned
+from runner.service import api_runs, app, database, looking, reception, server, tokens
 from runner.service.guard import Caller
 from runner.service.problems import Problem
 from runner.service.reception import Received
@@ -40,7 +41,8 @@ from runner.service.server import Server
 from runner.service.settings import Settings
 from runner.storage import index, origin, parcel, shelf, store
 
-publishing = importlib.import_module("runner.jobs.publish")  # `jobs.publish` is the function
+explaining = importlib.import_module("runner.jobs.explain")  # `jobs.explain` is the function, as `jobs.publish` is
+publishing = importlib.import_module("runner.jobs.publish")
 NOW = 1.7e9 + 30 * 86_400
 COMMIT = Commit(hash="1a2b" * 10, date=1.7e9, subject="s", repository="r", branch="main", position=7)
 
@@ -69,10 +71,16 @@ class Here:
         return Caller(token=token, address="")
 
     def receive(self, data: bytes | Path, caller: Caller, key: str = "") -> Received:
-        data = packed(data) if isinstance(data, Path) else data
-        done = reception.receive(self.server, io.BytesIO(data), key, caller)
+        done = self.send(packed(data) if isinstance(data, Path) else data, caller, key)
         self.whole()
         return done
+
+    def send(self, data: bytes, caller: Caller, key: str = "") -> Received:
+        token = reception.machine(caller)
+        with owned("parcel-", self.server.settings.incoming) as place:
+            (place / looking.BODY).write_bytes(data)
+            looked = looking.look(place, self.runs, reception.limits(self.server))
+            return reception.receive(self.server, looked, key, token)
 
     def refused(self, data: bytes | Path, caller: Caller, key: str = "") -> Problem:
         before = {path.name: parcel.contents(path) for path in self.runs.iterdir()}
@@ -163,7 +171,7 @@ def test_the_same_run_at_once_from_many_is_one(here: Here, sent: Path) -> None:
 
     def one(number: int) -> None:
         gate.wait()
-        done.append(reception.receive(here.server, io.BytesIO(data), f"k{number % 2}", caller))
+        done.append(here.send(data, caller, f"k{number % 2}"))
 
     threads = [threading.Thread(target=one, args=(number,)) for number in range(6)]
     for thread in threads:
@@ -233,9 +241,9 @@ def test_what_the_server_has_removed_is_known_all_the_same(here: Here, sent: Pat
     caller, place = here.token(), here.runs / sent.name
     here.receive(first_blocks(sent, 12), caller)
     statistics.keep(place)
-    assert not reception.receive(here.server, io.BytesIO(first_blocks(sent, 12)), "", caller).fresh
+    assert not here.send(first_blocks(sent, 12), caller).fresh
     with pytest.raises(Problem, match="neither the beginning"):
-        reception.receive(here.server, io.BytesIO(first_blocks(sent, 6)), "", caller)
+        here.send(first_blocks(sent, 6), caller)
     assert not store.has_blocks(place)
     assert here.receive(sent, caller).fresh and members(place) == members(sent)
 
@@ -373,7 +381,7 @@ def test_a_run_of_which_no_report_can_be_made_is_refused_in_words(here: Here, se
 def test_a_full_disk_leaves_all_as_it_was(here: Here, sent: Path, room: float) -> None:
     caller, data = here.token(), packed(sent)
     with full_disk(int(room * max(map(len, members(sent).values())))), pytest.raises((OSError, MachineError)):
-        reception.receive(here.server, io.BytesIO(data), "", caller)
+        here.send(data, caller)
     here.whole()
     assert list(here.runs.iterdir()) == []
     assert here.receive(sent, caller).fresh
@@ -414,10 +422,10 @@ def test_the_work_of_a_received_run_is_not_counted(received: Path, monkeypatch: 
     def never(*_: object, **__: object) -> None:
         pytest.fail("a path of a received run was followed")
 
-    monkeypatch.setattr(explain.suites, "open", never)
-    monkeypatch.setattr(explain.builds, "check", never)
+    monkeypatch.setattr(explaining.suites, "open", never)
+    monkeypatch.setattr(explaining.builds, "check", never)
     run, problems = store.read(received), list[str]()
-    assert not explain._count(run, list(run.manifest.benchmarks), {}, problems, Quiet())
+    assert not explaining._count(run, list(run.manifest.benchmarks), {}, problems, Quiet())
     (problem,) = problems
     assert problem.startswith("Work was not counted: ") and WORDS in problem
 
@@ -459,14 +467,14 @@ def test_whatever_is_taken_can_be_published(
     files, caller, numbers = members(made), here.token(), iter(range(1, 10_000))
     kept = list[str]()
 
-    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=settings().max_examples // 3, deadline=None, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def send(data: st.DataObject) -> None:
         id = f"{made.name[:17]}{next(numbers):06x}"
         found: Mapping[str, bytes] = data.draw(altered(
             {**files, store.MANIFEST: files[store.MANIFEST].replace(made.name.encode(), id.encode())}))
         try:
-            kept.append(reception.receive(here.server, io.BytesIO(of_members(found)), "", caller).id)
+            kept.append(here.send(of_members(found), caller).id)
         except Problem as told:
             assert 400 <= told.status < 500 and told.detail
 
@@ -481,12 +489,16 @@ def test_whatever_is_taken_can_be_published(
 
 def post(server: Server, body: bytes | AsyncIterator[bytes], headers: Mapping[str, str]) -> httpx.Response:
     """What the application answers; it raises what it does not answer."""
+    made = app.make(server)
+    made.state.looking = ThreadPoolExecutor(1)  # no processes here
+
     async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(app=app.make(server))
+        transport = httpx.ASGITransport(app=made)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             return await client.post("/api/v1/runs", content=body, headers=headers)
 
-    return asyncio.run(ask())
+    with made.state.looking:
+        return asyncio.run(ask())
 
 
 def headers(here: Here, body: bytes, **changes: str) -> dict[str, str]:

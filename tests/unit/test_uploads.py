@@ -108,9 +108,9 @@ def test_the_server_is_named_in_the_configuration(tmp_path: Path) -> None:
     for line, told in (
         ('address = "http://lockstep.example.org"', "2: server.address: http sends everything in the open"),
         ('address = "https://ada:planted@example.org"', "2: server.address: no user, password or fragment"),
-        ('address = "https://x"\ntoken = "lst_planted"', "3: server.token: name an environment variable that begins"),
-        ('token = "LOCKSTEP_X"', "1: server.address: it is missing"),
-        ('address = "https://x"\nsecret = "planted"', "server.secret: there is no such key; there are: address, token"),
+        ('address = "https://x"\ntoken_from = "lst_planted"', "3: server.token_from: name an environment"),
+        ('token_from = "LOCKSTEP_X"', "1: server.address: it is missing"),
+        ('address = "https://x"\nsecret = "planted"', "no such key; there are: address, token_from"),
     ):
         file.write_text(f"[server]\n{line}\n")
         with pytest.raises(UsageError) as refusal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -319,10 +320,15 @@ class Steps(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.here, self.now = opened(), NOW
+        # What is drawn must not depend on chance that is not drawn: requests of one moment go by their ids.
+        self.chance, numbers = queue.secrets, itertools.count()
+        queue.secrets = SimpleNamespace(  # type: ignore[assignment]
+            token_hex=lambda size: f"{next(numbers):0{2 * size}x}")
         self.wishes: dict[str, Wish] = {}
         self.had: dict[str, Had] = {}
 
     def teardown(self) -> None:
+        queue.secrets = self.chance
         self.here.rollback()
         self.here.close()
 

@@ -18,6 +18,8 @@ from made_server import BROWSER, NOW, Client, Here, serving
 from runner import config
 from runner.service import answers, queue
 from runner.service.queue import LEASE
+from runner.storage import origin, parcel
+from runner.storage.origin import Origin
 
 HERE = "https://github.com/python/cpython"
 HOSTILE = '<script>alert("x")</script>&lt;\'"'
@@ -223,6 +225,11 @@ def test_nothing_is_done_without_a_run_that_is_here(world: World) -> None:
     for run in ("../service", "20261129T000000Z-abcdef/..", "", "x", "20261129T000000Z-abcdef\n"):
         problem(world.bench.post(end, json={"state": "done", "runs": [run]}), 422, "invalid")
     problem(world.bench.post(end, json={"state": "lost"}), 422, "invalid")
+    run = world.run()
+    folder = world.here.data / "runs" / run
+    origin.write(folder, Origin(machine="other", token="00000000", key="k", received=NOW, digest="d",
+                                contents=parcel.contents(folder)))
+    assert "other" in problem(world.bench.post(end, json={"state": "done", "runs": [run]}), 409, "run")
     problem(world.bench.post("/api/v1/claims/nosuch/end", json={"state": "failed"}), 404, "lease")
     assert world.end(lease, "returned")["state"] == "waiting"
 

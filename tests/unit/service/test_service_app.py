@@ -208,8 +208,8 @@ def test_bodies_are_limited_however_they_come(app: FastAPI, monkeypatch: pytest.
     fits = b'{"size": 1}' + b" " * 989
     assert len(fits) == 1000 and ask(app, "POST", "/probe/body", content=fits, headers=sent).json() == 1
     answer = ask(app, "POST", "/probe/body", content=fits + b" ", headers=sent)
-    assert problem(answer) == (413, "size") and answer.json()["largest"] == 1000
-    assert problem(ask(app, "POST", "/probe/body", content=pieces(), headers=sent)) == (413, "size")
+    assert problem(answer) == (413, "too-large") and answer.json()["largest"] == 1000
+    assert problem(ask(app, "POST", "/probe/body", content=pieces(), headers=sent)) == (413, "too-large")
     assert len(taken) == 11, "no more is read than what is too much"
     assert ask(app, "POST", "/api/v1/runs", content=b"x" * 5000).json() == 5000, "a run has another limit"
 
@@ -218,7 +218,7 @@ def test_a_run_has_the_limit_of_the_configuration(tmp_path: Path) -> None:
     with server.holding(settings.made(tmp_path / "small", Serve(largest_upload="1KiB"))) as here:
         app = probed(here)
         assert ask(app, "POST", "/api/v1/runs", content=b"x" * 1024).json() == 1024
-        assert problem(ask(app, "POST", "/api/v1/runs", content=b"x" * 1025)) == (413, "size")
+        assert problem(ask(app, "POST", "/api/v1/runs", content=b"x" * 1025)) == (413, "too-large")
 
 
 def test_a_body_that_stops_or_trickles_is_given_up(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-for place in ("unit", "unit/service"):
-    sys.path.insert(0, str(Path(__file__).parents[1] / place))
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "service"))
 
 from made_runs import make_run, some_benchmarks
 from made_server import NOW, Client, Here, serving
