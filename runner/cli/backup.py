@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.app import Color, Toml, command, needs
+from runner.cli.app import Color, Toml, command
 from runner.cli.printing import output
 from runner.cli.serve import Data, Url, database_of, settings_of
 
@@ -27,10 +27,9 @@ def backup(
     color: Color = "auto",
 ) -> int:
     """Put all that a server has into one archive: runs, events, nights, tokens, requests."""
-    needs("fastapi", "service", "a server")
+    settings = settings_of(data, database, configuration)
     from runner.service import backup as keeping
 
-    settings = settings_of(data, database, configuration)
     with database_of(settings) as opened:
         end = keeping.backup(settings, opened, file, time.time())
     output.line(f"{file}: {_told(end)}")
@@ -48,10 +47,9 @@ def restore(
     color: Color = "auto",
 ) -> int:
     """Make a server's data from an archive, in a folder without any and a database that was never used."""
-    needs("fastapi", "service", "a server")
+    settings = settings_of(data, database, configuration)
     from runner.service import backup as keeping
 
-    settings = settings_of(data, database, configuration)
     end = keeping.restore(settings, file)
     output.line(f"{settings.data}: {_told(end)}")
     return 0

@@ -56,11 +56,10 @@ def serve(
     color: Color = "auto",
 ) -> int:
     """Serve what machines upload, to people and programs."""
-    needs("fastapi", "service", "a server")
+    settings = settings_of(data, database, configuration, public=public)
     from runner.service import app as application
     from runner.service import connections, server
 
-    settings = settings_of(data, database, configuration, public=public)
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
@@ -104,11 +103,10 @@ def create(
     color: Color = "auto",
 ) -> int:
     """Make a token, and show it this once."""
-    needs("fastapi", "service", "a server")
+    settings, now = settings_of(data, database, configuration), time.time()
     from runner.service import tokens as store
 
-    now = time.time()
-    with database_of(settings_of(data, database, configuration)) as opened:
+    with database_of(settings) as opened:
         _, text = store.create(
             opened, name, [one for one in scope.replace(",", " ").split() if one], now, machine=machine, host=host,
             expires=None if expires is None else now + expires,
@@ -124,10 +122,10 @@ def list_(
     data: Data = None, database: Url = None, configuration: Toml = None, color: Color = "auto",
 ) -> int:
     """List all tokens, without what lets anybody in."""
-    needs("fastapi", "service", "a server")
+    settings = settings_of(data, database, configuration)
     from runner.service import tokens as store
 
-    with database_of(settings_of(data, database, configuration)) as opened:
+    with database_of(settings) as opened:
         found = store.listed(opened)
     for token in found:
         output.line(_told(token, time.time()))
@@ -147,16 +145,18 @@ def revoke(
     color: Color = "auto",
 ) -> int:
     """End a token at once and for good."""
-    needs("fastapi", "service", "a server")
+    settings = settings_of(data, database, configuration)
     from runner.service import tokens as store
 
-    with database_of(settings_of(data, database, configuration)) as opened:
+    with database_of(settings) as opened:
         output.line(_told(store.revoke(opened, id, time.time()), time.time()))
     return 0
 
 
 def settings_of(data: Path | None, url: str | None, toml: Path | None, *, public: bool | None = None) -> Settings:
-    """What options and a configuration say of a server. Raises UsageError."""
+    """What options and a configuration say of a server. Raises UsageError, also where the extra is not installed: so
+    each command calls this before it imports anything of the service."""
+    needs("fastapi", "service", "a server")
     from runner.jobs import watched
     from runner.service import settings
 

@@ -195,7 +195,7 @@ def choose(
                         warmup=0 if few >= SHARED_STRETCH else 1)
     stretch = STRETCH if seconds == SLICE else LONG_STRETCH
     cycles = int(min(max(stretch / cycle, LEAST_CYCLES), MOST_CYCLES)) if slow < 1.0 else 4
-    renewed = base.setup > 0 or head.setup > 0
+    renewed = _renewed(base, head)
     if renewed:
         cycles = min(cycles, max(LEAST_SET_UP, int(SET_UPS / cycle)))
     # A multiple of four: each order of the arms equally often (`Plan` balances it within every four cycles).
@@ -208,11 +208,15 @@ def choose(
 def _mode(base: Trial, head: Trial) -> Mode:
     if _elsewhere(base) or _elsewhere(head):
         return Mode.ADJACENT
-    renewed = base.setup > 0 or head.setup > 0
-    if max(base.whole, head.whole) <= (LONGEST_RENEWED_TURN if renewed else LONGEST_TURN):
+    if max(base.whole, head.whole) <= (LONGEST_RENEWED_TURN if _renewed(base, head) else LONGEST_TURN):
         return Mode.TURNS
     set_up = base.setup > base.call or head.setup > head.call
     return Mode.ADJACENT if set_up else Mode.SHARED
+
+
+def _renewed(base: Trial, head: Trial) -> bool:
+    """Whether there are set-ups between the calls of either arm."""
+    return base.setup > 0 or head.setup > 0
 
 
 def apart(base: Trial, head: Trial) -> bool:

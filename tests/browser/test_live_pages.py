@@ -4,14 +4,13 @@ asked for, and all of it under the policy that the server sends."""
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from conftest import ARTIFACTS, Sight
+from listening import listening
 from made_sites import make_across
 from samples import Quiet
 from test_every_page import CONTRAST
@@ -19,7 +18,7 @@ from test_every_page import CONTRAST
 from runner import jobs
 from runner.history import events as events_of
 from runner.jobs.watched import Serve
-from runner.service import app, server, settings, tokens
+from runner.service import server, settings, tokens
 
 HOSTILE = '<img src=x onerror=alert(1)>'
 LIVE = ("login", "account", "wrong", "triage", "cannot", "machines", "audit", "missing")
@@ -40,26 +39,13 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-
     folder = tmp_path_factory.mktemp("served")
     make_across(folder)
     data = folder / "state"
     (folder / "runs").rename(data / "runs")
     jobs.publish(jobs.PublishRequest(out=data / "site", runs=data / "runs", state=data, served=True), Quiet())
-    with server.holding(settings.made(data, Serve(rate=0))) as held:
-        # Without what works beside: the site is there, and stays as it is.
-        engine = uvicorn.Server(uvicorn.Config(app.make(held), port=0, log_level="warning", lifespan="off", ws="none"))
-        thread = threading.Thread(target=engine.run)
-        thread.start()
-        try:
-            while not engine.started:
-                thread.join(0.01)
-                assert thread.is_alive()
-            port = engine.servers[0].sockets[0].getsockname()[1]
-            yield Running(f"http://127.0.0.1:{port}", data, held)
-        finally:
-            engine.should_exit = True
-            thread.join()
+    with server.holding(settings.made(data, Serve(rate=0))) as held, listening(held) as address:
+        yield Running(address, data, held)
 
 
 def sign_in(sight: Sight, running: Running, *scopes: str, next: str = "/login") -> None:

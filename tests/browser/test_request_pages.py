@@ -3,22 +3,21 @@ server sends."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from conftest import ARTIFACTS, Sight
+from listening import listening
 from made_runs import make_run, some_benchmarks
 from test_every_page import CONTRAST
 
 from runner import config
 from runner.history import runs as history
 from runner.jobs.watched import Serve
-from runner.service import app, pages_requests, queue, server, settings, tokens
+from runner.service import pages_requests, queue, server, settings, tokens
 from runner.service.policy import Wanted
 from runner.service.queue import Asker, Tenure
 
@@ -66,18 +65,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     data: Path = tmp_path_factory.mktemp("requests") / "data"
     with server.holding(settings.made(data, Serve(repositories=("https://github.com/python/cpython",)))) as held:
         run = make_run(held.settings.runs, 1, some_benchmarks(8), changed=0.1).name
-        engine = uvicorn.Server(uvicorn.Config(app.make(held), port=0, log_level="warning", lifespan="off", ws="none"))
-        thread = threading.Thread(target=engine.run)
-        thread.start()
-        try:
-            while not engine.started:
-                thread.join(0.01)
-                assert thread.is_alive()
-            port = engine.servers[0].sockets[0].getsockname()[1]
-            yield Running(f"http://127.0.0.1:{port}", held, run)
-        finally:
-            engine.should_exit = True
-            thread.join()
+        with listening(held) as address:
+            yield Running(address, held, run)
 
 
 def sign_in(sight: Sight, running: Running, *scopes: str) -> None:
