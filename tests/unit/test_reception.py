@@ -478,9 +478,11 @@ def test_whatever_is_taken_can_be_published(
         except Problem as told:
             assert 400 <= told.status < 500 and told.detail
 
+    # How many of the altered ones are taken is a matter of what is drawn: a floor for them would fail by chance.
+    kept.append(here.send(of_members(files), caller).id)
     send()
     here.whole()
-    assert {path.name for path in here.runs.iterdir()} == set(kept) and len(kept) > 10
+    assert {path.name for path in here.runs.iterdir()} == set(kept)
     done = jobs.publish(jobs.PublishRequest(out=tmp_path / "site", runs=here.runs, state=tmp_path / "state"), Quiet())
     assert done.problems == () and done.runs == len(set(kept))
 
