@@ -281,7 +281,7 @@ JSON = st.recursive(
         max_size=6), max_leaves=12)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(what=st.one_of(st.binary(max_size=60), JSON.map(lambda found: json.dumps(found).encode())),
        event=st.sampled_from(["issue_comment", "ping", "", "é"]), id=st.sampled_from(["", "d", "x" * 100, "'; --"]))
 def test_no_delivery_is_too_odd(world: World, what: bytes, event: str, id: str) -> None:

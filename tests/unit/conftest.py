@@ -7,15 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from samples import block, manifest
 
 from runner import cli, config
 from runner.model import Arm, BlockKind, Failure
 from runner.storage import store
-
-settings.register_profile("fuzz", max_examples=3_000)
-"""For `pytest --hypothesis-profile fuzz`."""
 
 
 @pytest.fixture

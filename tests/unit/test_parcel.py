@@ -25,7 +25,7 @@ from runner.judging import statistics
 from runner.storage import parcel, store
 from runner.storage.parcel import Limits, ParcelError
 
-MUTATIONS = settings(deadline=None, suppress_health_check=list(HealthCheck))
+MUTATIONS = settings(suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ benchmarks = st.builds(
 files = st.lists(benchmarks, min_size=1, max_size=4, unique_by=lambda one: one.name).map(tuple)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(files, st.dictionaries(st.sampled_from(["hostname", "cpu_model_name", "aslr"]), names, max_size=3))
 def test_what_is_written_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, found: tuple[Sampled, ...], metadata: dict[str, str]

@@ -467,7 +467,7 @@ def test_whatever_is_taken_can_be_published(
     files, caller, numbers = members(made), here.token(), iter(range(1, 10_000))
     kept = list[str]()
 
-    @settings(max_examples=settings().max_examples // 3, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=settings().max_examples // 3, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def send(data: st.DataObject) -> None:
         id = f"{made.name[:17]}{next(numbers):06x}"

@@ -184,7 +184,7 @@ def sure(graph: Graph, **changes: Mapping[str, float]) -> World:
     return World(graph=graph, changes=changes, spread=1e-4, rng=np.random.default_rng(5))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 40), st.integers(0, 2**20), st.booleans())
 def test_every_commit_of_every_history_is_found(count: int, seed: int, straight: bool) -> None:
     rng = np.random.default_rng(seed)
@@ -203,7 +203,7 @@ def test_every_commit_of_every_history_is_found(count: int, seed: int, straight:
     assert all((duel.base, duel.head) == (graph.parents[culprit][0], culprit) for duel in last)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(2, 30), st.integers(0, 2**20), st.floats(0.0, 0.8))
 def test_commits_that_cannot_be_built_are_passed_over_and_the_culprit_is_never_ruled_out(
     count: int, seed: int, share: float

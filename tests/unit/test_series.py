@@ -175,7 +175,7 @@ def test_the_newest_bridge_of_a_pair_counts(file: Path) -> None:
     assert one.rows["log_ratio"].tolist() == [0.0, 0.1]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.floats(-0.5, 0.5), min_size=1, max_size=5), st.randoms(use_true_random=False))
 def test_a_chain_of_bridges_adds_up_in_either_direction(
     tmp_path_factory: pytest.TempPathFactory, steps: list[float], random: Any

@@ -75,4 +75,4 @@ def worlds(draw: st.DrawFn) -> World:
     )
 
 
-LAWS = settings(max_examples=15, deadline=None)
+LAWS = settings(max_examples=15)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.builds.ancestry import Graph
@@ -34,7 +34,6 @@ def older(graph: Graph, commit: str) -> set[str]:
     return found
 
 
-@settings(deadline=None)
 @given(graphs(), st.data())
 def test_candidates_and_parts_are_what_their_definition_says(graph: Graph, data: st.DataObject) -> None:
     bad = data.draw(st.sampled_from(graph.commits))
@@ -46,7 +45,6 @@ def test_candidates_and_parts_are_what_their_definition_says(graph: Graph, data:
         commit: min(len(older(graph, commit) & left), len(left - older(graph, commit))) for commit in left}
 
 
-@settings(deadline=None)
 @given(graphs(), st.data())
 def test_a_look_divides_the_candidates_into_what_good_and_what_bad_leaves(graph: Graph, data: st.DataObject) -> None:
     commit = data.draw(st.sampled_from(graph.commits))

@@ -54,7 +54,7 @@ HOSTILE = "<script>|`*_[x](http://e) @ada \x1b[31m\u202e\x00\ufffe\n# no"
 
 
 @given(text=st.text() | st.just(HOSTILE))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_foreign_text_is_no_markup(text: str) -> None:
     one = event(affected(f"x{text}"), watch=f"x{text}", good=8, bad=11)
     one = replace(one, bad=replace(one.bad, subject=text), functions=(text,), command=f"x{text}", entries=(

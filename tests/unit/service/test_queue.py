@@ -469,5 +469,4 @@ class Steps(RuleBasedStateMachine):
 
 
 TestSteps = Steps.TestCase
-TestSteps.settings = settings(
-    max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+TestSteps.settings = settings(max_examples=25, stateful_step_count=40, suppress_health_check=list(HealthCheck))

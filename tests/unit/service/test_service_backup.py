@@ -220,7 +220,7 @@ def test_what_is_no_backup_makes_nothing(tmp_path: Path, members: list[tuple[str
     assert nothing_was_made(empty(tmp_path))
 
 
-@trying(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@trying(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_a_backup_that_was_cut_or_changed_makes_nothing(archive: Path, tmp_path: Path, data: st.DataObject) -> None:
     whole = archive.read_bytes()

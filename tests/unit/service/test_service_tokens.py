@@ -25,7 +25,7 @@ def test_a_token_is_what_was_asked_for(here: Server, clock: Any) -> None:
     assert made.used is None and tokens.listed(here.database)[0].used == clock()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_a_token_with_one_character_changed_is_none(here: Server, data: st.DataObject) -> None:
     _, text = tokens.create(here.database, "ada", ["read"], here.clock())
