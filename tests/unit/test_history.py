@@ -103,7 +103,7 @@ def test_other_code_of_the_rule_or_its_words_reads_everything_anew(
     here = Path(history.__file__).parents[1]
     for place in ("stats/decide.py", "stats/blocks.py", "judging/compare.py", "judging/guards.py", "storage/store.py"):
         assert any(here / place == one or here / place in one.glob("*.py") for one in history.RULE), place
-    rule = shutil.copytree(here / "stats", tmp_path / "stats")
+    rule = shutil.copytree(here / "stats", tmp_path / "stats", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(history, "RULE", (rule, *history.RULE[1:]))
     read(runs)
     assert read(runs).fresh == ()

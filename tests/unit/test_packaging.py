@@ -7,6 +7,7 @@ import fnmatch
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -31,18 +32,24 @@ def test_all_that_is_listed_is_there() -> None:
             assert list(place(package).glob(pattern)), f"{package}: {pattern}"
 
 
+MADE = [line.strip("/") for line in (ROOT / ".gitignore").read_text().split() if line.startswith("/data/")]
+"""What a machine has in `data` that a clone has not."""
+
+
+def kept(folder: str) -> Iterator[Path]:
+    """The files of a folder of the repository, without what programs make there and what they have measured."""
+    for place in sorted((ROOT / folder).iterdir()):
+        name = place.relative_to(ROOT).as_posix()
+        if any(fnmatch.fnmatch(name, made) for made in (*MADE, "data/evidence", "data/events*", "*/__pycache__")):
+            continue
+        inside = [place] if place.is_file() else place.rglob("*")
+        yield from (path for path in inside if path.is_file() and "__pycache__" not in path.parts)
+
+
 @pytest.mark.parametrize("folder", ["runner", "dashboards", "benchmarks", "data"])
 def test_all_that_the_program_reads_is_listed(folder: str) -> None:
     places = {place(package): package for package in SETUP["packages"]}
-    for file in (ROOT / folder).rglob("*"):
-        parts = file.relative_to(ROOT).parts
-        generated = "__pycache__" in parts or parts[:2] in {
-            ("data", name) for name in (
-                "runs", "bisects", "calibration", "site", "results", "crashes", "evidence", "history.sqlite",
-                "history.sqlite-wal", "history.sqlite-shm", "events", "events.md", "spool", "nights", "imports",
-                "service", "agent")}
-        if not file.is_file() or generated:
-            continue
+    for file in kept(folder):
         home = next(parent for parent in file.parents if parent in places)
         patterns = SETUP["package-data"].get(places[home], ())
         data = any(fnmatch.fnmatch(str(file.relative_to(home)), pattern) for pattern in patterns)

@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import io
 import math
-import os
+import random
 import tarfile
 import tempfile
 import zlib
@@ -269,7 +269,7 @@ def test_a_size_that_is_only_announced_is_refused_at_once(files: Mapping[str, by
 def test_lines_are_counted_across_the_pieces_that_they_come_in(
     files: Mapping[str, bytes], beside: Path, length: int
 ) -> None:
-    noise = os.urandom(length // 2).hex().encode()
+    noise = random.Random(length).randbytes(length // 2).hex().encode()
     data = of_members({store.MANIFEST: files[store.MANIFEST], store.BLOCKS: b"x\n" + noise + b"\n"})
     reason = refused(data, beside, Limits(line=2 * parcel.STEP)).reason
     assert reason == ("too-large" if length > 2 * parcel.STEP else "content")

@@ -8,13 +8,14 @@ import json
 import os
 import shutil
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as trying
 from hypothesis import strategies as st
 from schemas import fill, kept
@@ -220,6 +221,14 @@ def test_what_is_no_backup_makes_nothing(tmp_path: Path, members: list[tuple[str
     assert nothing_was_made(empty(tmp_path))
 
 
+def says_the_same(one: bytes, other: bytes) -> bool:
+    """Whether two files unpack to one content, the first as a whole."""
+    try:
+        return gzip.decompress(one) == gzip.decompress(other)
+    except (EOFError, OSError, zlib.error):
+        return False
+
+
 @trying(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_a_backup_that_was_cut_or_changed_makes_nothing(archive: Path, tmp_path: Path, data: st.DataObject) -> None:
@@ -227,6 +236,8 @@ def test_a_backup_that_was_cut_or_changed_makes_nothing(archive: Path, tmp_path:
     place = data.draw(st.integers(10, len(whole) - 1))  # behind what gzip's head says of no importance
     before, one, after = whole[:place], whole[place], whole[place + 1 :]
     changed = data.draw(st.sampled_from([before, before + bytes([one ^ 0x10]) + after, before + after]))
+    # Another spelling of the same: a bit that only fills up a byte, or the same zeros from another place.
+    assume(not says_the_same(changed, whole))
     (tmp_path / "changed.tar.gz").write_bytes(changed)
     with pytest.raises(UsageError):
         backup.restore(empty(tmp_path), tmp_path / "changed.tar.gz")

