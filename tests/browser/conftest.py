@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "unit"))  # the made-up runs
 
 ARTIFACTS = ROOT / "artifacts"
+PATIENCE = 120_000
+"""Milliseconds for whatever a page is to show, on a machine that is busy."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,6 +58,7 @@ def chromium() -> Iterator[Any]:
 def sight(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Sight]:
     options = getattr(request, "param", {})
     context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+    context.set_default_timeout(PATIENCE)
     seen = Sight(page=context.new_page())
     seen.page.on("console", lambda message: seen.errors.append(message.text) if message.type == "error" else None)
     seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))

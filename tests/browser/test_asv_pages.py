@@ -25,7 +25,7 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_graph_is_drawn_without_anyone_else(sight: Sight, html: Path, served: Any) -> None:
     page = sight.show(f"{served(html)}/index.html#work.time_it")
-    page.wait_for_selector("canvas.flot-base", timeout=10_000)
+    page.wait_for_selector("canvas.flot-base")
     drawn = page.evaluate("""() => {
       const canvas = document.querySelector("canvas.flot-base");
       const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
@@ -43,7 +43,7 @@ def test_a_graph_is_drawn_without_anyone_else(sight: Sight, html: Path, served: 
 def test_the_grid_and_the_list_are_shown(sight: Sight, html: Path, served: Any) -> None:
     address = served(html)
     page = sight.show(f"{address}/index.html")
-    page.wait_for_selector("text='time_it'", timeout=10_000)  # below its module's name
+    page.wait_for_selector("text='time_it'")  # below its module's name
     page.goto(f"{address}/index.html#/summarylist")
-    page.wait_for_selector("table >> text=work.time_it", timeout=10_000)
+    page.wait_for_selector("table >> text=work.time_it")
     assert (sight.strangers(), sight.errors) == ([], [])

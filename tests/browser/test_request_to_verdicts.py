@@ -12,9 +12,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "live"))
 
 from requested import serving
 
-PATIENCE = 60_000
-"""Milliseconds for the server to make a page."""
-
 
 def test_what_is_asked_for_in_the_browser_ends_as_a_page_with_verdicts(sight: Sight, tmp_path: Path) -> None:
     with serving(tmp_path / "service") as service:
@@ -34,7 +31,7 @@ def test_what_is_asked_for_in_the_browser_ends_as_a_page_with_verdicts(sight: Si
         said = service.answer()
 
         link = page.get_by_role("link", name=re.compile("All verdicts"))
-        link.wait_for(timeout=PATIENCE)  # the page looks again by itself
+        link.wait_for()  # the page looks again by itself
         assert page.url == request and "done" in page.locator("#now").inner_text(), said
         link.click()
         rows = page.locator("#benchmarks tbody tr")

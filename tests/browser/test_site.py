@@ -188,6 +188,7 @@ def test_a_click_on_a_name_does_not_clear_the_filter_and_back_leads_back(sight: 
     opened = page.locator("details[data-section][open]")
     assert opened.count() == 1 and opened.locator("summary").evaluate("(e) => e === document.activeElement")
     page.go_back()
+    page.wait_for_function("!location.hash.includes('at=')")
     assert names(page) == some and "at=" not in page.url
     page.go_forward()
     page.reload()

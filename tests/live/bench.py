@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
+import socket
 import subprocess
 import sys
 import time
@@ -16,8 +18,8 @@ from typing import Any
 import psutil
 
 LOCKSTEP = Path(sys.executable).with_name("lockstep")
-TIME_LIMIT = 300.0
-"""Seconds for one command: it may have to wait for another run on this machine."""
+TIME_LIMIT = 600.0
+"""Seconds for one command, and for what a test waits for: other runs on this machine may go first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,16 @@ def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
                     process.kill()
     finally:
         assert process.returncode is not None
+
+
+def free_port() -> int:
+    """A port of this machine at which nobody listens, below those that the system gives to connections."""
+    given = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    lowest = int(given.read_text().split()[0]) if given.exists() else 49_152
+    while True:
+        port = random.SystemRandom().randrange(10_000, max(20_000, lowest))
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def wait_until(true: Callable[[], Any], seconds: float = TIME_LIMIT) -> None:

@@ -68,7 +68,7 @@ def snapshot(tree: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) for path in paths}
 
 
-def wait_for(condition: Callable[[], bool], limit: float = 20.0) -> None:
+def wait_for(condition: Callable[[], bool], limit: float = 300.0) -> None:
     """Return as soon as the condition holds; fails when it does not within the limit (seconds)."""
     end = time.monotonic() + limit
     while not condition():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import LOCKSTEP, TIME_LIMIT, wait_until
+from bench import LOCKSTEP, TIME_LIMIT, free_port, wait_until
 from fake_source import MEASURABLE, plant
 
 from runner.client import Client, Request, Wanted
@@ -56,6 +55,7 @@ class Service:
         return sorted(path.name for path in (self.folder / "data" / "runs").iterdir())
 
     def start(self) -> Service:
+        self.port = self.port or free_port()  # one that it gets again when it is started again
         listed = ", ".join(f'"{one}"' for one in self.repositories)
         (self.folder / "lockstep.toml").write_text(f"[serve]\nrepositories = [{listed}]\n")
         with (self.folder / "server.log").open("a") as log:
@@ -65,15 +65,14 @@ class Service:
             )
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            if found := re.search(r"at http://127\.0\.0\.1:(\d+)", line):
-                self.port = int(found[1])
+            if f"at http://127.0.0.1:{self.port}" in line:
                 return self
         raise AssertionError((self.folder / "server.log").read_text())
 
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.communicate(timeout=30)
+            self._process.communicate(timeout=TIME_LIMIT)
             self._process = None
 
     def token(self, name: str, *words: str) -> str:

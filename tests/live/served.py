@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from bench import LOCKSTEP, ended
+from bench import LOCKSTEP, TIME_LIMIT, ended
 
-QUICK = 20.0
+QUICK = 60.0
 """Seconds for an answer, on a machine that is busy."""
 
 
@@ -46,7 +46,7 @@ class Served:
     def end(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         """End it; its exit code, and what it had said on standard error."""
         self.process.send_signal(how)
-        _, error = self.process.communicate(timeout=60)
+        _, error = self.process.communicate(timeout=TIME_LIMIT)
         return self.process.returncode, error
 
 
@@ -73,6 +73,6 @@ def serving(data: Path, *options: object) -> Iterator[Served]:
 def lockstep(*words: object) -> subprocess.CompletedProcess[str]:
     """A command, to its end."""
     return subprocess.run(
-        [LOCKSTEP, *map(str, words)], capture_output=True, text=True, timeout=120, check=False,
+        [LOCKSTEP, *map(str, words)], capture_output=True, text=True, timeout=TIME_LIMIT, check=False,
         env={**os.environ, "COLUMNS": "200"},
     )

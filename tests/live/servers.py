@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 from runner.storage import parcel
 
 TOKEN = "ghp_plantedSecret0123456789"
-PATIENCE = 8.0
+PATIENCE = 30.0
 """Seconds after which a server that hangs gives up: longer than any client here waits."""
 
 Fault = tuple[str, Any]
@@ -361,6 +361,14 @@ class MailServer(socketserver.ThreadingTCPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass
+
+
+@contextmanager
+def nobody() -> Iterator[int]:
+    """A port at which nobody listens, nor comes to: it is taken, and that is all."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 S = TypeVar("S", Web, GitHub, Reception, MailServer)

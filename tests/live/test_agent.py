@@ -98,7 +98,7 @@ def test_a_token_that_is_none_ends_the_command(service: Service, tmp_path: Path)
                        (service.token("ada", "--scope", "request"), "403")):
         given = {"LOCKSTEP_TOKEN": token} if token else {}
         done = subprocess.run(words, capture_output=True, text=True, env=service.environment(**given), check=False,
-                              timeout=60)
+                              timeout=TIME_LIMIT)
         assert done.returncode == 2 and why in done.stderr, done.stderr
         assert not token or token not in done.stdout + done.stderr
 
@@ -111,7 +111,7 @@ def test_a_cancelled_request_is_stopped(service: Service, background: Started) -
     process = background(service.agent())
     wait_for_blocks(service)
     service.person().cancel(id)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=TIME_LIMIT)
     assert process.returncode == 0 and f"request {id} was cancelled" in said
     assert service.look(id).state == "cancelled" and service.runs == []
     assert errands.all_of(service.folder / "bench1") == []
@@ -124,7 +124,7 @@ def test_a_killed_agent_goes_on_and_leaves_nobody(service: Service, background: 
     children = psutil.Process(process.pid).children(recursive=True)
     assert any("lockstep_ab" in child.cmdline() for child in children)
     process.kill()
-    wait_until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children), 30)
+    wait_until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children))
     before = blocks_of(service)
     (begun,) = (service.folder / "bench1" / id / "work" / "runs").iterdir()
     said = service.answer()
@@ -141,7 +141,7 @@ def test_a_stopped_agent_gives_back_and_goes_on_when_it_is_given_the_same(
     process = background(service.agent(once=False))
     wait_for_blocks(service, 3)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=TIME_LIMIT)
     assert service.look(id).state == "waiting"
     (begun,) = (service.folder / "bench1" / id / "work" / "runs").iterdir()
     service.answer()
@@ -160,9 +160,9 @@ def test_a_server_that_is_away_while_it_is_measured_gets_the_run_later(
     wait_until(lambda: errands.read(folder).state is State.MEASURED)
     assert process.poll() is None
     service.start()
-    wait_until(lambda: service.look(id).state == "done", 60)
+    wait_until(lambda: service.look(id).state == "done")
     assert list(service.look(id).runs) == service.runs and len(service.runs) == 1
-    wait_until(lambda: not folder.exists(), 20)
+    wait_until(lambda: not folder.exists())
 
 
 def test_an_agent_that_works_once_keeps_what_a_server_that_is_away_should_get(
@@ -190,7 +190,7 @@ def test_nothing_is_taken_on_while_another_run_measures(service: Service, backgr
     process = background(service.agent())
     time.sleep(3)
     assert service.look(id).state == "waiting" and process.poll() is None
-    holder.communicate("\n", timeout=30)
+    holder.communicate("\n", timeout=TIME_LIMIT)
     process.communicate(timeout=TIME_LIMIT)
     assert service.look(id).state == "failed"
 
@@ -198,7 +198,7 @@ def test_nothing_is_taken_on_while_another_run_measures(service: Service, backgr
 def test_two_agents_have_no_folder_in_common(service: Service, background: Started) -> None:
     first = background(service.agent(once=False))
     assert first.stdout is not None and "taking requests" in first.stdout.readline()
-    said, _ = service.agent().communicate(timeout=60)
+    said, _ = service.agent().communicate(timeout=TIME_LIMIT)
     assert "another agent has" in said
 
 
@@ -248,7 +248,7 @@ def test_what_is_somebody_elses_is_left_alone_for_a_day(service: Service) -> Non
     for _ in range(2):
         service.answer()
     process = service.agent(once=False)
-    wait_until(lambda: not (service.folder / "bench1" / "r2").exists(), 30)
+    wait_until(lambda: not (service.folder / "bench1" / "r2").exists())
     process.kill()
     process.communicate()
     left = {folder.name for folder in errands.all_of(service.folder / "bench1")}
@@ -346,7 +346,7 @@ def test_a_killed_agent_goes_on_in_the_sandbox_too(sources: tuple[Service, str],
     wait_for_blocks(service, 3)
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
-    wait_until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children), 30)
+    wait_until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children))
     (begun,) = (service.folder / "bench1" / id / "work" / "runs").iterdir()
     service.answer(untrusted="sandbox")
     assert list(service.look(id).runs) == [begun.name]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from fake_source import compiled, plant, snapshot
+from servers import nobody
 
 from runner import builds
 from runner.builds import apt, download, releases, sources, spec
@@ -110,20 +111,15 @@ def test_every_attempt_is_listed_with_its_reason(server: str, own_cache: Path) -
     assert "there is none yet" in message
     assert "the server answered 404" in message
     assert "Put Python-3.1.4.tar.gz into" in message
-    with pytest.raises(BuildError, match="refused"):
-        obtain(catalogue(f"http://127.0.0.1:{closed_port()}/{{file}}", "0" * 64))
+    with nobody() as port, pytest.raises(BuildError, match="refused"):
+        obtain(catalogue(f"http://127.0.0.1:{port}/{{file}}", "0" * 64))
 
 
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
-
-
-@pytest.mark.parametrize(("answer", "words"), [
-    (b"", "no answer within 0.3 s"),
-    (b"HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\nabc", "nothing more came for 0.4 s"),
+@pytest.mark.parametrize(("answer", "connect", "words"), [
+    (b"", 0.3, "no answer within 0.3 s"),
+    (b"HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\nabc", 60.0, "nothing more came for 0.4 s"),
 ])
-def test_a_silent_server_is_given_up_quickly(tmp_path: Path, answer: bytes, words: str) -> None:
+def test_a_silent_server_is_given_up_quickly(tmp_path: Path, answer: bytes, connect: float, words: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         ended = threading.Event()
 
@@ -132,13 +128,13 @@ def test_a_silent_server_is_given_up_quickly(tmp_path: Path, answer: bytes, word
             with connection:
                 connection.recv(4096)
                 connection.sendall(answer)
-                ended.wait(60)
+                ended.wait(600)
 
         thread = threading.Thread(target=serve)
         thread.start()
         with pytest.raises(download.DownloadError, match=words):
             download.fetch(
-                f"http://127.0.0.1:{listening.getsockname()[1]}/x", tmp_path / "x", connect=0.3, stall=0.4
+                f"http://127.0.0.1:{listening.getsockname()[1]}/x", tmp_path / "x", connect=connect, stall=0.4
             )
         assert thread.is_alive(), "the server would have gone on"
         ended.set()
@@ -169,8 +165,8 @@ def test_apt_get_says_why_it_cannot(tmp_path: Path) -> None:
     package = apt.Package(suite="trixie", source="python3.13", file="x.tar.xz")
     with pytest.raises(apt.AptError, match="no entry of the machine's apt sources"):
         apt.fetch(package, tmp_path / "ours", lambda _: None, root=tmp_path)
-    (tmp_path / "etc/apt/sources.list").write_text(f"deb http://127.0.0.1:{closed_port()}/debian bookworm main\n")
-    with pytest.raises(apt.AptError, match=r"refused|Failed to fetch"):
+    with nobody() as port, pytest.raises(apt.AptError, match=r"refused|Failed to fetch"):
+        (tmp_path / "etc/apt/sources.list").write_text(f"deb http://127.0.0.1:{port}/debian bookworm main\n")
         apt.fetch(package, tmp_path / "ours", lambda _: None, root=tmp_path)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from bench import TIME_LIMIT
 from fake_source import compiled, plant, snapshot, wait_for
 
 from runner import builds
@@ -422,8 +423,8 @@ def test_of_two_runs_one_builds_and_the_other_waits(
     assert second.stdout is not None
     assert second.stdout.readline() == f"waiting for another run that is building dir:{tree}\n"
     go.touch()
-    assert first.wait(20) == 0
-    assert second.wait(20) == 0
+    assert first.wait(TIME_LIMIT) == 0
+    assert second.wait(TIME_LIMIT) == 0
     assert second.stdout.read() == ""
     (entry,) = finished(own_cache)
     assert compiled(entry / "tree") == ["a.c", "b.c"]
@@ -435,7 +436,7 @@ def test_an_interrupted_build_stops_and_cleans_up(
     process = start_compiling(tree, background)
     children = descendants(process)
     process.send_signal(signal.SIGINT)
-    process.wait(20)
+    process.wait(TIME_LIMIT)
     wait_for(lambda: not any(child.is_running() and child.status() != "zombie" for child in children))
     assert list((own_cache / "scratch").iterdir()) == []
     assert finished(own_cache) == []

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from bench import TIME_LIMIT
 from servers import LST, Asked, Web, serving
 
 from runner.client import Beat, Client, Refused, Request, Wanted
@@ -35,7 +36,7 @@ class Answering(Web):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answering]:
-    monkeypatch.setattr(limits, "LIMIT", 2.0)
+    monkeypatch.setattr(limits, "LIMIT", TIME_LIMIT)
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     with serving(Answering) as found:
         yield found

@@ -40,8 +40,9 @@ def test_more_work_is_a_regression(
     assert done.returncode == 1, done.stdout
     found = {one["name"] + "".join(one["params"].values()): one for one in report["benchmarks"]}
     for key in ("work.Total.time_total1000", "work.Total.time_total3000"):
-        assert found[key]["verdict"] == "slower" and 1.03 < found[key]["ratio"] < 1.07
-    assert found["work.time_count"]["verdict"] != "slower"
+        assert found[key]["verdict"] == "slower" and 1.025 < found[key]["ratio"] < 1.09
+    # Of equal code one verdict in some hundred is wrong, and the ratio next to 1 all the same.
+    assert 0.975 < found["work.time_count"]["ratio"] < 1.025
     hashes = project.git("rev-parse", "v1.0", "main~1").split()
     assert [report["base"]["installed"]["commit"], report["head"]["installed"]["commit"]] == hashes
     assert [report["base"]["spec"], report["head"]["spec"]] == [f"small@{one[:8]}" for one in hashes]
@@ -80,7 +81,7 @@ def test_the_other_way_round_it_is_none_and_nothing_is_installed_again(
 
 @pytest.mark.alone
 def test_equal_code_is_the_same_and_one_commit_is_compared_with_its_parent(project: Project) -> None:
-    done, report = project.continuous("main", "--margin", "2%", "-b", "Total")
+    done, report = project.continuous("main", "--margin", "5%", "-b", "Total")
     assert done.returncode == 0, done.stdout
     assert set(verdicts(report).values()) == {"same"}
     assert report["base"]["installed"]["commit"] == project.git("rev-parse", "main~1")

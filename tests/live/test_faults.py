@@ -54,7 +54,7 @@ def rows(bench: Bench, twins: Twins) -> dict[str, dict[str, Any]]:
     """The benchmarks of the report of one run over the whole suite, by name."""
     report = bench.folder / "report.json"
     done = bench.run(
-        "ab", *twins.pythons, "--suite", SUITE, "--json", report, "--strict", "--margin", "30%",
+        "ab", *twins.pythons, "--suite", SUITE, "--json", report, "--strict", "--margin", "90%",
         "--memory-limit", "512MiB", "--seed", 3,
     )
     assert done.returncode == 3, done.stdout + done.stderr
@@ -133,7 +133,7 @@ def test_a_module_that_cannot_be_imported_is_told_in_the_report(rows: dict[str, 
 def test_what_hangs_costs_its_time_limit(rows: dict[str, dict[str, Any]]) -> None:
     """Theirs is 2 s, and asv's own 60 s: what is between is for a machine with much else to do."""
     for name in ("hanging.time_busy", "hanging.time_sleeping"):
-        assert 2 <= rows[name]["machine_seconds"] < 30
+        assert 2 <= rows[name]["machine_seconds"] < 50
 
 
 def test_no_process_and_no_file_is_left(rows: dict[str, dict[str, Any]], bench: Bench) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import LOCKSTEP, Bench, Twins, ended, wait_until
+from bench import LOCKSTEP, TIME_LIMIT, Bench, Twins, ended, free_port, wait_until
 
 SUITE = Path(__file__).parent / "planted"
 AGENT = """
@@ -36,8 +36,6 @@ here = door(address, Path(certificates) if certificates else None)
 serve_blocks(here, MachineBench(name, told, lock=Path(lock)), told)
 """
 """An agent with a lock of its own: on one machine, there is one for all."""
-START_LIMIT = 60.0
-
 
 @dataclass(slots=True)
 class Cluster:
@@ -66,14 +64,14 @@ class Cluster:
             words += ["--protocol", "tls", "--tls-ca-file", self.certificates / "ca.pem",
                       "--tls-cert", self.certificates / "cert.pem", "--tls-key", self.certificates / "key.pem"]
         self.scheduler = self._start("scheduler", *words)
-        wait_until(self._listening, START_LIMIT)
+        wait_until(self._listening)
 
     def agent(self, name: str) -> None:
         """Start an agent, again if need be, and see it at work."""
         lock = self.folder / f"{name}.lock"
         self.agents[name] = self._start(
             name, sys.executable, "-c", AGENT, self.address, self.certificates or "", name, lock)
-        wait_until(lambda: "at work for" in self.said(name), START_LIMIT)
+        wait_until(lambda: "at work for" in self.said(name))
 
     def said(self, name: str) -> str:
         return (self.folder / f"{name}.out").read_text()
@@ -97,10 +95,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     folder = tmp_path / "fleet"
     folder.mkdir()
     with ExitStack() as stack:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        yield Cluster(folder=folder, stack=stack, port=port)
+        yield Cluster(folder=folder, stack=stack, port=free_port())
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +158,7 @@ def test_three_machines_find_what_was_planted_and_the_report_says_which_measured
     for name in ("a", "b", "c"):
         count = sum(own == {name} for own in who.values())
         assert f"Machine {name} (" in text and f"measured {count} benchmark" in text
-        wait_until(lambda name=name: "the comparison has ended" in cluster.said(name), 20)
+        wait_until(lambda name=name: "the comparison has ended" in cluster.said(name))
     again = bench.run("show", "last")
     assert again.returncode == 1 and "Machine a (" in " ".join(again.stdout.split())
     refused = bench.run("resume", "last")
@@ -181,11 +176,11 @@ def test_a_killed_agent_costs_its_blocks_and_one_that_never_returns_its_unsettle
     for name in ("a", "b", "c"):
         cluster.agent(name)
     process = background(bench.start(*planted_options(planted, bench), *cluster.options, "--patience", "12s"))
-    wait_until(lambda: {block["host"] for block in bench.blocks()} == {"a", "b", "c"}, 120)
+    wait_until(lambda: {block["host"] for block in bench.blocks()} == {"a", "b", "c"})
     os.killpg(cluster.agents["a"].pid, signal.SIGKILL)
     os.killpg(cluster.agents["b"].pid, signal.SIGKILL)
     cluster.agent("a")
-    _, error = process.communicate(timeout=200)
+    _, error = process.communicate(timeout=TIME_LIMIT)
     assert process.returncode == 1, error
     assert set(verdicts(bench).values()) == {"slower"} and len(verdicts(bench)) == 10
     said = " ".join(error.split())
@@ -210,15 +205,15 @@ def test_a_scheduler_that_restarts_and_an_interruption_cost_nothing_that_is_stor
     for name in ("a", "b"):
         cluster.agent(name)
     process = background(bench.start(*planted_options(planted, bench), *cluster.options, "-b", "copy|arith|sort|regex"))
-    wait_until(lambda: len(bench.blocks()) >= 4, 120)
+    wait_until(lambda: len(bench.blocks()) >= 4)
     assert cluster.scheduler is not None
     os.killpg(cluster.scheduler.pid, signal.SIGKILL)
     before = len(bench.blocks())
     time.sleep(2)
     cluster.schedule()
-    wait_until(lambda: len(bench.blocks()) >= before + 3, 120)
+    wait_until(lambda: len(bench.blocks()) >= before + 3)
     process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=60)
+    out, error = process.communicate(timeout=TIME_LIMIT)
     assert process.returncode == 130, error
     assert "interrupted; go on with: lockstep resume" in out
     stored = bench.blocks()
@@ -239,7 +234,7 @@ def test_replicates_are_judged_together_and_an_agent_is_a_command(
     cluster.agent("a")
     cluster.agents["b"] = cluster._start(
         "b", LOCKSTEP, "agent", "--dask", cluster.address, "--name", "b")
-    wait_until(lambda: "at work for" in cluster.said("b"), START_LIMIT)
+    wait_until(lambda: "at work for" in cluster.said("b"))
     refused = bench.run(*planted_options(planted, bench), *cluster.options, "--replicate", 3)
     assert refused.returncode == 2 and "there are 2: a, b" in " ".join(refused.stderr.split())
     done = bench.run(*planted_options(planted, bench), *cluster.options, "--replicate", 2, "-b", "copy|arith")
@@ -255,4 +250,4 @@ def test_replicates_are_judged_together_and_an_agent_is_a_command(
     assert all(sorted(row["host"].split(", ")) == ["a", "b"] for row in report["benchmarks"])
     assert "Combined from 2 runs" in " ".join(done.stdout.split())
     cluster.agents["b"].send_signal(signal.SIGINT)
-    assert cluster.agents["b"].wait(timeout=40) == 130
+    assert cluster.agents["b"].wait(timeout=TIME_LIMIT) == 130

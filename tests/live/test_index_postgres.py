@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
-from bench import LOCKSTEP, wait_until
+from bench import LOCKSTEP, TIME_LIMIT, wait_until
 from postgres import Server
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
@@ -128,7 +128,7 @@ def test_reindex_makes_it_as_users_ask_for_it(engine: Databases, tmp_path: Path)
     place = engine.place("index")
     done = subprocess.run(
         [LOCKSTEP, "reindex", "--out", tmp_path / "runs", "--database", place], capture_output=True, text=True,
-        check=False, timeout=120)
+        check=False, timeout=TIME_LIMIT)
     assert (done.returncode, done.stdout) == (0, "2 runs\n"), done.stderr
     fill(tmp_path / "file", [])
     history.update(tmp_path / "runs", tmp_path / "file")
@@ -148,7 +148,7 @@ def test_many_at_once_make_one_index(engine: Databases) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join()
     assert errors == []
     with index.opened(place) as connection:
         known = {one.key: one.points for one in index.benchmarks(connection)}
@@ -170,7 +170,7 @@ with index.opened(sys.argv[2]) as connection, index.writing(connection):
 def test_who_is_killed_while_writing_leaves_all_as_it_was(engine: Databases, place: str) -> None:
     before = dump(place)
     made = Path(made_rows.__file__).parent
-    done = subprocess.run([sys.executable, "-c", KILLED, made, place], check=False, timeout=120)
+    done = subprocess.run([sys.executable, "-c", KILLED, made, place], check=False, timeout=TIME_LIMIT)
     assert done.returncode == -9
     assert dump(place) == before
     fill(place, [(a_run(1, stamp="new"), [a_point("c")])])  # nobody holds the lock any more
@@ -247,9 +247,9 @@ def test_the_helper_ends_with_who_started_it() -> None:
         "    print(server.process.pid, flush=True)\n    os.kill(os.getpid(), signal.SIGKILL)\n")
     done = subprocess.run(
         [sys.executable, "-c", program, str(Path(__file__).parents[1])], capture_output=True, text=True, check=False,
-        timeout=120)
+        timeout=TIME_LIMIT)
     pid = int(done.stdout)
-    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, 60)
+    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
 
 def test_an_address_of_sqlalchemys_is_understood(engine: Databases, place: str) -> None:

@@ -151,8 +151,8 @@ def test_two_layouts_of_one_source_differ_as_files_and_are_the_same_as_source(be
     assert len({line["head"]["_PyEval_EvalFrameDefault"] % 4096 for line in seen}) > len(seen) / 2
     # One source, one layout seed a block: the two arms are the same program in every block.
     assert all(line["base"] == line["head"] for line in seen)
-    assert rows["source"]["benchmarks"][0]["verdict"] in ("same", "undecided")
-    assert not any(row["clear"] for row in rows["source"]["benchmarks"])
+    # A verdict on equals is wrong once in some hundred times; the ratio is next to 1 then too.
+    assert all(0.97 < row["ratio"] < 1.03 for row in rows["source"]["benchmarks"])
 
 
 def test_a_run_goes_on_with_layouts_that_have_left_the_cache(bench: Bench) -> None:

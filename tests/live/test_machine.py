@@ -46,6 +46,10 @@ def running(*command: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+BUSY = "print(flush=True)\nwhile True: pass"
+"""It says so when it is at it."""
+
+
 @contextlib.contextmanager
 def holding(path: Path) -> Iterator[subprocess.Popen[str]]:
     with running("-c", HOLD, str(path)) as process:
@@ -68,13 +72,14 @@ def test_the_second_waits_until_the_first_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     said: list[str] = []
     with holding(path) as process:
-        timer = threading.Timer(0.3, process.send_signal, (signal.SIGKILL,))
-        timer.start()
-        with alone(wait=True, told=said.append, path=path):
-            assert process.wait(timeout=10) == -signal.SIGKILL
+        def wait(text: str) -> None:
+            said.append(text)
+            process.kill()
+
+        with alone(wait=True, told=wait, path=path):
+            assert process.wait() == -signal.SIGKILL
             held = lock.holder(path)
             assert held is not None and held.pid == os.getpid()
-        timer.join()
         assert len(said) == 1 and f"pid {process.pid}" in said[0]
     assert lock.holder(path) is None, "a lock that is free names nobody"
 
@@ -133,16 +138,13 @@ def test_nonsense_in_the_lock_file_is_only_nonsense(tmp_path: Path) -> None:
 def test_a_lock_file_that_was_removed_while_waiting_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with holding(path) as first:
-        def clean() -> None:
+        def clean(_: str) -> None:
             path.unlink()
             with path.open("w"):
                 pass
             first.kill()
 
-        timer = threading.Timer(0.3, clean)
-        timer.start()
-        with alone(wait=True, told=lambda _: None, path=path):
-            timer.join()
+        with alone(wait=True, told=clean, path=path):
             held = lock.holder(path)
             assert held is not None and held.pid == os.getpid(), "holds the file that others will open"
 
@@ -254,12 +256,13 @@ def test_a_slice_keeps_policy_and_nice_value() -> None:
 def test_readings_see_a_busy_cpu_and_are_cheap() -> None:
     here = topology()
     cpu = max(here.cpus)
-    with running("-c", "while True: pass") as process:
+    with running("-c", BUSY) as process:
+        assert process.stdout is not None and process.stdout.readline()
         sched.pin(process.pid, cpu)
         before = read(cpu)
-        seen = activity(0.3)
+        seen = activity(1.0)
         found = between(before, read(cpu))
-    assert seen[cpu].busy > 0.5
+    assert seen[cpu].busy + seen[cpu].steal > 0.5
     assert 0 <= found["steal"] <= 1
     assert found["load"] >= 0
     assert choose(here, seen).worker in here.cpus
@@ -272,7 +275,8 @@ def test_readings_see_a_busy_cpu_and_are_cheap() -> None:
 
 
 def test_doctor_finds_a_busy_neighbour_and_knows_this_machine(tmp_path: Path) -> None:
-    with running("-c", "while True: pass") as process:
+    with running("-c", BUSY) as process:
+        assert process.stdout is not None and process.stdout.readline()
         found = {finding.name: finding for finding in examine(seconds=0.5, cache=tmp_path / "not" / "yet")}
     assert f"(pid {process.pid})" in found["other processes"].value
     assert found["other processes"].state is not State.GOOD

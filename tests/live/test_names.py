@@ -299,7 +299,7 @@ def test_ten_thousand_combinations_are_found_in_seconds(tmp_path: Path, scratch:
     start = time.perf_counter()
     found = suites.discover(suite, THIS, THIS)
     (one,) = suites.select(*found, r"param1=17, param2=y, param3=19\)").benchmarks
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start < 60, "what grows with the square of their number would take minutes"
     assert len(found[0].benchmarks) == 9_500 and len(found[0].problems) == 1
     assert value(suite, one, scratch) == 17_000 + 100 * ord("y") + 19
 

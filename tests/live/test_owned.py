@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from bench import ended, wait_until
+from bench import TIME_LIMIT, ended, wait_until
 
 from runner.builds.inspection import ask
 from runner.jobs.publish import _beside
@@ -106,7 +106,7 @@ def test_many_at_once_never_take_a_living_one(tmp_path: Path) -> None:
     processes = [subprocess.Popen([sys.executable, "-c", MANY, str(tmp_path)], text=True) for _ in range(4)]
     for process in processes:
         with ended(process):
-            assert process.wait(60) == 0
+            assert process.wait(TIME_LIMIT) == 0
     assert not list(tmp_path.iterdir())
 
 
@@ -138,7 +138,7 @@ def test_an_interpreter_that_was_asked_by_a_killed_process_leaves_nothing(
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setattr("tempfile.tempdir", None)
-    (tmp_path / "slow").write_text(f"#!/bin/sh\npwd > {tmp_path}/where\nexec sleep 5\n")
+    (tmp_path / "slow").write_text(f"#!/bin/sh\npwd > {tmp_path}/where\nexec sleep 30\n")
     (tmp_path / "slow").chmod(0o755)
     with ended(subprocess.Popen([sys.executable, "-c", ASK, str(tmp_path)])) as process:
         wait_until(lambda: (tmp_path / "where").exists() and (tmp_path / "where").read_text().endswith("\n"))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from bench import LOCKSTEP, ended, wait_until
+from bench import LOCKSTEP, TIME_LIMIT, ended, wait_until
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
@@ -21,7 +21,7 @@ from made_runs import make_asv_project, make_run, make_runs, some_benchmarks
 def publish(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [LOCKSTEP, "publish", "--runs", folder / "runs", "--to", folder / "site", *words], capture_output=True,
-        text=True, timeout=300, check=False,
+        text=True, timeout=TIME_LIMIT, check=False,
     )
 
 
@@ -114,6 +114,7 @@ def test_those_who_share_the_work_end_with_a_parent_that_is_killed(doing: str) -
         "    print(*{future.result() for future in calls[:10]}, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False,
+                          timeout=TIME_LIMIT)
     assert done.stdout.split()
-    wait_until(lambda: not any(psutil.pid_exists(int(pid)) for pid in done.stdout.split()), 5.0)
+    wait_until(lambda: not any(psutil.pid_exists(int(pid)) for pid in done.stdout.split()))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import LOCKSTEP, Bench, Twins
+from bench import LOCKSTEP, TIME_LIMIT, Bench, Twins
 
 from runner import suites
 from runner.measuring.launch import Bytecode, Launch, command
@@ -172,7 +172,7 @@ def test_every_kind_is_served(place: Place, python: Path, key: str) -> None:
             {"do": "count", "warmup": 0, "calls": (0, 4)}, {"do": "allocated"},
             {"do": "slice", "calls": calls},
         ):
-            told = worker.ask(request, 20.0)
+            told = worker.ask(request, 60.0)
         assert told["ns"] > 0
         assert (told["children"] > 0) == (key == "command")
     assert list((place.folder / "tmp").iterdir()) == [], "what the script had open is closed"
@@ -181,19 +181,19 @@ def test_every_kind_is_served(place: Place, python: Path, key: str) -> None:
 def test_inner_loops_are_calls(place: Place) -> None:
     """Of four inner loops: a slice of 40 calls is one of ten loops, and four calls are one."""
     with place.worker(KINDS, "timed/size=500") as worker:
-        worker.ask({"do": "slice", "calls": 40}, 10.0)
-        worker.ask({"do": "count", "warmup": 0, "calls": (0, 8)}, 10.0)
+        worker.ask({"do": "slice", "calls": 40}, 60.0)
+        worker.ask({"do": "count", "warmup": 0, "calls": (0, 8)}, 60.0)
     assert place.marks == ["timed 1", "timed 10", "timed 1", "timed 1"]
 
 
 def test_a_value_that_is_no_time_is_what_the_script_returns(place: Place) -> None:
     with place.worker(KINDS, "bytes") as worker:
-        assert worker.ask({"do": "value"}, 10.0) == {"value": 1000}
+        assert worker.ask({"do": "value"}, 60.0) == {"value": 1000}
 
 
 def test_what_is_outside_of_the_time_is_told_apart(place: Place) -> None:
     with place.worker(KINDS, "command") as worker:
-        told = worker.ask({"do": "slice", "calls": 1}, 20.0)
+        told = worker.ask({"do": "slice", "calls": 1}, 60.0)
     assert told["setup"] > 0, "the process that starts the command"
 
 
@@ -214,7 +214,7 @@ def test_pyperf_itself_says_the_same_of_what_is_asked_of_it(tmp_path: Path) -> N
     place = Place(tmp_path)
     (tmp_path / "tmp").mkdir()
     with place.worker(str(SCRIPTS / "planted.py"), "equal") as worker:
-        ours = min(worker.ask({"do": "slice", "calls": 1000}, 20.0)["ns"] for _ in range(10)) / 1000 / 1e9
+        ours = min(worker.ask({"do": "slice", "calls": 1000}, 60.0)["ns"] for _ in range(10)) / 1000 / 1e9
     subprocess.run(
         [THIS, SCRIPTS / "planted.py", "--worker", "--worker-task=1", "--loops=100", "--warmups=1", "--values=10",
          "-q", "-o", tmp_path / "out.json"], check=True, cwd=tmp_path, stdout=subprocess.DEVNULL,
@@ -265,7 +265,7 @@ def test_a_planted_change_is_found_and_a_script_that_changes_is_not_gone_on_with
     assert done.returncode == 1, done.stderr
     seen = rows(bench)
     assert {name: row["verdict"] for name, row in seen.items()} == {"more": "slower", "equal": "same"}
-    assert 1.7 < seen["more"]["ratio"] < 2.3 and seen["equal"]["base_value"] < seen["more"]["base_value"]
+    assert 1.5 < seen["more"]["ratio"] < 2.7 and seen["equal"]["base_value"] < seen["more"]["base_value"]
     (run,) = bench.out.iterdir()
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["suite"] == str(script) and list(manifest["suite_files"]) == ["planted.py"]
@@ -276,9 +276,9 @@ def test_a_planted_change_is_found_and_a_script_that_changes_is_not_gone_on_with
 
 
 def test_options_follow_two_dashes_or_the_name(bench: Bench, twins: Twins) -> None:
-    words = [LOCKSTEP, "ab", *twins.pythons, "--out", bench.out, "--margin", "50%", "-b", "timed", "--budget", "3s",
+    words = [LOCKSTEP, "ab", *twins.pythons, "--out", bench.out, "--margin", "50%", "-b", "timed", "--budget", "30s",
              "--suite", KINDS, "--", "--size", "9"]
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False, timeout=TIME_LIMIT)
     assert done.returncode in (0, 1), done.stderr
     assert list(rows(bench)) == ["timed/size=9"]
     (run,) = bench.out.iterdir()
@@ -289,18 +289,18 @@ def test_options_follow_two_dashes_or_the_name(bench: Bench, twins: Twins) -> No
 
 
 def test_a_run_says_what_one_arm_lacks_and_what_fails(bench: Bench, twins: Twins) -> None:
-    done = bench.run("ab", *twins.pythons, "--suite", SCRIPTS / "broken_off.py", "--margin", "50%", "--budget", "4s")
+    done = bench.run("ab", *twins.pythons, "--suite", SCRIPTS / "broken_off.py", "--margin", "50%", "--budget", "30s")
     assert done.returncode in (0, 1), done.stderr
     assert rows(bench)["three"]["verdict"] == "only in head"
     assert "there_is_no_such_package" in done.stdout
-    done = bench.run("ab", *twins.pythons, "--suite", SCRIPTS / "raises.py", "--margin", "50%", "--budget", "4s")
+    done = bench.run("ab", *twins.pythons, "--suite", SCRIPTS / "raises.py", "--margin", "50%", "--budget", "30s")
     seen = rows(bench)
     assert {name for name, row in seen.items() if row["verdict"] == "failed"} == {"raises", "no time", "bad command"}
     assert seen["good"]["verdict"] != "failed"
 
 
 def test_what_takes_a_port_of_its_own_is_measured_alone(bench: Bench, twins: Twins) -> None:
-    done = bench.run("ab", *twins.pythons, "--suite", SCRIPTS / "port.py", "--margin", "50%", "--budget", "8s")
+    done = bench.run("ab", *twins.pythons, "--suite", SCRIPTS / "port.py", "--margin", "50%", "--budget", "60s")
     assert done.returncode in (0, 1), done.stderr
     seen = rows(bench)
     assert seen["same port"]["mode"] == "adjacent" and seen["same port"]["blocks"] >= 1
@@ -354,7 +354,7 @@ def test_what_a_script_needs_is_installed_once_for_a_kind_of_interpreter(
     (manifest.parent / "bm_needs" / "tiny-1.0-py3-none-any.whl").unlink()
     assert suites.open(str(manifest)).discover(python).problems == (), "it is there, and pip is not asked again"
     with place.worker(str(manifest), "needs", python) as worker:
-        assert worker.ask({"do": "slice", "calls": 10}, 10.0)["ns"] > 0
+        assert worker.ask({"do": "slice", "calls": 10}, 60.0)["ns"] > 0
 
 
 def test_what_does_not_install_is_failed_with_pips_last_words_and_the_rest_goes_on(
@@ -366,7 +366,7 @@ def test_what_does_not_install_is_failed_with_pips_last_words_and_the_rest_goes_
         "import pyperf\npyperf.Runner().bench_func('good', sum, range(1000))\n")
     (tmp_path / "other" / "bm_good").rename(tmp_path / "suite" / "bm_good")
     manifest.write_text(manifest.read_text() + "good\t<local>\n")
-    done = bench.run("ab", *twins.pythons, "--suite", manifest, "--margin", "50%", "--budget", "3s")
+    done = bench.run("ab", *twins.pythons, "--suite", manifest, "--margin", "50%", "--budget", "30s")
     assert done.returncode in (0, 1), done.stderr
     seen = rows(bench)
     assert {name: row["verdict"] == "failed" for name, row in seen.items()} == {"needs": True, "good": False}

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench import LOCKSTEP
+from bench import LOCKSTEP, TIME_LIMIT
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
@@ -25,7 +25,7 @@ SUITE = {f"bench{number}": 1e-3 for number in range(4)}
 
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
 
 
 def pyperf(*words: object) -> str:
@@ -36,10 +36,10 @@ def pyperf(*words: object) -> str:
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two files of pyperf's own, of one interpreter: two benchmarks, the second with twice the work in head."""
+    """Two files of pyperf's own, of one interpreter: two benchmarks, the second with twenty times the work in head."""
     folder = tmp_path_factory.mktemp("measured")
     files = folder / "base.json", folder / "head.json.gz"
-    for file, count in zip(files, (200, 400), strict=True):
+    for file, count in zip(files, (200, 4000), strict=True):
         for name, statement in (("same", "sum(range(200))"), ("more", f"sum(range({count}))")):
             pyperf("timeit", "-q", "--copy-env", "-p", 5, "-n", 2, "-w", 1, "-l", 200, "--name", name,
                    "--append", folder / f"{file.name.split('.')[0]}.json", statement)

@@ -37,7 +37,7 @@ from runner.storage import origin, parcel, store
 KILLS = 20
 STAGES = (6, 12, 18)
 """Blocks that a run has when it is sent, and sent again."""
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds for a server to start, and for a request."""
 
 
@@ -229,7 +229,8 @@ def test_a_server_that_is_killed_loses_nothing_and_keeps_nothing_twice(served: S
         assert answer.status_code == 200 and load.kept[name] == STAGES[-1]
         left = list((served.data / "service" / "incoming").iterdir())
         assert left == [], "what a kill leaves is removed by the next upload"
-    assert load.faults == [] and load.cut > KILLS / 2
+    # How many a kill cuts is a matter of luck. That none of 20 cut any, with four that send all the time, is none.
+    assert load.faults == [] and load.cut > 0
     there = check(served.runs)
     assert there == load.kept == dict.fromkeys(there, STAGES[-1]), "every run was sent to its end"
     assert max(load.fresh.values()) == 1, "a content is new once"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bench import Bench, Twins, wait_until
+from bench import TIME_LIMIT, Bench, Twins, wait_until
 
 Background = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
 
@@ -48,7 +48,7 @@ def test_an_edit_in_mid_run_ends_it_with_words_and_nothing_after_it_is_kept(
     wait_until(lambda: len(bench.blocks()) >= 3)
     (suite / "work.py").write_text(WORK.replace("* 100", "* 101"))
     at_most = len(bench.blocks()) + 1  # one may have ended just before the edit
-    out, error = process.communicate(timeout=60)
+    out, error = process.communicate(timeout=TIME_LIMIT)
     assert process.returncode == 130, error
     assert "the suite was edited while it was measured: work.py has changed" in error
     assert "work.time_it" in out and "Traceback" not in error
@@ -63,7 +63,7 @@ def test_an_edit_in_mid_run_ends_it_with_words_and_nothing_after_it_is_kept(
     before = len(bench.blocks())
     wait_until(lambda: len(bench.blocks()) >= before + 2)
     again.send_signal(signal.SIGINT)
-    again.communicate(timeout=60)
+    again.communicate(timeout=TIME_LIMIT)
     assert again.returncode == 130
 
 

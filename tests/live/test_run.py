@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pyperf
 import pytest
-from bench import Bench, Twins, wait_until
+from bench import TIME_LIMIT, Bench, Twins, wait_until
 
 from runner import suites
 from runner.errors import MachineError
@@ -64,7 +64,8 @@ PYTHONS = {"3.8": pyenv("3.8"), "3.13": pyenv("3.13"), "system": Path("/usr/bin/
 def test_interpreters_of_any_origin_are_measured(bench: Bench, python: Path) -> None:
     if not python.exists():
         pytest.skip(f"there is no {python.name}")
-    done = bench.run("ab", sys.executable, python, "--suite", SUITE, "-b", "healthy.time_sum", "--budget", "2s")
+    done = bench.run("ab", sys.executable, python, "--suite", SUITE, "-b", "healthy.time_sum", "--budget", "30s",
+                     "--margin", "30%")
     assert done.returncode in (0, 1), done.stderr
     (row,) = rows(bench).values()
     assert row["verdict"] != "failed" and row["blocks"] >= 1
@@ -100,7 +101,7 @@ def test_a_planted_slowdown_is_found(bench: Bench, tmp_path: Path) -> None:
     assert done.returncode == 1, done.stdout + done.stderr
     (row,) = rows(bench).values()
     assert row["verdict"] == "slower" and row["clear"]
-    assert 1.2 < row["ratio"] < 1.4
+    assert 1.15 < row["ratio"] < 1.45
 
 
 # --- Interruptions
@@ -109,11 +110,11 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
     bench: Bench, twins: Twins, background: Background
 ) -> None:
     process = background(bench.start("ab", *twins.pythons, *QUICK, "--seed", 7))
-    wait_until(lambda: len(bench.blocks()) >= 5 and len(bench.processes()) >= 2)
+    wait_until(lambda: len(bench.blocks()) >= 3 and len(bench.processes()) >= 2)
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = bench.blocks()
-    wait_until(lambda: not bench.processes(), 5.0)
+    wait_until(lambda: not bench.processes(), 60.0)
     (folder,) = bench.out.iterdir()
     with (folder / "blocks.jsonl").open("a") as stream:
         stream.write('{"benchmark": "healthy.time_sum", "ind')  # as if the kill had come in mid-write
@@ -155,10 +156,10 @@ def test_what_another_schedule_measured_is_shown_and_not_gone_on_with(finished: 
 def test_an_interruption_prints_the_report_and_how_to_go_on(
     bench: Bench, twins: Twins, background: Background, number: signal.Signals
 ) -> None:
-    process = background(bench.start("ab", *twins.pythons, *QUICK, "-b", "healthy.time_sum", "--seed", 8))
-    wait_until(lambda: len(bench.blocks()) >= 4)
+    process = background(bench.start("ab", *twins.pythons, *QUICK, "--seed", 8))
+    wait_until(lambda: len(bench.blocks()) >= 3)  # of fourteen, so that there is time left
     process.send_signal(number)
-    out, error = process.communicate(timeout=30)
+    out, error = process.communicate(timeout=TIME_LIMIT)
     assert process.returncode == 130, error
     assert "Traceback" not in error
     assert bench.processes() == []
@@ -178,7 +179,7 @@ def test_an_interruption_before_the_first_block_ends_in_words(
     process = background(bench.start("ab", *twins.pythons, "--suite", suite))
     wait_until(lambda: len(bench.processes()) >= 2)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=30)
+    _, error = process.communicate(timeout=TIME_LIMIT)
     assert process.returncode == 130
     assert "lockstep: interrupted; nothing was measured" in error and "Traceback" not in error
     assert bench.processes() == []
@@ -201,9 +202,9 @@ def test_two_runs_at_once_do_not_disturb_each_other(
     assert "waiting for another Lockstep run" in said and f"pid {first.pid}" in said
     assert first.poll() is None and not others.blocks()
     first.send_signal(signal.SIGINT)
-    first.communicate(timeout=30)
+    first.communicate(timeout=TIME_LIMIT)
     last = max(block["started"] + block["seconds"] for block in bench.blocks())
-    second.communicate(timeout=300)
+    second.communicate(timeout=TIME_LIMIT)
     assert second.returncode == 0
     assert min(block["started"] for block in others.blocks()) > last
 
@@ -337,7 +338,7 @@ def test_no_arm_runs_what_another_has_compiled_and_nothing_is_written_beside_the
                           cwd=tmp_path, capture_output=True, text=True)
     assert said.stdout == "2\n", "an ordinary import takes it for its own"
     before = {path: path.read_bytes() for path in suite.rglob("*") if path.is_file()}
-    done = bench.run("ab", *twins.pythons, "--suite", suite, "--margin", "30%", "--budget", "3s")
+    done = bench.run("ab", *twins.pythons, "--suite", suite, "--margin", "30%", "--budget", "60s")
     assert done.returncode == 0, done.stdout + done.stderr
     assert {name: row["reason"] for name, row in rows(bench).items()} == {"work.time_it": None, "work.track_it": None}
     assert rows(bench)["work.track_it"]["base_value"] == 1
@@ -368,7 +369,7 @@ def test_an_arm_whose_compiler_emits_other_code_runs_that_and_the_other_arm_does
         "from emitted.helper import VALUE\ndef track_it():\n    return VALUE\n"
         "def track_twice():\n    return VALUE\n"
     ))
-    bench.run("ab", pythons[Arm.BASE], pythons[Arm.HEAD], "--suite", suite, "--budget", "5s", "--scope", "binary")
+    bench.run("ab", pythons[Arm.BASE], pythons[Arm.HEAD], "--suite", suite, "--budget", "60s", "--scope", "binary")
     told = {name: (row["base_value"], row["head_value"]) for name, row in rows(bench).items()}
     seen = (52, 42) if changed is Arm.BASE else (42, 52)
     assert told == {"work.track_it": seen, "work.track_twice": seen}
@@ -392,8 +393,8 @@ def worker(tmp_path: Path) -> Iterator[Callable[[str], Worker]]:
                               attribute=name.replace(".", ":", 1))
         load = {**suites.open(str(SUITE)).loader(tmp_path)(benchmark), "do": "load", "call": True}
         started[-1].greet()
-        # Its alarm is set 10 s after the limit: a limit of -9 s makes that one second.
-        started[-1].send(load, -9)
+        # Its alarm is set 10 s after the limit: a limit of -6 s makes that four seconds.
+        started[-1].send(load, -6)
         started[-1].receive(30)
         return started[-1]
 
@@ -406,7 +407,7 @@ def test_an_idle_worker_waits_for_as_long_as_its_parent_lives(worker: Callable[[
     """Its own alarm, for when the parent is gone, is for calls that hang and not for waiting."""
     idle = worker("healthy.time_sum")
     with pytest.raises(psutil.TimeoutExpired):
-        psutil.Process(idle.pid).wait(1.5)
+        psutil.Process(idle.pid).wait(4.5)
     assert idle.ask({"do": "slice", "calls": 1}, 30)["ns"] > 0
 
 

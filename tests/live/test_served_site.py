@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from bench import LOCKSTEP, ended, wait_until
+from bench import LOCKSTEP, TIME_LIMIT, ended, wait_until
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
@@ -45,21 +45,21 @@ def test_what_is_new_is_published_and_a_killed_publishing_is_made_up_for(
 
     before = children()
     with one.working():
-        wait_until(lambda: published() == 2, 60)
+        wait_until(lambda: published() == 2)
         assert 'href="../requests/"' in (pages / "index.html").read_text()
         index = one.records.now()
         assert len(index.history.runs) == 2
         make_run(data / "runs", 9, some_benchmarks(4))
         one.changed()
-        wait_until(lambda: len(children()) > len(before), 60)
+        wait_until(lambda: len(children()) > len(before))
         child = next(child for child in children() if child not in before)
         assert child.nice() in (0, site.NICE)
         child.kill()
-        wait_until(lambda: one.problem or published() == 3, 60)
-        wait_until(lambda: published() == 3, 60)
+        wait_until(lambda: one.problem or published() == 3)
+        wait_until(lambda: published() == 3)
         assert len(one.records.now().history.runs) == 3
         one.changed()
-        wait_until(lambda: len(children()) > len(before), 60)
+        wait_until(lambda: len(children()) > len(before))
     assert len(children()) == len(before), "what is under way ends with the server"
     assert published() == 3
 
@@ -75,7 +75,7 @@ def test_a_server_serves_it_and_leaves_nothing_behind(data: Path) -> None:
         address = re.search(r"http://\S+", said)
         assert address is not None
         with httpx.Client(base_url=address[0], headers={"accept": "text/html"}) as client:
-            wait_until(lambda: "Latest comparison" in client.get("/").text, 60)
+            wait_until(lambda: "Latest comparison" in client.get("/").text)
             runs = client.get("/api/v1/runs", headers={"accept": "application/json"}).json()["runs"]
             assert len(runs) == 2
             for run in runs:
@@ -83,6 +83,6 @@ def test_a_server_serves_it_and_leaves_nothing_behind(data: Path) -> None:
             make_run(data / "runs", 9, some_benchmarks(4))
             started = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=TIME_LIMIT)
     assert "Traceback" not in errors, errors
     assert not [one for one in started if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]

@@ -7,7 +7,7 @@ import tempfile
 import time
 
 NAME = "lockstep-left-%d-" % os.getpid()
-timeout = 3
+timeout = 60
 
 
 class Folder:
@@ -49,12 +49,15 @@ class Fails(Folder):
 
 
 class Hangs(Folder):
+    timeout = 3
+
     def time_look(self):
         time.sleep(600)
 
 
 class HangsInTeardown(Folder):
     lockstep_setup = "once"
+    timeout = 3
 
     def teardown(self):
         shutil.rmtree(self.folder)
