@@ -72,7 +72,7 @@ live: builds ## Run the tests with real interpreters and builds; some of them al
 	$(BIN)/python -m pytest -q -m alone tests/live
 
 browser: setup ## Run the tests of the pages in Chromium, where it is installed
-	$(BIN)/python -m pytest -q tests/browser
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/browser
 
 costs: setup ## Measure what publishing 1000 runs, an index of a year and its pages, a run of 10 000 benchmarks, and `continuous` cost
 	PYTHONPATH=. $(BIN)/python tests/costs/publish.py

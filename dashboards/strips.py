@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from dashboards import drawing
 from dashboards.axis import Array, round_numbers, through
 from dashboards.drawing import Frame, Ratios, Straight
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WIDTH, HEIGHT = 920, 215
 WHOLE = Frame(left=66, right=912, top=8, bottom=180)
@@ -64,17 +67,19 @@ def _edges(at: Array, y: Ratios, noise: Array, changes: Sequence[int]) -> list[s
     return found
 
 
-def blocks(points: pd.DataFrame, *, low: float | None, high: float | None, margin: float) -> str:
+def blocks(points: Mapping[str, Array], *, low: float | None, high: float | None, margin: float) -> str:
     """One benchmark's blocks in one run: the ratio over time, and at the right edge how it is distributed.
 
-    `points` has a row a block with ``started`` (seconds since the run's first block) and ``log_ratio``. `low` and
+    `points` has for each block ``started`` (seconds since the run's first block) and ``log_ratio``. `low` and
     `high` bound the interval of the ratio, drawn as a band; `margin` is a fraction, drawn dotted to either side of 1.
     """
     parts = _over_time(WHOLE, points, low, high, margin)
-    return _picture(parts, f"Ratio of {len(points)} blocks over the run's time")
+    return _picture(parts, f"Ratio of {len(points['started'])} blocks over the run's time")
 
 
-def duel(points: pd.DataFrame, *, low: float | None, high: float | None, margin: float, unit: str) -> str:
+def duel(
+    points: Mapping[str, Array], *, low: float | None, high: float | None, margin: float, unit: str
+) -> str:
     """One benchmark's blocks: the ratio over time as in `blocks`, and beside it each arm's value per call.
 
     `points` also has ``base`` and ``head``: values per call in `unit`.
@@ -85,14 +90,14 @@ def duel(points: pd.DataFrame, *, low: float | None, high: float | None, margin:
         drawing.text(RIGHT.left, 14, "value per call, each block; lines are medians", "start"),
         *_values(RIGHT, points, unit),
     ]
-    return _picture(parts, f"Ratio over time and value per call, {len(points)} blocks")
+    return _picture(parts, f"Ratio over time and value per call, {len(points['started'])} blocks")
 
 
 def _over_time(
-    frame: Frame, points: pd.DataFrame, low: float | None, high: float | None, margin: float
+    frame: Frame, points: Mapping[str, Array], low: float | None, high: float | None, margin: float
 ) -> list[str]:
-    started = points["started"].to_numpy(dtype=float)
-    ratios = np.exp(points["log_ratio"].to_numpy(dtype=float))
+    started = np.asarray(points["started"], dtype=float)
+    ratios = np.exp(np.asarray(points["log_ratio"], dtype=float))
     y = Ratios(axis=through(within_sight(ratios, low, high), margin), start=frame.bottom, end=frame.top)
     first, last = min(0.0, float(started.min())), max(float(started.max()), 1e-9)
     x = Straight(low=first, high=last, start=frame.left + 8, end=frame.right - 30)
@@ -108,8 +113,8 @@ def _over_time(
     ]
 
 
-def _values(frame: Frame, points: pd.DataFrame, unit: str) -> list[str]:
-    everything = points[["base", "head"]].to_numpy(dtype=float)
+def _values(frame: Frame, points: Mapping[str, Array], unit: str) -> list[str]:
+    everything = np.column_stack((points["base"], points["head"])).astype(float)
     smallest, largest = float(everything.min()), float(everything.max())
     if smallest > 0 and largest / smallest > WIDE:
         low, high = smallest / 1.1, largest * 1.1
@@ -128,7 +133,7 @@ def _values(frame: Frame, points: pd.DataFrame, unit: str) -> list[str]:
     tall = (frame.bottom - frame.top) / 2
     for number, arm in enumerate(("base", "head")):
         middle = frame.top + tall * (number + 0.5)
-        spread = np.linspace(-0.3, 0.3, len(points)) if len(points) > 1 else np.zeros(1)
+        spread = np.linspace(-0.3, 0.3, len(everything)) if len(everything) > 1 else np.zeros(1)
         places = x(values[:, number])
         dots = "".join(f"M{at:.1f} {of:.1f}h0" for at, of in zip(places, middle + tall * spread, strict=True))
         median = float(x(np.median(values[:, number])))

@@ -9,7 +9,6 @@ from typing import Literal, Protocol
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
 
 from runner.stats.nominate import Candidate, Kind, nominate
 from runner.stats.paired import Array, unit_se
@@ -209,6 +208,8 @@ def selected(found: Sequence[Sequence[Suspected]]) -> list[Suspected]:
     best = [min((one.candidate.p for one in ones), default=1.0) for ones in found]
     if not best:
         return []
+    from scipy.stats import false_discovery_control  # long to import, and seldom needed
+
     cut = max((p for p, q in zip(best, false_discovery_control(best), strict=True) if q <= SUSPICION), default=-1.0)
     return [one for ones in found for one in ones if one.candidate.p <= cut]
 

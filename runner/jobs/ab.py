@@ -284,7 +284,7 @@ def report_of(folder: Path, *, with_noise: bool = True) -> Report:
 
 def save(finished: Finished) -> Path:
     """Write `report.json` and `report.html` into the run's folder; return the page's path."""
-    from runner.report import as_html, as_json  # pandas: a second to import, not needed before the last block
+    from runner.report import as_html, as_json  # long to import, and not needed before the last block
 
     store.write_whole(finished.folder / store.REPORT, as_json.render(finished.report))
     page = finished.folder / "report.html"

@@ -6,13 +6,13 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 
 from dashboards import axis
-from dashboards.axis import Axis
+from dashboards.axis import Array, Axis
 from dashboards.forest import Row, forest
 from dashboards.pages import breakable
 from dashboards.records import Bar, Choice, Line, NotCompared, RunPage
@@ -20,6 +20,9 @@ from runner.judging.report import STATES, Comparison, Report
 from runner.report import addresses, commits, explain, grouped, notices, picture, quantities, reasons, words
 from runner.report.sections import sections
 from runner.storage.explanations import Kept
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REASON = 60
 """Letters of a reason that a table shows; below it, or in the run's report, it stands whole."""
@@ -154,6 +157,8 @@ def _forest(ordered: Iterable[Comparison], margin: float, links: Mapping[str, st
 
 def table(report: Report) -> pd.DataFrame:
     """A run's benchmarks as a table, for a file."""
+    import pandas as pd  # long to import, and no report of a run needs it
+
     return pd.DataFrame([
         {"benchmark": one.key, "verdict": one.state, "ratio": one.ratio, "low": one.low, "high": one.high,
          "base": one.base_value, "head": one.head_value, "unit": one.unit, "blocks": one.blocks,
@@ -162,8 +167,9 @@ def table(report: Report) -> pd.DataFrame:
     ])
 
 
-def blocks_table(c: Comparison) -> pd.DataFrame | None:
-    """A benchmark's blocks, to be drawn; None where there is no more to see than the numbers say."""
+def blocks_table(c: Comparison) -> Mapping[str, Array] | None:
+    """A benchmark's blocks, to be drawn: columns by name, alike in length; None where there is no more to see than the
+    numbers say."""
     arrays = (c.started, c.log_ratios, c.base_values, c.head_values)
     if c.exact or len(c.log_ratios) < 2 or len({len(array) for array in arrays}) > 1:
         return None
@@ -171,4 +177,4 @@ def blocks_table(c: Comparison) -> pd.DataFrame | None:
     if finite.sum() < 2:
         return None
     names = ("started", "log_ratio", "base", "head")
-    return pd.DataFrame({name: array[finite] for name, array in zip(names, arrays, strict=True)})
+    return {name: array[finite] for name, array in zip(names, arrays, strict=True)}

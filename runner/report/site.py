@@ -249,7 +249,7 @@ def benchmark_page(
     newest = entries[rows["run"].iloc[-1]]
     blocks, noise = Markup(), None if last is None else last.noise
     if last is not None and (drawn := blocks_table(last)) is not None:
-        files[f"{name}.blocks.csv"] = drawn
+        files[f"{name}.blocks.csv"] = pd.DataFrame(dict(drawn))
         blocks = Markup(strips.blocks(drawn, low=last.low, high=last.high, margin=newest.margin))
     page = BenchmarkPage(
         key=key, slug=name, doc=said.get("doc", ""), place=said.get("place", ""),

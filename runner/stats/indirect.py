@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from runner.stats.decide import LAYOUTS
 from runner.stats.paired import Array, Estimate, degrees, quantile
@@ -41,7 +41,8 @@ MOST = 120
 """Degrees of freedom beyond which a t quantile is taken to be that of this many."""
 FLOOR = 1e-9
 """Standard error, on the log scale, below which an estimate counts as this good."""
-_MEDIAN = float(chi2.median(1))
+_MEDIAN = float(2 * gammaincinv(0.5, 0.5))
+"""Of chi-squared with one degree of freedom."""
 
 History = tuple[Array, Array]
 """Log ratios to one anchor, and their standard errors, in the order of the runs."""

@@ -25,7 +25,6 @@ from enum import Enum
 from itertools import pairwise
 
 import numpy as np
-import ruptures
 from scipy.special import stdtr
 
 from runner.stats import steps
@@ -181,6 +180,8 @@ def _pelt(y: Array, se: Array, margin: float) -> list[int]:
         return []
     between = 1.4826 * _median(np.abs(np.diff(y))) / math.sqrt(2)
     scale = max(between, _median(se), FLOOR * margin)
+    import ruptures  # long to import, and most of what uses this module searches nothing
+
     search = ruptures.KernelCPD(kernel="linear", min_size=FEWEST).fit((y - _median(y))[:, None] / scale)
     return [int(place) for place in search.predict(pen=PRICE * math.log(y.size))[:-1]]
 

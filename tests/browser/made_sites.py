@@ -66,7 +66,16 @@ def make_nights(folder: Path) -> Path:
 
 
 def make_across(folder: Path) -> Path:
-    """A site of fourteen nights of two machines, two releases against a third, and events in several states."""
+    """The site of `make_history`."""
+    make_history(folder)
+    jobs.publish(jobs.PublishRequest(
+        out=folder / "site", runs=folder / "runs", state=folder / "state",
+        commit_url="https://example.org/commit/{hash}"), Quiet())
+    return folder / "site"
+
+
+def make_history(folder: Path) -> None:
+    """Fourteen nights of two machines, two releases against a third, and events in several states."""
     make_runs(folder / "runs", 12, 40)
     suite = [*some_benchmarks(40), benchmark("work.Case3.peakmem_<i>", Metric.PEAK_MEMORY)]
     for number in (12, 13):
@@ -101,7 +110,3 @@ def make_across(folder: Path) -> Path:
                 dict.fromkeys(names, 1e-3 * (1 + number / 20)), seed=number, started=1.7e9 + 86_400 * number,
                 metadata={**HOST, "python_version": "<u>3</u>"}),)))
     (folder / "state" / imports.FOLDER / "broken.json").write_text("{")
-    jobs.publish(jobs.PublishRequest(
-        out=folder / "site", runs=folder / "runs", state=folder / "state",
-        commit_url="https://example.org/commit/{hash}"), Quiet())
-    return folder / "site"

@@ -44,16 +44,25 @@ def shown(sight: Sight, kind: str, request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.mark.parametrize("kind", PAGES)
-@pytest.mark.parametrize(
-    "sight", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=["light", "dark"]
-)
-def test_a_page_works_from_disk_and_alone(sight: Sight, kind: str, request: pytest.FixtureRequest) -> None:
+def test_a_page_works_from_disk_and_alone_for_whoever_reads_it(
+    sight: Sight, kind: str, request: pytest.FixtureRequest
+) -> None:
+    """In light and in dark; and by what axe-core can tell of names and roles, tables' headings, the order of headings
+    and labels, for a screen reader and the keyboard."""
     page = shown(sight, kind, request)
     assert page.locator("h1").count() == 1 and page.locator("main").count() == 1
-    assert (sight.errors, sight.strangers()) == ([], [])
-    assert page.evaluate(CONTRAST) == []
+    found = Axe().run(page).response
+    assert [(one["id"], node["html"]) for one in found["violations"] for node in one["nodes"]] == []
+    assert len(found["passes"]) > 15, "it has looked"
+    unreachable = page.evaluate("[...document.querySelectorAll('a[href], button, input, select, summary')]"
+                                ".filter((e) => e.tabIndex < 0).map((e) => e.outerHTML)")
+    assert unreachable == []
     ARTIFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTIFACTS / f"{kind}-{request.node.callspec.id.split('-')[0]}.png", full_page=True)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate(CONTRAST) == [], scheme
+        page.screenshot(path=ARTIFACTS / f"{kind}-{scheme}.png", full_page=True)
+    assert (sight.errors, sight.strangers()) == ([], [])
 
 
 @pytest.mark.parametrize("kind", PAGES)
@@ -63,17 +72,3 @@ def test_a_page_fits_a_phone(sight: Sight, kind: str, request: pytest.FixtureReq
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     ARTIFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTIFACTS / f"{kind}-phone.png")
-
-
-@pytest.mark.parametrize("kind", PAGES)
-def test_a_screen_reader_and_the_keyboard_find_their_way(
-    sight: Sight, kind: str, request: pytest.FixtureRequest
-) -> None:
-    """What axe-core can tell of it: names and roles, tables' headings, the order of headings, labels."""
-    page = shown(sight, kind, request)
-    found = Axe().run(page).response
-    assert [(one["id"], node["html"]) for one in found["violations"] for node in one["nodes"]] == []
-    assert len(found["passes"]) > 15, "it has looked"
-    unreachable = page.evaluate("[...document.querySelectorAll('a[href], button, input, select, summary')]"
-                                ".filter((e) => e.tabIndex < 0).map((e) => e.outerHTML)")
-    assert unreachable == []

@@ -17,7 +17,7 @@ def test_what_is_asked_for_in_the_browser_ends_as_a_page_with_verdicts(sight: Si
     with serving(tmp_path / "service") as service:
         page = sight.show(f"{service.address}/requests/new")
         page.goto(f"{service.address}/login?next=/requests/new")
-        page.get_by_label("Token").fill(service.token("ada", "--scope", "request"))
+        page.get_by_label("Token").fill(service.token("ada", "request"))
         page.get_by_role("button", name="Sign in").click()
         page.goto(f"{service.address}/requests/new")
         page.get_by_label("Base: compare with").fill("cpython@3.13.5+nocow")

@@ -68,3 +68,33 @@ def postgres() -> Iterator[Server]:
         pytest.skip("PostgreSQL is missing (Debian: apt-get install postgresql)")
     with server() as made:
         yield made
+
+
+@pytest.fixture
+def inside(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Run a command in this process, which has its imports: for what measures nothing and starts nothing."""
+    from runner import cli
+
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr("sys.argv", ["lockstep", *map(str, words)])
+        monkeypatch.setenv("COLUMNS", "200")
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert isinstance(end.value.code, int)
+        return subprocess.CompletedProcess([str(word) for word in words], end.value.code, *capsys.readouterr())
+
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+FIRST = ("test_stand_ins.py", "test_verify.py", "test_wheel.py")
+"""Files that take long and would come late, when a worker may be left alone with them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files in the order of their names, but for `FIRST`."""
+    items.sort(key=lambda item: item.path.name not in FIRST)

@@ -7,9 +7,10 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bench import LOCKSTEP, TIME_LIMIT, free_port, wait_until
 from fake_source import MEASURABLE, plant
 
 from runner.client import Client, Request, Wanted
+from runner.service import database, tokens
 
 ROOT = Path(__file__).resolve().parents[2]
 AGENT = """
@@ -38,9 +40,13 @@ with Terminal() as view:
 
 @dataclass(slots=True, kw_only=True)
 class Service:
-    """A server with a folder of its own, which can be stopped and started at its address."""
+    """A server with a folder of its own, which can be stopped and started at its address; and agents of a test."""
 
     folder: Path
+    agents: Path
+    """Where agents have their folders."""
+    before: frozenset[str] = frozenset()
+    """Runs that others have sent."""
     repositories: tuple[str, ...] = ()
     port: int = 0
     tokens: dict[str, str] = field(default_factory=dict)
@@ -52,7 +58,12 @@ class Service:
 
     @property
     def runs(self) -> list[str]:
-        return sorted(path.name for path in (self.folder / "data" / "runs").iterdir())
+        there = {path.name for path in (self.folder / "data" / "runs").iterdir()}
+        return sorted(there - self.before)
+
+    def lent(self, agents: Path) -> Service:
+        """The same server for one more test, whose agents and runs are its own."""
+        return replace(self, agents=agents, before=self.before | {*self.runs})
 
     def start(self) -> Service:
         self.port = self.port or free_port()  # one that it gets again when it is started again
@@ -75,22 +86,22 @@ class Service:
             self._process.communicate(timeout=TIME_LIMIT)
             self._process = None
 
-    def token(self, name: str, *words: str) -> str:
+    def token(self, name: str, *scopes: str, machine: bool = False) -> str:
         """A token; the same each time."""
         if name not in self.tokens:
-            done = subprocess.run(
-                [LOCKSTEP, "token", "create", name, *words, *self._where()], capture_output=True, text=True, check=True,
-                env=self.environment(),
-            )
-            self.tokens[name] = done.stdout.strip()
+            opened = database.opened(database.of_file(self.folder / "data" / "service" / "service.sqlite"))
+            try:
+                self.tokens[name] = tokens.create(opened, name, scopes, time.time(), machine=machine)[1]
+            finally:
+                opened.close()
         return self.tokens[name]
 
     def person(self) -> Client:
-        return Client(self.address, self.token("ada", "--scope", "request"))
+        return Client(self.address, self.token("ada", "request"))
 
     def ask(self, base: str, head: str, **more: Any) -> str:
         """Ask for a quick comparison; the request's id."""
-        usual = {"select": "time_getbuffer", "margin": "30%", "budget": "20s"}
+        usual = {"suite": "consumers", "select": "Copy.time_copy.*4KiB", "margin": "30%", "budget": "20s"}
         return self.person().request(Wanted(base=base, head=head, **{**usual, **more})).id
 
     def look(self, id: str) -> Request:
@@ -104,9 +115,9 @@ class Service:
     def agent(self, *, untrusted: str = "refuse", once: bool = True, name: str = "bench1", **more: str
               ) -> subprocess.Popen[str]:
         """An agent that was started; the caller ends it."""
-        token = self.token(name, "--machine", "--scope", "submit")
+        token = self.token(name, "submit", machine=True)
         return subprocess.Popen(
-            [sys.executable, "-c", AGENT, self.address, str(self.folder / name), untrusted, "once" if once else "on"],
+            [sys.executable, "-c", AGENT, self.address, str(self.agents / name), untrusted, "once" if once else "on"],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=self.folder, start_new_session=True,
             env=self.environment(LOCKSTEP_TOKEN=token, **more),
         )
@@ -129,7 +140,7 @@ class Service:
 def serving(folder: Path, *repositories: str) -> Iterator[Service]:
     """A server that runs, until the end."""
     folder.mkdir(parents=True, exist_ok=True)
-    service = Service(folder=folder, repositories=repositories)
+    service = Service(folder=folder, agents=folder, repositories=repositories)
     try:
         yield service.start()
     finally:
@@ -191,7 +202,7 @@ def repository(folder: Path, configure: str = MEASURABLE) -> None:
 
 def blocks_of(service: Service, name: str = "bench1") -> int:
     """How many blocks an agent has measured of what it has taken on."""
-    files = (service.folder / name).glob("*/work/runs/*/blocks.jsonl")
+    files = (service.agents / name).glob("*/work/runs/*/blocks.jsonl")
     return sum(file.read_bytes().count(b"\n") for file in files)
 
 

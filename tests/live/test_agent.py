@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,23 +30,71 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from made_runs import make_run, some_benchmarks
 
 BASE, HEAD = "cpython@3.13.5+nocow", "cpython@3.13.5"
+TWO = "Copy.time_copy.*KiB"
+"""Benchmarks of a run that is not over before it is killed."""
 Started = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    with serving(tmp_path / "service") as found:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with serving(tmp_path_factory.mktemp("service")) as found:
         yield found
 
 
 @pytest.fixture
-def sources(tmp_path: Path) -> Iterator[tuple[Service, str]]:
-    """A server that allows requests for one repository, whose folder is `source`; and its address."""
-    repository(tmp_path / "git" / "source")
-    with published(tmp_path / "git") as address:
+def service(server: Service, tmp_path: Path) -> Iterator[Service]:
+    """The server of all tests that let it run, where nothing waits."""
+    with lent(server, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Service]:
+    """One that a test may stop."""
+    with serving(tmp_path / "service") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Path, str]]:
+    """A server that allows requests for one repository; that, and its address. A build of its branch `spy` fails where
+    it finds more than it should."""
+    folder = tmp_path_factory.mktemp("listed")
+    source = folder / "git" / "source"
+    repository(source)
+    with published(folder / "git") as address:
         url = f"{address}/source"
-        with serving(tmp_path / "service", url) as service:
-            yield service, url
+        with serving(folder / "service", url) as service:
+            git(source, "checkout", "--quiet", "-b", "spy")
+            (source / "configure").write_text(spying(service))
+            git(source, "add", "--all")
+            git(source, "commit", "--quiet", "-m", "Spy")
+            git(source, "checkout", "--quiet", "main")
+            yield service, source, url
+
+
+@pytest.fixture
+def sources(listed: tuple[Service, Path, str], tmp_path: Path) -> Iterator[tuple[Service, str]]:
+    """A server that allows requests for one repository, and its address."""
+    with lent(listed[0], tmp_path) as service:
+        yield service, listed[2]
+
+
+@contextmanager
+def lent(server: Service, folder: Path) -> Iterator[Service]:
+    """A server with a folder for the agents of one test, whose requests are over at its end."""
+    service = server.lent(folder / "agents")
+    person = service.person()
+    try:
+        yield service
+    finally:
+        for left in person.requests("waiting"):
+            person.cancel(left.id)
+
+
+def git(source: Path, *words: str) -> str:
+    command = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *words]
+    return subprocess.run(command, cwd=source, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def sandbox() -> None:
@@ -62,7 +111,7 @@ def manifest(service: Service, id: str) -> store.Manifest:
 
 
 def test_a_request_ends_as_a_run_on_the_server(service: Service) -> None:
-    id = service.ask(BASE, HEAD, select="FromBytes.time_construct.*1MiB", budget="10s")
+    id = service.ask(BASE, HEAD, suite="bytesio", select="FromBytes.time_construct.*1MiB", budget="10s")
     said = service.answer()
     found = service.look(id)
     assert (found.state, found.problem) == ("done", ""), said
@@ -70,8 +119,8 @@ def test_a_request_ends_as_a_run_on_the_server(service: Service) -> None:
     made = manifest(service, found.runs[0])
     assert (made.base.spec, made.head.spec, made.budget, made.margin) == (BASE, HEAD, 10.0, 0.3)
     assert [one.name for one in made.benchmarks] == ["construct.FromBytes.time_construct"]
-    assert errands.all_of(service.folder / "bench1") == [], "nothing is kept of what was answered"
-    assert not list((service.folder / "bench1").glob("*/*"))
+    assert errands.all_of(service.agents / "bench1") == [], "nothing is kept of what was answered"
+    assert not list((service.agents / "bench1").glob("*/*"))
 
 
 def test_without_a_request_an_agent_that_works_once_ends(service: Service) -> None:
@@ -79,8 +128,8 @@ def test_without_a_request_an_agent_that_works_once_ends(service: Service) -> No
 
 
 def test_the_command_does_it(service: Service, tmp_path: Path) -> None:
-    id = service.ask(BASE, HEAD, suite="consumers", select="no_such_benchmark")
-    token = service.token("bench1", "--machine", "--scope", "submit")
+    id = service.ask(BASE, HEAD, select="no_such_benchmark")
+    token = service.token("bench1", "submit", machine=True)
     words = [LOCKSTEP, "agent", "--server", service.address, "--once", "--untrusted", "refuse"]
     done = subprocess.run(
         [*words, "--folder", tmp_path / "own"], capture_output=True, text=True, check=False, timeout=TIME_LIMIT,
@@ -95,7 +144,7 @@ def test_the_command_does_it(service: Service, tmp_path: Path) -> None:
 def test_a_token_that_is_none_ends_the_command(service: Service, tmp_path: Path) -> None:
     words = [LOCKSTEP, "agent", "--server", service.address, "--once", "--folder", tmp_path / "own"]
     for token, why in (("", "lockstep token create"), ("lst_00000000_" + "x" * 43, "401"),
-                       (service.token("ada", "--scope", "request"), "403")):
+                       (service.token("ada", "request"), "403")):
         given = {"LOCKSTEP_TOKEN": token} if token else {}
         done = subprocess.run(words, capture_output=True, text=True, env=service.environment(**given), check=False,
                               timeout=TIME_LIMIT)
@@ -114,11 +163,11 @@ def test_a_cancelled_request_is_stopped(service: Service, background: Started) -
     said, _ = process.communicate(timeout=TIME_LIMIT)
     assert process.returncode == 0 and f"request {id} was cancelled" in said
     assert service.look(id).state == "cancelled" and service.runs == []
-    assert errands.all_of(service.folder / "bench1") == []
+    assert errands.all_of(service.agents / "bench1") == []
 
 
 def test_a_killed_agent_goes_on_and_leaves_nobody(service: Service, background: Started) -> None:
-    id = service.ask(BASE, HEAD)
+    id = service.ask(BASE, HEAD, select=TWO)
     process = background(service.agent())
     wait_for_blocks(service, 3)
     children = psutil.Process(process.pid).children(recursive=True)
@@ -126,7 +175,7 @@ def test_a_killed_agent_goes_on_and_leaves_nobody(service: Service, background: 
     process.kill()
     wait_until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children))
     before = blocks_of(service)
-    (begun,) = (service.folder / "bench1" / id / "work" / "runs").iterdir()
+    (begun,) = (service.agents / "bench1" / id / "work" / "runs").iterdir()
     said = service.answer()
     found = service.look(id)
     assert found.state == "done" and list(found.runs) == service.runs == [begun.name], said
@@ -137,46 +186,46 @@ def test_a_killed_agent_goes_on_and_leaves_nobody(service: Service, background: 
 def test_a_stopped_agent_gives_back_and_goes_on_when_it_is_given_the_same(
     service: Service, background: Started
 ) -> None:
-    id = service.ask(BASE, HEAD)
+    id = service.ask(BASE, HEAD, select=TWO)
     process = background(service.agent(once=False))
     wait_for_blocks(service, 3)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=TIME_LIMIT)
     assert service.look(id).state == "waiting"
-    (begun,) = (service.folder / "bench1" / id / "work" / "runs").iterdir()
+    (begun,) = (service.agents / "bench1" / id / "work" / "runs").iterdir()
     service.answer()
     assert list(service.look(id).runs) == [begun.name]
     assert len({block.session for block in store.read(service.folder / "data" / "runs" / begun.name).blocks}) == 2
 
 
 def test_a_server_that_is_away_while_it_is_measured_gets_the_run_later(
-    service: Service, background: Started
+    own: Service, background: Started
 ) -> None:
-    id = service.ask(BASE, HEAD, budget="10s")
-    process = background(service.agent(once=False))
-    wait_for_blocks(service)
-    service.stop()
-    folder = service.folder / "bench1" / id
+    id = own.ask(BASE, HEAD, select=TWO, budget="10s")
+    process = background(own.agent(once=False))
+    wait_for_blocks(own)
+    own.stop()
+    folder = own.agents / "bench1" / id
     wait_until(lambda: errands.read(folder).state is State.MEASURED)
     assert process.poll() is None
-    service.start()
-    wait_until(lambda: service.look(id).state == "done")
-    assert list(service.look(id).runs) == service.runs and len(service.runs) == 1
+    own.start()
+    wait_until(lambda: own.look(id).state == "done")
+    assert list(own.look(id).runs) == own.runs and len(own.runs) == 1
     wait_until(lambda: not folder.exists())
 
 
 def test_an_agent_that_works_once_keeps_what_a_server_that_is_away_should_get(
-    service: Service, background: Started
+    own: Service, background: Started
 ) -> None:
-    id = service.ask(BASE, HEAD, budget="10s")
-    process = background(service.agent())
-    wait_for_blocks(service)
-    service.stop()
+    id = own.ask(BASE, HEAD, select=TWO, budget="10s")
+    process = background(own.agent())
+    wait_for_blocks(own)
+    own.stop()
     said, _ = process.communicate(timeout=TIME_LIMIT)
     assert process.returncode == 1 and "MachineError" in said and "go with the next" in said
-    service.start()
-    assert "answered 1" in service.answer()
-    assert service.look(id).state == "done"
+    own.start()
+    assert "answered 1" in own.answer()
+    assert own.look(id).state == "done"
 
 
 def test_nothing_is_taken_on_while_another_run_measures(service: Service, background: Started) -> None:
@@ -188,7 +237,8 @@ def test_nothing_is_taken_on_while_another_run_measures(service: Service, backgr
     while holder.stdout.readline() != "held\n":
         assert holder.poll() is None
     process = background(service.agent())
-    time.sleep(3)
+    assert process.stdout is not None
+    assert any("waiting for another Lockstep run" in line for line in iter(process.stdout.readline, ""))
     assert service.look(id).state == "waiting" and process.poll() is None
     holder.communicate("\n", timeout=TIME_LIMIT)
     process.communicate(timeout=TIME_LIMIT)
@@ -206,18 +256,18 @@ def test_two_agents_have_no_folder_in_common(service: Service, background: Start
 
 
 def made(service: Service, **changes: object) -> Errand:
-    service.token("bench1", "--machine", "--scope", "submit")
+    service.token("bench1", "submit", machine=True)
     errand = Errand(
         server=service.address, request="r1", lease="none", taken=time.time(), base=BASE, head=HEAD, suite="bytesio",
         select=None, margin="1%", budget="10s", state=State.MEASURED, run="20261128T182707Z-e6513a",
     )
     errand = replace(errand, **changes)  # type: ignore[arg-type]
-    errands.write(service.folder / "bench1", errand)
+    errands.write(service.agents / "bench1", errand)
     return errand
 
 
 def test_a_run_that_is_not_taken_is_kept_aside(service: Service) -> None:
-    own = service.folder / "bench1"
+    own = service.agents / "bench1"
     run = make_run(own / "r1" / "run", 1, some_benchmarks(2))  # which does not say where it was measured
     made(service, run=run.name)
     said = service.answer()
@@ -228,7 +278,7 @@ def test_a_run_that_is_not_taken_is_kept_aside(service: Service) -> None:
 
 def test_a_run_that_is_none_has_failed(service: Service) -> None:
     errand = made(service)
-    run = service.folder / "bench1" / "r1" / "run" / errand.run
+    run = service.agents / "bench1" / "r1" / "run" / errand.run
     run.mkdir(parents=True)
     for name in (store.MANIFEST, store.BLOCKS):
         (run / name).write_text("{}\n")
@@ -248,10 +298,10 @@ def test_what_is_somebody_elses_is_left_alone_for_a_day(service: Service) -> Non
     for _ in range(2):
         service.answer()
     process = service.agent(once=False)
-    wait_until(lambda: not (service.folder / "bench1" / "r2").exists())
+    wait_until(lambda: not (service.agents / "bench1" / "r2").exists())
     process.kill()
     process.communicate()
-    left = {folder.name for folder in errands.all_of(service.folder / "bench1")}
+    left = {folder.name for folder in errands.all_of(service.agents / "bench1")}
     assert left == {fresh.request, "r3"}
 
 
@@ -288,32 +338,25 @@ def spying(service: Service) -> str:
     return MEASURABLE.replace("#!/bin/sh\n", f"#!/bin/sh\n/usr/bin/env python3 - <<'SPY' || exit 1\n{spy}\nSPY\n", 1)
 
 
-def test_commits_are_built_and_measured_where_they_reach_nothing(sources: tuple[Service, str], tmp_path: Path) -> None:
+def test_commits_are_built_and_measured_where_they_reach_nothing(
+    sources: tuple[Service, str], listed: tuple[Service, Path, str]
+) -> None:
     sandbox()
     service, url = sources
-    source = tmp_path / "git" / "source"
-    (source / "configure").write_text(spying(service))
-    for words in (("add", "--all"), ("commit", "--quiet", "-m", "Spy")):
-        subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *words], cwd=source, check=True)
-    id = service.ask(f"git:{url}@v1", f"git:{url}@main")
+    id = service.ask(f"git:{url}@v1", f"git:{url}@spy", suite="bytesio", select="time_getbuffer.*64B")
     said = service.answer(untrusted="sandbox")
     found = service.look(id)
     assert (found.state, found.problem) == ("done", ""), said
     made = manifest(service, found.runs[0])
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=source, capture_output=True, text=True, check=True)
-    assert made.head.spec == f"git:{url}@{head.stdout.strip()}"
+    assert made.head.spec == f"git:{url}@{git(listed[1], 'rev-parse', 'spy')}"
     assert made.addresses, "addresses can be drawn in it as outside"
     assert made.machine["host"], "the token is bound to the machine, whose name is the same inside"
-    assert not list((service.folder / "bench1").glob("*/*"))
+    assert not list((service.agents / "bench1").glob("*/*"))
 
 
 def test_the_same_script_finds_all_that_outside(sources: tuple[Service, str], tmp_path: Path) -> None:
     service, url = sources
-    source = tmp_path / "git" / "source"
-    (source / "configure").write_text(spying(service))
-    for words in (("add", "--all"), ("commit", "--quiet", "-m", "Spy")):
-        subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *words], cwd=source, check=True)
-    id = service.ask(f"git:{url}@v1", f"git:{url}@main")
+    id = service.ask(f"git:{url}@v1", f"git:{url}@spy")
     service.answer(untrusted="unsafe", XDG_CACHE_HOME=str(tmp_path / "cache"))
     found = service.look(id)
     assert found.state == "failed" and "it reaches the server" in found.problem
@@ -341,13 +384,13 @@ def test_where_there_is_no_sandbox_commits_are_refused(sources: tuple[Service, s
 def test_a_killed_agent_goes_on_in_the_sandbox_too(sources: tuple[Service, str], background: Started) -> None:
     sandbox()
     service, url = sources
-    id = service.ask(f"git:{url}@v1", f"git:{url}@main")
+    id = service.ask(f"git:{url}@v1", f"git:{url}@main", select=TWO)
     process = background(service.agent(untrusted="sandbox"))
     wait_for_blocks(service, 3)
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     wait_until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children))
-    (begun,) = (service.folder / "bench1" / id / "work" / "runs").iterdir()
+    (begun,) = (service.agents / "bench1" / id / "work" / "runs").iterdir()
     service.answer(untrusted="sandbox")
     assert list(service.look(id).runs) == [begun.name]
 

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 SUITE = Path(__file__).parent / "stepping"
 WHO = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=main")
 Background = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
+Inside = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @dataclass(kw_only=True)
@@ -94,7 +95,6 @@ def test_a_search_that_was_killed_goes_on_and_names_the_commits_of_two_benchmark
     clone: Clone, background: Background
 ) -> None:
     good = clone.commit("in the beginning")
-    clone.commit("nothing of note")
     two = clone.commit("two does more", two=0.25)
     clone.commit("a broken one", broken=True)
     clone.commit("mended")
@@ -171,7 +171,10 @@ def test_a_side_branch_is_searched_and_equal_ends_are_the_same(clone: Clone) -> 
     assert "work.time_two: the ends are the same" in same.stdout
 
 
-def test_what_cannot_be_searched_is_refused_before_anything_is_built(clone: Clone) -> None:
+def test_what_cannot_be_searched_is_refused_before_anything_is_built(
+    clone: Clone, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(clone.folder / "cache"))
     good = clone.commit("in the beginning")
     bad = clone.commit("the end")
     for words, said in (
@@ -184,14 +187,14 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_built(clone: Clon
         (["bisect", "--resume", "last", "--out", clone.folder / "none"], "there is no search"),
         (["bisect", good, bad, "--resume", "last"], "leave out GOOD and BAD"),
     ):
-        done = clone.run(*words)
+        done = inside(*words)
         assert done.returncode == 2, done.stderr
         assert said in " ".join(done.stderr.split())
     assert not (clone.folder / "cache").exists() or not list((clone.folder / "cache").rglob("build.json"))
     assert clone.stored() == {}
 
 
-def test_a_history_is_filled_once(clone: Clone) -> None:
+def test_a_history_is_filled_once(clone: Clone, inside: Inside) -> None:
     anchor = clone.commit("in the beginning")
     older = clone.commit("nothing of note")
     clone.commit("a broken one", broken=True)
@@ -212,6 +215,6 @@ def test_a_history_is_filled_once(clone: Clone) -> None:
     assert f"1 of 3: {older[:12]} nothing of note" in second.stderr
     third = clone.run(*words)
     assert "0 measured, 2 there before, 1 passed over, 0 left" in third.stdout
-    refused = clone.run(*[word if word != f"{anchor}..main" else "main" for word in words])
+    refused = inside(*[word if word != f"{anchor}..main" else "main" for word in words])
     assert refused.returncode == 2
     assert "is not a range of commits" in refused.stderr

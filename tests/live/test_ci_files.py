@@ -38,19 +38,20 @@ def examples(page: str) -> list[str]:
 
 # --- The files
 
-FILES = [
-    ("vendor.github-actions", (ROOT / "action.yml").read_text()),
-    ("vendor.github-workflows", (ROOT / ".github/workflows/nightly.yml").read_text()),
-    ("vendor.gitlab-ci", (ROOT / "deploy/gitlab-ci.yml").read_text()),
-    *(("vendor.github-workflows", text) for text in examples("github")),
-    *(("vendor.gitlab-ci", text) for text in examples("gitlab")),
-]
+FILES = {
+    "vendor.github-actions": [(ROOT / "action.yml").read_text()],
+    "vendor.github-workflows": [(ROOT / ".github/workflows/nightly.yml").read_text(), *examples("github")],
+    "vendor.gitlab-ci": [(ROOT / "deploy/gitlab-ci.yml").read_text(), *examples("gitlab")],
+}
+"""Texts by the name of their schema."""
 
 
-@pytest.mark.parametrize(("schema", "text"), FILES, ids=range(len(FILES)))
-def test_a_file_is_what_its_service_takes(tmp_path: Path, schema: str, text: str) -> None:
-    (tmp_path / "file.yml").write_text(text)
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, tmp_path / "file.yml"]
+@pytest.mark.parametrize("schema", FILES)
+def test_files_are_what_their_service_takes(tmp_path: Path, schema: str) -> None:
+    files = [tmp_path / f"{number}.yml" for number in range(len(FILES[schema]))]
+    for file, text in zip(files, FILES[schema], strict=True):
+        file.write_text(text)
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,12 +41,14 @@ def test_two_runs_become_one_report(repeated: Bench) -> None:
     assert page.is_file() and table.is_file()
 
 
-def test_what_cannot_be_combined_is_refused_in_words(repeated: Bench, finished: Bench) -> None:
+def test_what_cannot_be_combined_is_refused_in_words(
+    repeated: Bench, finished: Bench, inside: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     one, _ = sorted(path.name for path in repeated.out.iterdir())
     (other,) = finished.out.iterdir()
     for runs, message in (((one,), "one run is no repetition"), ((one, one), "was named 2 times"),
                           ((one, other), "different benchmarks: only the second has healthy.")):
-        done = repeated.run("combine", *runs)
+        done = inside("combine", *runs, "--out", repeated.out)
         assert done.returncode == 2, done.stdout
         assert message in done.stderr
         assert "Traceback" not in done.stderr

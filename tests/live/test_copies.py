@@ -79,13 +79,13 @@ def test_a_run_measures_copies_and_leaves_none_behind(bench: Bench) -> None:
     killed = Path("/dev/shm") / "lockstep-session-killed"
     killed.mkdir(exist_ok=True)
     done = bench.run("ab", sys.executable, sys.executable, "--suite", suite, "-b", "healthy",
-                     "--margin", "0.001%", "--budget", "20s")
+                     "--margin", "0.001%", "--budget", "12s")
     assert done.returncode in (0, 1), done.stderr
     manifest = json.loads(next(bench.out.glob("*/manifest.json")).read_text())
     assert manifest["copies"] is True and manifest["scope"] == "binary"
     assert "run from the files themselves" not in done.stdout
     blocks = bench.blocks()
-    if max(block["seconds"] for block in blocks) < 0.02 * sum(block["seconds"] for block in blocks):
+    if max(block["seconds"] for block in blocks) < 0.028 * sum(block["seconds"] for block in blocks):
         # The canary has 3 % of the time: where else the machine does much, one block of it may be too dear.
         assert [block["kind"] for block in blocks].count("canary") >= 1
     assert not killed.exists(), "what a killed run has left behind is removed by the next"

@@ -115,7 +115,7 @@ def test_a_value_that_was_shortened_in_place_has_a_hash_and_an_end_of_its_own() 
 
 def sitting(folder: Path) -> str:
     command = [
-        sys.executable, "-m", "design_space", "--minutes", "20", "--budget", "4s", "--designs", "memoryview-of-bytes",
+        sys.executable, "-m", "design_space", "--minutes", "20", "--budget", "2s", "--designs", "memoryview-of-bytes",
         "--parts", "look", "compare", "--suites", "bytesio", "-b", "from_memoryview|FromMemoryview",
         "--data", folder / "study.json", "--runs", folder / "runs", "--page", folder / "page.md",
     ]

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import venv
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -111,15 +112,18 @@ class Founding:
 SHORTER = r'''#!/bin/sh
 run=$1; shift
 case "$run $*" in
-  ab\ *pyperformance) exec {program} ab "$@" -b nqueens --budget 4s --margin 30% --out {runs} ;;
+  ab\ *pyperformance) exec {program} ab "$@" -b nqueens --budget 3s --margin 30% --out {runs} ;;
   ab\ git:*) exec {program} build "$@" ;;
-  ab\ *) exec {program} ab "$@" -b Founding --budget 4s --margin 30% --out {runs} ;;
-  show\ *|resume\ *|explain\ *|export\ *) exec {program} "$run" "$@" --out {runs} ;;
+  ab\ *) exec {program} ab "$@" -b Founding --budget 3s --margin 30% --out {runs} ;;
+  explain\ *) exec {python} -c '{fewer}' "$run" "$@" --out {runs} ;;
+  show\ *|resume\ *|export\ *) exec {program} "$run" "$@" --out {runs} ;;
   *) exec {program} "$run" "$@" ;;
 esac
 '''
 """What a reader's `lockstep` is. The stand-in of a clone can be named and built, and not measured: it is no CPython.
 Real builds are measured in .ci/run."""
+FEWER = "import lockstep_ab; from runner.measuring import counts; counts.SEEDS = (1,); lockstep_ab.main()"
+"""A program whose `explain` counts with one hash seed instead of five, each of which takes seconds under valgrind."""
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +140,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     (folder / "benchmarks" / "__init__.py").touch()
     (folder / "benchmarks" / "readlines.py").write_text(SUITE)
     (folder / ".venv" / "bin").mkdir(parents=True)
-    (folder / ".venv" / "bin" / "lockstep").write_text(SHORTER.format(program=LOCKSTEP, runs=folder / "runs"))
+    (folder / ".venv" / "bin" / "lockstep").write_text(SHORTER.format(
+        program=LOCKSTEP, runs=folder / "runs", python=sys.executable, fewer=FEWER))
     (folder / ".venv" / "bin" / "lockstep").chmod(0o755)
     return Reader(folder=folder)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bench import Bench
+from bench import TIME_LIMIT, Bench
 
 from runner import builds, config, suites
 from runner.machine.findings import install
@@ -20,6 +22,8 @@ from runner.storage import store
 
 FAULTS = Path(__file__).parent / "faults"
 Count = Callable[..., Counts]
+FEWER = "import lockstep_ab; from runner.measuring import counts; counts.SEEDS = (1, 2); lockstep_ab.main()"
+"""The program, which counts with two hash seeds instead of five."""
 
 
 @pytest.fixture
@@ -113,8 +117,10 @@ def test_a_new_run_is_explained_and_again_without_valgrind(
     """Scope source: six layouts of six blocks each, so that what layout does can be told apart."""
     there = tmp_path / "explained.json"
     page = tmp_path / "page.html"
-    done = bench.run("explain", "cpython@3.13.5+nocow", "cpython@3.13.5", "--suite", FAULTS, "-b", "healthy.time_sum",
-                     "--scope", "source", "--seed", 3, "--json", there, "--html", page)
+    words = ["explain", "cpython@3.13.5+nocow", "cpython@3.13.5", "--suite", FAULTS, "-b", "healthy.time_sum",
+             "--scope", "source", "--seed", "3", "--json", there, "--html", page, "--out", bench.out]
+    done = subprocess.run([sys.executable, "-c", FEWER, *words], capture_output=True, text=True, timeout=TIME_LIMIT,
+                          check=False, env={**os.environ, "COLUMNS": "120"})
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(there.read_text())["benchmarks"]
     (folder,) = bench.out.iterdir()
@@ -158,7 +164,9 @@ def test_the_noise_of_a_whole_run(finished: Bench, tmp_path: Path, monkeypatch: 
     (("last", "--scope", "source"), "for a new run"),
     ((sys.executable, sys.executable), "needs -b"),
 ])
-def test_wrong_use_is_told(finished: Bench, words: tuple[str, ...], message: str) -> None:
-    done = finished.run("explain", *words)
+def test_wrong_use_is_told(
+    finished: Bench, inside: Callable[..., subprocess.CompletedProcess[str]], words: tuple[str, ...], message: str
+) -> None:
+    done = inside("explain", *words, "--out", finished.out)
     assert done.returncode == 2
     assert message in done.stderr and "Traceback" not in done.stderr

@@ -109,20 +109,6 @@ def test_an_arm_that_disagrees_with_itself_is_measured_and_said(rows: dict[str, 
     assert not any("another value" in one["text"] for one in rows["healthy.time_sum"]["warnings"])
 
 
-def test_values_are_not_compared_where_that_is_asked_for(tmp_path: Path, twins: Twins) -> None:
-    bench = Bench(folder=tmp_path)
-    report = tmp_path / "report.json"
-    done = bench.run("ab", *twins.pythons, "--suite", SUITE, "-b", "disagreeing.time_short", "--values", "ignore",
-                     "--margin", "30%", "--json", report)
-    assert done.returncode in (0, 1), done.stdout + done.stderr
-    assert "What calls return was not compared between the arms" in " ".join(done.stdout.split())
-    (row,) = json.loads(report.read_text())["benchmarks"]
-    assert row["verdict"] != "failed"
-    (manifest,) = bench.out.glob("*/manifest.json")
-    assert json.loads(manifest.read_text())["values"] == "ignore"
-    assert "--values ignore" in json.loads(manifest.read_text())["command"]
-
-
 def test_a_module_that_cannot_be_imported_is_told_in_the_report(rows: dict[str, dict[str, Any]], bench: Bench) -> None:
     assert rows
     told = json.loads((bench.folder / "report.json").read_text())["warnings"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -313,7 +314,9 @@ Hostile.track_it.unit = "\x1b[1mbytes\n"
 '''
 
 
-def test_every_export_and_report_takes_hostile_names(bench: Bench, twins: Twins, tmp_path: Path) -> None:
+def test_every_export_and_report_takes_hostile_names(
+    bench: Bench, twins: Twins, tmp_path: Path, inside: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     suite = written(tmp_path / "planted", odd=HOSTILE)
     files = {option: tmp_path / f"report.{option}" for option in ("json", "markdown", "html")}
     done = bench.run("ab", *twins.pythons, "--suite", suite.place, "-v",
@@ -326,7 +329,7 @@ def test_every_export_and_report_takes_hostile_names(bench: Bench, twins: Twins,
     (folder,) = bench.out.iterdir()
     assert all(path.stat().st_size < 1 << 20 for path in (*folder.iterdir(), *files.values()))
     for format in ("pyperf", "csv", "parquet"):
-        exported = bench.run("export", "last", "--format", format, "--to", tmp_path / "exported")
+        exported = inside("export", "last", "--format", format, "--to", tmp_path / "exported", "--out", bench.out)
         assert exported.returncode == 0, exported.stdout + exported.stderr
     (base, _) = sorted((tmp_path / "exported").glob("*.json"))
     assert len(pyperf.BenchmarkSuite.load(str(base)).get_benchmark_names()) == 9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,21 @@ STAGES = (6, 12, 18)
 """Blocks that a run has when it is sent, and sent again."""
 PATIENCE = 300.0
 """Seconds for a server to start, and for a request."""
+STARTING = """
+import json, os, sys
+import lockstep_ab
+from runner import cli
+from runner.service import app, connections, server
+for line in sys.stdin:
+    if os.fork() == 0:
+        os.setsid()
+        sys.argv = json.loads(line)
+        cli.main()
+    os.wait()
+    print("over", flush=True)
+"""
+"""A process that has imported what a server does, which takes seconds, and becomes one for each line that it reads: the
+next one when the one before has ended."""
 
 
 @dataclass(kw_only=True)
@@ -69,19 +85,53 @@ class Served:
     @contextmanager
     def started(self) -> Iterator[subprocess.Popen[str]]:
         """Start a server, which answers inside, and is killed at the end."""
-        command = [*self.words, str(LOCKSTEP), "serve", "--port", "0", "--data", str(self.data)]
-        with (self.data.parent / "server.log").open("a") as log:
-            process = subprocess.Popen(
-                [*command, *(["--database", self.url] if self.url else [])], stdout=subprocess.PIPE, stderr=log,
-                text=True, cwd=self.data.parent, start_new_session=True)
-        with ended(process):
-            assert process.stdout is not None
-            said = ""
-            while "serving" not in said:
-                said = process.stdout.readline()
-                assert said, (self.data.parent / "server.log").read_text()
-            self.address = said.split(" at ")[1].strip()
+        with self._process([*self.words, *self._command]) as process:
+            self._await(process)
             yield process
+
+    @contextmanager
+    def starting(self) -> Iterator[Callable[[], psutil.Process]]:
+        """What starts a server, which answers then, again and again: the next one when the one before was killed."""
+        with self._process([sys.executable, "-c", STARTING]) as process:
+            before: list[psutil.Process] = []
+
+            def start() -> psutil.Process:
+                assert process.stdin is not None and process.stdout is not None
+                assert not before or process.stdout.readline() == "over\n"
+                process.stdin.write(json.dumps(self._command) + "\n")
+                process.stdin.flush()
+                self._await(process)
+                before[:] = psutil.Process(process.pid).children()
+                (server,) = before
+                return server
+
+            try:
+                yield start
+            finally:
+                for server in psutil.Process(process.pid).children():
+                    server.kill()
+
+    @property
+    def _command(self) -> list[str]:
+        words = [str(LOCKSTEP), "serve", "--port", "0", "--data", str(self.data)]
+        return [*words, *(["--database", self.url] if self.url else [])]
+
+    @contextmanager
+    def _process(self, command: list[str]) -> Iterator[subprocess.Popen[str]]:
+        with (self.data.parent / "server.log").open("a") as log:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+                                       cwd=self.data.parent, start_new_session=True)
+        with ended(process):
+            yield process
+
+    def _await(self, process: subprocess.Popen[str]) -> None:
+        """Wait until it serves."""
+        assert process.stdout is not None
+        said = ""
+        while "serving" not in said:
+            said = process.stdout.readline()
+            assert said not in ("", "over\n"), (self.data.parent / "server.log").read_text()
+        self.address = said.split(" at ")[1].strip()
 
 
 @pytest.fixture
@@ -196,8 +246,9 @@ def test_a_server_that_is_killed_loses_nothing_and_keeps_nothing_twice(served: S
         threading.Thread(target=load.send, args=(given[number], *made[number], seed))
         for seed, number in enumerate((1, 1, 2, 3))
     ]
-    for kill in range(KILLS):
-        with served.started() as process:
+    with served.starting() as start:
+        for kill in range(KILLS):
+            server = start()
             if kill == 0:
                 for client in clients:
                     client.start()
@@ -207,18 +258,18 @@ def test_a_server_that_is_killed_loses_nothing_and_keeps_nothing_twice(served: S
             while load.answers == before and not load.faults:
                 assert time.monotonic() < end, "no answer to anybody"
                 time.sleep(0.002)
-            time.sleep(dice.uniform(0.0, 0.8))
-            helpers = psutil.Process(process.pid).children(recursive=True)
-            process.kill()
-            process.wait()
+            time.sleep(dice.uniform(0.0, 0.5))
+            helpers = server.children(recursive=True)
+            server.kill()
+            server.wait(PATIENCE)
             assert psutil.wait_procs(helpers, PATIENCE)[1] == [], "what it has started ends with it"
-        with load.lock:
-            said = dict(load.kept)
-        there = check(served.runs)
-        assert load.faults == []
-        for name, blocks in said.items():
-            assert there[name] >= blocks, f"after kill {kill}, {name} has lost what was acknowledged"
-    with served.started():
+            with load.lock:
+                said = dict(load.kept)
+            there = check(served.runs)
+            assert load.faults == []
+            for name, blocks in said.items():
+                assert there[name] >= blocks, f"after kill {kill}, {name} has lost what was acknowledged"
+        start()
         load.over.set()
         for client in clients:
             client.join(2 * PATIENCE)

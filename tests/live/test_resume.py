@@ -12,6 +12,7 @@ import pytest
 from bench import TIME_LIMIT, Bench, Twins, wait_until
 
 Background = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
+Inside = Callable[..., subprocess.CompletedProcess[str]]
 
 WORK = """
 from pathlib import Path
@@ -68,7 +69,7 @@ def test_an_edit_in_mid_run_ends_it_with_words_and_nothing_after_it_is_kept(
 
 
 def test_a_run_is_not_continued_on_another_machine_or_with_another_suite(
-    bench: Bench, twins: Twins, suite: Path
+    bench: Bench, twins: Twins, suite: Path, inside: Inside
 ) -> None:
     done = bench.run("ab", *twins.pythons, "--suite", suite, "--budget", "1s")
     assert done.returncode in (0, 1), done.stderr
@@ -78,7 +79,7 @@ def test_a_run_is_not_continued_on_another_machine_or_with_another_suite(
     for fact, word in (("host", "host"), ("cpu", "processor"), ("kernel", "kernel")):
         other = {**manifest, "machine": {**manifest["machine"], fact: "another"}}
         path.write_text(json.dumps(other))
-        refused = bench.run("resume")
+        refused = inside("resume", "--out", bench.out)
         assert refused.returncode == 2, fact
         said = " ".join(refused.stderr.split())
         assert f"it differs in {word} (there another, here {manifest['machine'][fact]})" in said
@@ -89,9 +90,9 @@ def test_a_run_is_not_continued_on_another_machine_or_with_another_suite(
     assert bench.run("resume").returncode in (0, 1), "what an older version did not record is not compared"
     path.write_text(json.dumps(manifest))
     (suite.parent / "data" / "linked.txt").write_text("edited")
-    refused = bench.run("resume")
+    refused = inside("resume", "--out", bench.out)
     assert refused.returncode == 2 and "linked.txt has changed" in " ".join(refused.stderr.split())
     (suite.parent / "data" / "linked.txt").write_text("linked")
     (suite / "helper.py").touch()
-    refused = bench.run("resume")
+    refused = inside("resume", "--out", bench.out)
     assert refused.returncode == 2 and "helper.py is new" in " ".join(refused.stderr.split())

@@ -34,6 +34,7 @@ PYENV = Path.home() / ".pyenv" / "versions"
 QUICK = ("--suite", SUITE, "-b", "healthy", "--margin", "30%")
 ENDLESS = ("--suite", SUITE, "-b", "healthy", "--margin", "0.001%")
 Background = Callable[[subprocess.Popen[str]], subprocess.Popen[str]]
+Inside = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def written(folder: Path, **modules: str) -> Path:
@@ -283,8 +284,9 @@ def test_a_finished_run_is_shown_again(finished: Bench) -> None:
     follows_the_plan(folder)
 
 
-def test_pyperf_compares_the_export(finished: Bench, tmp_path: Path) -> None:
-    assert finished.run("export", "last", "--format", "pyperf", "--to", tmp_path).returncode == 0
+def test_pyperf_compares_the_export(finished: Bench, inside: Inside, tmp_path: Path) -> None:
+    exported = inside("export", "last", "--format", "pyperf", "--to", tmp_path, "--out", finished.out)
+    assert exported.returncode == 0, exported.stderr
     base, head = sorted(tmp_path.glob("*.json"))
     assert (base.name.endswith("-base.json"), head.name.endswith("-head.json")) == (True, True)
     words = [sys.executable, "-m", "pyperf", "compare_to", "--table", str(base), str(head)]
@@ -301,9 +303,10 @@ def test_pyperf_compares_the_export(finished: Bench, tmp_path: Path) -> None:
         assert benchmark.get_nvalue() == sum(min(len(block.base), len(block.head)) for block in blocks)
 
 
-def test_the_tables_have_every_slice(finished: Bench, tmp_path: Path) -> None:
+def test_the_tables_have_every_slice(finished: Bench, inside: Inside, tmp_path: Path) -> None:
     for format in ("csv", "parquet"):
-        assert finished.run("export", "last", "--format", format, "--to", tmp_path).returncode == 0
+        exported = inside("export", "last", "--format", format, "--to", tmp_path, "--out", finished.out)
+        assert exported.returncode == 0, exported.stderr
     (table,), (parquet,) = tmp_path.glob("*.csv"), tmp_path.glob("*.parquet")
     with table.open() as stream:
         values = [float(row["value"]) for row in csv.DictReader(stream)]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import postgres
@@ -23,6 +24,8 @@ from runner.service.database import Database
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "service"))
 from schemas import fill, kept
+
+Inside = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -123,7 +126,7 @@ def test_a_writer_that_takes_too_long_is_not_waited_for(url: str, monkeypatch: p
     other.close()
 
 
-def test_one_server_has_a_database_and_its_lock_ends_with_it(url: str, tmp_path: Path) -> None:
+def test_one_server_has_a_database_and_its_lock_ends_with_it(url: str, inside: Inside, tmp_path: Path) -> None:
     with server.holding(settings.made(tmp_path / "a", Serve(), url)), \
             pytest.raises(MachineError, match="another server has this database"), \
             server.holding(settings.made(tmp_path / "b", Serve(), url)):
@@ -131,7 +134,7 @@ def test_one_server_has_a_database_and_its_lock_ends_with_it(url: str, tmp_path:
     with server.holding(settings.made(tmp_path / "b", Serve(), url)):
         pass
     with serving(tmp_path / "c", "--database", url) as one:
-        second = lockstep("serve", "--port", "0", "--data", tmp_path / "d", "--database", url)
+        second = inside("serve", "--port", "0", "--data", tmp_path / "d", "--database", url)
         assert second.returncode == 4 and "another server has this database" in second.stderr
         one.process.kill()
         one.process.wait(60)
@@ -139,31 +142,31 @@ def test_one_server_has_a_database_and_its_lock_ends_with_it(url: str, tmp_path:
             assert again.ask("GET", "/metrics", token=one.token).status_code == 200
 
 
-def test_a_database_that_goes_away_is_a_503_and_comes_back(tmp_path: Path) -> None:
-    if postgres.programs() is None:
-        pytest.skip("PostgreSQL is missing (Debian: apt-get install postgresql)")
-    with postgres.server() as own, serving(tmp_path / "data", "--database", own.database("service")) as one:
+def test_a_database_that_goes_away_is_a_503_and_comes_back(postgres: postgres.Server, url: str, tmp_path: Path) -> None:
+    with serving(tmp_path / "data", "--database", url) as one:
         assert one.ask("GET", "/metrics").status_code == 200
-        own.stop(signal.SIGQUIT)
-        for path in ("/healthz", "/metrics", "/api/v1/audit"):
-            answer = one.ask("GET", path)
-            assert answer.status_code == 503 and answer.json()["type"] == "/problems/unavailable"
-            assert "socket" not in answer.text, "where it is, is nobody's business"
-        own.start()
+        postgres.stop(signal.SIGQUIT)
+        try:
+            for path in ("/healthz", "/metrics", "/api/v1/audit"):
+                answer = one.ask("GET", path)
+                assert answer.status_code == 503 and answer.json()["type"] == "/problems/unavailable"
+                assert "socket" not in answer.text, "where it is, is nobody's business"
+        finally:
+            postgres.start()
         assert one.ask("GET", "/metrics").status_code == 200
         code, error = one.end()
     assert code == 0 and "the service's database cannot be used" in error
 
 
 @pytest.mark.parametrize("url", ["postgresql://nobody@/nowhere?host=/nonexistent", "postgresql://a:hunter2@127.0.0.1:9/x"])
-def test_a_database_that_is_not_there_is_said_without_the_password(url: str, tmp_path: Path) -> None:
-    done = lockstep("token", "list", "--data", tmp_path / "data", "--database", url)
+def test_a_database_that_is_not_there_is_said_without_the_password(url: str, inside: Inside, tmp_path: Path) -> None:
+    done = inside("token", "list", "--data", tmp_path / "data", "--database", url)
     assert done.returncode == 4 and "the service's database cannot be used" in done.stderr
     assert "hunter2" not in done.stderr and len(done.stderr.splitlines()) < 10
 
 
 def test_a_backup_goes_from_one_kind_of_database_to_the_other_and_back(
-    postgres: postgres.Server, tmp_path: Path
+    postgres: postgres.Server, inside: Inside, tmp_path: Path
 ) -> None:
     run = tmp_path / "a" / "runs" / "20260101T000000Z-abcdef"
     run.mkdir(parents=True)
@@ -177,15 +180,15 @@ def test_a_backup_goes_from_one_kind_of_database_to_the_other_and_back(
     assert done.returncode == 0, done.stderr
     with serving(tmp_path / "b", "--database", there) as one:
         assert one.ask("GET", "/metrics", token=text).status_code == 200
-        made = lockstep("token", "create", "later", "--data", tmp_path / "b", "--database", there)
+        made = inside("token", "create", "later", "--data", tmp_path / "b", "--database", there)
         assert made.returncode == 0, "numbers go on behind those that were restored"
-        done = lockstep("backup", tmp_path / "b.tar.gz", "--data", tmp_path / "b", "--database", there)
+        done = inside("backup", tmp_path / "b.tar.gz", "--data", tmp_path / "b", "--database", there)
         assert done.returncode == 0, done.stderr
-        again = lockstep("restore", tmp_path / "a.tar.gz", "--data", tmp_path / "e", "--database", there)
+        again = inside("restore", tmp_path / "a.tar.gz", "--data", tmp_path / "e", "--database", there)
         assert again.returncode == 4 and "another server has this database" in again.stderr
-    again = lockstep("restore", tmp_path / "a.tar.gz", "--data", tmp_path / "e", "--database", there)
+    again = inside("restore", tmp_path / "a.tar.gz", "--data", tmp_path / "e", "--database", there)
     assert again.returncode == 2 and "in use already" in again.stderr
-    done = lockstep("restore", tmp_path / "b.tar.gz", "--data", tmp_path / "c")
+    done = inside("restore", tmp_path / "b.tar.gz", "--data", tmp_path / "c")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "c" / "runs" / run.name / "manifest.json").read_text() == "{}"
     with serving(tmp_path / "c") as one:

@@ -6,20 +6,23 @@ import contextlib
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
-from served import QUICK, Served, lockstep, serving
+from served import QUICK, Served, serving
 
 from runner.jobs.watched import Serve
 from runner.service import app as application
 from runner.service import connections, limits, server, settings, tokens
 from runner.service.server import Server
+
+Inside = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -28,17 +31,17 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield one
 
 
-def made(served: Served, *words: object) -> tuple[str, str]:
+def made(served: Served, inside: Inside, *words: object) -> tuple[str, str]:
     """A new token: id and text."""
-    done = lockstep("token", "create", "ada", *words, "--data", served.data)
+    done = inside("token", "create", "ada", *words, "--data", served.data)
     assert done.returncode == 0, done.stderr
     text = done.stdout.strip()
     assert re.fullmatch(r"lst_[0-9a-f]{8}_[A-Za-z0-9_-]{43}", text) and "shown once" in done.stderr
     return text.split("_")[1], text
 
 
-def test_tokens_let_in_as_far_as_they_go_and_as_long_as_they_count(served: Served) -> None:
-    id, text = made(served, "--scope", "request")
+def test_tokens_let_in_as_far_as_they_go_and_as_long_as_they_count(served: Served, inside: Inside) -> None:
+    id, text = made(served, inside, "--scope", "request")
     assert served.ask("GET", "/metrics", token=text).status_code == 200
     refused = served.ask("GET", "/api/v1/audit", token=text)
     assert refused.status_code == 403 and refused.json()["type"] == "/problems/scope"
@@ -46,53 +49,48 @@ def test_tokens_let_in_as_far_as_they_go_and_as_long_as_they_count(served: Serve
     forged = text[:-1] + ("A" if text[-1] != "A" else "B")
     for wrong in ("", forged, text.replace(id, "00000000"), "lst_", text + "x"):
         assert served.ask("GET", "/metrics", token=wrong).status_code == 401
-    _, short = made(served, "--expires", "1s")
+    _, short = made(served, inside, "--expires", "1s")
     end = time.monotonic() + QUICK
     while served.ask("GET", "/metrics", token=short).status_code == 200:
         assert time.monotonic() < end
         time.sleep(0.1)
     assert served.ask("GET", "/metrics", token=short).status_code == 401
-    done = lockstep("token", "revoke", id, "--data", served.data)
+    done = inside("token", "revoke", id, "--data", served.data)
     assert done.returncode == 0 and "revoked" in done.stdout
     assert served.ask("GET", "/metrics", token=text).status_code == 401, "at once"
-    listed = lockstep("token", "list", "--data", served.data).stdout
+    listed = inside("token", "list", "--data", served.data).stdout
     assert f"{id}  ada  person  read request  used" in listed and text not in listed
-    assert lockstep("token", "revoke", "00000000", "--data", served.data).returncode == 2
-    assert lockstep("token", "create", "ada", "--scope", "root", "--data", served.data).returncode == 2
+    assert inside("token", "revoke", "00000000", "--data", served.data).returncode == 2
+    assert inside("token", "create", "ada", "--scope", "root", "--data", served.data).returncode == 2
     noted = served.ask("GET", "/api/v1/audit").json()["entries"]
     assert {"token revoke", "token create", "GET /api/v1/audit"} <= {one["entry"]["action"] for one in noted}
 
 
-def test_a_second_server_is_refused(served: Served, tmp_path: Path) -> None:
-    second = lockstep("serve", "--port", "0", "--data", served.data)
+def test_a_second_server_is_refused(served: Served, inside: Inside, tmp_path: Path) -> None:
+    second = inside("serve", "--port", "0", "--data", served.data)
     assert second.returncode == 4 and "another server has" in second.stderr
     file = served.data / "service" / "service.sqlite"
-    third = lockstep("serve", "--port", "0", "--data", tmp_path / "other", "--database", f"sqlite:///{file}")
+    third = inside("serve", "--port", "0", "--data", tmp_path / "other", "--database", f"sqlite:///{file}")
     assert third.returncode == 4 and "another server has this database" in third.stderr
-    busy = lockstep("serve", "--port", served.port, "--data", tmp_path / "other")
+    busy = inside("serve", "--port", served.port, "--data", tmp_path / "other")
     assert busy.returncode == 4 and "cannot listen" in busy.stderr
     assert served.ask("GET", "/healthz", token="").status_code == 200
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_server_that_is_ended_has_done_what_it_should(tmp_path: Path, how: signal.Signals) -> None:
-    with serving(tmp_path / "data") as one:
-        text = one.token
-        assert text
-        with one.connect() as waiting:  # who asks nothing keeps nobody waiting
-            assert one.end(how) == (0, "")
-            with contextlib.suppress(ConnectionResetError):  # it may not have been taken up yet
-                assert waiting.recv(1) == b""
-    with serving(tmp_path / "data") as again:
-        assert again.token == "", "shown once"
-        assert again.ask("GET", "/metrics", token=text).status_code == 200
-
-
-def test_a_server_that_is_killed_starts_again(tmp_path: Path) -> None:
-    with serving(tmp_path / "data") as one:
-        text = one.token
-        assert one.ask("GET", "/metrics").status_code == 200
-        one.process.kill()
+def test_a_server_that_is_ended_has_done_what_it_should_and_starts_again_as_after_a_kill(tmp_path: Path) -> None:
+    text = ""
+    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        with serving(tmp_path / "data") as one:
+            assert bool(one.token) is not bool(text), "shown once"
+            text = text or one.token
+            assert one.ask("GET", "/metrics", token=text).status_code == 200
+            if how is signal.SIGKILL:
+                one.process.kill()
+                continue
+            with one.connect() as waiting:  # who asks nothing keeps nobody waiting
+                assert one.end(how) == (0, "")
+                with contextlib.suppress(ConnectionResetError):  # it may not have been taken up yet
+                    assert waiting.recv(1) == b""
     with serving(tmp_path / "data") as again:
         assert again.ask("GET", "/metrics", token=text).status_code == 200
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from runner.jobs import record
 from runner.storage import asv_results, store
 
 SUITE = Path(__file__).parent / "states"
+Inside = Callable[..., subprocess.CompletedProcess[str]]
 SKIPPED = {
     "skipping.InSetup.time_sum(kind=deque, size=64)": "no deque of this size",
     "skipping.Template.time_len": "",
@@ -60,7 +63,9 @@ def rows(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {key(row): row for row in report["benchmarks"]}
 
 
-def test_what_both_arms_skip_is_skipped_and_no_reason_to_exit_with_3(bench: Bench, twins: Twins) -> None:
+def test_what_both_arms_skip_is_skipped_and_no_reason_to_exit_with_3(
+    bench: Bench, twins: Twins, inside: Inside
+) -> None:
     pattern = "InSetup|Template|marked|Filled|not_a_number"
     report, printed = measured(bench, twins, 0, "-b", pattern)
     found = rows(report)
@@ -76,8 +81,8 @@ def test_what_both_arms_skip_is_skipped_and_no_reason_to_exit_with_3(bench: Benc
     before = len(bench.blocks())
     assert bench.run("resume", "last", "--strict").returncode == 0
     assert len(bench.blocks()) == before
-    assert bench.run("export", "last", "--format", "csv", "--to", bench.folder).returncode == 0
-    assert bench.run("show", "last", "--strict").returncode == 0
+    assert inside("export", "last", "--format", "csv", "--to", bench.folder, "--out", bench.out).returncode == 0
+    assert inside("show", "last", "--strict", "--out", bench.out).returncode == 0
     _stored_as_asv_does(store.read(sorted(bench.out.iterdir())[-1]), bench.folder / "asv")
 
 
@@ -112,7 +117,7 @@ def test_in_the_body_it_is_a_failure_of_both_arms_with_the_users_line(bench: Ben
     assert "runner" not in row["detail"] and row["detail"].count("File ") == 1
 
 
-def test_tracked_values(bench: Bench, twins: Twins) -> None:
+def test_tracked_values(bench: Bench, twins: Twins, inside: Inside) -> None:
     report, _ = measured(bench, twins, 1, "-b", "^values.track")
     found = {name.removeprefix("values.track_"): row for name, row in rows(report).items()}
     for name, value in VALUES.items():
@@ -125,14 +130,16 @@ def test_tracked_values(bench: Bench, twins: Twins) -> None:
     odd = found["sometimes_nothing"]
     assert (odd["verdict"], odd["reached"], odd["ratio"], odd["reason"]) == ("undecided", True, None, None)
     assert [one["kind"] for one in odd["warnings"]] == ["no-ratio"]
-    shown = bench.run("show", "last", "-v", "--html", bench.folder / "r.html", "--markdown", bench.folder / "r.md")
+    shown = inside("show", "last", "-v", "--html", bench.folder / "r.html", "--markdown", bench.folder / "r.md",
+                   "--out", bench.out)
     assert "7 % of <b>all</b> | [red]hits[/red]" in shown.stdout
     page = (bench.folder / "r.html").read_text()
     assert "7 % of &lt;b&gt;all&lt;/b&gt; | [red]hits[/red]" in page and "<b>all" not in page
     assert "<b>all" not in (bench.folder / "r.md").read_text()
     assert re.search(r"Infinity|NaN", (bench.folder / "report.json").read_text()) is None
     for format in ("csv", "pyperf"):
-        assert bench.run("export", "last", "--format", format, "--to", bench.folder).returncode == 0
+        exported = inside("export", "last", "--format", format, "--to", bench.folder, "--out", bench.out)
+        assert exported.returncode == 0, exported.stderr
 
 
 def test_it_is_said_which_returned_values_differ_and_how(bench: Bench, twins: Twins) -> None:
@@ -147,6 +154,8 @@ def test_it_is_said_which_returned_values_differ_and_how(bench: Bench, twins: Tw
     report, printed = measured(bench, twins, 0, "-b", "^values.time", "--values", "ignore")
     assert {row["verdict"] for row in report["benchmarks"]} == {"same"}
     assert "What calls return was not compared between the arms" in " ".join(printed.split())
+    manifest = store.read_manifest(max(bench.out.iterdir()))
+    assert manifest.values == "ignore" and "--values ignore" in manifest.command
 
 
 def test_a_large_value_costs_nothing(bench: Bench, twins: Twins) -> None:
