@@ -6,6 +6,8 @@
 Each method is one request and keeps nothing: two threads may share a client. Where there is no answer in time, or one
 that says no, it raises `Failed`: with `refused`, trying again at once is of no use. Where the server said why that is a
 `Refused`. No word of either holds the token.
+
+Its records have what is read of a server's answers and no more: the server may be older than this client, or newer.
 """
 
 from __future__ import annotations

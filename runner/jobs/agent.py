@@ -90,7 +90,7 @@ def agent(request: AgentRequest, told: Callable[[str], None]) -> int:
 
 def _closed(error: Failed) -> bool:
     """Whether the server does not let us in: to ask again is of no use, and what is here stays."""
-    return isinstance(error, Refused) and (error.status == 401 or error.slug == "scope")
+    return isinstance(error, Refused) and error.closed
 
 
 class _Patience:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -18,17 +17,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runner import amounts, cage, config, machine, shell
-from runner.builds import commits, planning
+from runner import cage, config, machine, shell
+from runner.builds import commits
 from runner.builds.spec import BuildSpec, Origin, of_commit, parse
 from runner.errors import BuildError, LockstepError, MachineError, UsageError
+from runner.jobs import policy
 from runner.machine.choice import Pinning
 from runner.report.printable import printable
 from runner.shell import Beside
 from runner.storage import errands
 from runner.storage.errands import Errand, State
-from runner.suites.asv import OWN
-from runner.suites.pyperf_scripts import PYPERFORMANCE
 
 UNTRUSTED = ("refuse", "sandbox", "unsafe")
 """What is done with a request whose code comes from a repository: it is refused, kept apart, or run as it is."""
@@ -46,9 +44,6 @@ NOTE = 200
 """Characters of how far it is."""
 WHOLE = (0, 1)
 """Exit codes of a comparison that came to its end; 1 is a regression, which is a result."""
-_SUITE = re.compile(rf"{'|'.join(OWN)}|{PYPERFORMANCE}(?::[A-Za-z0-9_,-]+)?")
-_EDIT = re.compile(r"[A-Za-z0-9_-]+")
-_URL = re.compile(r"https?://[^\s@?+]+")
 
 Watch = Callable[[str], None]
 """Told every `BEAT` seconds how far it is; whatever it raises ends the work."""
@@ -87,22 +82,10 @@ def failed(errand: Errand, problem: str) -> Errand:
     return replace(errand, state=State.FAILED, problem=problem[:SAID])
 
 
-def strange(text: str) -> bool:
-    """Whether strangers have a hand in a build: it is a commit of a repository, or is configured in its own way.
-
-    What is no stranger's are releases, whose hashes we know, and our own variants of them. Raises UsageError for what
-    no request may name: whatever is on this machine, and what a build would be free to choose.
-    """
-    spec = parse(text, exists=lambda path: False)
-    if spec is None or spec.origin not in (Origin.RELEASE, Origin.GIT):
-        raise UsageError(f"{text}: a request names a release (cpython@3.13.5) or a commit (git:URL@REF), and nothing "
-                         "on the machine that measures it.")
-    for edit in spec.edits:
-        if not _EDIT.fullmatch(edit) or not (planning.DATA / "variants" / f"{edit}.toml").is_file():
-            raise UsageError(f"{text}: {edit} is no variant of Lockstep's; a request takes no patches by name.")
-    if spec.origin is Origin.GIT and not _URL.fullmatch(spec.place):
-        raise UsageError(f"{text}: {spec.place} is no address of a repository that begins with https://")
-    return spec.origin is Origin.GIT or bool(spec.configure)
+def strange(arm: str) -> bool:
+    """Whether strangers have a hand in a build that the policy allows: it is a commit of a repository. What is none of
+    theirs are releases, whose hashes we know, and our own variants of them."""
+    return arm.startswith(Origin.GIT.value)
 
 
 def apart(work: Path) -> cage.Cage:
@@ -122,18 +105,18 @@ class _Work:
     def __init__(self, errand: Errand, folder: Path, ways: Ways, watch: Watch) -> None:
         self._errand, self._ways, self._watch = errand, ways, watch
         self._folder, self._work = folder, folder / errands.WORK
-        try:
-            self._left = 2 * amounts.seconds(errand.budget) + MORE
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+        # Whatever a server says: what is done here is what the policy allows.
+        self._wanted = policy.read(
+            errand.margin, errand.budget, None, base=errand.base, head=errand.head, suite=errand.suite,
+            select=errand.select or "",
+        )
+        self._left = 2 * self._wanted.budget + MORE
         self._cage: cage.Cage | None = None
 
     def run(self) -> str:
         """The id of the run. Raises LockstepError in words for whoever asked."""
-        arms = [self._errand.base, self._errand.head]
+        arms = [self._wanted.base, self._wanted.head]
         strangers = [arm for arm in arms if strange(arm)]
-        if not _SUITE.fullmatch(self._errand.suite):
-            raise UsageError(f"{self._errand.suite}: a request names the suite {', '.join(OWN)} or {PYPERFORMANCE}.")
         if strangers and self._ways.untrusted == "refuse":
             raise UsageError(f"{strangers[0]}: this machine builds releases only (lockstep agent --untrusted refuse).")
         caged = bool(strangers) and self._ways.untrusted == "sandbox"

@@ -17,8 +17,13 @@ _URL = re.compile(
     + f"|http://(?:{'|'.join(map(re.escape, HERE[:2]))}){_PATH}")
 
 
+def is_url(text: str) -> bool:
+    """Whether requests may name a repository by this, where it is listed."""
+    return _URL.fullmatch(text) is not None
+
+
 def _url(text: str) -> str:
-    if not _URL.fullmatch(text):
+    if not is_url(text):
         raise ValueError("that is no URL that requests may name: https://HOST/PATH, or ssh://USER@HOST/PATH, with no "
                          "password and nothing behind the path")
     return text

@@ -331,4 +331,11 @@ def trust(
 
 
 def _markdown(text: str) -> Markup:
-    return Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(text)) if text else Markup()
+    """Markdown as HTML; HTML in it is text. Columns are aligned by a class, `right` or `center`: the policy of a server
+    (`service.headers`) blocks the `style` that the parser writes."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(text)
+    for token in tokens:
+        if style := token.attrs.pop("style", ""):
+            token.attrJoin("class", str(style).removeprefix("text-align:"))
+    return Markup(parser.renderer.render(tokens, parser.options, {}))

@@ -181,7 +181,7 @@ def events(
     open: Annotated[bool | None, Query(description="Those that are open, or those that are over.")] = None,
 ) -> Response:
     """Regressions and improvements, with what was said of them; `benchmark`: those of benchmarks with this key."""
-    mark, found = _events(asked.here)
+    mark, found = known(asked.here)
 
     def fits(event: Event) -> bool:
         return (
@@ -191,7 +191,7 @@ def events(
     def made() -> Answer:
         own, next = page_of(
             [event for event in reversed(found) if fits(event)], lambda one: one.id, asked.after, asked.limit)
-        shown = tuple(_event(event, asked.here) for event in own)
+        shown = tuple(told(event, asked.here) for event in own)
         return Answer(
             content=lambda: {"events": shown, "next": next or None},
             table=lambda: as_records.rows(shown, as_records.EVENT), next=next)
@@ -202,13 +202,10 @@ def events(
 @router.get("/events/{id}", response_model=dict[str, Any], responses=TABLES, summary="One event")
 def event(asked: OfOne, id: str) -> Response:
     """As ``lockstep events --json`` has it (lockstep.events/1)."""
-    mark, found = _events(asked.here)
+    mark, found = known(asked.here)
 
     def made() -> Answer:
-        one = next((event for event in found if event.id == id), None)
-        if one is None:
-            raise Problem(404, "event", "There is no such event.", f"None has the id {id!r}.")
-        shown = _event(one, asked.here)
+        shown = told(event_of(found, id), asked.here)
         return Answer(content=lambda: shown, table=lambda: as_records.rows([shown], as_records.EVENT))
 
     return asked.answered(mark, made)
@@ -232,7 +229,7 @@ def comparisons(
     return asked.answered(snapshot.state, made)
 
 
-def _events(here: Server) -> tuple[str, Sequence[Event]]:
+def known(here: Server) -> tuple[str, Sequence[Event]]:
     """All events, oldest first, and what changes whenever one of them does. Raises Problem 503."""
     try:
         found = events_of.read(here.site.events)
@@ -241,6 +238,15 @@ def _events(here: Server) -> tuple[str, Sequence[Event]]:
     return hashlib.sha256(in_json(found).encode(errors="replace")).hexdigest(), found
 
 
-def _event(event: Event, here: Server) -> dict[str, Any]:
+def event_of(found: Sequence[Event], id: str) -> Event:
+    """The event of this very id. Raises Problem 404."""
+    for event in found:
+        if event.id == id:
+            return event
+    raise Problem(404, "event", "There is no such event.", f"None has the id {id!r}.")
+
+
+def told(event: Event, here: Server) -> dict[str, Any]:
+    """An event as the API tells it (lockstep.events/1)."""
     found: dict[str, Any] = data(event, here.site.channels.site)["event"]
     return {**found, "page": found["page"] or f"/{page(event.id)}"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from runner import amounts
 from runner.errors import UsageError
+from runner.jobs import policy
+from runner.jobs.policy import LONGEST, Wanted
 from runner.report.printable import printable
-from runner.service import policy, queue, server, sessions
+from runner.service import queue, reception, server, sessions
 from runner.service.guard import Caller, needs
-from runner.service.policy import LONGEST, Wanted
 from runner.service.problems import Problem
 from runner.service.queue import Asker, State, Tenure
 from runner.service.server import Server
@@ -177,10 +178,9 @@ def claim(
 ) -> Any:
     """Gives a machine a request for two minutes. Each heart-beat puts the end off; without one, another machine may
     take the request. A machine has one request at most: what it had when it claims anew is given up."""
-    here = server.of(request)
-    assert caller.token is not None
+    here, token = server.of(request), reception.machine(caller)
     with here.database.writing() as connection:
-        found = queue.claim(connection, caller.token.id, caller.name, claiming.facts, here.clock())
+        found = queue.claim(connection, token.id, caller.name, claiming.facts, here.clock())
         if found is None:
             return Response(status_code=204)
         lease, taken = found
@@ -224,18 +224,9 @@ def end(
 def allowed(words: dict[str, Any], margin: str, budget: str, here: Server) -> Wanted:
     """What is wanted in these words, if the policy allows it. Raises Problem."""
     try:
-        found = _amount("margin", amounts.margin, margin), _amount("budget", amounts.seconds, budget)
-        wanted = Wanted(**words, margin=found[0], budget=found[1])
-        return policy.checked(wanted, here.settings.serve.repositories)
+        return policy.read(margin, budget, here.settings.serve.repositories, **words)
     except UsageError as error:
         raise Problem(422, "policy", "This is not allowed.", str(error)) from error
-
-
-def _amount(field: str, read: Callable[[str], float], text: str) -> float:
-    try:
-        return read(text)
-    except ValueError as error:
-        raise UsageError(f"{field}: {error}") from error
 
 
 def may_cancel(caller: Caller, found: queue.Request) -> bool:

@@ -15,6 +15,7 @@ from runner.service import (
     api_read,
     api_requests,
     api_runs,
+    api_triage,
     health,
     login,
     pages_audit,
@@ -35,8 +36,8 @@ from runner.service.server import Server
 AROUND = (Headed, Counted, problems.Faults, Limited, Audited)
 """What every request goes through, outermost first."""
 ROUTED = (
-    health, api_audit, api_runs, api_read, api_requests, webhook, login, triage, pages_machines, pages_requests,
-    pages_audit, site_files,
+    health, api_audit, api_runs, api_read, api_requests, api_triage, webhook, login, triage, pages_machines,
+    pages_requests, pages_audit, site_files,
 )
 """The modules of all addresses; files last, for theirs may be any."""
 

@@ -16,10 +16,10 @@ from dashboards.request_records import AskPage, Found, RequestLine, RequestPage,
 from runner import amounts
 from runner.builds import planning, releases
 from runner.errors import LockstepError
+from runner.jobs.policy import LONGEST
 from runner.report import addresses, quantities
 from runner.service import queue, server, sessions, showing
 from runner.service.api_requests import allowed, may_cancel
-from runner.service.policy import LONGEST
 from runner.service.problems import Problem
 from runner.service.queue import OPEN, Asker, Lease, State, Tenure
 from runner.service.server import Server

@@ -17,7 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from runner.service.policy import Wanted
+from runner.jobs.policy import Wanted
 from runner.service.problems import Problem
 from runner.service.tables import leases, requests, results, tokens
 

@@ -31,10 +31,14 @@ LOOK = 30.0
 """Seconds between two looks for what others than this server have changed: a night, `lockstep triage`."""
 AGAIN = 60.0
 """Seconds after which it is tried again where it failed."""
+ENDING = 15.0
+"""Seconds within which a server that was asked to end has come to that."""
 NICE = 15
 """What is added to the niceness of the process: the more, the more others go before it."""
 NEWEST = 20
 """Runs whose folders are looked at: one that is being measured changes when it ends."""
+_ASKED = (-signal.SIGTERM, -signal.SIGINT)
+"""Exit codes of a process that was asked to end."""
 _log = logging.getLogger("lockstep.site")
 
 
@@ -150,6 +154,9 @@ class Site:
             process.join()
             with self._wake:
                 self._process = None
+                if not found and process.exitcode in _ASKED:
+                    # A signal to all processes of a server asks this one too; the server is about to say that it ends.
+                    self._wake.wait_for(lambda: self._ended, ENDING)
         return found or f"the process that makes it ended with code {process.exitcode}"
 
 

@@ -15,10 +15,13 @@ from runner.jobs.triage import Asked, state_of
 from runner.jobs.triage import triage as say
 from runner.report import site_live
 from runner.service import server, sessions, showing
+from runner.service.server import Server
 from runner.service.sessions import Visitor
 from runner.service.showing import Shown
 
 router = APIRouter(include_in_schema=False)
+STATE, NOTE = 40, 2000
+"""Characters of what is said."""
 
 
 @router.get("/triage/{id}")
@@ -30,19 +33,25 @@ def page(request: Request, id: str, visitor: Annotated[Visitor, Depends(sessions
 @router.post("/triage/{id}")
 def triage(
     request: Request, id: str, visitor: Annotated[Visitor, Depends(sessions.acts("triage"))],
-    state: Annotated[str, Form(max_length=40)] = "", note: Annotated[str, Form(max_length=2000)] = "",
+    state: Annotated[str, Form(max_length=STATE)] = "", note: Annotated[str, Form(max_length=NOTE)] = "",
 ) -> Response:
     """Write down what a person says of an event, and tell the channels."""
     here = server.of(request)
     event = _found(request, id)
     try:
-        asked = Asked(
-            name=event.id, state=state_of(state) if state else None, note=note, who=visitor.caller.name)
-        say(asked, here.site.channels, here.site.state)
+        write(here, event, state, note, visitor.caller.name)
     except LockstepError as error:
         return showing.page(_page(event, visitor, problem=str(error), note=note), 422)
-    here.site.changed()
     return showing.led(str(request.url.path))
+
+
+def write(here: Server, event: Event, state: str, note: str, who: str) -> Event:
+    """Write down what somebody says of an event, and have channels and pages know; returns it as it is now. `state` is
+    a word, empty: what it is. Raises as `jobs.triage.triage` does."""
+    asked = Asked(name=event.id, state=state_of(state) if state else None, note=note, who=who)
+    found, _ = say(asked, here.site.channels, here.site.state)
+    here.site.changed()
+    return found
 
 
 def _page(event: Event, visitor: Visitor, *, problem: str = "", note: str = "") -> str:

@@ -26,11 +26,11 @@ from runner.alerts.settings import GitHub
 from runner.builds.spec import Origin
 from runner.errors import MachineError
 from runner.jobs import comment as commenting
+from runner.jobs.policy import Wanted
 from runner.jobs.requesting import Hook
 from runner.report import markdown
 from runner.service import audit, queue, server
 from runner.service.api_requests import allowed, page
-from runner.service.policy import Wanted
 from runner.service.problems import Problem
 from runner.service.queue import Asker
 from runner.service.server import Server

@@ -35,6 +35,13 @@ CONTRAST = """() => {
   return poor;
 }"""
 
+# Tables with no room between them: one under the other, and less than a line apart.
+TIGHT = """() => {
+  const tables = [...document.querySelectorAll("table")].filter((table) => table.getClientRects().length);
+  return tables.slice(1).map((table, n) => [tables[n].getBoundingClientRect(), table.getBoundingClientRect()])
+    .map(([one, next]) => next.top - one.bottom).filter((room) => room > -1 && room < 16);
+}"""
+
 
 def shown(sight: Sight, kind: str, request: pytest.FixtureRequest) -> Any:
     """The page of a kind, with all that its scripts do at first."""
@@ -57,6 +64,7 @@ def test_a_page_works_from_disk_and_alone_for_whoever_reads_it(
     unreachable = page.evaluate("[...document.querySelectorAll('a[href], button, input, select, summary')]"
                                 ".filter((e) => e.tabIndex < 0).map((e) => e.outerHTML)")
     assert unreachable == []
+    assert page.evaluate(TIGHT) == []
     ARTIFACTS.mkdir(exist_ok=True)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)

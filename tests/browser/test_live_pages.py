@@ -14,7 +14,7 @@ from conftest import ARTIFACTS, Sight
 from listening import listening
 from made_sites import make_history
 from samples import Quiet
-from test_every_page import CONTRAST
+from test_every_page import CONTRAST, TIGHT
 
 from runner import jobs
 from runner.history import events as events_of
@@ -91,6 +91,7 @@ def test_a_live_page_is_as_good_as_any(sight: Sight, running: Running, kind: str
     page = sight.page
     assert page.locator("h1").count() == 1 and page.locator("main").count() == 1
     assert (faults(sight), sight.strangers()) == ([], [])
+    assert page.evaluate(TIGHT) == []
     assert violations(page) == []
     unreachable = page.evaluate("[...document.querySelectorAll('a[href], button, input, select, textarea')]"
                                 ".filter((e) => e.type !== 'hidden' && e.tabIndex < 0).map((e) => e.outerHTML)")

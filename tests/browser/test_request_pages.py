@@ -16,9 +16,9 @@ from test_every_page import CONTRAST
 
 from runner import config
 from runner.history import runs as history
+from runner.jobs.policy import Wanted
 from runner.jobs.watched import Serve
 from runner.service import pages_requests, queue, server, settings, tokens
-from runner.service.policy import Wanted
 from runner.service.queue import Asker, Tenure
 
 HOSTILE = "<img src=x onerror=alert(1)>"

@@ -144,7 +144,8 @@ def test_the_command_does_it(service: Service, tmp_path: Path) -> None:
 def test_a_token_that_is_none_ends_the_command(service: Service, tmp_path: Path) -> None:
     words = [LOCKSTEP, "agent", "--server", service.address, "--once", "--folder", tmp_path / "own"]
     for token, why in (("", "lockstep token create"), ("lst_00000000_" + "x" * 43, "401"),
-                       (service.token("ada", "request"), "403")):
+                       (service.token("ada", "request"), "403"),
+                       (service.token("eve", "submit"), "--machine")):
         given = {"LOCKSTEP_TOKEN": token} if token else {}
         done = subprocess.run(words, capture_output=True, text=True, env=service.environment(**given), check=False,
                               timeout=TIME_LIMIT)

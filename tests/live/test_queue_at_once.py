@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from runner.jobs.policy import Wanted
 from runner.service import database, queue, tables
 from runner.service.database import Database
-from runner.service.policy import Wanted
 from runner.service.problems import Problem
 from runner.service.queue import LEASE, Asker, State, Tenure
 

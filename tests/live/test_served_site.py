@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -86,3 +87,24 @@ def test_a_server_serves_it_and_leaves_nothing_behind(data: Path) -> None:
         _, errors = process.communicate(timeout=TIME_LIMIT)
     assert "Traceback" not in errors, errors
     assert not [one for one in started if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["with the server", "alone"])
+def test_a_publishing_that_is_asked_to_end_with_its_server_is_no_problem(
+    data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, alone: bool
+) -> None:
+    """As where a signal goes to all processes of a service."""
+    if alone:
+        monkeypatch.setattr(site, "ENDING", 0.0)
+    one = site.Site(settings.made(data, Serve()))
+    with one.working():
+        wait_until(lambda: one._process is not None, 60)
+        assert one._process is not None
+        one._process.terminate()
+        wait_until(lambda: one._process is None, 60)
+        if alone:
+            wait_until(lambda: bool(one.problem), 60)
+        else:
+            time.sleep(0.3)  # what is said of it is said at once
+    assert [record.getMessage() for record in caplog.records if record.name == "lockstep.site"] == (
+        ["the site: the process that makes it ended with code -15"] if alone else [])

@@ -88,7 +88,7 @@ def test_a_service_runs_a_command_that_is_there_with_folders_that_its_page_names
     user = service["User"]
     assert f"deploy/{name}" in page and f"useradd --system --home-dir /var/lib/{user} {user}" in page
     assert service["EnvironmentFile"].lstrip("-").startswith("/etc/lockstep/")
-    assert service["NoNewPrivileges"] == "yes"
+    assert (service["NoNewPrivileges"], service["KillMode"]) == ("yes", "mixed")
 
 
 def test_what_measures_may_do_what_measuring_takes() -> None:

@@ -23,7 +23,7 @@ from runner.service import backup, database, server, settings, tables, tokens
 from runner.service.database import Database
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "service"))
-from schemas import fill, kept
+from schemas import fill, kept, restore, shape
 
 Inside = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -42,10 +42,22 @@ def opened(url: str) -> Iterator[Database]:
 
 
 @pytest.mark.parametrize("revision", database.revisions())
+def test_a_frozen_schema_is_what_its_migration_makes(postgres: postgres.Server, revision: str) -> None:
+    shapes = []
+    for name, make in (("frozen", restore), ("made", database.migrate)):
+        opened = database.connected(postgres.database(name))
+        with opened.writing() as connection:
+            make(connection, revision)
+            shapes.append(shape(connection))
+        opened.close()
+    assert shapes[0] == shapes[1] and len(shapes[0]) > 8
+
+
+@pytest.mark.parametrize("revision", database.revisions())
 def test_a_database_of_every_past_version_becomes_todays(url: str, revision: str) -> None:
     old = database.connected(url)
     with old.writing() as connection:
-        database.migrate(connection, revision)
+        restore(connection, revision)
         rows = fill(connection)
     old.close()
     new = database.opened(url)

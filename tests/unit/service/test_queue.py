@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy.pool import StaticPool
 
+from runner.jobs.policy import Wanted
 from runner.service import queue, tables
-from runner.service.policy import Wanted
 from runner.service.problems import Problem
 from runner.service.queue import DAY, LEASE, LOSSES, MOST, UNHEARD, Asker, State, Tenure
 

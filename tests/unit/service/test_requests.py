@@ -172,6 +172,8 @@ def test_who_may_what(world: World) -> None:
         assert client("DELETE", f"/api/v1/requests/{id}").status_code == status
     for client, status in ((nobody, 401), (reader, 403), (world.ada, 403)):
         assert client.post("/api/v1/claims", json={}).status_code == status
+    person = Client(app=world.here.app, token=world.here.token("eve", "submit"))
+    assert "--machine" in problem(person.post("/api/v1/claims", json={}), 403, "no-machine"), "no run"
     assert nobody.get("/api/v1/requests").status_code == 401
     assert ok(reader.get(f"/api/v1/requests/{id}"))["id"] == id
 

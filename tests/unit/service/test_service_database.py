@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from schemas import fill, kept
+from schemas import DIALECTS, GOLDEN, dump, fill, frozen, kept, restore
 
 from runner.errors import MachineError, UsageError
 from runner.jobs.watched import Serve
@@ -19,11 +20,27 @@ from runner.service.server import Server
 
 
 @pytest.mark.parametrize("revision", database.revisions())
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_frozen_schema_is_what_its_migration_makes(dialect: str, revision: str) -> None:
+    """What a migration has made is in databases that are in use: it does not change. For a new one, run pytest with
+    GOLDEN=rewrite, and keep the file."""
+    file = frozen(dialect, revision)
+    if os.environ.get("GOLDEN") == "rewrite" and not file.exists():
+        file.write_text(dump(dialect, revision), encoding="utf-8")
+    assert file.read_text(encoding="utf-8").split() == dump(dialect, revision).split()
+
+
+def test_no_frozen_schema_has_lost_its_migration() -> None:
+    known = {frozen(dialect, revision) for dialect in DIALECTS for revision in database.revisions()}
+    assert set(GOLDEN.glob("service-*.sql")) == known
+
+
+@pytest.mark.parametrize("revision", database.revisions())
 def test_a_database_of_every_past_version_becomes_todays(tmp_path: Path, revision: str) -> None:
     url = database.of_file(tmp_path / "old.sqlite")
     old = database.connected(url)
     with old.writing() as connection:
-        database.migrate(connection, revision)
+        restore(connection, revision)
         assert database.revision(connection) == revision
         rows = fill(connection)
     assert rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 from runner.builds import spec
 from runner.builds.spec import Origin
 from runner.errors import UsageError
-from runner.service import policy
-from runner.service.policy import Wanted
+from runner.jobs import policy
+from runner.jobs.policy import Wanted
 
 HERE, SSH = "https://github.com/python/cpython", "ssh://git@forge.example/python/cpython"
 LISTED = (HERE, SSH)
@@ -83,6 +84,47 @@ def test_without_a_list_no_repository_is_built() -> None:
     with pytest.raises(UsageError, match="None is listed"):
         policy.build("base", f"git:{HERE}@main", ())
     assert policy.build("base", "cpython@3.13.5", ()) == "cpython@3.13.5"
+
+
+@pytest.mark.parametrize("text", [
+    "cpython@3.13.5", "cpython@3.13.5+nocow?pgo&lto", f"git:{HERE}@main",
+    "git:https://example.org/a.git@1f2e3d+nocow?debug",
+    "git:http://127.0.0.1:8000/a@main", f"git:{SSH}@main",
+])
+def test_who_knows_of_no_list_builds_what_a_list_may_have(text: str) -> None:
+    assert policy.build("base", text, None) == text
+
+
+@pytest.mark.parametrize("text", [
+    "/usr/bin/python3", "python3", "./python", "dir:/root/cpython", "tar:/tmp/a.tar.gz", "/tmp/a.tar.gz", "",
+    "git:/root/cpython@main", "git:~/cpython@main", "git:.@main", "git:file:///root/cpython@main",
+    "git:http://example.org/a@main", "git:git@example.org:a/b.git@main", "git:ext::sh -c id@main",
+    "git:ext::/bin/id@main", "git:https://user:secret@example.org/a.git@main", "git:https://example.org/a b@main",
+    "git:ssh://-oProxyCommand=id/x@main", "git:https://example.org@main", "git:https://example.org/a@--upload-pack=id",
+    "cpython@3.13.5+fix.patch", "cpython@3.13.5+/etc/passwd", "cpython@3.13.5+../nocow", "cpython@3.13.5+nosuch",
+    "git:https://example.org/a@main+fix.patch", "git:https://example.org/a@main?configure=CC=/tmp/cc",
+    "cpython@3.13.5?configure=CC=/tmp/cc", "cpython@3.13.5?layout=1", "cpython@main", "--help", "-b",
+])
+def test_and_nothing_else(text: str) -> None:
+    with pytest.raises(UsageError, match=r"\Ahead: .+\.\Z") as told:
+        policy.build("head", text, None)
+    assert "secret" not in str(told.value)
+
+
+def test_a_file_of_this_name_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("cpython@3.13.5", "cpython@3.13.5+nocow", "nocow"):
+        Path(name).write_text("#!/bin/sh\n")
+    for text in ("cpython@3.13.5", "cpython@3.13.5+nocow"):
+        assert policy.build("base", text, ()) == text
+
+
+def test_amounts_are_read_as_people_write_them() -> None:
+    wanted = policy.read("2%", "90s", (), base="cpython@3.13.5", head="cpython@3.13.5")
+    assert (wanted.margin, wanted.budget) == (0.02, 90.0)
+    for margin, budget, field in (("much", "90s", "margin"), ("1%", "long", "budget"), ("1%", "1s", "budget")):
+        with pytest.raises(UsageError, match=rf"\A{field}: "):
+            policy.read(margin, budget, (), base="cpython@3.13.5", head="cpython@3.13.5")
 
 
 PARTS = st.sampled_from([

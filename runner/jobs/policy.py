@@ -1,19 +1,22 @@
-"""What a request may ask for: builds of releases and of listed repositories, our own suites, and no more.
+"""What a request may ask for: builds of releases and of repositories, our own suites, and no more.
 
 All of it is text that other machines will build and run by, so it is taken apart here and put together anew from parts
-that are allowed one by one. Nothing is looked up that the text names: no path, no address. The same check holds where a
-request is built: it needs nothing of a server.
+that are allowed one by one. Nothing is looked up that the text names: no path, no address. A server asks this before it
+takes a request, and the machine that is given it asks once more: it need not trust the server.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from typing import Any
 
+from runner import amounts
 from runner.builds import planning, releases, spec
 from runner.builds.spec import BuildSpec, Origin
 from runner.errors import UsageError
+from runner.jobs.requesting import is_url
 from runner.suites.asv import OWN
 from runner.suites.pyperf_scripts import PYPERFORMANCE
 
@@ -51,8 +54,16 @@ class Wanted:
     """Among what the same person asked for: the larger goes first."""
 
 
-def checked(wanted: Wanted, repositories: Collection[str]) -> Wanted:
-    """The same, its builds in the one way to write them. `repositories` are the URLs that may be built.
+def read(margin: str, budget: str, repositories: Collection[str] | None, **words: Any) -> Wanted:
+    """What is wanted, as `checked` returns it: `margin` and `budget` as people write them, the other fields of `Wanted`
+    as they are. Raises UsageError as `checked` does."""
+    found = _amount("margin", amounts.margin, margin), _amount("budget", amounts.seconds, budget)
+    return checked(Wanted(**words, margin=found[0], budget=found[1]), repositories)
+
+
+def checked(wanted: Wanted, repositories: Collection[str] | None) -> Wanted:
+    """The same, its builds in the one way to write them. `repositories` are the URLs that may be built; None: all that
+    a list may have, since whoever asks knows of none.
 
     Raises UsageError for what is not allowed, naming the field.
     """
@@ -67,8 +78,11 @@ def checked(wanted: Wanted, repositories: Collection[str]) -> Wanted:
     )
 
 
-def build(field: str, text: str, repositories: Collection[str]) -> str:
-    """A build's spec, if it is allowed. Raises UsageError, which does not repeat a URL: it may hold a password."""
+def build(field: str, text: str, repositories: Collection[str] | None) -> str:
+    """A build's spec, if it is allowed; `repositories` as in `checked`.
+
+    Raises UsageError, which does not repeat a URL: it may hold a password.
+    """
     _is_plain(field, text)
     try:
         found = spec.parse(text, exists=lambda _: False)
@@ -97,8 +111,11 @@ def _is_known(field: str, found: BuildSpec) -> None:
         raise UsageError(f"{field}: CPython {found.place} is not known here; there are {', '.join(known)}.")
 
 
-def _is_listed(field: str, found: BuildSpec, repositories: Collection[str]) -> None:
-    if found.place not in repositories:
+def _is_listed(field: str, found: BuildSpec, repositories: Collection[str] | None) -> None:
+    if repositories is None:
+        if not is_url(found.place):
+            raise UsageError(f"{field}: that is no address of a repository that a server may list.")
+    elif found.place not in repositories:
         listed = f"Listed are {', '.join(sorted(repositories))}." if repositories else "None is listed."
         raise UsageError(
             f"{field}: requests may build the repositories that are listed for them, written in the same way. {listed}")
@@ -141,6 +158,13 @@ def _is_plain(field: str, text: str, *, blanks: bool = False) -> None:
         raise UsageError(f"{field}: it is longer than {LONGEST} characters.")
     if not text.isascii() or not text.isprintable() or (" " in text and not blanks):
         raise UsageError(f"{field}: it has a character that nothing here is written with.")
+
+
+def _amount(field: str, number: Callable[[str], float], text: str) -> float:
+    try:
+        return number(text)
+    except ValueError as error:
+        raise UsageError(f"{field}: {error}") from error
 
 
 def _within(field: str, number: float, low: float, high: float) -> None:
