@@ -14,9 +14,9 @@ def login(record: LoginPage) -> str:
     return render("login", "", page=record, served=True)
 
 
-def message(record: MessagePage, root: str) -> str:
+def message(record: MessagePage, root: str, *, served: bool = True) -> str:
     """A page that says one thing; `root` leads from its address to the site's first folder."""
-    return render("message", root, page=record, served=True)
+    return render("message", root, page=record, served=served)
 
 
 def triage(record: TriagePage) -> str:

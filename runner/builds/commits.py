@@ -6,7 +6,7 @@ import hashlib
 import re
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ _SHORT = re.compile(r"[0-9a-f]{4,63}")
 _RELATIVE = re.compile(r"[~^]|@\{|^@$")
 """What stands behind a name and leads to another commit: only a whole repository knows that one."""
 SLOW = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=20")
+_STRICT = (*SLOW, "-c", "http.followRedirects=false")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +34,9 @@ class Found:
     """The branch that was named; empty where a commit was named otherwise."""
 
 
-def find(text: str, place: str, ref: str, progress: Progress) -> Found:
-    """The commit that `ref` means in the repository `place`, a folder or a URL; `text` is what the user typed.
+def find(text: str, place: str, ref: str, progress: Progress, *, led: bool = True) -> Found:
+    """The commit that `ref` means in the repository `place`, a folder or a URL; `text` is what the user typed. `led`:
+    whether a server may lead to another address.
 
     Raises UsageError for what is not there, means two things or cannot be taken whole, BuildError where a server
     cannot be asked.
@@ -51,7 +53,7 @@ def find(text: str, place: str, ref: str, progress: Progress) -> Found:
     elif "://" not in place and not re.match(r"[^/]+:", place):
         raise UsageError(f"{text}: there is no folder {path}, and it is not a URL either")
     else:
-        found = _remote(text, place, ref, progress)
+        found = _remote(text, place, ref, progress, SLOW if led else _STRICT)
     _check_submodules(text, found)
     return found
 
@@ -138,7 +140,7 @@ def _digest(url: str) -> str:
     return hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
-def _remote(text: str, url: str, ref: str, progress: Progress) -> Found:
+def _remote(text: str, url: str, ref: str, progress: Progress, reaching: Sequence[str]) -> Found:
     if _RELATIVE.search(ref):
         raise UsageError(f"{text}: {ref} counts from a commit, which needs the whole repository. Clone {url}, and name "
                          "the clone; or write a branch, a tag or a full hash")
@@ -154,9 +156,9 @@ def _remote(text: str, url: str, ref: str, progress: Progress) -> Found:
         kept = _kept(ref)
         if not _FULL.fullmatch(ref) or git.run(mirror, "cat-file", "-e", kept).code:
             progress(f"fetching {ref} from {url}")
-            wanted, branch = (ref, "") if _FULL.fullmatch(ref) else _there(text, url, ref, mirror)
+            wanted, branch = (ref, "") if _FULL.fullmatch(ref) else _there(text, url, ref, mirror, reaching)
             result = git.run(
-                mirror, *SLOW, "fetch", "--quiet", "--depth=1", "--no-tags", "--", url, f"+{wanted}:{kept}",
+                mirror, *reaching, "fetch", "--quiet", "--depth=1", "--no-tags", "--", url, f"+{wanted}:{kept}",
             )
             if result.code:
                 raise BuildError(f"cannot fetch {ref} from {url}: {git.reason(mirror, result)}")
@@ -191,17 +193,17 @@ def make(mirror: Path) -> None:
             raise BuildError(f"cannot make {mirror}: {git.reason(mirror, made)}")
 
 
-def _there(text: str, url: str, ref: str, mirror: Path) -> tuple[str, str]:
+def _there(text: str, url: str, ref: str, mirror: Path, reaching: Sequence[str]) -> tuple[str, str]:
     """What to fetch for a name: itself, or the commit that it is the beginning of; and the branch that it names."""
     patterns = [f"refs/tags/{ref}", f"refs/tags/{ref}^{{}}", f"refs/heads/{ref}"]
-    named = _listed(mirror, url, *patterns)
+    named = _listed(mirror, reaching, url, *patterns)
     # An annotated tag is listed twice: as itself, and with ^{} as what it points to.
     meant = {full: named.get(f"{full}^{{}}", commit) for full, commit in named.items() if not full.endswith("^{}")}
     _refuse_several(text, ref, {full: commit for full, commit in meant.items() if full in patterns})
     if meant or not _SHORT.fullmatch(ref):
         branch = ref.removeprefix("refs/heads/")
         return ref, branch if branch != ref or f"refs/heads/{ref}" in meant else ""
-    commits = sorted({commit for commit in _listed(mirror, url, "refs/heads/*", "refs/tags/*").values()
+    commits = sorted({commit for commit in _listed(mirror, reaching, url, "refs/heads/*", "refs/tags/*").values()
                       if commit.startswith(ref)})
     if len(commits) != 1:
         why = f"begins {len(commits)} commits" if commits else "begins no commit that a branch or tag there points to"
@@ -210,8 +212,8 @@ def _there(text: str, url: str, ref: str, mirror: Path) -> tuple[str, str]:
     return commits[0], ""
 
 
-def _listed(mirror: Path, url: str, *patterns: str) -> dict[str, str]:
+def _listed(mirror: Path, reaching: Sequence[str], url: str, *patterns: str) -> dict[str, str]:
     """Names that a server has, with their hashes; empty where it does not say, which fetching will tell."""
-    result = git.run(mirror, *SLOW, "ls-remote", "--quiet", "--", url, *patterns)
+    result = git.run(mirror, *reaching, "ls-remote", "--quiet", "--", url, *patterns)
     rows = (line.split("\t") for line in result.output.splitlines() if not result.code)
     return {name: commit for commit, name in rows}

@@ -19,6 +19,8 @@ from runner.errors import BuildError, UsageError
 from runner.model import Commit
 
 _HEADS, _TAGS = "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"
+SUBJECT = 300
+"""Characters of a message's first line that are kept: whoever makes a commit chooses how long it is."""
 
 
 def is_url(place: str) -> bool:
@@ -97,8 +99,8 @@ def describe(repository: Path, commit: str, *, place: str, branch: str = "") -> 
         raise BuildError(f"{repository} cannot show commit {commit}: {git.reason(repository, told)}")
     hash, date, subject = told.output.split("\n")[:3]
     return Commit(
-        hash=hash, date=float(date), subject=os.fsencode(subject).decode("utf-8", "replace"), repository=place,
-        branch=branch, position=position(repository, commit),
+        hash=hash, date=float(date), subject=os.fsencode(subject).decode("utf-8", "replace")[:SUBJECT],
+        repository=place, branch=branch, position=position(repository, commit),
     )
 
 

@@ -23,7 +23,7 @@ from runner.judging.report import Report
 from runner.measuring.deal import Deal, Place, hands
 from runner.measuring.plan import Plan
 from runner.model import Notice
-from runner.storage import store
+from runner.storage import origin, store
 from runner.storage.store import Fleet, Manifest
 from runner.suites import fingerprint
 
@@ -82,11 +82,16 @@ def resume(folder: Path, fleet: FleetRequest, view: View) -> Fleeted:
 
     Those of its machines that are there go on with what they have begun; others are not taken. Raises as `ab_on`.
     """
+    origin.refuse(folder, "Resume it there, and upload it again.")
     manifest = store.read_manifest(folder)
     if manifest.fleet is None:
         raise UsageError(f"one machine has measured {folder.name}, and it alone can go on with it: `lockstep resume` "
                          "there, without --fleet.")
     folders = [folder.parent / id for id in manifest.fleet.runs]
+    for other in folders:
+        if not store.ID.fullmatch(other.name) or other.parent != folder.parent:
+            raise UsageError(f"{folder.name} names {other.name!r} among its runs, which is no run.")
+        origin.refuse(other, "Resume it there, and upload it again.")
     with _connected(fleet.door) as link:
         _gathered(link, view)
         return _measure(folders, fleet, link, view, {})

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -277,7 +277,8 @@ def entry_of(report: Report, manifest: store.Manifest, stamp: str) -> Entry:
 
 
 def points_of(report: Report, manifest: store.Manifest) -> list[Point]:
-    """What a report says of each benchmark, in its order. Raises ValueError where one has a NUL in its name."""
+    """What a report says of each benchmark, in its order. Raises ValueError where no index keeps one (`index.unkept`).
+    """
     versions = {benchmark.key: benchmark.version for benchmark in manifest.benchmarks}
     return [
         _point(one, place, versions.get(one.key, ""), manifest.blocks) for place, one in enumerate(report.comparisons)
@@ -286,7 +287,7 @@ def points_of(report: Report, manifest: store.Manifest) -> list[Point]:
 
 def row_of(entry: Entry, head: Interpreter) -> index.Run:
     """A run as the index has it; `head` is its head, of which a row says more than an entry does. Raises ValueError
-    where it has a text with a NUL in it."""
+    where no index keeps it (`index.unkept`)."""
     role, commit, machine = entry.role, entry.head.commit, entry.machine
     installed = "" if head.installed is None else head.installed.commit
     row = index.Run(
@@ -300,18 +301,15 @@ def row_of(entry: Entry, head: Interpreter) -> index.Run:
         subject="" if commit is None else commit.subject, branch="" if commit is None else commit.branch,
         position=None if commit is None else commit.position, entry=_entry.dump_json(entry).decode(),
     )
-    if any("\0" in text for text in astuple(row) if isinstance(text, str)):
-        raise ValueError("one of its texts has a NUL in it, which no index keeps")
+    if why := index.unkept(row):
+        raise ValueError(f"no index keeps this run: {why}")
     return row
 
 
 def _point(one: Comparison, place: int, version: str, planned: int | None) -> Point:
-    if "\0" in f"{one.key}{one.name}{version}{one.unit}":
-        # PostgreSQL cannot keep one, and one rule is for all indexes.
-        raise ValueError(f"benchmark {one.key[:80]!r} has a NUL in its name, version or unit, which no index keeps")
     counts = one.compared and one.failure is None
     estimate = unselected(one.log_ratios, planned, exact=one.exact) if counts else None
-    return Point(
+    point = Point(
         key=one.key, name=one.name, version=version, metric=one.metric.value, unit=one.unit, place=place,
         verdict=one.state, reason=_reason(one), ratio=one.ratio, low=one.low, high=one.high,
         base_value=one.base_value, head_value=one.head_value, seconds=one.machine_seconds, blocks=one.blocks,
@@ -319,6 +317,9 @@ def _point(one: Comparison, place: int, version: str, planned: int | None) -> Po
         log_ratio=None if estimate is None else estimate.mean, se=None if estimate is None else estimate.se,
         counted=0 if estimate is None else estimate.n,
     )
+    if why := index.unkept(point):
+        raise ValueError(f"no index keeps benchmark {one.key[:80]!r}: {why}")
+    return point
 
 
 def _reason(one: Comparison) -> str:
@@ -392,6 +393,8 @@ def _one(visit: Visit | None, what: tuple[Path, str]) -> Found | str | None:
         report, found = _found(place, manifest, stamp)
     except (LockstepError, ValueError, OSError) as error:
         return f"{place.name}: {error}"
+    except Exception as error:  # of numbers that are made up anything may come
+        return f"{place.name}: {type(error).__name__}: {error}"
     if visit is not None:
         visit(report)
     return found

@@ -45,6 +45,8 @@ KEPT = 86_400.0
 """Seconds for which something begun is kept that is somebody else's now, or nobody's."""
 REFUSED = "refused"
 """Folder of the runs that the server did not take, among those of errands."""
+REFUSED_ROOM = 4 << 30
+"""Bytes that these may have together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,16 @@ def agent(request: AgentRequest, told: Callable[[str], None]) -> int:
 def _closed(error: Failed) -> bool:
     """Whether the server does not let us in: to ask again is of no use, and what is here stays."""
     return isinstance(error, Refused) and error.closed
+
+
+def keep_newest(refused: Path) -> None:
+    """Remove the oldest of some runs until the others have no more than `REFUSED_ROOM` bytes: strangers may have made
+    them, and of any size."""
+    left = REFUSED_ROOM
+    for run in sorted(refused.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True):
+        left -= sum(file.stat().st_size for file in run.iterdir())
+        if left < 0:
+            shutil.rmtree(run, ignore_errors=True)
 
 
 class _Patience:
@@ -329,6 +341,7 @@ class _Agent:
             with contextlib.suppress(OSError):
                 kept.mkdir(exist_ok=True)
                 run.rename(kept / run.name)
+                keep_newest(kept)
             self._say(f"request {errand.request}: the server did not take run {errand.run}; it is kept in {kept}")
             return self._keep(replace(work.failed(errand, f"its run was not taken: {error}"), run=""))
         return errand

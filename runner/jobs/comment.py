@@ -39,12 +39,13 @@ def pull(where: GitHub) -> github.Pull:
     raise MachineError(f"cannot look up pull request {where.pull} of {where.repository}: {why}.")
 
 
-def comment(text: str, where: GitHub, name: str) -> str:
+def comment(text: str, where: GitHub, name: str, known: str = "") -> str:
     """Post a text in Markdown, or put it into the comment of this name that is there; returns what the comment is
     called below the repository: ``issues/comments/12``.
 
-    One that is there is looked for each time: of a try that failed the answer alone may have been lost. Raises
-    MachineError where it cannot be posted, in words without the token.
+    `known` is what was returned before. Where it is empty, one that is there is looked for each time: of a try that
+    failed the answer alone may have been lost. Raises MachineError where it cannot be posted, in words without the
+    token.
     """
     now = time.time()
     message = Message(
@@ -53,7 +54,7 @@ def comment(text: str, where: GitHub, name: str) -> str:
     why = ""
     for number in range(TRIES):
         try:
-            return github.deliver(where, message, config.secret, "")
+            return github.deliver(where, message, config.secret, known)
         except Failed as error:
             why = secrets.without(str(error), [config.secret(where.token_from) or ""])
             wait = max(PAUSE * 2**number, error.wait)

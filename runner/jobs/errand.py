@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ from runner.jobs import policy
 from runner.machine.choice import Pinning
 from runner.report.printable import printable
 from runner.shell import Beside
-from runner.storage import errands
+from runner.storage import errands, store
 from runner.storage.errands import Errand, State
 
 UNTRUSTED = ("refuse", "sandbox", "unsafe")
@@ -42,8 +43,11 @@ SAID = 1500
 """Characters of a problem that the server is told."""
 NOTE = 200
 """Characters of how far it is."""
+OWN_SETTINGS = Path("/etc/lockstep")
+"""Where a service has its token, by docs/agents.md."""
 WHOLE = (0, 1)
 """Exit codes of a comparison that came to its end; 1 is a regression, which is a result."""
+_HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 Watch = Callable[[str], None]
 """Told every `BEAT` seconds how far it is; whatever it raises ends the work."""
@@ -88,14 +92,43 @@ def strange(arm: str) -> bool:
     return arm.startswith(Origin.GIT.value)
 
 
+def check(run: Path, errand: Errand) -> None:
+    """See that a run is the one that was asked for, and no other: where it was measured a stranger could write, who may
+    have made it one of a watch's history, or of other builds. What its figures say cannot be seen. Raises UsageError.
+    """
+    try:
+        made = store.read_manifest(run)
+    except RecursionError as error:
+        raise UsageError(f"the manifest of the run {run.name} is nested too deeply") from error
+    for what, asked, arm in (("base", errand.base, made.base), ("head", errand.head, made.head)):
+        if not _is(arm.spec, asked):
+            raise UsageError(f"the run {run.name} is not the one that was asked for: its {what} is {arm.spec[:NOTE]!r}")
+    if made.id != run.name or made.role is not None or made.labels or made.fleet is not None:
+        raise UsageError(f"the run {run.name} is not the one that was asked for: it says that it is another, or a part "
+                         "of something larger")
+
+
+def _is(text: str, asked: str) -> bool:
+    """Whether a build's spec is what was asked for; of a commit it may have the hash in the place of a name."""
+    try:
+        one, other = (parse(spec, exists=lambda path: False) for spec in (text, asked))
+    except UsageError:
+        return False
+    if one is None or other is None:
+        return False
+    same = one.ref == other.ref or not _HASH.fullmatch(other.ref)
+    return same and replace(one, text="", ref="") == replace(other, text="", ref="")
+
+
 def apart(work: Path) -> cage.Cage:
     """Where the code of strangers runs. `work` is the folder that it may write. Raises MachineError that says why there
     is no such place."""
     kept = config.calibrations_folder(None)
-    hidden: list[Path] = []
+    # Of the repositories that were fetched, it has those that it builds.
+    hidden = [OWN_SETTINGS, config.caches()[-1] / "git"]
     if config.CHECKOUT:  # what was measured lies in the same folder as what the program reads
         program = {config.STATE / "variants", kept}
-        hidden = [path for path in sorted(config.STATE.iterdir()) if path not in program and path.suffix != ".toml"]
+        hidden += [path for path in sorted(config.STATE.iterdir()) if path not in program and path.suffix != ".toml"]
     return cage.find(work, readable=(config.caches()[-1], kept), hidden=hidden)
 
 
@@ -130,7 +163,7 @@ class _Work:
             # It is not what it was: a build was removed, or the system is another one.
             self._cage = None
         # What a stranger has written into, we write into no more: there may be links in it.
-        shutil.rmtree(self._work, ignore_errors=True)
+        errands.clear(self._work)
         for name in (errands.RUNS, "here", "home"):
             (self._work / name).mkdir(parents=True)
         if caged:
@@ -149,6 +182,7 @@ class _Work:
             for arm in arms:
                 job = pool.submit(_lend, arm, top)
                 while not wait([job], timeout=self._ways.beat).done:
+                    self._wait()
                     self._watch(f"fetching {arm}")
                 found.append(job.result())
         return found
@@ -163,7 +197,9 @@ class _Work:
         run = errands.run_of(self._folder)
         if code not in WHOLE or run is None:
             raise BuildError(f"lockstep ab ended with exit code {code}: {self._said() or 'it said nothing'}")
-        return errands.take_out(self._folder, run).name
+        taken = errands.take_out(self._folder, run)
+        check(taken, self._errand)
+        return taken.name
 
     def _command(self, words: Sequence[str]) -> int:
         """Have a command of ours run to its end; its exit code, negative for a signal. Raises what `watch` raises."""
@@ -180,15 +216,19 @@ class _Work:
                 placed = False
                 while (code := process.ended(self._ways.beat)) is None:
                     placed = placed or self._keep_off(stack)
-                    self._left -= self._ways.beat
-                    if self._left < 0:
-                        raise MachineError("it was stopped: it took far longer than its budget.")
+                    self._wait()
                     if log.stat().st_size > LARGEST:
                         raise MachineError(f"it was stopped: it printed more than {LARGEST >> 20} MiB.")
                     self._watch(self._said(NOTE).rpartition("\n")[2])
                 return code
         finally:
             process.stop(PATIENCE)
+
+    def _wait(self) -> None:
+        """A heart-beat has passed. Raises MachineError when the time for all of it is over."""
+        self._left -= self._ways.beat
+        if self._left < 0:
+            raise MachineError("it was stopped: it took far longer than its budget.")
 
     def _keep_off(self, stack: ExitStack) -> bool:
         """Once it is known which CPU is measured, be on others until the stack ends."""
@@ -197,10 +237,10 @@ class _Work:
             return False
         try:
             worker = json.loads(errands.manifest(self._folder, run) or b"")["worker_cpu"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):  # it may be a stranger's
             return False
         here = machine.topology()
-        if worker in here.cpus:  # None: it is not pinned
+        if isinstance(worker, int) and worker in here.cpus:  # None: it is not pinned
             core = here.siblings.get(worker, (worker,))
             if others := tuple(sorted(set(here.cpus) - set(core) or set(here.cpus) - {worker})):
                 stack.enter_context(machine.quiet(Pinning(worker=worker, parent=others, notices=())))
@@ -223,7 +263,8 @@ def _lend(arm: str, top: Path) -> str:
     assert isinstance(spec, BuildSpec)
     if spec.origin is not Origin.GIT:
         return arm
-    found = commits.find(arm, spec.place, spec.ref, _nobody)
+    # What is listed is an address: who moved may not choose what is built in its place.
+    found = commits.find(arm, spec.place, spec.ref, _nobody, led=False)
     commits.lend(found, spec.place, top)
     return of_commit(spec.place, found.commit, edits=spec.edits, options=spec.options)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import math
 import os
@@ -18,17 +17,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import pyarrow
-from pyarrow import csv
-
 from dashboards import pages
 from runner import config, shell, stats, vendor
 from runner.errors import BuildError, MachineError, UsageError
 from runner.history import runs as history
 from runner.history.runs import History
+from runner.history.tables import csv
+from runner.jobs import publish_apart as apart
 from runner.jobs.ab import View
-from runner.judging import calibration, statistics
+from runner.judging import calibration
 from runner.judging.report import Report
 from runner.owned import owned
 from runner.report import calibration as calibration_report
@@ -255,17 +252,13 @@ def _write_run(pages_of_runs: Path, runs: Path, report: Report, *, commit_url: s
         explained = explanations.read(runs / report.run)
     except UsageError as error:
         problems.append(str(error))
-    page = run_page(report, explained=explained, own_report=own if there else "", commit_url=commit_url)
-    page = replace(page, warnings=[*page.warnings, *problems])
-    store.write_whole(pages_of_runs / f"{report.run}.html", pages.run(page, served=served))
-    store.write_whole(pages_of_runs / f"{report.run}.csv", _csv(table(report)))
 
+    def made() -> str:
+        page = run_page(report, explained=explained, own_report=own if there else "", commit_url=commit_url)
+        return pages.run(replace(page, warnings=[*page.warnings, *problems]), served=served)
 
-def _csv(table: pd.DataFrame) -> str:
-    # pandas's own takes ten times as long, and a night writes as many tables as there are benchmarks.
-    text = io.BytesIO()
-    csv.write_csv(pyarrow.Table.from_pandas(table, preserve_index=False), text)
-    return text.getvalue().decode()
+    store.write_whole(pages_of_runs / f"{report.run}.html", apart.page(made, "../", served=served))
+    store.write_whole(pages_of_runs / f"{report.run}.csv", csv(table(report)).decode())
 
 
 def _benchmarks(
@@ -282,7 +275,7 @@ def _benchmarks(
             work.append(one)
     if work:
         # Of the runs that are some benchmark's last one: their blocks are drawn.
-        last = {id: statistics.report_of(runs / id) for id in sorted({one.last for one in work})}
+        last = {id: apart.report(runs / id) for id in sorted({one.last for one in work})}
         described = {id: store.read_manifest(runs / id).described for id in last}
         tasks = [(one.key, known, described[one.last], last[one.last]) for one in work]
         view.phase(f"writing the pages of {len(tasks)} benchmarks")
@@ -306,21 +299,28 @@ def _write_benchmark(folder: Path, task: Task, *, charts: bool, served: bool) ->
     key, known, described, report = task
     rows, entries = known.of_benchmark(key, points=True), {entry.id: entry for entry in known.runs}
     last = next((one for one in report.comparisons if one.key == key), None)
-    page, tables = site.benchmark_page(key, rows, entries, described.get(str(rows["name"].iloc[-1])), last)
-    for name, content in tables.items():
-        store.write_whole(folder / name, _csv(content))
-    store.write_whole(folder / f"{page.slug}.html", pages.benchmark(page, charts=charts, served=served))
+
+    def made() -> str:
+        page, tables = site.benchmark_page(key, rows, entries, described.get(str(rows["name"].iloc[-1])), last)
+        for name, content in tables.items():
+            store.write_whole(folder / name, csv(content).decode())
+        return pages.benchmark(page, charts=charts, served=served)
+
+    store.write_whole(folder / f"{site.slug(key)}.html", apart.page(made, "../", served=served))
 
 
 def _others(known: History, new: Path, across: publish_history.Across, *, asv: bool, served: bool) -> None:
     for name in pages.ASSETS:
         (new / "assets" / name).write_text(pages.asset(name), encoding="utf-8")
-    first = site.overview(known, across.attention, asv=asv, imported=across.imported)
-    (new / "index.html").write_text(pages.overview(first, served=served), encoding="utf-8")
-    listed = pages.runs(site.runs(known.runs), served=served)
-    (new / "runs" / "index.html").write_text(listed, encoding="utf-8")
-    trust = site.trust(_calibrations(), known, _evidence(), across.suspicions)
-    (new / "trust.html").write_text(pages.trust(trust, served=served), encoding="utf-8")
+    made: Mapping[str, Callable[[], str]] = {
+        "index.html": lambda: pages.overview(
+            site.overview(known, across.attention, asv=asv, imported=across.imported), served=served),
+        "runs/index.html": lambda: pages.runs(site.runs(known.runs), served=served),
+        "trust.html": lambda: pages.trust(
+            site.trust(_calibrations(), known, _evidence(), across.suspicions), served=served),
+    }
+    for name, make in made.items():
+        (new / name).write_text(apart.page(make, "../" * name.count("/"), served=served), encoding="utf-8")
 
 
 def _calibrations() -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from runner.errors import LockstepError
 from runner.history import events as events_of
 from runner.history.events import Event
 from runner.history.runs import History
+from runner.jobs import publish_apart as apart
 from runner.jobs.alert import places
 from runner.jobs.status import status
 from runner.report import events as in_words
@@ -74,19 +76,19 @@ def write(site: Site, before: Mapping[str, str], problems: list[str]) -> Across:
     known, new, channels = site.known, site.new, site.channels or Channels()
     for name in history_pages.ASSETS:
         _put(new / "assets" / name, pages.asset(name))
-    _put(new / "benchmarks" / "index.html", history_pages.index(
+    _page(site, "benchmarks/index.html", lambda: history_pages.index(
         site_benchmarks.index(known, url=site.commit_url), served=site.served))
     kept = _compare(site, before)
-    _put(new / "releases.html", history_pages.releases(site_releases.releases(known), served=site.served))
+    _page(site, "releases.html", lambda: history_pages.releases(site_releases.releases(known), served=site.served))
     suspicions = _suspicions(site.state / ledger.NAME, problems)
     events = _events(site, channels, suspicions, problems)
-    health = site_health.page(status(channels, site.state, site.night), known)
-    _put(new / "health.html", history_pages.health(health, served=site.served))
+    health = status(channels, site.state, site.night)
+    _page(site, "health.html", lambda: history_pages.health(site_health.page(health, known), served=site.served))
     found = imports.read(site.state / imports.FOLDER)
     problems += found.problems
     if found.imports:
-        page = site_imported.page(found, url=site.commit_url)
-        _put(new / "imported.html", history_pages.imported(page, served=site.served))
+        _page(site, "imported.html", lambda: history_pages.imported(
+            site_imported.page(found, url=site.commit_url), served=site.served))
     return Across(compared=kept, attention=site_events.attention(events), suspicions=suspicions,
                   imported=bool(found.imports))
 
@@ -100,21 +102,25 @@ def _suspicions(file: Path, problems: list[str]) -> str:
 
 
 def _compare(site: Site, before: Mapping[str, str]) -> dict[str, str]:
-    found, labels = site_compare.places(site.known), site_compare.builds(site.known)
-    page = site_compare.page(found, site.known, labels)
-    _put(site.new / "compare.html", history_pages.compare(page, served=site.served))
     folder, old = site.new / COMPARE, site.out / COMPARE
     folder.mkdir()
-    stamps = {entry.id: entry.stamp for entry in site.known.runs}
-    missing = []
-    for id, stamp in stamps.items():
-        file = f"{site_compare.run_name(id)}.js"
-        if before.get(id) != stamp or not site.link(old / file, folder / file):
-            missing.append(id)
-    shared, own = site_compare.shared(found, site.known, labels), site_compare.of_runs(site.known, missing)
-    for name, content in chain(shared, own):
-        _put(folder / f"{name}.js", site_compare.script(name, content))
-    return stamps
+    stamps, kept = {entry.id: entry.stamp for entry in site.known.runs}, dict[str, str]()
+
+    def made() -> str:
+        found, labels = site_compare.places(site.known), site_compare.builds(site.known)
+        missing = []
+        for id, stamp in stamps.items():
+            file = f"{site_compare.run_name(id)}.js"
+            if before.get(id) != stamp or not site.link(old / file, folder / file):
+                missing.append(id)
+        shared, own = site_compare.shared(found, site.known, labels), site_compare.of_runs(site.known, missing)
+        for name, content in chain(shared, own):
+            _put(folder / f"{name}.js", site_compare.script(name, content))
+        kept.update(stamps)
+        return history_pages.compare(site_compare.page(found, site.known, labels), served=site.served)
+
+    _page(site, "compare.html", made)
+    return kept
 
 
 def _events(site: Site, channels: Channels, suspicions: str, problems: list[str]) -> list[Event]:
@@ -133,13 +139,21 @@ def _events(site: Site, channels: Channels, suspicions: str, problems: list[str]
         for file in [file for file in old.glob("*.html") if file.name != "index.html"]:
             site.link(file, folder / file.name)
     for event in found:
-        page = site_events.event_page(event, site.known, url=site.commit_url)
-        _put(folder / f"{event.id}.html", history_pages.event(page, served=site.served))
-    listed = site_events.events_page(found, site.known, url=site.commit_url, notes=notes)
-    _put(folder / "index.html", history_pages.events(listed, served=site.served))
+        _page(site, f"{EVENTS}/{event.id}.html", partial(_event, site, event))
+    _page(site, f"{EVENTS}/index.html", lambda: history_pages.events(
+        site_events.events_page(found, site.known, url=site.commit_url, notes=notes), served=site.served))
     if readable or not site.link(site.out / FEED, site.new / FEED):
         _put(site.new / FEED, in_words.atom(found, channels.site))
     return found
+
+
+def _event(site: Site, event: Event) -> str:
+    return history_pages.event(
+        site_events.event_page(event, site.known, url=site.commit_url), served=site.served)
+
+
+def _page(site: Site, name: str, make: Callable[[], str]) -> None:
+    _put(site.new / name, apart.page(make, "../" * name.count("/"), served=site.served))
 
 
 def _put(file: Path, text: str) -> None:

@@ -157,5 +157,5 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
     """For sorting as people do: ``size=4KiB`` before ``size=16KiB``, and that before ``size=1MiB``."""
     name = SIZE.sub(lambda size: str(int(size[1]) << SHIFTS[size[2]]), name)
     return [
-        (1, int(part), "") if part.isdigit() else (0, 0, part.lower()) for part in re.split(r"(\d+)", name) if part
+        (1, int(part), "") if part.isdecimal() else (0, 0, part.lower()) for part in re.split(r"(\d+)", name) if part
     ]

@@ -336,7 +336,7 @@ def _rows(known: History, place: Place, base: str, head: str) -> list[ComparedRo
     return [
         ComparedRow(
             key=one.key, link=f"benchmarks/{addresses.slug(one.key)}.html", state=one.state, words=one.words,
-            ratio=quantities.ratio(*map(math.exp, (one.log_ratio, one.low, one.high))))
+            ratio=quantities.ratio(*map(indirect.ratio, (one.log_ratio, one.low, one.high))))
         for one in through(known, place, [(-1, base), (1, head)])
     ]
 

@@ -15,6 +15,7 @@ from runner.history import points
 from runner.history.runs import Entry, History, Side
 from runner.model import Metric
 from runner.report import quantities, site
+from runner.stats import indirect
 
 FINAL = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:(a|b|rc)(\d+))?")
 """A version that was released: ``3.14.0``, ``3.14.0rc1``; what stands between two has a ``+``."""
@@ -89,17 +90,24 @@ def _cell(base: str, head: str, latest: Mapping[tuple[str, str], Entry], seen: _
 
 
 def _turned(mean: Mean | None, sign: int) -> Mean | None:
-    return mean if mean is None or sign == 1 else (1 / mean[0], 1 / mean[2], 1 / mean[1], mean[3])
+    if mean is None or sign == 1:
+        return mean
+    return None if not _whole(mean) else (1 / mean[0], 1 / mean[2], 1 / mean[1], mean[3])
+
+
+def _whole(mean: Mean) -> bool:
+    """Whether the logs of its numbers are numbers."""
+    return all(0 < number < math.inf for number in mean[:3])
 
 
 def _through(base: Mean | None, head: Mean | None) -> Mean | None:
     """Head to base from both to an anchor. The errors of two runs add up in their squares, at the same level."""
-    if base is None or head is None:
+    if base is None or head is None or not (_whole(base) and _whole(head)):
         return None
     logs = [[math.log(number) for number in mean[:3]] for mean in (base, head)]
     middle = logs[1][0] - logs[0][0]
     half = math.hypot(*((log[2] - log[1]) / 2 for log in logs))
-    return math.exp(middle), math.exp(middle - half), math.exp(middle + half), base[3]
+    return indirect.ratio(middle), indirect.ratio(middle - half), indirect.ratio(middle + half), base[3]
 
 
 def _made(mean: Mean | None, log_memory: float, entry: Entry, how: str) -> ReleaseCell | None:
@@ -108,7 +116,7 @@ def _made(mean: Mean | None, log_memory: float, entry: Entry, how: str) -> Relea
     return ReleaseCell(
         time="–" if mean is None else _said(mean[0], ("faster", "slower"), mean[1] <= 1 <= mean[2]),
         time_state="" if mean is None or mean[1] <= 1 <= mean[2] else "faster" if mean[0] < 1 else "slower",
-        memory="–" if not math.isfinite(log_memory) else _said(math.exp(log_memory), ("less", "more")),
+        memory="–" if not math.isfinite(log_memory) else _said(indirect.ratio(log_memory), ("less", "more")),
         memory_state="", link=f"runs/{entry.id}.html", how=how,
     )
 
@@ -118,7 +126,7 @@ def _said(ratio: float, words: tuple[str, str], same: bool = False) -> str:
         return "the same"
     if same:
         return f"no difference shown ({quantities.ratio(ratio)})"
-    return f"{quantities.factor(max(ratio, 1 / ratio))} {words[ratio > 1]}"
+    return f"{quantities.factor(max(ratio, 1 / ratio) if ratio else math.inf)} {words[ratio > 1]}"
 
 
 class _Seen:

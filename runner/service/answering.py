@@ -15,9 +15,10 @@ from urllib.parse import quote, urlencode
 import pandas as pd
 import pyarrow
 from fastapi import Query, Request
-from pyarrow import csv, parquet
+from pyarrow import parquet
 from starlette.responses import Response
 
+from runner.history.tables import csv
 from runner.report.as_json import strict
 from runner.service.problems import Problem
 
@@ -135,10 +136,9 @@ def _written(found: Answer, kind: Kind) -> bytes:
     if kind == "json":
         text = json.dumps(strict(found.content()), ensure_ascii=False, allow_nan=False)
         return text.encode(errors="replace") + b"\n"
+    if kind == "csv":
+        return csv(found.table())
     stream = io.BytesIO()
     table = pyarrow.Table.from_pandas(found.table(), preserve_index=False).replace_schema_metadata(None)
-    if kind == "csv":
-        csv.write_csv(table, stream)
-    else:
-        parquet.write_table(table, stream)
+    parquet.write_table(table, stream)
     return stream.getvalue()

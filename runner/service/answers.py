@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from runner.errors import LockstepError
 from runner.jobs import comment as commenting
 from runner.judging import statistics
 from runner.report import addresses, markdown
-from runner.service import queue
+from runner.service import audit, queue
 from runner.service.api_requests import page
 from runner.service.queue import LEASE, OPEN, Request, State, Tenure
 from runner.service.server import Server
@@ -28,6 +29,8 @@ AGAIN = 60.0
 """Seconds before a post that failed is tried again; each time twice as many."""
 GIVEN_UP = 86_400.0
 """Seconds after a request's end in which it is tried to answer."""
+FORGETTING = 86_400.0
+"""Seconds between two times at which old entries of the audit log are removed."""
 
 
 class Clerk:
@@ -37,6 +40,10 @@ class Clerk:
         self._server = server
         self._later: dict[str, tuple[float, float]] = {}
         """Requests whose post has failed: when it is tried again, and the pause before that."""
+        self._forgot = -math.inf
+        """When the audit log was last cut."""
+        self._places: dict[str, str] = {}
+        """Where each request was answered: others may write what our comment is known by, and it is not looked for."""
 
     def begin(self) -> None:
         """Make up for the time in which the server was away."""
@@ -46,6 +53,9 @@ class Clerk:
     def step(self) -> None:
         """Do all that is to be done now. Raises MachineError where the database cannot be used."""
         now, database = self._server.clock(), self._server.database
+        if not 0 <= now - self._forgot < FORGETTING:
+            audit.forget(database, now)
+            self._forgot = now
         with database.reading() as connection:
             out = sa.or_(leases.c.expires <= now, leases.c.expires > now + LEASE)
             late = connection.execute(sa.select(leases.c.id).where(leases.c.state == Tenure.HELD, out)).first()
@@ -72,14 +82,18 @@ class Clerk:
         with self._server.database.reading() as connection:
             runs = [result.run for result in queue.results_of(connection, [one.id])[one.id]]
         try:
-            commenting.comment(text(self._server, one, runs), where, f"request/{one.id}")
-        except LockstepError as error:
-            log.warning("request %s: %s", one.id, error)
+            self._places[one.id] = commenting.comment(
+                text(self._server, one, runs), where, f"request/{one.id}", self._places.get(one.id, ""))
+        # Whatever it is: it must not keep others from being answered.
+        except Exception as error:
+            log.warning("request %s: %s", one.id, error, exc_info=not isinstance(error, LockstepError))
             if one.finished is None or now - one.finished < GIVEN_UP:
                 pause = min(2 * self._later.get(one.id, (0.0, AGAIN / 2))[1], 3600.0)
                 self._later[one.id] = now + pause, pause
                 return
         self._later.pop(one.id, None)
+        if one.state.over:
+            self._places.pop(one.id, None)
         with self._server.database.writing() as connection:
             told = "over" if one.state.over else "open"
             connection.execute(sa.update(requests).where(requests.c.id == one.id).values(told=told))
@@ -126,7 +140,7 @@ def text(server: Server, one: Request, runs: Sequence[str]) -> str:
     for run in runs:
         try:
             parts.append(markdown.render(statistics.report_of(server.settings.runs / run)).rstrip())
-        except (LockstepError, OSError, ValueError) as error:
+        except Exception as error:  # every number in it is another's
             parts.append(_unreadable(server.settings.runs / run, error))
         if known:
             root = f"{server.settings.serve.address.rstrip('/')}/"

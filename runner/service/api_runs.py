@@ -9,6 +9,7 @@ import errno
 import hashlib
 import logging
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor
 from contextlib import contextmanager
@@ -94,13 +95,16 @@ async def send(
     if length.isascii() and length.isdigit() and int(length[:20]) > most:
         raise _too_large(most)
     token = reception.machine(caller)
-    with _kept_nothing(), owned("parcel-", here.settings.incoming) as place:
-        with (place / looking.BODY).open("xb") as body:
-            found = await _spooled(request, body, most)
-        if wanted not in (None, found):
-            raise Problem(422, "digest", "The body is not what its Content-Digest says.", "Send it again.")
-        looked = await _looked(request, place)
-        done = await run_in_threadpool(reception.receive, here, looked, named[1] if named else "", token)
+    turns: defaultdict[str, asyncio.Lock] = request.app.state.turns
+    # One at a time of each machine: neither the disk nor those who look are one machine's.
+    async with turns[token.id]:
+        with _kept_nothing(), owned("parcel-", here.settings.incoming) as place:
+            with (place / looking.BODY).open("xb") as body:
+                found = await _spooled(request, body, most)
+            if wanted not in (None, found):
+                raise Problem(422, "digest", "The body is not what its Content-Digest says.", "Send it again.")
+            looked = await _looked(request, place)
+            done = await run_in_threadpool(reception.receive, here, looked, named[1] if named else "", token)
     response.status_code = 201 if done.fresh else 200
     if done.fresh:
         here.site.changed()

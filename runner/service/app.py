@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -61,6 +63,7 @@ def bare(server: Server) -> FastAPI:
     app.state.server = server
     app.state.limits = Limits(server.settings.serve)
     app.state.metrics = Metrics(server.database)
+    app.state.turns = defaultdict(asyncio.Lock)
     problems.install(app)
     return app
 

@@ -13,6 +13,7 @@ from runner.report import site_compare
 from runner.service import as_records
 from runner.service.api_records import ComparedRecord, ComparisonRecord, WayRecord
 from runner.service.problems import Problem
+from runner.stats import indirect
 
 LEAST = 7
 """Digits of a commit's hash by which a build may be named."""
@@ -119,5 +120,6 @@ def _through(
     between = [entry.head if sign > 0 else entry.base for sign, entry in way.steps][:-1]
     rows = site_compare.through(known, place, [(sign, entry.id) for sign, entry in way.steps])
     return site_compare.how(place, " and ".join(labels[side.identity] for side in between)), tuple(
-        as_records.compared(one.key, one.state, one.words, [math.exp(x) for x in (one.log_ratio, one.low, one.high)])
+        as_records.compared(
+            one.key, one.state, one.words, [indirect.ratio(log) for log in (one.log_ratio, one.low, one.high)])
         for one in rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -65,8 +65,9 @@ class Database:
         """Within, no other server has this database. Raises MachineError where one has it."""
         message = "another server has this database. End it, or give this one another --data and --database."
         if self.dialect == "sqlite":
-            # Beside the file: whoever closes the file itself once more takes SQLite's own locks of it away.
-            place = Path(f"{self._engine.url.database}.lock")
+            # Beside the file: whoever closes the file itself once more takes SQLite's own locks of it away. By
+            # whatever links it was named, it has one place.
+            place = Path(f"{Path(str(self._engine.url.database)).resolve()}.lock")
             place.touch(mode=0o600)
             with attempt(place) as free:
                 if not free:
@@ -96,21 +97,23 @@ def connected(url: str) -> Database:
         parsed = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError) as error:
         raise UsageError("that is no URL of a database; give sqlite:////PATH or postgresql://USER@HOST/NAME") from error
-    # Enough for all threads of a server at once.
-    pool = {"pool_size": 5, "max_overflow": 40, "pool_timeout": WAIT}
+    # Enough for all threads of a server at once. What a statement was given may be secret, and goes into no log.
+    options = {"pool_size": 5, "max_overflow": 40, "pool_timeout": WAIT, "hide_parameters": True}
     if parsed.get_backend_name() == "sqlite":
         if not parsed.database or parsed.database == ":memory:":
             raise UsageError("the service's database outlives its process: give sqlite:////PATH")
+        if parsed.query:
+            raise UsageError("the URL of a SQLite file ends with its path: give sqlite:////PATH")
         try:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise MachineError(f"cannot make the folder of {parsed.database}: {error.strerror}") from error
         engine = sa.create_engine(
-            parsed, poolclass=sa.QueuePool, connect_args={"timeout": WAIT, "check_same_thread": False}, **pool)
+            parsed, poolclass=sa.QueuePool, connect_args={"timeout": WAIT, "check_same_thread": False}, **options)
         sa.event.listen(engine, "connect", _prepare)
         sa.event.listen(engine, "begin", _begin)
     elif parsed.get_backend_name() == "postgresql":
-        engine = sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **pool)
+        engine = sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **options)
     else:
         raise UsageError(f"the service keeps its database in SQLite or PostgreSQL, not in {parsed.get_backend_name()}")
     return Database(engine)
@@ -122,6 +125,9 @@ def opened(url: str) -> Database:
     Raises as `connected` does, and MachineError where it cannot be used, or is of a newer Lockstep.
     """
     database = connected(url)
+    if database.dialect == "sqlite" and not (place := Path(str(database._engine.url.database))).exists():
+        with suppress(OSError):  # SQLite says what is wrong
+            place.touch(mode=0o600)  # it has what lets people in, if only as hashes
     try:
         with database.writing() as connection:
             migrate(connection)

@@ -38,9 +38,13 @@ def address_of(scope: Scope) -> str:
     """Where a request came from: an IP address, or empty where that is not known."""
     client = scope.get("client")
     try:
-        return str(ipaddress.ip_address(client[0])) if client else ""
+        found = ipaddress.ip_address(client[0]) if client else None
     except ValueError:
         return ""  # what a proxy says of it, and is none
+    if isinstance(found, ipaddress.IPv6Address):
+        # Without a zone; and one of IPv4 as such: else all of them would be of one network.
+        found = found.ipv4_mapped or ipaddress.IPv6Address(int(found))
+    return "" if found is None else str(found)
 
 
 def needs(scope: str, *, audited: bool = True) -> Callable[..., Caller]:

@@ -26,7 +26,7 @@ from runner.service.looking import Looked, Refusal
 from runner.service.problems import Problem
 from runner.service.server import Server
 from runner.service.tokens import Token
-from runner.storage import origin, parcel, store
+from runner.storage import origin, parcel, shelf, store
 from runner.storage.exchange import exchange
 from runner.storage.origin import Origin
 from runner.storage.parcel import Contents, Limits
@@ -83,7 +83,9 @@ def receive(server: Server, looked: Looked | Refusal, key: str, token: Token) ->
     there = server.settings.runs / folder.name
     ours = Origin(machine=token.name, token=token.id, key=key or contents.digest, received=server.clock(),
                   digest=contents.digest, contents=contents)
-    with _turn:
+    with _turn, shelf.held(there) as free:
+        if not free:  # `lockstep gc` may be about to remove the blocks that it has read
+            raise MachineError(f"{there} is in use by another process")
         kept = _kept(there, folder, contents)
         _enter(server, ours, looked.manifest)
         if kept is not None:
@@ -104,7 +106,7 @@ def _kept(there: Path, folder: Path, contents: Contents) -> str | None:
 
     Raises Problem where one of the two does not go on from the other.
     """
-    if not there.exists():
+    if not (there / store.MANIFEST).is_file():  # a removal that was killed leaves no run
         return None
     received = origin.read(there)
     known = parcel.contents(there) if received is None else received.contents

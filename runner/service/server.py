@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 
 from runner.errors import MachineError
 from runner.owned import attempt
-from runner.service import audit, database, tokens
+from runner.service import database, tokens
 from runner.service.database import Database
 from runner.service.settings import Settings
 from runner.service.site import Site
@@ -46,7 +46,6 @@ def holding(settings: Settings, clock: Callable[[], float] = time.time) -> Itera
         opened = database.opened(settings.database)
         stack.callback(opened.close)
         stack.enter_context(opened.held())
-        audit.forget(opened, clock())
         yield Server(
             settings=settings, database=opened, verify=tokens.Verifier(opened, clock), site=Site(settings), clock=clock)
 

@@ -41,6 +41,8 @@ MOST = 120
 """Degrees of freedom beyond which a t quantile is taken to be that of this many."""
 FLOOR = 1e-9
 """Standard error, on the log scale, below which an estimate counts as this good."""
+LARGEST = 709.0
+"""Of a log ratio, beyond which there is no such number."""
 _MEDIAN = float(2 * gammaincinv(0.5, 0.5))
 """Of chi-squared with one degree of freedom."""
 
@@ -56,6 +58,11 @@ class Spread:
     """Standard deviation, on the log scale."""
     df: float
     """Degrees of freedom with which its square is known."""
+
+
+def ratio(log: float) -> float:
+    """The ratio of a log ratio; infinite where it is too large to be a number."""
+    return math.exp(log) if log < LARGEST else math.inf
 
 
 def estimate(log_ratio: float, se: float, blocks: int) -> Estimate:

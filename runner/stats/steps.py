@@ -69,5 +69,6 @@ def bands(ratios: Sequence[float], changes: Sequence[int]) -> NDArray[np.float64
         if len(own) >= FEWEST:
             level = float(np.median(own))
             spread = 2 * 1.4826 * float(np.median(np.abs(own - level)))
-            found[start:end] = math.exp(level - spread), math.exp(level + spread)
+            with np.errstate(over="ignore"):
+                found[start:end] = np.exp([level - spread, level + spread])
     return found

@@ -18,7 +18,7 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -33,6 +33,8 @@ SCHEMA = "lockstep.errand/1"
 FILE, LOG, WORK, RUNS, RUN = "errand.json", "log", "work", "runs", "run"
 LARGEST = 1 << 30
 """Bytes of a file of a run."""
+DOCUMENT = 64 << 20
+"""Bytes of its manifest, which is read in one piece. A server takes no larger one."""
 _RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -118,7 +120,24 @@ def remove(top: Path, errand: Errand) -> None:
     """Forget an errand, with all that was made for it. What cannot be removed is left."""
     folder = folder_of(top, errand.request)
     (folder / FILE).unlink(missing_ok=True)  # first: half of a folder is no errand
+    clear(folder)
+
+
+def clear(folder: Path) -> None:
+    """Remove a folder into which strangers wrote, who may have taken our rights in it away; they must have ended. What
+    cannot be removed is left."""
     shutil.rmtree(folder, ignore_errors=True)
+    _open_up(folder)
+    for top, names, _ in os.walk(folder):
+        for name in names:
+            _open_up(Path(top) / name)  # before the walk comes to it
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _open_up(folder: Path) -> None:
+    if not folder.is_symlink():
+        with suppress(OSError):
+            folder.chmod(0o700)
 
 
 def run_of(folder: Path) -> str | None:
@@ -135,7 +154,7 @@ def manifest(folder: Path, run: str) -> bytes | None:
     """A run's manifest, which a stranger may have written, and be writing; None: there is none."""
     try:
         with _opened(folder / WORK, RUNS, run) as top, _file(top, store.MANIFEST) as file:
-            return file.read(LARGEST)
+            return file.read()
     except OSError:
         return None
 
@@ -196,6 +215,7 @@ def _file(top: int, name: str) -> Iterator[BinaryIO]:
         state = os.fstat(_kept(stack, descriptor))
         if not stat.S_ISREG(state.st_mode) or state.st_nlink != 1:
             raise _StrangeError(errno.EPERM, f"{name} is a link, or no file")
-        if state.st_size > LARGEST:
-            raise _StrangeError(errno.EFBIG, f"{name} has more than {LARGEST >> 20} MiB")
+        largest = DOCUMENT if name == store.MANIFEST else LARGEST
+        if state.st_size > largest:
+            raise _StrangeError(errno.EFBIG, f"{name} has more than {largest >> 20} MiB")
         yield stack.enter_context(os.fdopen(descriptor, "rb", closefd=False))

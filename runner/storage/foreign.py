@@ -26,6 +26,8 @@ from runner.storage.store import Manifest
 
 _LAST_DATE = 253_402_300_800.0
 """Seconds since the epoch at the end of the year 9999: later dates cannot be printed."""
+BENCHMARKS = 50_000
+"""Of a run at most: whoever shows it makes a page for each."""
 
 
 class ParcelError(UsageError):
@@ -86,6 +88,8 @@ def _check_manifest(manifest: Manifest, latest: float) -> None:
     _check_time(min(named, manifest.created), max(named, manifest.created), latest)
     for arm in (manifest.base, manifest.head):
         _check_commit(arm)
+    if len(manifest.benchmarks) > BENCHMARKS:
+        raise ParcelError("too-large", f"it has more than {BENCHMARKS} benchmarks.")
     keys = [benchmark.key for benchmark in manifest.benchmarks]
     if len(set(keys)) < len(keys):
         raise ValueError("two of its benchmarks have one name")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +27,12 @@ Place = Path | str
 
 Where = Mapping[str, str | Sequence[str]]
 """Columns by name, each with the text that it is to have, or with those of which it is to have one."""
+LONGEST = 2000
+"""Bytes that the texts by which a row is found have together: an index of PostgreSQL's takes some 2700 of a row."""
+TEXT, ENTRY = 4096, 1 << 18
+"""Bytes of any other text of a run, and of its entry: lists and pages have them, again and again."""
+LARGEST = 1 << 31
+"""Whole numbers are smaller: PostgreSQL's INTEGER ends there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +98,31 @@ class Point:
     se: float | None
     counted: int
     """Blocks that `log_ratio` and `se` are made of."""
+
+
+def unkept(row: Run | Point) -> str:
+    """Why a row cannot be kept, in words; empty: it can. What one engine cannot keep, no index keeps."""
+    if isinstance(row, Run):
+        looked_up, numbers = (row.machine, row.watch, row.commit), (row.position or 0,)
+        texts = tuple(text for text in astuple(row) if isinstance(text, str))
+        if len(row.entry) > ENTRY or any(_size(text) > TEXT for text in texts if text is not row.entry):
+            return f"one of its texts has more than {TEXT} bytes, or all of them have more than {ENTRY}"
+    else:
+        looked_up, numbers = (row.key, row.name, row.version, row.unit), (row.place, row.blocks, row.counted)
+        texts = looked_up
+        if _size(row.reason) > TEXT:
+            return f"why it failed is told in more than {TEXT} bytes"
+    if any("\0" in text for text in texts):
+        return "one of its texts has a NUL in it"
+    if sum(map(_size, looked_up)) > LONGEST:
+        return f"what it is found by has more than {LONGEST} bytes"
+    if any(abs(number) >= LARGEST for number in numbers):
+        return f"one of its numbers is {LARGEST} or more"
+    return ""
+
+
+def _size(text: str) -> int:
+    return len(text.encode(errors="replace"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,8 +23,10 @@ from fake_source import MEASURABLE
 from requested import Service, blocks_of, published, repository, serving, wait_for_blocks
 
 from runner import cage
-from runner.errors import MachineError, UsageError
+from runner.builds import commits
+from runner.errors import BuildError, MachineError, UsageError
 from runner.jobs import agent as job
+from runner.jobs import errand as work
 from runner.storage import errands, store
 from runner.storage.errands import Errand, State
 
@@ -353,6 +358,42 @@ def test_commits_are_built_and_measured_where_they_reach_nothing(
     assert made.addresses, "addresses can be drawn in it as outside"
     assert made.machine["host"], "the token is bound to the machine, whose name is the same inside"
     assert not list((service.agents / "bench1").glob("*/*"))
+
+
+class _Moved(http.server.BaseHTTPRequestHandler):
+    """Leads to the same path of another server."""
+
+    server: Any
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(301)
+        self.send_header("Location", self.server.target + self.path)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_a_listed_address_leads_to_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    repository(tmp_path / "git" / "source")
+    with published(tmp_path / "git") as address, http.server.HTTPServer(("127.0.0.1", 0), _Moved) as moved:
+        moved.target = address  # type: ignore[attr-defined]
+        thread = threading.Thread(target=moved.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{moved.server_address[1]}/source"
+            with pytest.raises(BuildError, match="cannot fetch main from"):
+                work._lend(f"git:{url}@main", tmp_path / "work")
+            found = commits.find(url, url, "main", lambda text: None)
+            assert found.branch == "main", "who builds for themselves is led there"
+        finally:
+            moved.shutdown()
+            thread.join()
 
 
 def test_the_same_script_finds_all_that_outside(sources: tuple[Service, str], tmp_path: Path) -> None:

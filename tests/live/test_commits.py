@@ -88,6 +88,9 @@ def test_a_message_in_any_encoding_is_told(source: Path) -> None:
     assert found.subject == "Süß"
     do(source, "commit", "--quiet", "--allow-empty", "--allow-empty-message", "-m", "")
     assert history.describe(source, do(source, "rev-parse", "HEAD"), place="x").subject == ""
+    do(source, "commit", "--quiet", "--allow-empty", "-m", "ä" * 5000)
+    found = history.describe(source, do(source, "rev-parse", "HEAD"), place="x")
+    assert found.subject == "ä" * history.SUBJECT, "a page has it a hundred times"
 
 
 def _message(source: Path) -> Path:

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from runner import config
 from runner.jobs import comment as commenting
 from runner.service import answers, queue
 from runner.service.queue import State, Tenure
+from runner.service.server import Server
 
 SECRET = "planted-webhook-secret"
 URL = "https://github.com/owner/project"
@@ -147,6 +148,39 @@ def test_a_comment_asks_and_is_answered_in_its_place(world: World) -> None:
     made = len(world.forge.asked)
     clerk.step()
     assert len(world.forge.asked) == made, "what was answered is not answered again"
+
+
+def test_the_answer_is_written_into_nobody_elses_comment(world: World) -> None:
+    """What our comment is known by can be read by all, and copied into an older one."""
+    world.deliver(world.comment())
+    clerk = answers.Clerk(world.here.server)
+    clerk.step()
+    marker = world.comments[0].partition("\n")[0]
+    world.forge.comments["issues/7/comments"].insert(0, {
+        "id": 1, "place": "issues/comments/1", "body": f"{marker}\nmine"})
+    (asked,) = world.requests()
+    with world.here.server.database.writing() as connection:
+        queue.cancel(connection, asked.id, NOW)
+    clerk.step()
+    assert world.comments[0] == f"{marker}\nmine" and "was cancelled" in world.comments[1] and len(world.comments) == 2
+
+
+def test_one_answer_that_cannot_be_written_keeps_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (1, 2):
+        world.deliver(world.comment(id=number))
+    spoiled, right = world.requests()
+    written = answers.text
+
+    def text(here: Server, one: queue.Request, runs: Sequence[str]) -> str:
+        if one.id == spoiled.id:
+            raise OverflowError
+        return written(here, one, runs)
+
+    monkeypatch.setattr(answers, "text", text)
+    clerk = answers.Clerk(world.here.server)
+    for _ in range(2):
+        clerk.step()
+    assert len(world.comments) == 1 and right.id in world.comments[0]
 
 
 def test_a_pull_request_is_compared_with_where_it_parted(world: World) -> None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_runs import arm, make_run, some_benchmarks
 
 from runner import config
 from runner.cage import Cage
 from runner.client import Refused
 from runner.errors import MachineError, UsageError
+from runner.jobs import agent as job
 from runner.jobs import errand as work
+from runner.model import Purpose, Role
 from runner.sending import Failed
 from runner.storage import errands, store
 from runner.storage.errands import Errand, State
@@ -166,6 +172,73 @@ def plant(tmp_path: Path, kind: str) -> None:
             run.rename(run.with_name("20261128T182707Z-e6513a-more"))
 
 
+# --- What comes back
+
+
+def test_a_run_is_the_one_that_was_asked_for(tmp_path: Path) -> None:
+    """Strangers' code could write where it was measured: it says what it likes of itself, and nothing of others."""
+    asked = {"base": arm(ERRAND.base), "head": arm(ERRAND.head)}
+    role = Role(watch="main", configuration="", purpose=Purpose.ANCHOR)
+    work.check(make_run(tmp_path, 1, some_benchmarks(1), **asked), ERRAND)
+    changes: list[dict[str, Any]] = [
+        {"role": role}, {"labels": {"kind": "aa"}}, {"head": arm("cpython@3.13.5+nocow")},
+        {"base": arm("cpython@3.14.0")}, {"head": arm("/usr/bin/python3")}, {"head": arm("cpython@3.13.5?pgo")},
+        {"head": arm("cpython@")},
+    ]
+    for number, change in enumerate(changes, start=2):
+        with pytest.raises(UsageError, match="not the one that was asked for"):
+            work.check(make_run(tmp_path, number, some_benchmarks(1), **{**asked, **change}), ERRAND)
+    other = make_run(tmp_path, 20, some_benchmarks(1), **asked)
+    with pytest.raises(UsageError, match="says that it is another"):
+        work.check(other.rename(other.with_name(RUN)), ERRAND)
+    for text in ("{}", "[" * 100_000, ""):
+        (tmp_path / RUN / store.MANIFEST).write_text(text)
+        with pytest.raises(UsageError):
+            work.check(tmp_path / RUN, ERRAND)
+
+
+@pytest.mark.parametrize(("built", "same"), [
+    ("git:https://example.org/a@" + "1a" * 20, True), ("git:https://example.org/a@main", True),
+    ("git:https://example.org/b@" + "1a" * 20, False), ("git:https://example.org/a@main+nocow", False),
+    ("cpython@3.13.5", False), ("dir:/a", False), ("git:https://example.org/a@main?debug", False),
+])
+def test_a_commit_comes_back_by_its_hash(tmp_path: Path, built: str, same: bool) -> None:
+    run = make_run(tmp_path, 1, some_benchmarks(1), base=arm(ERRAND.base), head=arm(built))
+    for asked, fits in (("main", same), ("1a" * 20, same and "1a1a" in built), ("2b" * 20, False)):
+        errand = replace(ERRAND, head=f"git:https://example.org/a@{asked}")
+        with contextlib.nullcontext() if fits else pytest.raises(UsageError, match="its head is"):
+            work.check(run, errand)
+
+
+def test_a_manifest_that_is_no_manifest_ends_no_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    errands.write(tmp_path, ERRAND)
+    run = run_folder(tmp_path)
+    working = work._Work(ERRAND, tmp_path / ERRAND.request, work.Ways(top=tmp_path), lambda note: None)
+    monkeypatch.setattr(work.machine, "quiet", lambda pinning: pytest.fail("it is no CPU"))
+    for text in ("[" * 100_000, '{"worker_cpu": ' + "[" * 100_000, '{"worker_cpu": [0]}', '{"worker_cpu": {}}',
+                 '{"worker_cpu": "0"}', '{"worker_cpu": 1e9}', '{"worker_cpu": null}', "[]", "{}", "\0", "1" * 5000):
+        (run / store.MANIFEST).write_text(text)
+        with ExitStack() as stack:
+            working._keep_off(stack)
+    with (run / store.MANIFEST).open("wb") as file:
+        file.truncate(errands.DOCUMENT + 1)
+    assert errands.run_of(tmp_path / ERRAND.request) is None, "it is not read into memory"
+
+
+def test_of_what_no_server_took_the_newest_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "REFUSED_ROOM", 250)
+    for number, size in enumerate((100, 100, 100, 100)):
+        run = tmp_path / f"r{number}"
+        run.mkdir()
+        (run / store.BLOCKS).write_bytes(b"x" * size)
+        os.utime(run, (number, number))
+    job.keep_newest(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r2", "r3"]
+    (tmp_path / "r3" / store.LAYOUTS).write_bytes(b"x" * 1000)
+    job.keep_newest(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- What strangers' code is shown
 
 
@@ -206,6 +279,29 @@ def test_a_cage_has_few_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_command_of_ours_does_not_see_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCKSTEP_TOKEN", "lst_secret")
     assert not [name for name in work._environment() if name.startswith(config.OURS)]
+
+
+def test_tokens_and_others_repositories_are_where_strangers_do_not_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: dict[str, Any] = {}
+    monkeypatch.setattr(work.cage, "find", lambda place, **options: found.update(options))
+    work.apart(tmp_path)
+    assert {Path("/etc/lockstep"), config.caches()[-1] / "git"} <= set(found["hidden"])
+
+
+def test_what_strangers_have_locked_is_removed_all_the_same(tmp_path: Path) -> None:
+    errands.write(tmp_path, ERRAND)
+    (tmp_path / "ours").mkdir(mode=0o755)
+    place = tmp_path / ERRAND.request / errands.WORK / "a" / "b"
+    place.mkdir(parents=True)
+    (place / "file").touch()
+    (place.parent / "link").symlink_to(tmp_path / "ours")
+    for folder in (place, place.parent, place.parent.parent):
+        folder.chmod(0)
+    errands.remove(tmp_path, ERRAND)
+    assert not (tmp_path / ERRAND.request).exists()
+    assert (tmp_path / "ours").stat().st_mode & 0o777 == 0o755, "what a link leads to stays as it is"
 
 
 # --- Patience

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -246,6 +247,21 @@ def test_a_nul_is_no_text_of_an_index(runs: Path) -> None:
     assert [problem for problem in found.problems if "NUL" in problem and problem.startswith(named.name)]
     assert len(found.runs) == 5 and named.name not in {entry.id for entry in found.runs}
     assert found.of_runs([failed.name])["reason"].iloc[0] == "raised ValueError: a\N{REPLACEMENT CHARACTER}b"
+
+
+@pytest.mark.parametrize(("what", "why"), [
+    ({"benchmarks": [benchmark("work.time_it", params={"size": "".join(map(chr, range(0x4E00, 0x4E00 + 700)))})]},
+     "more than 2000 bytes"),
+    ({"role": replace(ROLE, watch="".join(map(chr, range(0x4E00, 0x4E00 + 700))))}, "more than 2000 bytes"),
+    ({"head": replace(arm("x"), commit=Commit(
+        hash="1a" * 20, date=1.7e9, subject="s", repository="r", position=2**31))}, "one of its numbers"),
+])
+def test_what_one_kind_of_index_cannot_keep_none_keeps(runs: Path, what: dict[str, Any], why: str) -> None:
+    """PostgreSQL's have rows of 2,704 bytes and numbers of 32 bits: one run would keep all others out of the index."""
+    strange = make_run(runs, 9, what.pop("benchmarks", some_benchmarks(1)), **what)
+    found = read(runs)
+    assert [problem for problem in found.problems if why in problem and problem.startswith(strange.name)]
+    assert len(found.runs) == 4
 
 
 def test_an_index_made_anew_is_the_same_whatever_was_there(runs: Path) -> None:

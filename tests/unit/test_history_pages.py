@@ -396,3 +396,22 @@ def test_health_says_what_each_machine_has_done(few: Path) -> None:
     text = (publish(few).folder / "health.html").read_text()
     assert "Some CPU (01234567)" in text and "There is no night yet" in text
     assert re.search(r"\d+ of 4 \(", text)
+
+
+def test_digits_that_are_none_are_letters(few: Path) -> None:
+    """One benchmark of such a name would keep everybody's pages from being made."""
+    names = [f"work.time_{name}" for name in ("10²", "²", "9", "٣", "x½", "size=16KiB", "size=4KiB")]
+    make_run(few, 9, [benchmark(name) for name in names], machine=MACHINE)
+    page = site_benchmarks.index(known(few), url="")
+    assert {row.label for group in page.groups for row in group.rows} >= {name.removeprefix("work.") for name in names}
+    assert sorted(names, key=site_benchmarks._natural)[:2] == ["work.time_9", "work.time_10²"]
+
+
+def test_means_of_which_there_is_no_log_say_nothing_of_another_pair() -> None:
+    whole = (1.1, 1.0, 1.2, 4)
+    for mean in ((1.0, 0.0, 2.0, 4), (0.0, 0.0, 0.0, 4), (1e308, 1e-300, math.inf, 4)):
+        assert site_releases._turned(mean, -1) is None and site_releases._turned(mean, 1) == mean
+        assert site_releases._through(mean, whole) is site_releases._through(whole, mean) is None
+    small, large = (1e-300, 1e-300, 1e-300, 4), (1e300, 1e300, 1e300, 4)
+    assert site_releases._through(small, large) == (math.inf, math.inf, math.inf, 4)
+    assert site_releases._said(0.0, ("less", "more")) == "infx less"

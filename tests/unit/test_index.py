@@ -275,3 +275,28 @@ def test_damage_inside_is_found(place: Path) -> None:
 
 
 OF_FILES_ALONE = (test_a_newer_version_is_refused_and_what_is_none_is_named, test_damage_inside_is_found)
+
+
+def test_the_largest_that_may_be_kept_is_kept(engine: Files) -> None:
+    dice = random.Random(1)
+
+    def text(size: int) -> str:
+        """What no engine packs into less."""
+        return "".join(map(chr, dice.choices(range(0x4E00, 0x9FFF), k=size // 3)))
+
+    most = index.LARGEST - 1
+    point = a_point(text(index.LONGEST // 2), name=text(index.LONGEST // 2 - 90), blocks=most, counted=most)
+    run = replace(a_run(1), watch=text(index.LONGEST - 190), machine="m" * 64, commit="1a" * 32, position=most,
+                  subject="s" * index.TEXT, entry="s" * index.ENTRY)
+    assert index.unkept(point) == index.unkept(run) == ""
+    place = engine.place("index")
+    fill(place, [(run, [point])])
+    with index.opened(place) as connection:
+        assert index.rows(connection, ("key", "watch", "blocks", "position"), {}) == [
+            (point.key, run.watch, most, most)]
+    for changes in ({"key": point.key + text(150)}, {"blocks": most + 1}, {"counted": most + 1}, {"unit": "\0"},
+                    {"reason": "r" * (index.TEXT + 1)}):
+        assert index.unkept(replace(point, **changes)), changes
+    for changes in ({"watch": run.watch + text(150)}, {"position": most + 1}, {"subject": "\0"},
+                    {"subject": "s" * (index.TEXT + 1)}, {"entry": "s" * (index.ENTRY + 1)}):
+        assert index.unkept(replace(run, **changes)), changes

@@ -18,8 +18,9 @@ from samples import Quiet, benchmark
 
 from runner import config, jobs
 from runner.errors import MachineError
+from runner.jobs import publish_apart as apart
 from runner.model import Cause, Failure, Notice, key_of
-from runner.report import site
+from runner.report import site, site_benchmarks, site_compare, site_releases
 from runner.storage import explanations, index, store
 from runner.storage.explanations import Count, Kept
 
@@ -160,6 +161,30 @@ def test_a_failure_leaves_the_old_site(runs: Path, monkeypatch: pytest.MonkeyPat
         publish(runs)
     assert {path: path.read_bytes() for path in site.rglob("*") if path.is_file()} == before
     assert not list(runs.parent.glob(".site.*"))
+
+
+def test_a_page_that_cannot_be_made_says_so_and_keeps_no_other(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a number of somebody's")
+
+    whole = {path.name for path in publish(runs).folder.rglob("*.html")}
+    with monkeypatch.context() as broken:
+        for module, name in (
+            (publishing, "run_page"), (publishing.site, "overview"), (publishing.site, "benchmark_page"),
+            (site_benchmarks, "index"), (site_compare, "places"), (site_releases, "releases"),
+        ):
+            broken.setattr(module, name, fails)
+        done = publish(runs, fresh=True)
+    made = {path: path.read_text() for path in done.folder.rglob("*.html")}
+    assert {path.name for path in made} == whole and done.problems == ()
+    said = {path.relative_to(done.folder).as_posix() for path, text in made.items() if apart.TITLE in text}
+    assert {"index.html", "compare.html", "releases.html", "benchmarks/index.html"} < said
+    assert not {"runs/index.html", "trust.html", "health.html", "events/index.html"} & said
+    assert len(said) == 4 + 3 + 8 and "ZeroDivisionError in test_pages.py" in made[done.folder / "index.html"]
+    for path, text in made.items():
+        assert "of somebody" not in text
+        Page(path)
+    assert not [path for path in publish(runs, fresh=True).folder.rglob("*.html") if apart.TITLE in path.read_text()]
 
 
 def test_a_site_is_exchanged_where_the_system_cannot_do_it_at_once(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from test_store import full_disk
 
 from runner.errors import UsageError
 from runner.judging import statistics
-from runner.storage import parcel, store
+from runner.storage import foreign, parcel, store
 from runner.storage.parcel import Limits, ParcelError
 
 MUTATIONS = settings(suppress_health_check=list(HealthCheck))
@@ -255,6 +255,13 @@ def test_each_limit_is_kept_and_said(run: Path, files: Mapping[str, bytes], besi
         less = getattr(exact, name) - 1 if name != "document" else len(files[store.MANIFEST]) - 1
         told = refused(whole, inside, dataclasses.replace(exact, **{name: less}))
         assert told.reason == "too-large" and words in str(told)
+
+
+def test_a_run_has_so_many_benchmarks(run: Path, beside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foreign, "BENCHMARKS", 2)
+    with pytest.raises(ParcelError, match="more than 2 benchmarks") as told:
+        parcel.unpack(io.BytesIO(packed(run)), beside)
+    assert told.value.reason == "too-large" and list(beside.iterdir()) == []
 
 
 def test_a_size_that_is_only_announced_is_refused_at_once(files: Mapping[str, bytes], beside: Path) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import json
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import Request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_runs import MACHINE, arm, make_charts, make_run, some_benchmarks
@@ -26,6 +28,8 @@ from test_store import full_disk
 
 from runner import config, jobs
 from runner.errors import MachineError, UsageError
+from runner.fleet import session
+from runner.fleet.link import Door
 from runner.history import runs as history
 from runner.jobs import night_measure
 from runner.jobs import record as recording
@@ -35,11 +39,13 @@ from runner.model import Commit, Purpose, Role
 from runner.owned import owned
 from runner.service import api_runs, app, database, looking, reception, server, tokens
 from runner.service.guard import Caller
+from runner.service.looking import Refusal
 from runner.service.problems import Problem
 from runner.service.reception import Received
 from runner.service.server import Server
 from runner.service.settings import Settings
 from runner.storage import index, origin, parcel, shelf, store
+from runner.storage.origin import Origin
 
 explaining = importlib.import_module("runner.jobs.explain")  # `jobs.explain` is the function, as `jobs.publish` is
 publishing = importlib.import_module("runner.jobs.publish")
@@ -248,6 +254,24 @@ def test_what_the_server_has_removed_is_known_all_the_same(here: Here, sent: Pat
     assert here.receive(sent, caller).fresh and members(place) == members(sent)
 
 
+def test_what_another_process_is_at_is_not_exchanged(here: Here, sent: Path) -> None:
+    """`lockstep gc` on the server would put what it has read of the old run into the place of the new one's blocks."""
+    caller = here.token()
+    here.receive(first_blocks(sent, 12), caller)
+    with shelf.held(here.runs / sent.name) as ours, pytest.raises(MachineError, match="in use by another process"):
+        assert ours
+        here.send(packed(sent), caller)
+    here.whole()
+    assert here.receive(sent, caller).fresh
+
+
+def test_what_a_removal_that_was_killed_has_left_is_no_run(here: Here, sent: Path) -> None:
+    caller = here.token()
+    here.receive(sent, caller)
+    (here.runs / sent.name / store.MANIFEST).unlink()
+    assert here.receive(sent, caller).fresh and members(here.runs / sent.name) == members(sent)
+
+
 def test_a_run_of_this_machine_is_never_replaced(here: Here, sent: Path) -> None:
     caller = here.token()
     own = some_run(here.runs)
@@ -411,6 +435,21 @@ def test_a_received_run_is_not_gone_on_with(
     code, _, said = lockstep("resume", received.name, "--out", received.parent)
     assert code == 2 and WORDS in " ".join(said.split()) and "Resume it there" in said
     assert len(members(received)[store.BLOCKS].splitlines()) == 18
+
+
+def test_a_received_run_of_a_fleet_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says that it was asked for would be asked of a fleet's machines: paths of interpreters and of a suite."""
+    monkeypatch.setattr(session, "_connected", lambda door: pytest.fail("a machine was asked"))
+    asked = session.FleetRequest(door=Door(address="tcp://127.0.0.1:8786", certificates=None))
+    shared = store.Fleet(
+        address=asked.door.address, hands=(), hosts={"bench1": {}}, runs=("../elsewhere",), request={"base": "/tmp/x"})
+    run = some_run(tmp_path / "runs", fleet=shared)
+    with pytest.raises(UsageError, match="which is no run"):
+        session.resume(run, asked, Quiet())
+    origin.write(run, Origin(
+        machine="bench1", token="0" * 8, key="k", received=NOW, digest="d", contents=parcel.contents(run)))
+    with pytest.raises(UsageError, match="was received from bench1"):
+        session.resume(run, asked, Quiet())
 
 
 def test_a_received_run_is_shown(received: Path, lockstep: Callable[..., tuple[int, str, str]]) -> None:
@@ -592,3 +631,36 @@ def test_a_disk_that_is_full_is_said_and_what_is_sent_again_is_kept(
     here.whole()
     assert list(here.runs.iterdir()) == []
     assert post(here.server, body, head).status_code == 201
+
+
+def test_one_machines_runs_leave_room_for_anothers(
+    here: Here, sent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that are looked at at one time, one machine that sends what takes long must not have both."""
+    made, body = app.make(here.server), packed(sent)
+    busy, most, looked = Counter[str](), Counter[str](), list[str]()
+
+    async def looks(request: Request, place: Path) -> Refusal:
+        name = request.state.audit.name
+        busy[name] += 1
+        most[name] = max(most[name], busy[name])
+        while name == "slow" and "quick" not in looked:
+            await asyncio.sleep(0)
+        busy[name] -= 1
+        looked.append(name)
+        return Refusal(status=422, slug="x", title="x", detail="")
+
+    monkeypatch.setattr(api_runs, "_looked", looks)
+    heads = {name: f"Bearer {tokens.create(here.server.database, name, ['submit'], NOW, machine=True)[1]}"
+             for name in ("slow", "quick")}
+
+    async def ask() -> None:
+        transport = httpx.ASGITransport(app=made)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            await asyncio.gather(*(
+                client.post("/api/v1/runs", content=body, headers={
+                    "Authorization": heads[name], "Content-Type": parcel.MEDIA})
+                for name in ("slow", "slow", "slow", "quick")))
+
+    asyncio.run(asyncio.wait_for(ask(), 60))
+    assert most == {"slow": 1, "quick": 1} and sorted(looked) == ["quick", "slow", "slow", "slow"]

@@ -23,6 +23,7 @@ from runner import config
 from runner.errors import MachineError
 from runner.history import events as events_of
 from runner.history import series as series_of
+from runner.history import tables
 from runner.model import Purpose, Role
 from runner.report import site_compare
 from runner.report.quantities import ratio
@@ -290,6 +291,27 @@ def test_names_that_are_html_or_no_text_stay_what_they_are(here: Here, client: C
     answer = client.get("/api/v1/series", params={"benchmark": f"work.time_{HOSTILE}", "format": "csv"})
     assert next(csv.DictReader(io.StringIO(answer.text)))["benchmark"] == f"work.time_{HOSTILE}"
     assert table(client, f"runs/{run['id']}")["benchmark"].tolist() == [f"work.time_{HOSTILE}"]
+
+
+def test_no_text_is_a_formula_of_a_spreadsheets(here: Here, client: Client) -> None:
+    texts = ("=HYPERLINK(0)", "+1", "-1", "@SUM(1)")
+    for number, text in enumerate(texts):
+        make_run(here.data / "runs", 9 + number, [benchmark(f"work.time_{number}")], head=arm(text))
+    here.index()
+    answer = client.get("/api/v1/runs?format=csv")
+    told = [one["head_spec"] for one in csv.DictReader(io.StringIO(answer.text, newline=""))]
+    assert {f"'{text}" for text in texts} <= set(told) and not [one for one in told if one[:1] in "=+-@\t\r"]
+    assert set(texts) <= {one["head"]["spec"] for one in got(client, "runs")["runs"]}
+    assert set(texts) <= set(table(client, "runs")["head_spec"]), "what programs read is as it was"
+    here.publish()
+    for file in (here.data / "site").rglob("*.csv"):
+        for row in csv.reader(io.StringIO(file.read_bytes().decode(), newline="")):
+            assert not [one for one in row if one[:1] in tuple("=+@\t\r")], file
+    given = {"text": ["\t=1", "\r=1", "a=1", "'=", ""], "number": [-1.0, 2, 3, 4, 5]}
+    plain = tables.csv(pd.DataFrame(given)).decode()
+    told = [one["text"] for one in csv.DictReader(io.StringIO(plain, newline=""))]
+    assert told == ["'\t=1", "'\r=1", "a=1", "'=", ""]
+    assert ",-1\n" in plain, "a number is none"
 
 
 @pytest.mark.parametrize(("accept", "kind"), [

@@ -16,7 +16,7 @@ from made_runs import make_run, some_benchmarks
 from made_server import BROWSER, NOW, Client, Here, serving
 
 from runner import config
-from runner.service import answers, queue
+from runner.service import answers, audit, queue
 from runner.service.queue import LEASE
 from runner.storage import origin, parcel
 from runner.storage.origin import Origin
@@ -246,6 +246,16 @@ def test_the_server_loses_leases_by_itself_but_not_while_it_was_away(world: Worl
     world.clock.now += LEASE
     clerk.step()
     assert ok(world.ada.get(f"/api/v1/requests/{id}"))["state"] == "waiting"
+
+
+def test_old_entries_of_the_audit_log_go_while_the_server_runs(world: World) -> None:
+    world.ask()
+    clerk, database = answers.Clerk(world.here.server), world.here.server.database
+    clerk.step()
+    assert audit.newest(database)
+    world.clock.now += audit.KEPT + answers.FORGETTING
+    clerk.step()
+    assert audit.newest(database) == ()
 
 
 def test_pages_say_what_there_is(world: World) -> None:

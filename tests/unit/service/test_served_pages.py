@@ -264,7 +264,7 @@ class TestTriage:
         form = {"csrf": csrf_of(client.get(f"/triage/{EVENT}").text), "state": "fixed"}
         for headers in (
             {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"origin": "https://evil.example"},
-            {"origin": "http://testserver:81"},
+            {"origin": "http://testserver:81"}, {"origin": "null"}, {"origin": "file://"}, {"origin": "http://["},
         ):
             answer = client.post(f"/triage/{EVENT}", data=form, headers=headers)
             assert answer.status_code == 403 and "did not come from a page" in answer.text

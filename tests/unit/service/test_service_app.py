@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from runner.errors import BuildError, MachineError, UsageError
 from runner.jobs.watched import Serve
-from runner.service import api_audit, audit, headers, health, limits, server, settings, tables, tokens
+from runner.service import api_audit, audit, guard, headers, health, limits, server, settings, tables, tokens
 from runner.service import app as application
 from runner.service.guard import Caller, needs
 from runner.service.limits import Limits
@@ -255,6 +255,24 @@ def test_who_asks_too_often_waits_by_token_and_by_address(app: FastAPI, here: Se
     assert ask(app, "GET", "/healthz", address="198.51.100.8").status_code == 200
     answers = [ask(app, "GET", "/healthz", address=f"2001:db8::{number:x}").status_code for number in range(41)]
     assert answers[-1] == 429, "addresses of one network are one"
+    answers = [ask(app, "GET", "/healthz", address=f"::ffff:198.51.100.{last}").status_code for last in range(9, 50)]
+    assert answers == [200] * 41, "those of IPv4 are not, however they are written"
+
+
+@pytest.mark.parametrize(("came", "counted"), [
+    ("::ffff:198.51.100.7", "198.51.100.7"), ("fe80::1%eth0", "fe80::1"), ("2001:DB8::1", "2001:db8::1"),
+    ("198.51.100.7", "198.51.100.7"), ("unix:", ""), ("", ""),
+])
+def test_an_address_is_written_in_one_way(came: str, counted: str) -> None:
+    assert guard.address_of({"client": (came, 1)}) == counted
+    assert guard.address_of({"client": None}) == ""
+
+
+@pytest.mark.parametrize("host", ["[", "evil.example", "evil.example:x", "a b", "", "//", "[::1"])
+def test_whatever_host_is_named_it_is_not_believed(app: FastAPI, host: str) -> None:
+    for path in ("/nowhere", "/probe/read", "/probe/fails/machine", "/api/v1/audit"):
+        answer = ask(app, "GET", path, headers={"Host": host})
+        assert answer.status_code in (401, 404, 503) and "evil" not in f"{answer.text}{answer.headers}"
 
 
 def test_an_address_has_so_many_requests_at_once(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:

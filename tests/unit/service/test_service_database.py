@@ -66,6 +66,7 @@ def test_a_database_of_a_newer_lockstep_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", [
     "", "nonsense", "mysql://localhost/x", "sqlite://", "sqlite:///:memory:", "postgresql://a:b@c:port/d",
+    "sqlite:///file:/tmp/x.sqlite?uri=true",
 ])
 def test_what_is_no_database_is_refused(url: str) -> None:
     with pytest.raises(UsageError):
@@ -146,3 +147,30 @@ def test_one_server_has_a_folder_and_a_database(here: Server, tmp_path: Path) ->
     with pytest.raises(MachineError, match="another server has this database"), server.holding(elsewhere):
         pass
     assert (here.settings.own.stat().st_mode & 0o777) == 0o700, "it is for its owner alone"
+
+
+def test_a_link_to_a_database_is_that_database(here: Server, tmp_path: Path) -> None:
+    (tmp_path / "link.sqlite").symlink_to(here.settings.own / "service.sqlite")
+    (tmp_path / "folder").symlink_to(here.settings.own)
+    for place in (tmp_path / "link.sqlite", tmp_path / "folder" / "service.sqlite"):
+        elsewhere = settings.made(tmp_path / "elsewhere", Serve(), database.of_file(place))
+        with pytest.raises(MachineError, match="another server has this database"), server.holding(elsewhere):
+            pass
+
+
+def test_a_database_is_for_its_owner_alone(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir(mode=0o755)
+    opened = database.opened(database.of_file(tmp_path / "open" / "x.sqlite"))
+    with opened.held(), opened.writing() as connection:
+        connection.execute(sa.insert(tables.deliveries), {"id": "a", "time": 1.0})
+        for place in (tmp_path / "open").iterdir():
+            assert place.stat().st_mode & 0o077 == 0, place
+    opened.close()
+
+
+def test_what_a_statement_was_given_is_in_no_error(here: Server) -> None:
+    """An error that nobody has foreseen goes to the log with all its words."""
+    row = {"hash": "h", "token": "no such token", "csrf": "secret-of-a-form", "created": 1.0, "expires": 2.0}
+    with pytest.raises(sa.exc.IntegrityError) as told, here.database.writing() as connection:
+        connection.execute(sa.insert(tables.sessions), row)
+    assert "INSERT" in str(told.value) and "secret-of-a-form" not in str(told.value)

@@ -94,3 +94,9 @@ def test_a_page_that_looks_a_quantile_up_says_what_is_said_here() -> None:
     for df in (1.0, 7.9, 119.0, 1e6, math.inf):
         one = Estimate(mean=0.0, se=1.0, df=df, n=12)
         assert interval(one, 0.05)[1] == pytest.approx(table[int(min(df, indirect.MOST)) - 1])
+
+
+@given(st.floats(-1e4, 1e4))
+def test_a_ratio_is_a_number_or_beyond_all_numbers(log: float) -> None:
+    found = indirect.ratio(log)
+    assert found == (math.exp(log) if log < indirect.LARGEST else math.inf)

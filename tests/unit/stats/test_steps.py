@@ -83,3 +83,9 @@ def test_the_noise_of_few_runs_is_not_known() -> None:
     found = bands([1.0] * 10, (FEWEST - 1,))
     assert np.isnan(found[: FEWEST - 1]).all() and np.isfinite(found[FEWEST - 1 :]).all()
     assert bands([], ()).shape == (0, 2)
+
+
+@pytest.mark.parametrize("ratios", [[1e308, 1e-308] * 6, [1e308] * 4 + [1e-300] * 4, [1.0] * 6 + [1.7e308] * 6])
+def test_a_history_of_any_size_has_bands(ratios: list[float]) -> None:
+    found = bands(ratios, changes(ratios, [one / 2 for one in ratios], ratios, MARGIN))
+    assert found.shape == (len(ratios), 2) and (found[:, 0] <= found[:, 1]).all()
