@@ -66,7 +66,7 @@ test: lint unit live browser ## Run all tests, after making what they need
 unit: setup ## Run the tests that start no process
 	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/unit
 
-# Two at a time: what uses the machine waits for its turn there, and more of them would only wait longer.
+# Two at a time, each on a core of its own where there are two; else what uses the machine waits for its turn there.
 live: builds ## Run the tests with real interpreters and builds; some of them alone
 	$(BIN)/python -m pytest -q -m "not alone" -n 2 --dist loadfile --no-loadscope-reorder tests/live
 	$(BIN)/python -m pytest -q -m alone tests/live

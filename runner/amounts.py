@@ -1,4 +1,4 @@
-"""Amounts as people write them, on a command line or in a configuration: a margin, a time, a size."""
+"""Amounts as people write them, on a command line or in a configuration: a margin, a time, a size, some CPUs."""
 
 from __future__ import annotations
 
@@ -42,6 +42,19 @@ def size(text: str) -> int:
     if found <= 0:
         raise ValueError(f"{text!r} is not a size; write for example 4GiB or 800MiB.")
     return found
+
+
+def cpus(text: str) -> tuple[int, ...]:
+    """``0-3,8`` as CPUs, ascending, one at least. Raises ValueError with words for the user."""
+    found: set[int] = set()
+    for part in text.split(","):
+        # Four digits: Linux has CPUs up to 8191.
+        match = re.fullmatch(r"\s*([0-9]{1,4})(?:-([0-9]{1,4}))?\s*", part)
+        here = range(int(match[1]), int(match[2] or match[1]) + 1) if match else ()
+        if not here:
+            raise ValueError(f"{text!r} is not a set of CPUs; write for example 0-3 or 2,6.")
+        found.update(here)
+    return tuple(sorted(found))
 
 
 def as_margin(fraction: float) -> str:

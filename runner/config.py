@@ -21,6 +21,8 @@ SOURCE = (ROOT / ".asv" if CHECKOUT else STATE) / "source"
 FILE = "lockstep.toml"
 """What is watched, and how, by default: a file of the folder where a command is given."""
 OURS = "LOCKSTEP_"
+CPUS = f"{OURS}CPUS"
+"""The variable that says which CPUs a process is to keep to, with all that it starts."""
 DRAWN = ("PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "PYTHONPYCACHEPREFIX", "PYTHONSAFEPATH")
 """Variables that a measured process gets from Lockstep itself; so are all whose name begins with `OURS`."""
 SHELL = ("_", "PWD", "OLDPWD", "SHLVL")
@@ -117,6 +119,16 @@ def marks(id: str, variables: Mapping[str, str]) -> Mapping[str, str]:
 
 def _passes(name: str) -> bool:
     return name.isprintable() and not name.startswith(("PYTHON", OURS)) and name not in SHELL
+
+
+def cpus() -> str | None:
+    """The CPUs that this process is to keep to, as somebody wrote them (`amounts.cpus`); None: it may have them all."""
+    return os.environ.get(CPUS) or None
+
+
+def keep_to(cpus: str) -> None:
+    """Have this process, and those of ours that it starts, keep to these CPUs from now on."""
+    os.environ[CPUS] = cpus
 
 
 def debugging() -> bool:

@@ -118,6 +118,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def cpus() -> int:
+    """How many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def pool(processes: int, *, fresh: bool = False) -> ProcessPoolExecutor:
     """Processes to share work among, which end with this one however it ends; or earlier, with the thread of it that
     has asked for the first of their work.

@@ -71,7 +71,7 @@ def make(tree: Path, spec: BuildSpec, label: str, log: Path, progress: Progress)
     targets = ["all"] if spec.pgo else [executable.name, "sharedmods"]
     doing = "compiling and training" if spec.pgo else "compiling"
     progress(f"{doing} {label}")
-    _run(["make", f"-j{cpus()}", *targets], tree, f"compiling {label}", log)
+    _run(["make", f"-j{shell.cpus()}", *targets], tree, f"compiling {label}", log)
     if not executable.is_file():
         raise BuildError(f"compiling {label} ended well and yet made no {executable.name}; the log is {log}")
     return executable
@@ -96,7 +96,7 @@ def precompile(tree: Path, final: Path, executable: Path, label: str, log: Path,
     for folder in folders:
         if (tree / folder).is_dir():
             _run(
-                [executable, "-E", "-S", "-m", "compileall", "-q", "-f", "-j", str(cpus()),
+                [executable, "-E", "-S", "-m", "compileall", "-q", "-f", "-j", str(shell.cpus()),
                  "-x", _UNCOMPILED, "-d", final / folder, folder],
                 tree, f"compiling the standard library of {label}", log,
             )
@@ -155,11 +155,6 @@ def touch_includers(tree: Path, files: Iterable[str]) -> None:
     for path, included in includes.items():
         if path.suffix == ".c" and included & reached:
             path.touch()
-
-
-def cpus() -> int:
-    """CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run(command: Sequence[str | Path], tree: Path, doing: str, log: Path) -> None:

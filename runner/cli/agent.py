@@ -9,7 +9,7 @@ import typer
 
 from runner import config
 from runner.cli import fleet
-from runner.cli.app import Color, Toml, command
+from runner.cli.app import Color, Cpus, Toml, command
 from runner.cli.printing import output
 from runner.errors import UsageError
 
@@ -42,6 +42,7 @@ def agent(
         metavar="NAME", help="What this machine is called in the fleet and in its blocks; default: its host name.",
         show_default=False)] = None,
     configuration: Toml = None,
+    cpus: Cpus = None,
     color: Color = "auto",
 ) -> int:
     """Take requests from a server, build and measure what they ask for, and upload the runs.

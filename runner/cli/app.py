@@ -80,7 +80,7 @@ INTERPRETER = (
     "`cpython@3.13.5+nocow`, `cpython@3.13.5+fix.patch`, `git:DIR_OR_URL@REF`, `dir:SOURCE_TREE`, `tar:FILE`; "
     "builds take options: `?pgo&lto&debug&configure=--flag`."
 )
-Number = TypeVar("Number", int, float)
+Read = TypeVar("Read")
 UNKNOWN = (Verdict.UNDECIDED, Verdict.FAILED, Verdict.ONLY_IN_BASE, Verdict.ONLY_IN_HEAD)
 """What the user may take for no regression, and is none that was seen; what is skipped is none of it."""
 
@@ -97,7 +97,13 @@ def size_of(value: str) -> int:
     return _read(amounts.size, value)
 
 
-def _read(amount: Callable[[str], Number], value: str) -> Number:
+def cpus_of(value: str) -> str:
+    """The text as it is, which `Command` gives to `config.keep_to`."""
+    _read(amounts.cpus, value)
+    return value
+
+
+def _read(amount: Callable[[str], Read], value: str) -> Read:
     try:
         return amount(value)
     except ValueError as error:
@@ -174,6 +180,10 @@ Toml = Annotated[Path | None, typer.Option(
 )]
 Held = Annotated[bool, typer.Option(
     "--held", help="The program that started this one holds the machine's lock, as `lockstep agent` does.",
+)]
+Cpus = Annotated[Any, typer.Option(
+    "--cpus", parser=cpus_of, metavar="LIST", help="Keep to these CPUs, whole cores such as 0-3 or 2,6, while other "
+    "runs with this option may measure on the others; default: all, and nobody else measures.",
 )]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Refuse when another run measures on this machine.")]
 

@@ -12,6 +12,7 @@ from runner import config
 from runner.cli.app import (
     Budget,
     Color,
+    Cpus,
     Margin,
     MemoryLimit,
     NoWait,
@@ -73,6 +74,7 @@ def bisect(
     )] = None,
     strict: Strict = False,
     verbose: Verbose = False,
+    cpus: Cpus = None,
     no_wait: NoWait = False,
     color: Color = "auto",
 ) -> int:
@@ -153,6 +155,7 @@ def backfill(
     values: Values = "compare",
     env: Variables = None,
     out: Runs = None,
+    cpus: Cpus = None,
     no_wait: NoWait = False,
     color: Color = "auto",
 ) -> int:

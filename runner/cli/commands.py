@@ -10,6 +10,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from runner import config
 from runner.cli.printing import output
 from runner.errors import LockstepError
 
@@ -84,7 +85,12 @@ def _show_help(ctx: Any, _: Any, wanted: bool) -> None:
 
 
 class Command(_Taught, TyperCommand):
-    """One command."""
+    """One command. What it starts keeps to the CPUs that it is given (`app.Cpus`), as it does itself."""
+
+    def invoke(self, ctx: Any) -> Any:
+        if (cpus := ctx.params.get("cpus")) is not None:
+            config.keep_to(cpus)
+        return super().invoke(ctx)
 
 
 class Commands(_Taught, TyperGroup):

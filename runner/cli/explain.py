@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from runner.cli import targets
-from runner.cli.app import INTERPRETER, Color, NoWait, Out, Pattern, Suite, check_scope, command, name_of, suite_of
+from runner.cli.app import (
+    INTERPRETER,
+    Color,
+    Cpus,
+    NoWait,
+    Out,
+    Pattern,
+    Suite,
+    check_scope,
+    command,
+    name_of,
+    suite_of,
+)
 from runner.cli.printing import output
 from runner.errors import UsageError
 
@@ -37,6 +49,7 @@ def explain(
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write the run's report, with the explanation in it, as HTML."),
     ] = None,
+    cpus: Cpus = None,
     no_wait: NoWait = False,
     color: Color = "auto",
 ) -> int:

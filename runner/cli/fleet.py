@@ -40,13 +40,16 @@ def _door(address: str, certificates: Path | None) -> Door:
 
 
 def fleet_of(
-    address: str | None, certificates: Path | None, replicates: int, patience: float
+    address: str | None, certificates: Path | None, replicates: int, patience: float, cpus: str | None
 ) -> FleetRequest | None:
     """The fleet that is to measure; None: this machine. Raises UsageError."""
     if address is None:
         if certificates is not None or replicates > 1:
             raise UsageError("--certificates and --replicate are of a fleet: --fleet ADDRESS names it.")
         return None
+    if cpus is not None:
+        raise UsageError("--cpus is of the machine that measures: give it to the agents of the fleet (`lockstep agent "
+                         "--dask ADDRESS --cpus LIST`).")
     where = _door(address, certificates)
     from runner.fleet.session import FleetRequest
 

@@ -11,6 +11,7 @@ from runner.cli.app import (
     INTERPRETER,
     Budget,
     Color,
+    Cpus,
     Files,
     Held,
     Html,
@@ -47,6 +48,7 @@ lockstep ab a/bin/python b/bin/python --suite benchmarks     two environments, w
 lockstep ab python3.12 ./python --suite pyperformance        what pyperformance measures
 lockstep ab python3.12 ./python --suite bm.py -- --size 9    a pyperf script, with its own option
 lockstep ab python3.12 ./python --budget 5m --markdown report.md
+lockstep ab python3.12 ./python --cpus 4-7                   beside runs that keep to other CPUs
 lockstep ab python3.12 ./python --fleet tls://bench:8786 --certificates ~/fleet""")
 def ab(
     base: Annotated[str, typer.Argument(
@@ -69,6 +71,7 @@ def ab(
     seed: Annotated[int | None, typer.Option(metavar="NUMBER", help="Repeat a schedule exactly.", min=0)] = None,
     memory_limit: MemoryLimit = None,
     values: Values = "compare",
+    cpus: Cpus = None,
     no_verify: Annotated[bool, typer.Option(
         "--no-verify", help="Time builds that behave differently, too. Else they are looked at for a few seconds "
         "before io.BytesIO is measured (`lockstep verify`).")] = False,
@@ -109,7 +112,7 @@ def ab(
         budget=budget, scope=scope, out=out, seed=seed, mode=mode, memory_limit=memory_limit, values=values,
         environment=variables(env or ()), wait=not no_wait, held=held, verify=not no_verify,
     )
-    if (measuring := fleet_of(fleet, certificates, replicate, patience)) is not None:
+    if (measuring := fleet_of(fleet, certificates, replicate, patience, cpus)) is not None:
         if record_:
             raise UsageError("--record adds to the results of this machine, and a fleet has others.")
         from runner.fleet import session
@@ -134,6 +137,7 @@ def resume(
     fleet: Address = None,
     certificates: Certificates = None,
     patience: Patience = "60s",
+    cpus: Cpus = None,
     out: Out = None,
     json: Json = None,
     markdown: Markdown = None,
@@ -155,7 +159,7 @@ def resume(
     files = Files(json, markdown, html)
     files.check()
     folder = store.find(config.runs_folder(out), run)
-    if (measuring := fleet_of(fleet, certificates, 1, patience)) is not None:
+    if (measuring := fleet_of(fleet, certificates, 1, patience, cpus)) is not None:
         from runner.fleet import session
 
         with Terminal() as view:

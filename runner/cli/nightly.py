@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner import config
-from runner.cli.app import Color, NoWait, command
+from runner.cli.app import Color, Cpus, NoWait, command
 from runner.cli.printing import output
 from runner.errors import UsageError
 
@@ -33,6 +33,7 @@ def nightly(
     again: Annotated[
         bool, typer.Option("--again", help="Measure the newest commit although it was measured already.")
     ] = False,
+    cpus: Cpus = None,
     no_wait: NoWait = False,
     color: Color = "auto",
 ) -> int:

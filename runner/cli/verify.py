@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from runner.cli import targets
-from runner.cli.app import INTERPRETER, Color, NoWait, Variables, budget_of, command, variables
+from runner.cli.app import INTERPRETER, Color, Cpus, NoWait, Variables, budget_of, command, variables
 from runner.cli.printing import output
 
 
@@ -40,6 +40,7 @@ def verify(
         Path | None, typer.Option("--json", metavar="FILE", help="Write it as JSON too; - is standard output.")
     ] = None,
     env: Variables = None,
+    cpus: Cpus = None,
     no_wait: NoWait = False,
     color: Color = "auto",
 ) -> int:

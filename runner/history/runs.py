@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -377,7 +376,7 @@ def _all(missing: Sequence[tuple[Path, str]], visit: Visit | None) -> Iterator[F
     if len(missing) <= ALONE:
         yield from map(partial(_one, visit), missing)
         return
-    with shell.pool(os.cpu_count() or 1) as pool:
+    with shell.pool(shell.cpus()) as pool:
         yield from pool.map(partial(_one, visit), missing, chunksize=4)
 
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from runner import builds, config, machine, suites
 from runner.errors import BuildError, UsageError, listed
 from runner.jobs import continuing
-from runner.judging import calibration, compare, statistics
+from runner.judging import calibration, compare, parallel, statistics
 from runner.judging.report import Report
 from runner.machine import addresses
 from runner.measuring import draws
@@ -25,6 +25,7 @@ from runner.measuring.plan import Plan, Standing
 from runner.measuring.progress import Progress
 from runner.model import Block, Interpreter, Notice, Role
 from runner.report import words
+from runner.report.notices import sentence
 from runner.storage import origin, store
 from runner.suites.fingerprint import Watched
 
@@ -191,6 +192,9 @@ def prepare(
     of_scope += [] if refusal is None else [Notice(kind="addresses", numbers={"reason": refusal})]
     facts = machine.describe()
     here = config.calibration_folder(None, str(facts["fingerprint"]))
+    beside = _beside(here)
+    for notice in beside:
+        view.say(f"warning: {sentence(notice)}")
     now = time.time()
     id = store.new_id(now)
     manifest = store.Manifest(
@@ -206,10 +210,15 @@ def prepare(
         environment=config.marks(id, config.environment()), given=request.environment,
         described=suites.described(*found, selection),
         notices=(*machine.supported(), *pinning.notices, *of_scope, *_notices(base, head), *_ignored(request),
-                 *_dropped(request), *calibration.notices(here),
+                 *_dropped(request), *calibration.notices(here), *beside,
                  *(Notice(kind="suite-problem", numbers={"text": problem}) for problem in problems)),
     )
     return Ready(manifest=manifest, pinning=pinning, layouts=layouts, watched=watched)
+
+
+def _beside(folder: Path) -> tuple[Notice, ...]:
+    """A warning where more runs measure now than this machine's calibration allows, this one among them."""
+    return () if config.cpus() is None else parallel.notices(folder, len(machine.holders()))
 
 
 def _layouts(
@@ -320,8 +329,8 @@ def _measure(folder: Path, ready: Ready, view: View) -> Finished:
             view.say(f"the suite was edited while it was measured: {edit}. Measuring has ended, and the last block is "
                      "not kept. Undo the edit to go on, or start a new run.")
     run = append.run
-    # A run elsewhere (a test's, a calibration's) is none of the machine's usual ones.
-    if not interrupted and folder.parent == config.runs_folder(None):
+    # A run elsewhere (a test's, a calibration's) is none of the machine's usual ones; nor is one beside others.
+    if not interrupted and folder.parent == config.runs_folder(None) and config.cpus() is None:
         here = config.calibration_folder(None, str(run.manifest.machine.get("fingerprint")))
         calibration.add_canary(here, run)
     return Finished(folder=folder, report=compare.report(run), interrupted=interrupted)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner import builds, config, machine
-from runner.errors import LockstepError
+from runner.errors import LockstepError, UsageError
 from runner.jobs.ab import AbRequest, Finished, View, compare_arms, go_on
 from runner.judging import calibration
 from runner.judging.calibration import Stored, Summary
@@ -78,6 +78,7 @@ def calibrate(request: CalibrateRequest, view: View) -> Calibrated:
     while measuring ends the measuring and is told in what comes back.
     """
     machine.supported()
+    whole()
     folder = here(request.out)
     interrupted = False
     with machine.alone(wait=request.wait, told=view.say):
@@ -92,6 +93,12 @@ def calibrate(request: CalibrateRequest, view: View) -> Calibrated:
             session.tidy()
     view.phase("auditing what is stored")
     return Calibrated(folder=folder, summary=calibration.audit(folder), interrupted=interrupted)
+
+
+def whole() -> None:
+    """Raises UsageError in a process that keeps to some CPUs."""
+    if (cpus := config.cpus()) is not None:
+        raise UsageError(f"a calibration is of the whole machine, and {config.CPUS} says CPU {cpus}: unset it.")
 
 
 def _bystander(interpreter: Interpreter, view: View) -> Interpreter | None:
@@ -153,7 +160,7 @@ def in_words(stratum: Stratum) -> str:
     return f"{kind}, {stratum.mode.value}, {'with a neighbour' if stratum.neighbour else 'quiet'}"
 
 
-class _Within:
+class Within:
     """The view of a run inside a calibration: its lines are not wanted, its progress is."""
 
     def __init__(self, view: View, heading: str) -> None:
@@ -228,7 +235,7 @@ class _Session:
             if one.stratum.pair is Pair.COPIES:
                 self._copies(one.stratum, one.run.manifest.labels["copies"])
             with self._neighbour(one.stratum):
-                return go_on(one.run.folder, _Within(self._view, in_words(one.stratum))).interrupted
+                return go_on(one.run.folder, Within(self._view, in_words(one.stratum))).interrupted
         except LockstepError as problem:
             # Not an end of the calibration: what the run has measured stays, and is not counted.
             self._view.say(f"it cannot be finished: {problem}")
@@ -236,7 +243,7 @@ class _Session:
 
     def _run(self, stratum: Stratum) -> bool:
         token = secrets.token_hex(4)
-        view = _Within(self._view, in_words(stratum))
+        view = Within(self._view, in_words(stratum))
         base, head = self._arms(stratum, token, view)
         request = AbRequest(
             base=base.spec, head=head.spec, suite=str(self._suite),

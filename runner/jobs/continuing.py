@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from runner import builds, config, machine, suites
 from runner.builds import Progress
 from runner.errors import UsageError, listed
+from runner.machine import files
 from runner.storage.store import SCHEMA, Manifest
 from runner.suites import fingerprint
 from runner.suites.fingerprint import Watched
@@ -30,6 +31,7 @@ def check(manifest: Manifest, progress: Progress) -> Watched:
             f"was measured. To measure it anew: {manifest.command}"
         )
     _check_machine(manifest)
+    _check_cpus(manifest)
     suite = check_suite(manifest)
     for arm in (manifest.base, manifest.head):
         builds.check(arm, progress=progress, environment=environment(manifest))
@@ -71,6 +73,18 @@ def check_suite(manifest: Manifest) -> Watched:
     if manifest.suite_files:
         suite.only(manifest.suite_files)
     return suite
+
+
+def _check_cpus(manifest: Manifest) -> None:
+    """A run that had the machine for itself keeps it, and one that kept to some CPUs does. Raises UsageError."""
+    here = machine.topology()
+    now = files.print_cpus(here.cpus) if here.confined else None
+    then = next((str(notice.numbers["cpus"]) for notice in manifest.notices if notice.kind == "confined"), None)
+    if then == now:
+        return
+    if then is None:
+        raise UsageError(f"run {manifest.id} has the machine for itself, and goes on so: leave out --cpus {now}.")
+    raise UsageError(f"run {manifest.id} keeps to CPU {then}, and goes on there: add --cpus {then} to the command.")
 
 
 def _check_machine(manifest: Manifest) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
@@ -154,6 +153,8 @@ class _Work:
             raise UsageError(f"{strangers[0]}: this machine builds releases only (lockstep agent --untrusted refuse).")
         caged = bool(strangers) and self._ways.untrusted == "sandbox"
         where = ["--out", str(self._work / errands.RUNS), "--held"]
+        if (cpus := config.cpus()) is not None:
+            where += ["--cpus", cpus]
         if (begun := errands.run_of(self._folder)) is not None:
             if caged:
                 self._cage = apart(self._work)

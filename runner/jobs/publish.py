@@ -285,7 +285,7 @@ def _benchmarks(
         else:
             # Forked where that is the way, the processes have the libraries already. One share for each: what the tasks
             # have in common, all entries, is sent only so many times.
-            processes = os.cpu_count() or 1
+            processes = shell.cpus()
             with shell.pool(processes) as pool:
                 list(pool.map(write, tasks, chunksize=math.ceil(len(tasks) / processes)))
     return len(work), {one.key: one.stamp for one in known.benchmarks}

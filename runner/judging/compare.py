@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -127,7 +126,7 @@ def _found(run: Run, tasks: Sequence[_Task], begun: float, *, with_noise: bool) 
     if len(run.blocks) < MANY or not isinstance(run.blocks, Lines):
         yield from (_look_at(run, task, begun, with_noise=with_noise) for task in tasks)
         return
-    processes = os.cpu_count() or 1
+    processes = shell.cpus()
     look = partial(_look_anew, run.folder, begun, with_noise)
     with shell.pool(processes) as pool:
         yield from pool.map(look, tasks, chunksize=max(1, min(CHUNK, len(tasks) // processes)))

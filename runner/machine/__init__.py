@@ -2,12 +2,12 @@
 
 from runner.machine.choice import Pinning, choose
 from runner.machine.identity import describe, supported, usable_memory
-from runner.machine.lock import alone
+from runner.machine.lock import alone, holders
 from runner.machine.readings import Activity, Reading, activity, between, read
 from runner.machine.sched import quiet
 from runner.machine.topology import Topology, topology
 
 __all__ = [
-    "Activity", "Pinning", "Reading", "Topology", "activity", "alone", "between", "choose", "describe", "quiet", "read",
-    "supported", "topology", "usable_memory",
+    "Activity", "Pinning", "Reading", "Topology", "activity", "alone", "between", "choose", "describe", "holders",
+    "quiet", "read", "supported", "topology", "usable_memory",
 ]

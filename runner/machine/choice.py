@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from runner.machine import files
 from runner.machine.readings import Activity
 from runner.machine.topology import Topology
 from runner.model import Notice
@@ -28,7 +29,8 @@ class Pinning:
     the number of threads that it makes. None where `worker` is None."""
     notices: tuple[Notice, ...]
     """``unpinned``; ``one-cpu`` {cpu}; ``sibling`` {worker, parent}: the program can only be on the other
-    hardware thread of the measured core; ``quota`` {cpus}: the control group is throttled below one CPU."""
+    hardware thread of the measured core; ``confined`` {cpus}: it keeps to these, and others may measure on the rest;
+    ``quota`` {cpus}: the control group is throttled below one CPU."""
 
 
 def choose(topology: Topology, activity: Mapping[int, Activity]) -> Pinning:
@@ -40,7 +42,7 @@ def choose(topology: Topology, activity: Mapping[int, Activity]) -> Pinning:
     the kernel's own chores gather on CPU 0. The parent keeps off the measured core where it can.
     """
     if not topology.cpus:
-        return Pinning(worker=None, parent=(), notices=(Notice(kind="unpinned"), *_throttled(topology)))
+        return Pinning(worker=None, parent=(), notices=(Notice(kind="unpinned"), *_given(topology)))
     isolated = set(topology.isolated)
     idle = Activity(interrupts=0.0, steal=0.0)
 
@@ -67,7 +69,7 @@ def choose(topology: Topology, activity: Mapping[int, Activity]) -> Pinning:
     parent = (others - core - isolated) or (others - core) or others or {worker}
     node = topology.nodes.get(worker)
     other = min(parent, key=lambda cpu: (topology.nodes.get(cpu) != node, lost(cpu), -cpu))
-    notices = _throttled(topology)
+    notices = _given(topology)
     if parent == {worker}:
         notices = (Notice(kind="one-cpu", numbers={"cpu": worker}), *notices)
     elif parent <= core:
@@ -75,7 +77,9 @@ def choose(topology: Topology, activity: Mapping[int, Activity]) -> Pinning:
     return Pinning(worker=worker, parent=tuple(sorted(parent)), other=other, notices=notices)
 
 
-def _throttled(topology: Topology) -> tuple[Notice, ...]:
-    if topology.quota is not None and topology.quota < 1:
-        return (Notice(kind="quota", numbers={"cpus": topology.quota}),)
-    return ()
+def _given(topology: Topology) -> tuple[Notice, ...]:
+    """What was given to this process, and is less than the machine."""
+    confined = (Notice(kind="confined", numbers={"cpus": files.print_cpus(topology.cpus)}),)
+    throttled = (Notice(kind="quota", numbers={"cpus": topology.quota or 0.0}),)
+    return (confined if topology.confined else ()) + (
+        throttled if topology.quota is not None and topology.quota < 1 else ())

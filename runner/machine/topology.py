@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runner import amounts, config
+from runner.errors import UsageError
 from runner.machine import cgroup, files
 
 
@@ -26,10 +28,15 @@ class Topology:
     """CPU time that the control group may use, in CPUs' worth; None: no limit."""
     nodes: Mapping[int, int] = field(default_factory=dict)
     """For each of `cpus` the node whose memory is near; empty where the kernel does not tell."""
+    confined: bool = False
+    """This process was asked to keep to `cpus` (``--cpus``), which are whole cores: others may measure on the rest."""
 
 
 def topology(root: Path = Path("/")) -> Topology:
     """Read the topology from /proc and /sys under `root`. Missing files mean "not known" and raise nothing.
+
+    The CPUs are those that this process was asked to keep to (`config.cpus`), wherever it is at the moment, else those
+    of its affinity mask. Raises UsageError where it was asked for what it cannot have, or for a part of a core.
 
     An isolated CPU (``isolcpus=``) is not in the affinity mask that processes are born with, although they may
     move there. So isolated CPUs of our cpuset are added to a mask that is otherwise complete; a mask that
@@ -38,11 +45,17 @@ def topology(root: Path = Path("/")) -> Topology:
     status = files.fields(root, "proc/self/status")
     online = files.parse_cpus(files.text(root, "sys/devices/system/cpu/online"))
     ours = set(files.parse_cpus(status.get("Cpus_allowed_list")))
+    asked = config.cpus()
     if not ours:
+        if asked is not None:
+            raise UsageError("--cpus: this system does not let a process be moved to a CPU, so no run can keep to some "
+                             "of them. Leave it out.")
         return Topology(cpus=(), siblings={}, isolated=(), model=_model(root))
     reachable = set(cgroup.cpuset(root) or online or ours)
     isolated = isolated_cpus(root)
-    if ours == reachable - isolated:
+    if asked is not None:
+        ours = _asked(root, asked, reachable & set(online or reachable), online)
+    elif ours == reachable - isolated:
         ours |= reachable & isolated
     cpus = tuple(sorted(ours & set(online) if online else ours))
     return Topology(
@@ -52,6 +65,7 @@ def topology(root: Path = Path("/")) -> Topology:
         model=_model(root),
         quota=cgroup.quota(root),
         nodes={cpu: node for cpu, node in _nodes(root).items() if cpu in cpus},
+        confined=asked is not None,
     )
 
 
@@ -69,6 +83,23 @@ def isolated_cpus(root: Path) -> set[int]:
         for path in ("sys/devices/system/cpu/isolated", "sys/fs/cgroup/cpuset.cpus.isolated")
         for cpu in files.parse_cpus(files.text(root, path))
     }
+
+
+def _asked(root: Path, text: str, usable: set[int], online: tuple[int, ...]) -> set[int]:
+    """The CPUs that this process is to keep to. Raises UsageError where they cannot be had, or split a core."""
+    try:
+        wanted = set(amounts.cpus(text))
+    except ValueError as error:
+        raise UsageError(f"{config.CPUS}: {error}") from error
+    if lacking := wanted - usable:
+        raise UsageError(f"--cpus {text}: this process cannot use CPU {files.print_cpus(lacking)}, but only "
+                         f"{files.print_cpus(usable)}.")
+    for cpu in sorted(wanted):
+        core = _threads(root, cpu, online)
+        if not usable & set(core) <= wanted:
+            raise UsageError(f"--cpus {text}: it splits a core. CPUs {files.print_cpus(core)} are its hardware threads "
+                             "(SMT), and two runs on one core would disturb each other: name all of them, or none.")
+    return wanted
 
 
 def _nodes(root: Path) -> dict[int, int]:

@@ -139,6 +139,13 @@ KINDS: Mapping[str, Callable[[Numbers], str]] = {
     "sibling": lambda n: (
         "The measured CPU shares its core with another one (SMT), whose work disturbs it. Keep the sibling idle or "
         "switch SMT off."),
+    "confined": lambda n: (
+        f"Measured on CPU {n['cpus']} (--cpus): other runs may have measured on the others meanwhile, which share "
+        "memory bandwidth, caches and heat. What calibrations have shown of this machine was shown without that."),
+    "beside": lambda n: (
+        f"When this run began, {n['runs']} measured on this machine, each on CPUs of its own. It is known of no more "
+        f"than {n['shown']} that they do not disturb each other (`lockstep calibrate --parallel`): blocks may scatter "
+        "more, and more of them be needed."),
     "quota": lambda n: (
         f"The control group allows {n['cpus']:.3g} CPUs, so the kernel may stop what is measured at any moment. "
         "Raise cpu.max."),

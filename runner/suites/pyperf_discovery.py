@@ -42,10 +42,11 @@ def main(plan: str) -> None:
     loaded: Any = type(sys)("lockstep_pyperf_loaded")
     SourceFileLoader(loaded.__name__, os.path.join(HERE, "pyperf_loaded.py")).exec_module(loaded)
     loaded.prepare(asked["library"])
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     waiting = list(enumerate(asked["scripts"]))
     running: dict[int, int] = {}
     while waiting or running:
-        if waiting and len(running) < (os.cpu_count() or 1):
+        if waiting and len(running) < cpus:
             number, script = waiting.pop(0)
             pid = os.fork()
             if pid == 0:

@@ -10,12 +10,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from runner.machine import files, topology
 
 LOCKSTEP = Path(sys.executable).with_name("lockstep")
 TIME_LIMIT = 600.0
@@ -73,6 +75,24 @@ class Bench:
         files = sorted(self.out.glob("*/blocks.jsonl"))
         text = files[-1].read_text() if files else ""
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def cores() -> list[tuple[int, ...]]:
+    """The hardware threads of each core that can be measured on; [] where none can be chosen."""
+    here = topology()
+    return sorted({tuple(thread for thread in core if thread in here.cpus) for core in here.siblings.values()})
+
+
+def share(worker: str, workers: int, cores: Sequence[Sequence[int]]) -> str:
+    """What one of pytest's worker processes, ``gw1`` of two, keeps to (`config.CPUS`): its part of the cores.
+
+    Empty where there is no core for each, or one worker: what it measures then has the machine.
+    """
+    if workers < 2 or len(cores) < workers:
+        return ""
+    number = int(worker.removeprefix("gw")) % workers  # one that has replaced another has a higher number
+    first, last = (len(cores) * one // workers for one in (number, number + 1))
+    return files.print_cpus(cpu for core in cores[first:last] for cpu in core)
 
 
 @contextlib.contextmanager

@@ -12,10 +12,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from bench import Bench, Twins, ended
+from bench import Bench, Twins, cores, ended, share
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from postgres import Server, programs, server
+
+# What two tests start that run at once measures at the same time, each on cores of its own.
+if "PYTEST_XDIST_WORKER" in os.environ and "LOCKSTEP_CPUS" not in os.environ:
+    os.environ["LOCKSTEP_CPUS"] = share(
+        os.environ["PYTEST_XDIST_WORKER"], int(os.environ["PYTEST_XDIST_WORKER_COUNT"]), cores())
 
 # A shell starts what is to run in the background with this signal ignored, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

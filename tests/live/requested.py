@@ -109,7 +109,8 @@ class Service:
 
     def environment(self, **more: str) -> dict[str, str]:
         """Without a token, and with folders of the test's own but for the cache, where the builds are."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCKSTEP_")}
+        kept = {name: value for name, value in os.environ.items()
+                if not name.startswith("LOCKSTEP_") or name == "LOCKSTEP_CPUS"}
         return {**kept, "COLUMNS": "120", "PYTHONPATH": str(ROOT), **more}
 
     def agent(self, *, untrusted: str = "refuse", once: bool = True, name: str = "bench1", **more: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import subprocess
@@ -13,8 +14,11 @@ import psutil
 import pytest
 from bench import LOCKSTEP, TIME_LIMIT, wait_until
 
+from runner import config
 from runner.jobs.calibrate import SUITE, Calibrated, CalibrateRequest, calibrate, next_stratum, wanted
-from runner.judging import calibration
+from runner.jobs.parallel import levels, parallel_runs, sets_of
+from runner.judging import calibration, parallel
+from runner.machine import topology
 from runner.machine.neighbour import neighbour
 from runner.measuring.plan import Plan
 from runner.measuring.progress import Progress
@@ -68,6 +72,10 @@ def seed_of(kind: Kind, mode: Mode, near: bool) -> int:
     raise AssertionError("no such stratum")
 
 
+def neighbours() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "neighbour.py" in " ".join(child.cmdline())]
+
+
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> tuple[Path, Calibrated]:
     out = tmp_path_factory.mktemp("calibration")
@@ -85,7 +93,7 @@ def test_an_interruption_keeps_what_was_measured_and_leaves_nothing_behind(
     (stored,) = calibration.read(done.folder)
     assert stored.stratum.neighbour and len(stored.run.blocks) == 6
     assert not (done.folder / calibration.COPIES).exists()
-    assert not [child for child in psutil.Process().children() if "neighbour.py" in " ".join(child.cmdline())]
+    assert neighbours() == []
 
     view = Impatient()
     again = calibrate(CalibrateRequest(interpreter=sys.executable, minutes=0.0, out=out, suite=tiny), view)
@@ -107,6 +115,39 @@ def test_an_interruption_keeps_what_was_measured_and_leaves_nothing_behind(
     assert "Planted slowdowns" in shown.stdout and str(again.folder) in shown.stdout
     assert "| 25 % | turns | neighbour | 100 % [16, 100]" in page.read_text()
     assert page.read_text().startswith("before\n") and page.read_text().endswith("after\n")
+
+
+def test_equals_are_measured_alone_and_beside_others_on_other_cpus(tmp_path: Path) -> None:
+    sets = sets_of(topology())
+    if len(sets) < 2:
+        pytest.skip("there is one core")
+    suite = tmp_path / "few"
+    suite.mkdir()
+    (suite / "aa.py").write_text(
+        "lockstep_setup = 'once'\n\ndef time_sum():\n    return sum(range(3000))\n\ndef time_sort():\n"
+        "    return sorted(range(1000), key=lambda number: -number)[0]\n\ndef time_join():\n"
+        "    return len('-'.join(map(str, range(500))))\n")
+    request = CalibrateRequest(
+        interpreter=sys.executable, minutes=0.0, out=tmp_path / "calibration", suite=suite, seed=1)
+    before = os.sched_getaffinity(0)
+    stopped = parallel_runs(request, Impatient(4))
+    assert stopped.interrupted and stopped.finding.levels == ()
+    for _ in levels(len(sets)):
+        done = parallel_runs(request, Impatient())
+        assert not done.interrupted and neighbours() == []
+        assert os.sched_getaffinity(0) == before and config.cpus() is None
+        assert not (done.folder / calibration.COPIES).exists()
+    assert [(level.at_once, level.runs) for level in done.finding.levels] == [(one, 1) for one in levels(len(sets))]
+    assert done.finding.most == 1 and parallel.read(done.folder) == done.finding
+    for path in (done.folder / parallel.RUNS).iterdir():
+        (kept,) = [one.numbers["cpus"] for one in store.read_manifest(path).notices if one.kind == "confined"]
+        assert kept in sets
+    shown = subprocess.run(
+        [LOCKSTEP, "calibrate", "--parallel", "--report", "--out", tmp_path / "calibration"], capture_output=True,
+        text=True, timeout=TIME_LIMIT, check=True,
+    )
+    assert "Too little was measured of 2 runs at once: 1 of 3" in shown.stdout
+    assert calibration.read(done.folder) == [], "these are no part of the calibration of the verdicts"
 
 
 def test_a_neighbour_works_in_bursts_and_ends_with_its_context() -> None:

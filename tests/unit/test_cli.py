@@ -11,12 +11,16 @@ import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import manifest
 
-from runner.cli.app import budget_of, exit_code, margin_of, size_of, variables
+from runner import amounts, config
+from runner.cli.app import budget_of, cpus_of, exit_code, margin_of, size_of, variables
 from runner.cli.terminal import Terminal
 from runner.errors import UsageError
+from runner.jobs import continuing
 from runner.jobs.ab import go_on
-from runner.model import Verdict
+from runner.machine import files, topology
+from runner.model import Notice, Verdict
 from runner.storage import store
 
 
@@ -41,6 +45,40 @@ def test_budgets(text: str, seconds: float) -> None:
 ])
 def test_sizes(text: str, size: int) -> None:
     assert size_of(text) == size
+
+
+@pytest.mark.parametrize(("text", "cpus"), [
+    ("0", (0,)), ("0-3", (0, 1, 2, 3)), ("6,2", (2, 6)), (" 0-1 , 3 ", (0, 1, 3)), ("2,2", (2,)), ("8191", (8191,)),
+])
+def test_cpus(text: str, cpus: tuple[int, ...]) -> None:
+    assert amounts.cpus(text) == cpus and cpus_of(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", ",", "0,", "3-1", "0-", "-1", "a", "0;1", "0-3-5", "10000", "1.5", "0x1", "\u0663"])
+def test_what_is_no_set_of_cpus_is_named_with_an_example(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match=r"is not a set of CPUs; write for example 0-3") as refusal:
+        cpus_of(text)
+    assert repr(text) in refusal.value.message
+
+
+def test_cpus_are_kept_to_by_commands_that_run_and_by_no_other(
+    lockstep: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(config.CPUS, "")
+    assert lockstep("ab", "-h", "--cpus", "3")[0] == 0 and config.cpus() is None
+    code, _, error = lockstep("ab", "a", "b", "--cpus", "3", "--suite", "/nowhere/at/all")
+    assert (code, config.cpus()) == (2, "3") and "There is no suite" in error
+
+
+def test_a_fleet_and_a_calibration_keep_to_no_cpus(
+    lockstep: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(config.CPUS, "0")
+    code, _, error = lockstep("ab", "a", "b", "--cpus", "0", "--fleet", "tcp://127.0.0.1:8786")
+    assert code == 2 and "give it to the agents of the fleet" in error
+    code, _, error = lockstep("calibrate", "python3")
+    assert code == 2 and "LOCKSTEP_CPUS says CPU 0: unset it" in error
 
 
 def test_variables_to_pass_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,6 +121,7 @@ def test_any_text_is_a_value_or_is_refused_in_words(text: str, parse: Callable[[
     (("ab", "a", "b", "--margin", "zero"), "'zero' is not a margin; write a percentage such as 1%"),
     (("ab", "a", "b", "--budget", "soon"), "'soon' is not a time; write for example 90s, 10m or 1h30m"),
     (("ab", "a", "b", "--memory-limit", "big"), "'big' is not a size; write for example 4GiB"),
+    (("ab", "a", "b", "--cpus", "3-1"), "'3-1' is not a set of CPUs; write for example 0-3 or 2,6"),
     (("ab", "a", "b", "--scope", "both"), "lockstep: --scope both: it is auto, binary or source."),
     (("ab", "a", "b", "--mode", "fast"), "lockstep: --mode fast: it is turns, shared or adjacent."),
     (("ab", "a", "b", "--values", "drop"), "lockstep: --values drop: it is compare or ignore."),
@@ -156,6 +195,22 @@ def test_a_run_of_an_older_version_is_not_gone_on_with(runs: Path, version: int)
     (folder / store.MANIFEST).write_text(text.replace(store.SCHEMA, f"lockstep.run/{version}"))
     with pytest.raises(UsageError, match=r"begun by an older Lockstep.*lockstep show.*lockstep ab a b --seed 1"):
         go_on(folder, Terminal())
+
+
+@pytest.mark.skipif(not topology().cpus, reason="there is nothing to keep to")
+def test_a_run_goes_on_with_what_it_began_with_some_cpus_or_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(config.CPUS, raising=False)
+    here = topology()
+    core = files.print_cpus(set(here.siblings[here.cpus[0]]) & set(here.cpus))
+    whole = manifest()
+    confined = manifest(notices=(Notice(kind="confined", numbers={"cpus": core}),))
+    continuing._check_cpus(whole)
+    with pytest.raises(UsageError, match=rf"keeps to CPU {core}, .* add --cpus {core} "):
+        continuing._check_cpus(confined)
+    monkeypatch.setenv(config.CPUS, core)
+    continuing._check_cpus(confined)
+    with pytest.raises(UsageError, match=rf"has the machine for itself, .* leave out --cpus {core}"):
+        continuing._check_cpus(whole)
 
 
 def test_nothing_to_export_is_said(lockstep: Callable[..., tuple[int, str, str]], runs: Path, tmp_path: Path) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner import config
+from runner.errors import UsageError
 from runner.machine import Activity, Topology, choose, files, topology
 
 Plant = Callable[[dict[str, str]], Path]
@@ -159,6 +162,62 @@ def test_the_arms_load_on_one_cpu_each_of_one_numa_node(plant: Plant) -> None:
     assert (pinning.worker, pinning.other) == (7, 6)
     few = topology(plant(smt8("0,7")))
     assert (choose(few, still(0, 7)).worker, choose(few, still(0, 7)).other) == (7, 0), "of another node, if need be"
+
+
+def test_a_process_that_keeps_to_some_cores_has_those_and_no_others(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(config.CPUS, "6,1-2,5")
+    for mask in ("0-7", "5", "0"):  # where it is at the moment does not matter
+        here = topology(plant(smt8(mask)))
+        assert here.confined and here.cpus == (1, 2, 5, 6)
+        pinning = choose(here, still(*range(8)))
+        assert (pinning.worker, pinning.parent, pinning.other) == (6, (1, 5), 5)
+        (notice,) = pinning.notices
+        assert (notice.kind, dict(notice.numbers)) == ("confined", {"cpus": "1-2,5-6"})
+    monkeypatch.setenv(config.CPUS, "2,6")
+    assert [notice.kind for notice in choose(topology(plant(smt8("0-7"))), {}).notices] == ["sibling", "confined"]
+    monkeypatch.setenv(config.CPUS, "")
+    assert not topology(plant(smt8("0-7"))).confined
+
+
+def test_isolated_cpus_are_kept_to_where_they_were_named_alone(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = plant(smt8("0-1,4-5", sys__devices__system__cpu__isolated="2-3,6-7\n"))
+    monkeypatch.setenv(config.CPUS, "0-1,4-5")
+    assert (topology(root).cpus, topology(root).isolated) == ((0, 1, 4, 5), ())
+    monkeypatch.setenv(config.CPUS, "2,6")
+    assert topology(root).cpus == topology(root).isolated == (2, 6)
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("2", r"--cpus 2: it splits a core. CPUs 2,6 are its hardware threads"), ("0-2,4,6", "CPUs 1,5 are its"),
+    ("3,7-9", "--cpus 3,7-9: this process cannot use CPU 8-9, but only 0-7"), ("3-1", "is not a set of CPUs"),
+])
+def test_cpus_that_cannot_be_kept_to_are_refused(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, text: str, told: str
+) -> None:
+    monkeypatch.setenv(config.CPUS, text)
+    with pytest.raises(UsageError, match=told):
+        topology(plant(smt8("0-7")))
+
+
+def test_a_thread_that_cannot_be_named_splits_no_core_and_is_known(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(config.CPUS, "3")
+    box = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpuset.cpus.effective": "0-3\n"}
+    assert topology(plant({**smt8("0-3"), **box})).siblings == {3: (3, 7)}
+    offline = {f"{CPU}/online": "0-6\n", "sys/fs/cgroup/cpuset.cpus.effective": "0-7\n"}
+    assert topology(plant({**smt8("0-6"), **offline})).siblings == {3: (3,)}
+    monkeypatch.setenv(config.CPUS, "4")
+    with pytest.raises(UsageError, match="cannot use CPU 4, but only 0-3"):
+        topology(plant({**smt8("0-3"), **box}))
+
+
+def test_where_nothing_can_be_pinned_no_cpus_are_kept_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(config.CPUS, "0")
+    with pytest.raises(UsageError, match="does not let a process be moved"):
+        topology(tmp_path)
 
 
 def plain(count: int) -> Topology:
