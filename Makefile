@@ -63,6 +63,9 @@ bpo22003: setup ## Measure cStringIO of Python 2.7 and BytesIO of 2.7 to 3.13, a
 
 test: lint unit live browser ## Run all tests, after making what they need
 
+# Where this is set, each command that a test starts would compile all of ours anew, which takes longer than the rest.
+unit live browser: export PYTHONDONTWRITEBYTECODE =
+
 unit: setup ## Run the tests that start no process
 	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/unit
 
@@ -98,8 +101,9 @@ fuzz: MINUTES = 120
 fuzz: setup ## Send a server requests that fit its OpenAPI document, or just do not (EXAMPLES=10000 of each operation, MINUTES=120 at most)
 	PYTHONPATH=tests:. $(BIN)/python -m fuzzing --examples $(EXAMPLES) --minutes $(MINUTES)
 
-nights: setup ## Nights in a row on eight commits of CPython with known effects, searches over them, and kills: hours (REPEATS=2)
-	PYTHONPATH=tests:. $(BIN)/python -m nights --repeats $(REPEATS)
+nights: MINUTES = 60
+nights: setup ## Nights in a row on eight commits of CPython with known effects, searches over them, and kills, going on where it was; docs/nights.md (MINUTES=60, REPEATS=2)
+	PYTHONPATH=tests:. $(BIN)/python -m nights --minutes $(MINUTES) --repeats $(REPEATS)
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

@@ -125,7 +125,10 @@ def through(ratios: ArrayLike, margin: float) -> Axis:
     if max(low, -high) <= 2 * (high - low):
         low, high = min(low, -least / 2), max(high, least / 2)
     limit = math.log(FARTHEST) + 1
-    ends = place(np.exp(np.clip([low, high], -limit, limit)), near)
+    low, high = (float(end) for end in np.clip([low, high], -limit, limit))
+    if high - low < least:  # all of them lie beyond
+        low, high = (high - least, high) if high > 0 else (low, low + least)
+    ends = place(np.exp([low, high]), near)
     air = 0.08 * float(ends[1] - ends[0])
     first, last = ratio([ends[0] - air, ends[1] + air], near)
     return Axis(low=float(first), high=float(last), near=near)

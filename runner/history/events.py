@@ -13,7 +13,7 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -249,10 +249,19 @@ def record(folder: Path, found: Sequence[Event], *, margin: float) -> list[Event
 
 def named(events: Sequence[Event]) -> dict[str, str]:
     """The runs that open events rest on, by id, each with the id of such an event."""
-    return {
-        run: event.id for event in events if event.state.open
-        for run in (event.run, *(run for one in event.benchmarks for run in (one.run, one.gone) if run))
-    }
+    return {run: event.id for event in events if event.state.open for run in _runs(event)}
+
+
+def of_runs(folder: Path, runs: Collection[str]) -> list[str]:
+    """Ids of the events that rest on some of these runs, oldest first. Raises as `read` does."""
+    return [event.id for event in read(folder) if any(run in runs for run in _runs(event))]
+
+
+def _runs(event: Event) -> Iterator[str]:
+    """The runs that confirmed it, and those that took it back."""
+    yield event.run
+    for one in event.benchmarks:
+        yield from (run for run in (one.run, one.gone) if run)
 
 
 def change(folder: Path, name: str, how: Callable[[Event], Event]) -> Event:

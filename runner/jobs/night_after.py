@@ -80,7 +80,7 @@ def explain(work: Work) -> None:
     for place, one in enumerate(work.night.confirmations or ()):
         if not one.shown or one.run is None or one.functions is not None:
             continue
-        if work.night.budget - work.night.seconds < COUNTING:
+        if work.night.budget - work.night.spent(time.time()) < COUNTING:
             work.note(f"which functions changed in {one.run} was not counted: the night's time was over. "
                       f"To do it: lockstep explain {work.settings.runs / one.run}")
             continue
@@ -116,8 +116,10 @@ def record_events(work: Work) -> None:
                 run=one.run, command=one.command, functions=one.functions or (), opened=night.created,
             ))
     if found:
-        changed = events.record(_events_folder(work.settings), found, margin=night.margin)
-        known = dict.fromkeys((*night.events, *(event.id for event in changed)))
+        folder = _events_folder(work.settings)
+        events.record(folder, found, margin=night.margin)
+        # Not what was changed just now: a night that was killed in between had changed it before.
+        known = dict.fromkeys((*night.events, *events.of_runs(folder, {one.run for one in found})))
         work.keep(events=tuple(known))
 
 

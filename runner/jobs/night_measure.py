@@ -29,6 +29,8 @@ FILLED = 0.8
 ANCHOR_SHARE = 0.5
 """Share of what a night has left that the history's run may take; of the rest, that against the last commit."""
 PREVIOUS_SHARE = 0.5
+REST = 0.1
+"""Share of the budget for what is not measuring: finding benchmarks, linking, the report and the pages."""
 LEAST_SHARE = 0.25
 """Share of the budget that is left for measuring, whatever building took."""
 SET_ASIDE = "set-aside"
@@ -137,7 +139,7 @@ def confirm(work: Work) -> None:
 
 def left(night: Night) -> float:
     """Seconds that a night has left to measure."""
-    return max(night.budget - night.seconds, LEAST_SHARE * night.budget)
+    return max((1 - REST) * night.budget - night.seconds, LEAST_SHARE * night.budget)
 
 
 def blocks(work: Work, suite: Suite, seconds: float) -> int:

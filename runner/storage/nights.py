@@ -185,6 +185,10 @@ class Night:
         """What it took, but for what kills took."""
         return sum(step.seconds for step in self.steps)
 
+    def spent(self, now: float) -> float:
+        """What it took until now (seconds since the epoch), the step that is under way included."""
+        return self.seconds + sum(max(0.0, now - step.begun) for step in self.steps if step.ended is None)
+
     def step(self, name: str) -> Step | None:
         return next((step for step in self.steps if step.name == name), None)
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.builds import edits, git, planning, releases, sources
+from runner.errors import BuildError, UsageError
+from runner.owned import owned
 
 RELEASE = "3.13.5"
 BASE = "base"
 """Tag of the commit before the eight, and the anchor of the nights."""
+ALL = "all"
+"""The branch that ends in the last of them."""
 PLANTED = "Lib/lockstep_planted.py"
+_VARIANT = "nocow"
 _DICT = """
 _Py_dict_lookup(PyDictObject *mp, PyObject *key, Py_hash_t hash, PyObject **value_addr)
 {
@@ -46,7 +52,7 @@ def _comment(file: str) -> Change:
 
 
 def _nocow(tree: Path) -> None:
-    edits.apply(edits.load_all(["nocow"], planning.DATA / "variants"), tree)
+    edits.apply(edits.load_all([_VARIANT], planning.DATA / "variants"), tree)
 
 
 def _broken(tree: Path) -> None:
@@ -68,14 +74,18 @@ def _dict(tree: Path) -> None:
 
 
 def _portions(number: int) -> Change:
-    return lambda tree: (tree / PLANTED).write_text(
-        f'"""How much work the planted benchmarks do."""\n\nPORTIONS = {number}\n', encoding="utf-8") and None
+    def change(tree: Path) -> None:
+        text = f'"""How much work the planted benchmarks do."""\n\nPORTIONS = {number}\n'
+        (tree / PLANTED).write_text(text, encoding="utf-8")
+
+    return change
 
 
 PLAN: Sequence[Planned] = (
     Planned(subject="Say nothing in bytesio.c", change=_comment("Modules/_io/bytesio.c")),
     Planned(subject="Copy what BytesIO is made from", change=_nocow, slower="time_construct"),
     Planned(subject="Use a name that is not there", change=_broken, builds=False),
+    # The tree is that of the commit before the broken one: one build serves both.
     Planned(subject="Take that back", change=_mended),
     Planned(subject="Work in each dict lookup", change=_dict, slower="time_dict", touched="time_"),
     Planned(subject="Say nothing in listobject.c", change=_comment("Objects/listobject.c")),
@@ -94,23 +104,82 @@ class Made:
     commits: Sequence[str]
     """Full hashes in the order of `PLAN`."""
 
+    def slowed(self, good: str, bad: str, benchmarks: Collection[str]) -> set[str]:
+        """The benchmarks that the commits after `good` up to and with `bad` make slower, or may.
+
+        Raises ValueError for a commit that is not of this history, and for a range without commits.
+        """
+        line = [self.base, *self.commits]
+        inside = PLAN[line.index(good) : line.index(bad)]
+        if not inside:
+            raise ValueError(f"there is no commit after {good[:12]} up to {bad[:12]}")
+        return {name for planned in inside for pattern in (planned.slower, planned.touched)
+                for name in names(pattern, benchmarks)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """A night, and what should come of it."""
+
+    subject: str
+    commit: str
+    """Full hash of what the branch ends in."""
+    state: str
+    """`Night.state`: ``done``, ``broken`` or ``unchanged``."""
+    previous: str = ""
+    """Full hash of the last commit before it that builds, or empty."""
+    slower: str = ""
+    """Regular expression of the benchmarks that it must report; empty: none."""
+
+
+def expected(made: Made) -> list[Expected]:
+    """A night of the commit before the eight, of each of the eight, and one without anything new."""
+    rows, last = [Expected(subject="(the release)", commit=made.base, state="done")], made.base
+    for planned, commit in zip(PLAN, made.commits, strict=True):
+        if planned.builds:
+            rows.append(Expected(subject=planned.subject, commit=commit, state="done", previous=last,
+                                 slower=planned.slower))
+            last = commit
+        else:
+            rows.append(Expected(subject=planned.subject, commit=commit, state="broken"))
+    return [*rows, Expected(subject="(nothing new)", commit=made.commits[-1], state="unchanged")]
+
+
+NIGHTS = len(PLAN) + 2
+"""In a row."""
+
+
+def digest() -> str:
+    """Eight digits of a hash of all that makes the commits what they are."""
+    parts = (Path(__file__).read_bytes(), (planning.DATA / "variants" / f"{_VARIANT}.toml").read_bytes())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:8]
+
 
 def make(folder: Path, told: Callable[[str], None]) -> Made:
-    """Make the repository, unless it is there. Authors and dates are fixed: the commits are the same everywhere."""
-    if not (folder / ".git").is_dir():
+    """Make the repository, unless it is there. Authors and dates are fixed: the commits are the same everywhere.
+
+    Killed meanwhile, it leaves no half. Raises BuildError where git fails, UsageError for a folder that holds something
+    else.
+    """
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
         catalogue = releases.read(planning.DATA / "sources.toml")
-        sources.ReleaseSource(release=catalogue.find(RELEASE), catalogue=catalogue).unpack(folder, told)
-        _git(folder, "init", "--quiet", "--initial-branch=all")
-        _portions(1000)(folder)
-        _commit(folder, f"CPython {RELEASE}", 0)
-        _git(folder, "tag", BASE)
-        for number, planned in enumerate(PLAN, start=1):
-            told(f"commit {number}: {planned.subject}")
-            planned.change(folder)
-            _commit(folder, planned.subject, number)
-        _git(folder, "branch", "main", BASE)
-    listed = _git(folder, "rev-list", "--reverse", "all").split()
-    assert len(listed) == 1 + len(PLAN)
+        with owned(f".{folder.name}.new-", folder.parent) as scratch:
+            tree = scratch / "tree"
+            sources.ReleaseSource(release=catalogue.find(RELEASE), catalogue=catalogue).unpack(tree, told)
+            _git(tree, "init", "--quiet", f"--initial-branch={ALL}")
+            _portions(1000)(tree)
+            _commit(tree, f"CPython {RELEASE}", 0)
+            _git(tree, "tag", BASE)
+            for number, planned in enumerate(PLAN, start=1):
+                told(f"commit {number} of {len(PLAN)}: {planned.subject}")
+                planned.change(tree)
+                _commit(tree, planned.subject, number)
+            _git(tree, "branch", "main", BASE)
+            tree.rename(folder)
+    listed = _git(folder, "rev-list", "--reverse", ALL).split()
+    if len(listed) != 1 + len(PLAN):
+        raise UsageError(f"{folder} is not the history that is made here. Remove it, and start again.")
     return Made(folder=folder, base=listed[0], commits=listed[1:])
 
 
@@ -119,7 +188,7 @@ def move(made: Made, commit: str) -> None:
     _git(made.folder, "update-ref", "refs/heads/main", commit)
 
 
-def names(pattern: str, benchmarks: Sequence[str]) -> set[str]:
+def names(pattern: str, benchmarks: Collection[str]) -> set[str]:
     """The benchmarks that a pattern of `PLAN` is about."""
     return {name for name in benchmarks if pattern and re.search(pattern, name)}
 
@@ -134,5 +203,6 @@ def _git(folder: Path, *words: str, number: int = 0) -> str:
     who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
            for what, value in (("NAME", "Lockstep"), ("EMAIL", "lockstep@localhost"), ("DATE", date))}
     done = git.run(folder, *words, env=who)
-    assert done.code == 0, git.reason(folder, done)
+    if done.code:
+        raise BuildError(f"git {words[0]} failed in {folder}: {git.reason(folder, done)}")
     return done.output.strip()

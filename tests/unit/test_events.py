@@ -238,3 +238,14 @@ def test_findings_are_recorded_once(tmp_path: Path) -> None:
     meant = entry(State.WONT_FIX, note="it is meant")
     changed = events.change(tmp_path, "000000000b", lambda it: events.said(it, meant))
     assert events.read(tmp_path) == [changed]
+
+
+def test_the_events_that_a_run_changed_are_known_although_it_changes_them_no_more(tmp_path: Path) -> None:
+    slower = event(affected("a", run="one"), run="one", good=10, bad=11)
+    faster = event(affected("a", 1 / 1.2, run="two"), run="two", good=20, bad=21, direction="faster")
+    (first,) = events.record(tmp_path, [slower], margin=MARGIN)
+    (fixed,) = events.record(tmp_path, [faster], margin=MARGIN)
+    assert fixed.id == first.id and fixed.state is State.FIXED
+    assert events.record(tmp_path, [faster], margin=MARGIN) == [], "as after a kill"
+    assert events.of_runs(tmp_path, {"one"}) == events.of_runs(tmp_path, {"two", "three"}) == [first.id]
+    assert events.of_runs(tmp_path, {"three"}) == [] == events.of_runs(tmp_path / "nowhere", {"one"})

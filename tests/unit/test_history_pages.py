@@ -404,7 +404,7 @@ def test_digits_that_are_none_are_letters(few: Path) -> None:
     make_run(few, 9, [benchmark(name) for name in names], machine=MACHINE)
     page = site_benchmarks.index(known(few), url="")
     assert {row.label for group in page.groups for row in group.rows} >= {name.removeprefix("work.") for name in names}
-    assert sorted(names, key=site_benchmarks._natural)[:2] == ["work.time_9", "work.time_10²"]
+    assert sorted(names, key=site_benchmarks._natural)[:3] == ["work.time_٣", "work.time_9", "work.time_10²"]
 
 
 def test_means_of_which_there_is_no_log_say_nothing_of_another_pair() -> None:

@@ -32,6 +32,7 @@ from runner.fleet import session
 from runner.fleet.link import Door
 from runner.history import runs as history
 from runner.jobs import night_measure
+from runner.jobs import publish_apart as apart
 from runner.jobs import record as recording
 from runner.jobs.night_measure import Wanted
 from runner.judging import statistics
@@ -523,7 +524,21 @@ def test_whatever_is_taken_can_be_published(
     here.whole()
     assert {path.name for path in here.runs.iterdir()} == set(kept)
     done = jobs.publish(jobs.PublishRequest(out=tmp_path / "site", runs=here.runs, state=tmp_path / "state"), Quiet())
+    assert not [path for path in done.folder.rglob("*.html") if apart.TITLE in path.read_text()]
     assert done.problems == () and done.runs == len(set(kept))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_history_beyond_the_farthest_mark_has_its_pages(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    for number in range(3):
+        run = make_run(tmp_path / "there", number, some_benchmarks(1), changed=25.0, machine={**MACHINE, "host": HOST})
+        here.receive(run, here.token())
+    done = jobs.publish(jobs.PublishRequest(out=tmp_path / "site", runs=here.runs, state=tmp_path / "state"), Quiet())
+    assert done.runs == 3
+    assert not [path for path in done.folder.rglob("*.html") if apart.TITLE in path.read_text()]
 
 
 # By HTTP.

@@ -144,7 +144,7 @@ def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("ticking")
 def test_a_difference_is_found_and_made_as_short_as_it_can_be() -> None:
     pair = Simulated(("= bytearray(", ".truncate("))
-    searched = search(pair, seconds=20, seed=1, most=1, shrinking=0.5)
+    searched = search(pair, seconds=20, seed=1, most=1, shrinking=0.1)
     assert len(searched.found) == 1
     source, truncate = searched.found[0].statements
     assert " = bytearray(" in source.text
@@ -158,7 +158,7 @@ def test_a_difference_is_found_and_made_as_short_as_it_can_be() -> None:
 @pytest.mark.usefixtures("ticking")
 def test_one_difference_is_found_for_each_kind_of_source() -> None:
     pair = Simulated(("= bytearray(", ".getvalue()"), ("= array.array(", ".getvalue()"))
-    searched = search(pair, seconds=60, seed=2, shrinking=0.5, kinds=["bytearray", "array", "numpy"], most=2)
+    searched = search(pair, seconds=60, seed=2, shrinking=0.1, kinds=["bytearray", "array", "numpy"], most=2)
     assert {kind for one in searched.found for kind in one.kinds} == {"bytearray", "array"}
     assert "numpy" not in searched.kinds
     assert search(pair, seconds=60, seed=2, shrinking=0.1, most=1).found[0].kinds <= {"bytearray", "array"}

@@ -119,3 +119,12 @@ def test_round_numbers_are_round_and_within(low: float, span: float) -> None:
 def test_an_axis_is_of_two_ratios() -> None:
     one = Axis(low=0.5, high=2.0, near=NEAR)
     assert list(one([0.5, 1.0, 2.0])) == pytest.approx([0.0, 0.5, 1.0])
+
+
+@pytest.mark.parametrize("ratios", [
+    [1e20], [1e20, 1e30], [math.inf], [math.inf] * 3, [1e-20] * 2, [1e-300], [1e12, 1.0],
+])
+def test_what_lies_beyond_the_farthest_mark_has_an_axis_all_the_same(ratios: list[float]) -> None:
+    found = axis.through(ratios, 0.01)
+    assert 0 < found.low < found.high < math.inf
+    assert np.isfinite(found(ratios)).all() and len(found.ticks(6)) >= 1
