@@ -12,7 +12,7 @@ BIN := .venv/bin
 LOCKSTEP := $(BIN)/lockstep
 READY := .venv/.ready
 
-.PHONY: help setup builds source-repo ab publish calibrate rivals design-space detection bpo22003 nights pictures test unit live browser costs fleet-scaling verdicts fuzz lint clean
+.PHONY: help setup builds source-repo ab publish calibrate rivals design-space pyperformance detection bpo22003 nights pictures test unit live browser costs fleet-scaling verdicts fuzz lint clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -50,6 +50,11 @@ rivals: setup ## Measure Lockstep against pyperf, asv and hyperfine, adding to w
 design-space: MINUTES = 60
 design-space: setup ## Measure what bpo-22003 weighed for BytesIO, adding to what is stored, and write docs/design-space.md (MINUTES=60)
 	PYTHONPATH=tests:. $(BIN)/python -m design_space --minutes $(MINUTES)
+
+pyperformance: MINUTES = 60
+pyperformance: BUDGET = 20m
+pyperformance: setup ## Measure pyperformance between builds of which something is known, adding to what is stored, and write docs/pyperformance.md and into docs/evidence.md (MINUTES=60, BUDGET=20m for each comparison, VERSIONS="OLDER NEWER")
+	PYTHONPATH=tests:. $(BIN)/python -m pyperformance_study --minutes $(MINUTES) --budget $(BUDGET) $(if $(VERSIONS),--versions $(VERSIONS))
 
 pictures: setup ## Make the pictures of the pages in docs/pictures, light and dark, from a made-up history (needs Chromium)
 	PYTHONPATH=tests/unit:tests/browser:. $(BIN)/python docs/pictures/pages.py

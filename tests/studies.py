@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from runner.errors import LockstepError, UsageError
+from runner.judging.report import Report
+from runner.measuring.plan import Standing
+from runner.measuring.progress import Progress
+from runner.model import Metric
 from runner.storage.store import write_whole
+
+EVERY = 60.0
+"""Seconds between two lines that say how far a run is."""
 
 
 class Study(Protocol):
@@ -23,6 +32,56 @@ class Study(Protocol):
 
 
 T = TypeVar("T", bound=Study)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What a run says of one benchmark, as in `judging.report.Comparison`."""
+
+    benchmark: str
+    """Its key: ``construct.FromBytes.time_construct(size=64B)``."""
+    metric: Metric
+    unit: str
+    state: str
+    clear: bool
+    ratio: float | None
+    low: float | None
+    high: float | None
+    base_value: float | None
+    head_value: float | None
+
+
+def rows(report: Report) -> tuple[Row, ...]:
+    """What is kept of a run's benchmarks, in its order."""
+    return tuple(Row(
+        benchmark=one.key, metric=one.metric, unit=one.unit, state=one.state, clear=one.clear, ratio=one.ratio,
+        low=one.low, high=one.high, base_value=one.base_value, head_value=one.head_value,
+    ) for one in report.comparisons)
+
+
+class View:
+    """What a job tells while it works, one line each.
+
+    From `until` on, a moment of `time.monotonic`, it ends measuring as Ctrl-C does, and is `late`.
+    """
+
+    def __init__(self, say: Callable[[str], None], until: float = math.inf) -> None:
+        self.say, self._until = say, until
+        self.late = False
+        self._told = time.monotonic()
+
+    def phase(self, text: str) -> None:
+        self.say(text)
+
+    def measured(self, plan: Standing, progress: Progress) -> None:
+        now = time.monotonic()
+        if now >= self._until:
+            self.late = True
+            raise KeyboardInterrupt
+        if now - self._told >= EVERY:
+            self._told = now
+            settled = sum(one.settled for one in plan.progress.values())
+            self.say(f"{settled} of {len(plan.progress)} settled")
 
 
 def say(text: str) -> None:
@@ -65,3 +124,39 @@ def write(path: Path, adapter: TypeAdapter[T], study: T, indent: int | None = No
     """Write it whole; it is on disk when this returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, adapter.dump_json(study, indent=indent).decode() + "\n")
+
+
+def check_machine(measured: Mapping[str, object], here: Mapping[str, object], path: Path) -> None:
+    """Raises UsageError where what `path` holds was measured on another machine; both as `machine.describe` says."""
+    if measured.get("fingerprint") != here.get("fingerprint"):
+        raise UsageError(
+            f"{path} was measured on another machine ({measured.get('cpu')}, kernel {measured.get('kernel')}). Times "
+            "of two machines are not put into one table: name another file with --data, or remove this one.")
+
+
+def origin(moments: Sequence[float], facts: Mapping[str, object]) -> str:
+    """When (UTC) and where it was measured, for a page: ``Measured 2026-11-22 to 2026-11-24 on AMD EPYC, 2 cores, …``.
+
+    Without moments it says no day; `facts` as `machine.describe` gives them.
+    """
+    days = sorted({time.strftime("%Y-%m-%d", time.gmtime(one)) for one in moments})
+    when = f" {' to '.join(dict.fromkeys((days[0], days[-1])))}" if days else ""
+    return (f"Measured{when} on {facts.get('cpu')}, {facts.get('cores')} cores, {facts.get('os')}, kernel "
+            f"{facts.get('kernel')}, hypervisor {facts.get('hypervisor') or 'none seen'}")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table in Markdown."""
+    return ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
+
+
+def placed(page: str, section: str, begin: str, end: str, otherwise: str) -> str:
+    """The page with the section between its marks, which are added at the end where there are none.
+
+    `otherwise`: what an empty page begins with.
+    """
+    block = f"{begin}\n{section}{end}"
+    if begin in page and end in page:
+        before, rest = page.split(begin, 1)
+        return before + block + rest.split(end, 1)[1]
+    return f"{page.rstrip() or otherwise.rstrip()}\n\n{block}\n"

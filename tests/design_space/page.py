@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Sequence
+
+from studies import origin, table
 
 from design_space.designs import EVERY, NOCOW, RELEASE, SUITES, TODAY
 from design_space.records import Compared, Kind, Row, Seen, Study, Verified
@@ -109,7 +110,7 @@ def _shared(found: Sequence[Seen]) -> list[str]:
     rows = [[kind, *(_sharing(seen.kinds.get(kind), seen) for seen in ordered)] for kind in kinds]
     size = quantities.value(ordered[0].size, "bytes")
     stale = [f"`{seen.design}`" for seen in ordered if seen.stale]
-    return [SHARED.format(size=size), "", *_table(["made from", *(f"`{seen.design}`" for seen in ordered)], rows),
+    return [SHARED.format(size=size), "", *table(["made from", *(f"`{seen.design}`" for seen in ordered)], rows),
             *(["", STALE.format(designs=_and(stale))] if stale else [])]
 
 
@@ -146,7 +147,7 @@ def _counts(runs: Sequence[Compared]) -> list[str]:
             quantities.ratio(run.mean.ratio, run.mean.low, run.mean.high), str(run.mean.count))
         rows.append([f"`{run.design}`", str(sum(counts)), *map(str, counts), mean, over,
                      _most(timed, Verdict.FASTER), _most(timed, Verdict.SLOWER)])
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _most(rows: Sequence[Row], verdict: Verdict) -> str:
@@ -170,7 +171,7 @@ def _changed(found: Sequence[Compared]) -> list[str]:
         return [f"None differs clearly from `{TODAY.name}` in any benchmark."]
     rows = [[f"`{name}`", *(_cell(cells.get((design, name))) for design in designs)] for name in names]
     key = f"Against `{TODAY.name}`: ▼ faster (or less), ▲ slower (or more), = the same, ? undecided, … not reached."
-    return [key, "", *_table(["benchmark", *(f"`{design}`" for design in designs)], rows)]
+    return [key, "", *table(["benchmark", *(f"`{design}`" for design in designs)], rows)]
 
 
 def _cell(row: Row | None) -> str:
@@ -193,7 +194,7 @@ def _allocated(found: Sequence[Compared]) -> list[str]:
             if len(set(told.values())) > 1]
     if not rows:
         return ["Not measured yet." if not values else "The same in all."]
-    return _table(["bytes allocated by", *(f"`{design}`" for design in designs)], rows)
+    return table(["bytes allocated by", *(f"`{design}`" for design in designs)], rows)
 
 
 def _bytes(value: float | None) -> str:
@@ -223,14 +224,10 @@ def _code(text: str, longest: int = 100) -> str:
 
 
 def _origin(study: Study) -> str:
-    machine = study.machine
-    days = sorted({time.strftime("%Y-%m-%d", time.gmtime(one.started)) for one in (*study.compared, *study.verified)})
-    when = "" if not days else f" {days[0]}" if len(days) == 1 else f" {days[0]} to {days[-1]}"
+    when = origin([one.started for one in (*study.compared, *study.verified)], study.machine)
     minutes = sum(one.seconds for one in study.compared) / 60
     scopes = " and ".join(sorted({one.scope for one in study.compared})) or "none yet"
-    return (f"Measured{when} on {machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('os')}, kernel "
-            f"{machine.get('kernel')}, hypervisor {machine.get('hypervisor') or 'none seen'}: "
-            f"{len(study.compared)} runs, {minutes:.0f} minutes of measuring, scope {scopes}. "
+    return (f"{when}: {len(study.compared)} runs, {minutes:.0f} minutes of measuring, scope {scopes}. "
             "The data: `data/evidence/design-space.json`.")
 
 
@@ -246,7 +243,3 @@ def _factor(row: Row) -> float:
 
 def _and(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]

@@ -13,28 +13,11 @@ from pathlib import Path
 
 import studies
 from pydantic import TypeAdapter
+from studies import Row
 
 from runner.judging.report import Mean
-from runner.model import Metric
 
 SCHEMA = "lockstep.design-space/1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """What a run says of one benchmark, as in `judging.report.Comparison`."""
-
-    benchmark: str
-    """Its key: ``construct.FromBytes.time_construct(size=64B)``."""
-    metric: Metric
-    unit: str
-    state: str
-    clear: bool
-    ratio: float | None
-    low: float | None
-    high: float | None
-    base_value: float | None
-    head_value: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,17 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
+from studies import View, check_machine, rows
 
 from design_space import records
 from design_space.designs import EVERY, SUITES, TODAY, WEIGHED, Design, Pair, pairs
-from design_space.records import Compared, Hazard, Kind, Row, Seen, Study, Verified
+from design_space.records import Compared, Hazard, Kind, Seen, Study, Verified
 from runner import builds, jobs, machine, shell, suites
 from runner.errors import UsageError
 from runner.jobs.ab import AbRequest
 from runner.jobs.verify import VerifyRequest, verify
 from runner.judging.report import Report
-from runner.measuring.plan import Plan
-from runner.measuring.progress import Progress
 
 PARTS = ("look", "verify", "compare")
 """What is done with each design, in this order."""
@@ -49,19 +48,6 @@ class Settings:
     """Regular expression that benchmarks match, as with ``-b``."""
 
 
-class View:
-    """What a job tells while it works, one line each."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
-
-    def phase(self, text: str) -> None:
-        self.say(text)
-
-    def measured(self, plan: Plan, progress: Progress) -> None:
-        pass
-
-
 class Session:
     """What is known so far, and the rest of it to be measured; `say` gets one line for each thing that is done.
 
@@ -74,11 +60,7 @@ class Session:
         self.end = time.monotonic() + settings.seconds
         here = machine.describe()
         self.study = current(records.read(settings.data) or Study(machine=here))
-        if self.study.machine.get("fingerprint") != here.get("fingerprint"):
-            raise UsageError(
-                f"{settings.data} was measured on another machine ({self.study.machine.get('cpu')}, kernel "
-                f"{self.study.machine.get('kernel')}). Times of two machines are not put into one table: name another "
-                "file with --data, or remove this one.")
+        check_machine(self.study.machine, here, settings.data)
 
     def run(self) -> bool:
         """Do what is not stored, as long as there is time; returns whether all that was asked for is there now.
@@ -173,10 +155,7 @@ def compared(pair: Pair, report: Report) -> Compared:
         design=pair.design.name, against=pair.against.name, digests=(pair.design.digest, pair.against.digest),
         suite=pair.suite, run=report.run, started=report.started, seconds=report.seconds, scope=report.scope,
         margin=report.margin, mean=report.mean,
-        rows=tuple(Row(
-            benchmark=one.key, metric=one.metric, unit=one.unit, state=one.state, clear=one.clear, ratio=one.ratio,
-            low=one.low, high=one.high, base_value=one.base_value, head_value=one.head_value,
-        ) for one in report.comparisons),
+        rows=rows(report),
     )
 
 

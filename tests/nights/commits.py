@@ -18,14 +18,6 @@ BASE = "base"
 ALL = "all"
 """The branch that ends in the last of them."""
 PLANTED = "Lib/lockstep_planted.py"
-_VARIANT = "nocow"
-_DICT = """
-_Py_dict_lookup(PyDictObject *mp, PyObject *key, Py_hash_t hash, PyObject **value_addr)
-{
-"""
-_WORK = """    for (volatile int work = 0; work < 8; work++) {
-    }
-"""
 
 Change = Callable[[Path], None]
 
@@ -51,8 +43,11 @@ def _comment(file: str) -> Change:
     return change
 
 
-def _nocow(tree: Path) -> None:
-    edits.apply(edits.load_all([_VARIANT], planning.DATA / "variants"), tree)
+def _variant(name: str) -> Change:
+    def change(tree: Path) -> None:
+        edits.apply(edits.load_all([name], planning.DATA / "variants"), tree)
+
+    return change
 
 
 def _broken(tree: Path) -> None:
@@ -66,13 +61,6 @@ def _mended(tree: Path) -> None:
                     encoding="utf-8")
 
 
-def _dict(tree: Path) -> None:
-    path = tree / "Objects/dictobject.c"
-    text = path.read_text(encoding="utf-8")
-    assert text.count(_DICT) == 1
-    path.write_text(text.replace(_DICT, _DICT + _WORK), encoding="utf-8")
-
-
 def _portions(number: int) -> Change:
     def change(tree: Path) -> None:
         text = f'"""How much work the planted benchmarks do."""\n\nPORTIONS = {number}\n'
@@ -83,11 +71,12 @@ def _portions(number: int) -> Change:
 
 PLAN: Sequence[Planned] = (
     Planned(subject="Say nothing in bytesio.c", change=_comment("Modules/_io/bytesio.c")),
-    Planned(subject="Copy what BytesIO is made from", change=_nocow, slower="time_construct"),
+    Planned(subject="Copy what BytesIO is made from", change=_variant("nocow"), slower="time_construct"),
     Planned(subject="Use a name that is not there", change=_broken, builds=False),
     # The tree is that of the commit before the broken one: one build serves both.
     Planned(subject="Take that back", change=_mended),
-    Planned(subject="Work in each dict lookup", change=_dict, slower="time_dict", touched="time_"),
+    Planned(subject="Work in each dict lookup", change=_variant("dict-lookup-work"), slower="time_dict",
+            touched="time_"),
     Planned(subject="Say nothing in listobject.c", change=_comment("Objects/listobject.c")),
     Planned(subject="Two per cent more", change=_portions(1020), slower="time_planted"),
     Planned(subject="Say nothing in tupleobject.c", change=_comment("Objects/tupleobject.c")),

@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+from studies import placed
+
 from rivals import truth
 from rivals.arms import SHARES, WORKLOADS
 from rivals.records import Line, Measurement, measurements, truths
@@ -61,11 +63,7 @@ def render(lines: Sequence[Line], tools: Sequence[Tool]) -> str:
 
 def place_into(page: str, section: str) -> str:
     """The page with the section between its marks, which are added at the end where there are none."""
-    block = f"{BEGIN}\n{section}{END}"
-    if BEGIN in page and END in page:
-        before, rest = page.split(BEGIN, 1)
-        return before + block + rest.split(END, 1)[1]
-    return f"{page.rstrip() or HEADER.rstrip()}\n\n{block}\n"
+    return placed(page, section, BEGIN, END, HEADER)
 
 
 def _machine(lines: Sequence[Measurement], tools: Sequence[Tool]) -> list[str]:

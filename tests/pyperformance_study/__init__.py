@@ -1,0 +1,1 @@
+"""The benchmarks of pyperformance, unmodified, between builds of which something is known: ``make pyperformance``."""
