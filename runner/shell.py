@@ -123,14 +123,20 @@ def cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def pool(processes: int, *, fresh: bool = False) -> ProcessPoolExecutor:
+def pool(processes: int, *, fresh: bool = False, nice: int = 0) -> ProcessPoolExecutor:
     """Processes to share work among, which end with this one however it ends; or earlier, with the thread of it that
     has asked for the first of their work.
 
-    `fresh`: they begin anew and inherit nothing, as the processes of a program with threads and locks must.
+    `fresh`: they begin anew and inherit nothing, as the processes of a program with threads and locks must. `nice`:
+    what is added to their niceness.
     """
     context = multiprocessing.get_context("spawn") if fresh else None
-    return ProcessPoolExecutor(processes, context, initializer=end_with, initargs=(os.getpid(),))
+    return ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(os.getpid(), nice))
+
+
+def _begin(parent: int, nice: int) -> None:
+    end_with(parent)
+    os.nice(nice)
 
 
 def end_with(parent: int, by: signal.Signals = signal.SIGKILL) -> None:

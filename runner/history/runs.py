@@ -180,16 +180,23 @@ def read(
     return replace(indexed(file), problems=done.problems, fresh=done.fresh)
 
 
-def indexed(file: index.Place) -> History:
-    """What an index says as it is: no run folder is looked at. Raises MachineError where it cannot be used."""
+def indexed(file: index.Place, before: Sequence[Entry] = ()) -> History:
+    """What an index says as it is: no run folder is looked at. Raises MachineError where it cannot be used.
+
+    `before`: what it said of runs before; those that it says the same of are not read again.
+    """
     with index.opened(file) as connection, index.reading(connection):
         known = tuple(index.benchmarks(connection, POINTS))
+        stamps = index.stamps(connection) if before else {}
+        same = [entry for entry in before if stamps.get(entry.id) == entry.stamp]
+        other = sorted(stamps.keys() - {entry.id for entry in same}) if same else None
         try:
-            runs = tuple(_entry.validate_json(text) for text in index.entries(connection))
+            new = [_entry.validate_json(text) for text in index.entries(connection, other)]
         except ValidationError as error:
             raise MachineError(
                 f"the index {file} holds a run that cannot be read: {error}. `lockstep reindex` makes it anew."
             ) from error
+    runs = tuple(sorted([*same, *new], key=lambda entry: (entry.created, entry.id))) if same else tuple(new)
     return History(file=file, runs=runs, benchmarks=known, problems=(), fresh=())
 
 
@@ -234,7 +241,9 @@ def update(
             waiting.append(outcome)
         if len(waiting) >= TOGETHER or number == len(missing):
             fresh += [run.id for run, _ in waiting]
-            put(file, waiting)
+            # What was read to be visited may be there as it is: nobody else who writes need wait for that.
+            if new := [found for found in waiting if known.get(found[0].id) != found[0].stamp]:
+                put(file, new)
             waiting.clear()
     gone = sorted(known.keys() - kept - set(fresh))
     if fresh or gone:
@@ -356,13 +365,15 @@ Found = tuple[index.Run, list[Point]]
 """A run as an index keeps it."""
 
 
-def found_in(place: Path) -> tuple[Report, Found]:
-    """The report of one run, without its noise, and the run as an index keeps it.
+def found_in(place: Path, run: store.Run | None = None) -> tuple[Report, Found]:
+    """The report of one run, without its noise, and the run as an index keeps it; `run`: what the folder holds, where
+    it was read already.
 
     Raises UsageError as `statistics.report_of` does, and whatever else a run may cause of which every number was made
     up.
     """
-    return _found(place, store.read_manifest(place), _stamp(place, _rule()) or "")
+    manifest = store.read_manifest(place) if run is None else run.manifest
+    return _found(place, manifest, _stamp(place, _rule()) or "", run)
 
 
 def put(file: index.Place, found: Sequence[Found]) -> None:
@@ -399,8 +410,11 @@ def _one(visit: Visit | None, what: tuple[Path, str]) -> Found | str | None:
     return found
 
 
-def _found(place: Path, manifest: store.Manifest, stamp: str) -> tuple[Report, Found]:
-    report = statistics.report_of(place, with_noise=False)
-    run = row_of(entry_of(report, manifest, stamp), manifest.head)
-    _entry.validate_json(run.entry)  # what cannot be read back must not get into the index
-    return report, (run, points_of(report, manifest))
+def _found(
+    place: Path, manifest: store.Manifest, stamp: str, run: store.Run | None = None
+) -> tuple[Report, Found]:
+    report = (
+        statistics.report_of(place, with_noise=False) if run is None else compare.report(run, with_noise=False))
+    row = row_of(entry_of(report, manifest, stamp), manifest.head)
+    _entry.validate_json(row.entry)  # what cannot be read back must not get into the index
+    return report, (row, points_of(report, manifest))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
@@ -29,7 +31,7 @@ from runner.model import (
     Verdict,
 )
 from runner.stats.blocks import counts, evidence, frozen, scored, slice_seconds, values
-from runner.stats.decide import Judgement, suite
+from runner.stats.decide import Judgement, together
 from runner.stats.mean import mean_interval, mean_of
 from runner.stats.paired import Array, Estimate
 from runner.stats.variance import noise
@@ -58,7 +60,11 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
     margin = math.log1p(manifest.margin)
     begun = run.blocks[0].started if run.blocks else manifest.created
     places = run.places()
-    tasks = [_Task(benchmark=benchmark, places=places.pop(benchmark.key, ())) for benchmark in manifest.benchmarks]
+    timed = sum(benchmark.metric is Metric.TIME for benchmark in manifest.benchmarks)
+    tasks = [
+        _Task(benchmark=benchmark, places=places.pop(benchmark.key, ()), timed=timed)
+        for benchmark in manifest.benchmarks
+    ]
     # Of all blocks, in measured order.
     started, lengths = np.zeros(len(run.blocks)), np.zeros(len(run.blocks))
     canary: dict[int, Block] = {}
@@ -74,7 +80,7 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
         drafts.append(found.draft)
     for place in (place for strange in places.values() for place in strange):
         started[place], lengths[place] = run.blocks[place].started, run.blocks[place].seconds
-    cases = _together([draft.case for draft in drafts], margin)
+    cases = _among([draft.case for draft in drafts], margin)
     comparisons = [
         *(_claimed(draft.line, case) for draft, case in zip(drafts, cases, strict=True)),
         *(absent(missing) for missing in manifest.missing),
@@ -82,7 +88,7 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
     seconds = machines.seconds(manifest, started, lengths, hosts)
     done = _complete(manifest, drafts, spent) if complete is None else complete
     measured = sum(draft.measured for draft in drafts)
-    arms = TypeAdapter(Interpreter)
+    arms = _arms()
     alarms = guards.of_run(
         [draft.row for draft in drafts if draft.row is not None], np.cumsum(lengths) - lengths,
         [canary[place] for place in sorted(canary)], margin)
@@ -104,6 +110,8 @@ class _Task:
 
     benchmark: Benchmark
     places: Sequence[int]
+    timed: int
+    """Timed benchmarks that the run has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +145,11 @@ def _look_anew(folder: Path, begun: float, with_noise: bool, task: _Task) -> _Fo
 
 
 @cache
+def _arms() -> TypeAdapter[Interpreter]:
+    return TypeAdapter(Interpreter)  # to make one takes as long as a dozen benchmarks
+
+
+@cache
 def _opened(folder: Path) -> Run:
     """A run, read once in each process."""
     return read(folder, lazily=True)
@@ -149,7 +162,7 @@ def _look_at(run: Run, task: _Task, begun: float, *, with_noise: bool) -> _Found
     for place, block in zip(task.places, blocks, strict=True):
         (canary if block.kind is BlockKind.CANARY else own)[place] = block
     return _Found(
-        draft=_draft(task.benchmark, run.standing(own), begun, run.manifest, with_noise=with_noise),
+        draft=_draft(task, run.standing(own), begun, run.manifest, with_noise=with_noise),
         canary=run.standing(canary), started=frozen([block.started for block in blocks]),
         lengths=frozen([block.seconds for block in blocks]), hosts=[sys.intern(block.host) for block in blocks],
     )
@@ -168,10 +181,10 @@ class _Draft:
 
 
 def _draft(
-    benchmark: Benchmark, own: Mapping[int, Block], begun: float, manifest: Manifest, *, with_noise: bool
+    task: _Task, own: Mapping[int, Block], begun: float, manifest: Manifest, *, with_noise: bool
 ) -> _Draft:
     """`own` are all of the benchmark's blocks, by their places among the run's, in measured order."""
-    blocks = list(own.values())
+    benchmark, blocks = task.benchmark, list(own.values())
     case = _case(benchmark, blocks, math.log1p(manifest.margin), max(1, len(manifest.benchmarks)))
     counted = scored(blocks)
     timed = benchmark.metric is Metric.TIME
@@ -179,8 +192,8 @@ def _draft(
     where = [place for place, block in own.items() if counts(block)]
     return _Draft(
         case=replace(case, blocks=()),
-        line=replace(
-            line(case, begun, tuple(_notices(case, manifest)), with_noise=with_noise),
+        line=line(
+            case, begun, tuple(_notices(case, manifest, task.timed)), with_noise=with_noise,
             host=blocks[-1].host if manifest.fleet is not None and blocks else ""),
         measured=sum(map(slice_seconds, counted)) if timed else 0.0,
         row=guards.row(counted, where, case.ratios) if guarded else None,
@@ -247,20 +260,22 @@ def _case(benchmark: Benchmark, blocks: Sequence[Block], margin: float, tests: i
     )
 
 
-def _together(cases: Sequence[Case], margin: float) -> list[Case]:
-    """The same cases, in the same order, with the judgements that the suite as a whole allows."""
-    tested = [case for case in cases if case.failure is None and not case.judgement.exact]
-    tests = max(1, len(cases))
-    among = suite([case.ratios for case in tested], margin, tests=tests)
-    judged = {case.benchmark.key: found for case, found in zip(tested, among, strict=True)}
+def _among(cases: Sequence[Case], margin: float) -> list[Case]:
+    """The same cases, each judged alone as one of so many, in the same order: with the judgements that the suite as a
+    whole allows, as `stats.decide.suite` does."""
+    tested = [case.failure is None and not case.judgement.exact for case in cases]
+    among = iter(together([case.judgement for case in itertools.compress(cases, tested)], margin))
     return [
-        replace(case, judgement=found.judgement, q=found.q) if (found := judged.get(case.benchmark.key)) else case
-        for case in cases
+        replace(case, judgement=found.judgement, q=found.q) if is_tested and (found := next(among)) else case
+        for case, is_tested in zip(cases, tested, strict=True)
     ]
 
 
-def line(case: Case, begun: float, notices: tuple[Notice, ...], *, with_noise: bool = True) -> Comparison:
-    """One benchmark's line. `begun` is the moment, in seconds since the epoch, from which its blocks' times count."""
+def line(
+    case: Case, begun: float, notices: tuple[Notice, ...], *, with_noise: bool = True, host: str = ""
+) -> Comparison:
+    """One benchmark's line. `begun` is the moment, in seconds since the epoch, from which its blocks' times count;
+    `host` is as in `Comparison`."""
     benchmark = case.benchmark
     counted = scored(case.blocks)
     whole = all(block.base and block.head for block in counted)
@@ -273,15 +288,22 @@ def line(case: Case, begun: float, notices: tuple[Notice, ...], *, with_noise: b
         name=benchmark.name, params=benchmark.params, twin=benchmark.twin, metric=benchmark.metric,
         unit=benchmark.unit,
         **_claims(case, base, head),
-        base_value=float(np.median(base)) if base.size else None,
-        head_value=float(np.median(head)) if head.size else None,
+        base_value=_middle(base), head_value=_middle(head),
         mode=settings.mode if settings else None, settings=settings,
         machine_seconds=sum((block.seconds for block in case.blocks), 0.0), failure=case.failure,
         notices=notices,
         log_ratios=case.ratios, base_values=base, head_values=head,
         started=frozen([block.started - begun for block in counted]),
         noise=noise(counted) if with_noise and benchmark.metric is Metric.TIME and not failed else None,
+        host=host,
     )
+
+
+def _middle(numbers: Array) -> float | None:
+    """Their median: NaN where one of them is, None where there are none."""
+    # numpy's takes ten times as long for as few as blocks are.
+    found = numbers.tolist()
+    return None if not found else math.nan if any(map(math.isnan, found)) else median(found)
 
 
 def _claims(case: Case, base: Array, head: Array) -> dict[str, Any]:
@@ -340,8 +362,8 @@ def absent(missing: Missing) -> Comparison:
     )
 
 
-def _notices(case: Case, manifest: Manifest) -> Iterator[Notice]:
-    """What a reader should know of one benchmark's blocks."""
+def _notices(case: Case, manifest: Manifest, timed: int) -> Iterator[Notice]:
+    """What a reader should know of one benchmark's blocks; `timed` as in `_Task`."""
     counted = scored(case.blocks)
     failures = [block.failure for block in case.blocks if block.failure is not None]
     passed = [failure for failure in failures if failure is not case.failure]
@@ -349,11 +371,12 @@ def _notices(case: Case, manifest: Manifest) -> Iterator[Notice]:
         where = f"{passed[-1].arm.value}: " if passed[-1].arm is not None else ""
         yield Notice(kind="tried-again", numbers={"times": len(passed), "reason": where + passed[-1].reason})
     for arm in Arm:
-        if any(block.readings.get(f"gil_{arm.value}") for block in counted):
+        name = f"gil_{arm.value}"
+        if any(block.readings.get(name) for block in counted):
             yield Notice(kind="gil", numbers={"arm": arm.value})
     steal = [block.readings["steal"] for block in counted if "steal" in block.readings]
-    if steal and np.mean(steal) > HIGH_STEAL:
-        yield Notice(kind="steal", numbers={"share": float(np.mean(steal))})
+    if steal and (share := fmean(steal)) > HIGH_STEAL:
+        yield Notice(kind="steal", numbers={"share": share})
     if case.judgement.exact and case.failure is None:
         base, head = (float(values(case.benchmark.metric, counted, arm)[0]) for arm in Arm)
         if base == 0 and head != 0:
@@ -362,7 +385,7 @@ def _notices(case: Case, manifest: Manifest) -> Iterator[Notice]:
         yield no_ratio(case.no_ratio)
     if case.benchmark.metric is not Metric.TIME or not counted:
         return
-    cycles = float(np.median([min(len(block.base), len(block.head)) for block in counted]))
+    cycles = float(median([min(len(block.base), len(block.head)) for block in counted]))
     if cycles < FEW_CYCLES:
         yield Notice(kind="few-cycles", numbers={"cycles": cycles})
     calls = counted[0].settings.calls
@@ -373,7 +396,6 @@ def _notices(case: Case, manifest: Manifest) -> Iterator[Notice]:
     if uncovered := sorted({name for block in case.blocks for name in block.uncovered}):
         yield Notice(kind="extensions", numbers={"names": ", ".join(uncovered)})
     if case.failure is None:
-        timed = sum(benchmark.metric is Metric.TIME for benchmark in manifest.benchmarks)
         yield from guards.of_benchmark(counted, case.ratios, math.log1p(manifest.margin), timed)
 
 

@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,13 +71,14 @@ def of_run(rows: Sequence[Row], clock: Array, canary: Sequence[Block], margin: f
         yield from _canary([block for block in canary if block.benchmark == key], margin, len(measured))
     if not rows:
         return
-    d = _panel(rows, [row.ratios for row in rows])
-    when = _panel(rows, [clock[row.places] for row in rows])
-    yield from _order(d, _panel(rows, [row.first for row in rows]), margin)
+    panel = _panels(rows)
+    d = panel([row.ratios for row in rows])
+    when = panel([clock[row.places] for row in rows])
+    yield from _order(d, panel([row.first for row in rows]), margin)
     drift = guards.drift(d, when)
     if drift is not None and drift.p <= ALARM and abs(drift.size) >= margin / 2:
         yield Notice(kind="drift", numbers={"change": math.expm1(drift.size)})
-    readings = {name: _panel(rows, [row.readings[name] for row in rows]) for name in READINGS}
+    readings = {name: panel([row.readings[name] for row in rows]) for name in READINGS}
     yield from _disturbed(d, readings, when, margin)
 
 
@@ -89,17 +91,18 @@ def of_benchmark(blocks: Sequence[Block], ratios: Array, margin: float, tests: i
     usable, d = list(itertools.compress(blocks, enough)), ratios[enough]
     minima = [math.log(min(block.head) / min(block.base)) - _calls(block) for block in usable]
     shape = guards.consistent(frozen(minima) - d)
-    middle = float(np.median(d)) if d.size else 0.0
+    middle = median(d.tolist()) if d.size else 0.0  # numpy's takes as long as all else here
     # Beside a change of many times the margin, a disagreement of a tenth of it is no other story.
     if shape is not None and shape.p <= ALARM / tests and abs(shape.size) > max(margin, abs(middle) / 10):
         yield Notice(kind="shape", numbers={"typical": math.exp(middle), "fastest": math.exp(middle + shape.size)})
     # An arm that goes on from its own last slice finds its caches warm, so that an effect of the order is common. It
     # cancels in a balanced order, and is nothing to say then.
-    order = guards.consistent(_cycle_orders(usable))
     letters = "".join(block.order for block in usable)
     share = letters.count("b") / len(letters) if letters else 0.5
-    lopsided = abs(share - 0.5) >= LOPSIDED
-    if lopsided and order is not None and order.p <= ALARM / tests and abs(order.size) > margin:
+    if abs(share - 0.5) < LOPSIDED:
+        return
+    order = guards.consistent(_cycle_orders(usable))
+    if order is not None and order.p <= ALARM / tests and abs(order.size) > margin:
         yield Notice(kind="cycle-order", numbers={
             "change": math.expm1(abs(order.size)), "share": share, "bias": math.expm1(order.size * (share - 0.5))})
 
@@ -142,11 +145,18 @@ def _strongest(findings: Mapping[str, Finding | None]) -> tuple[str, Finding | N
     return min(findings.items(), key=lambda item: item[1].p if item[1] is not None else 1.0)
 
 
-def _panel(rows: Sequence[Row], values: Sequence[Array]) -> Array:
-    """A row a benchmark, a column a block's index; NaN where there is no block. `values` are in the order of `rows`."""
-    panel = np.full((len(rows), max((int(row.index.max(initial=-1)) + 1 for row in rows), default=0)), np.nan)
-    for into, row, own in zip(panel, rows, values, strict=True):
-        into[row.index] = own
+def _panels(rows: Sequence[Row]) -> Callable[[Sequence[Array]], Array]:
+    """What makes panels of these rows, of which there is at least one: a row a benchmark, a column a block's index; NaN
+    where there is no block. It takes the values of each, in the order of `rows`."""
+    column = np.concatenate([row.index for row in rows])
+    line = np.repeat(np.arange(len(rows)), [row.index.size for row in rows])
+    shape = len(rows), int(column.max(initial=-1)) + 1
+
+    def panel(values: Sequence[Array]) -> Array:
+        made = np.full(shape, np.nan)
+        made[line, column] = np.concatenate(values)
+        return made
+
     return panel
 
 

@@ -11,7 +11,7 @@ import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, Executor
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -21,11 +21,11 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from runner import shell
 from runner.errors import LockstepError
 from runner.owned import owned
 from runner.service import guard, looking, reception, server
 from runner.service.guard import Caller
+from runner.service.lookers import Lookers
 from runner.service.looking import Looked, Refusal
 from runner.service.problems import MEDIA, Problem
 from runner.storage import parcel
@@ -33,8 +33,6 @@ from runner.storage import parcel
 router = APIRouter(tags=["runs"])
 log = logging.getLogger(__name__)
 
-AT_ONCE = 2
-"""Parcels that are looked at at one time, each in a process."""
 STEP = 1 << 20
 """Bytes of a body that are held in memory."""
 AGAIN = "60"
@@ -139,17 +137,11 @@ async def _spooled(request: Request, file: BinaryIO, most: int) -> bytes:
 
 async def _looked(request: Request, place: Path) -> Looked | Refusal:
     """What a process of its own says of the parcel in a folder. Raises Problem where that process dies."""
-    here, state = server.of(request), request.app.state
-    if not hasattr(state, "looking"):
-        state.looking = shell.pool(AT_ONCE, fresh=True)
-    pool: Executor = state.looking
+    here = server.of(request)
+    lookers: Lookers = request.app.state.lookers
     try:
-        # Asked for here and not in a thread: processes end with the thread that has started them.
-        return await asyncio.get_running_loop().run_in_executor(
-            pool, looking.look, place, here.settings.runs, reception.limits(here))
+        return await lookers.look(place, here.settings.runs, reception.limits(here))
     except BrokenExecutor as error:
-        if getattr(state, "looking", None) is pool:
-            del state.looking  # the next one gets others
         log.error("the process that looked at an upload has died: %s", error)
         raise _unavailable() from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -32,6 +32,7 @@ from runner.service import (
 from runner.service.audit import Audited
 from runner.service.headers import Headed
 from runner.service.limits import Limited, Limits
+from runner.service.lookers import Lookers
 from runner.service.metrics import Counted, Metrics
 from runner.service.server import Server
 
@@ -62,6 +63,7 @@ def bare(server: Server) -> FastAPI:
     )
     app.state.server = server
     app.state.limits = Limits(server.settings.serve)
+    app.state.lookers = Lookers()
     app.state.metrics = Metrics(server.database)
     app.state.turns = defaultdict(asyncio.Lock)
     problems.install(app)
@@ -71,5 +73,5 @@ def bare(server: Server) -> FastAPI:
 @asynccontextmanager
 async def _working(app: FastAPI) -> AsyncIterator[None]:
     """What works beside the handlers, from before the first request to behind the last."""
-    with app.state.server.site.working(), answers.working(app.state.server):
+    with closing(app.state.lookers), app.state.server.site.working(), answers.working(app.state.server):
         yield

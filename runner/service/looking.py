@@ -57,19 +57,19 @@ def look(place: Path, runs: Path, limits: Limits) -> Looked | Refusal:
     """
     try:
         with (place / BODY).open("rb") as stream:
-            folder = parcel.unpack(stream, place, limits)
+            sent = parcel.unpack(stream, place, limits)
     except ParcelError as error:
         status = 413 if error.reason in _LARGE else 422
         return Refusal(
             status=status, slug=f"parcel-{error.reason}", title="This is not taken as a run.", detail=str(error))
-    manifest = store.read_manifest(folder)
+    folder, manifest = sent.folder, sent.manifest
     if manifest.labels:
         return Refusal(
             status=422, slug="part", title="This run says nothing by itself.",
             detail=f"{manifest.id} is a part of a larger measurement (`lockstep calibrate` or `bisect`), and only that "
             "one can tell what it means.")
     try:
-        report, found = history.found_in(folder)
+        report, found = history.found_in(folder, sent.run)
         pages.run(run_page(report))
         text = as_json.render(replace(report, folder=str(runs / folder.name)))
     except OSError:
@@ -85,7 +85,7 @@ def look(place: Path, runs: Path, limits: Limits) -> Looked | Refusal:
         return Refusal(
             status=422, slug="other-statistics", title="The statistics are not of this run.",
             detail=f"{store.STATISTICS} tells of another run, suite, time or machine than {store.MANIFEST} does.")
-    return Looked(folder=folder, manifest=manifest, contents=parcel.contents(folder), found=found, report=text)
+    return Looked(folder=folder, manifest=manifest, contents=sent.contents, found=found, report=text)
 
 
 def _about(report: Report) -> tuple[Any, ...]:

@@ -46,7 +46,8 @@ class Records:
         with self._lock:
             # What is read now may be newer than its state says: then it is read once more the next time.
             if self._found is None or self._found.state != state:
-                self._found = Snapshot(state=state, history=runs.indexed(self._place))
+                before = () if self._found is None else self._found.history.runs
+                self._found = Snapshot(state=state, history=runs.indexed(self._place, before))
             return self._found
 
 

@@ -15,6 +15,7 @@ from runner.service import database, tokens
 from runner.service.database import Database
 from runner.service.settings import Settings
 from runner.service.site import Site
+from runner.storage import index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ def holding(settings: Settings, clock: Callable[[], float] = time.time) -> Itera
         opened = database.opened(settings.database)
         stack.callback(opened.close)
         stack.enter_context(opened.held())
+        stack.enter_context(index.keeping(settings.index))
         yield Server(
             settings=settings, database=opened, verify=tokens.Verifier(opened, clock), site=Site(settings), clock=clock)
 

@@ -259,8 +259,15 @@ def _needed(estimate: Estimate, margin: float, change: float = 1.0, same: float 
 @lru_cache(maxsize=256)
 def _widths(share: float) -> tuple[NDArray[np.int64], Array]:
     """Numbers of blocks at which a verdict can fall, and half a two-sided interval's width there for a spread of 1."""
+    sizes, units = _sizes()
+    df = np.array([float(degrees(min(n, LAYOUTS))) for n in LOOKS])
+    exceeded = quantile(df, share * np.array(ALPHAS))
+    # Behind the last look neither the error nor the degrees of freedom change.
+    return sizes, np.concatenate([exceeded, np.full(sizes.size - exceeded.size, exceeded[-1])]) * units
+
+
+@lru_cache(maxsize=1)
+def _sizes() -> tuple[NDArray[np.int64], Array]:
+    """Numbers of blocks at which a verdict can fall, and the `unit_se` of each."""
     sizes = np.array([*LOOKS, *range(LOOKS[-1] + 1, FARTHEST + 1)])
-    alphas = np.full(sizes.size, ALPHAS[-1])
-    alphas[: len(ALPHAS)] = ALPHAS
-    df = np.array([float(degrees(min(n, LAYOUTS))) for n in sizes.tolist()])
-    return sizes, quantile(df, share * alphas) * [unit_se(n) for n in sizes.tolist()]
+    return sizes, np.array([unit_se(n) for n in sizes.tolist()])

@@ -154,7 +154,7 @@ def _trend(panel: Array, against: Array, stopping: float = STOPPING) -> float | 
 
 def _scores(panel: Array) -> Array:
     """Centred ranks of unit variance, row by row; NaN where there are too few values, or all are equal."""
-    centred = _centred(np.array([_ranks(row) for row in panel]).reshape(panel.shape))
+    centred = _centred(_ranks(panel))
     n = np.isfinite(centred).sum(axis=1, keepdims=True)
     square = np.nansum(centred**2, axis=1, keepdims=True) / np.maximum(n, 1)
     usable = (n >= LEAST) & (square > 0)
@@ -162,12 +162,18 @@ def _scores(panel: Array) -> Array:
     return scores
 
 
-def _ranks(row: Array) -> Array:
-    """Ranks from 1 on, equal values sharing the mean of theirs; NaN where there is none."""
-    there = ~np.isnan(row)
-    _, place, counts = np.unique(row[there], return_inverse=True, return_counts=True)
-    ranks = np.full(row.shape, np.nan)
-    ranks[there] = (np.cumsum(counts) - (counts - 1) / 2)[place]
+def _ranks(panel: Array) -> Array:
+    """Ranks of each row's values from 1 on, equal values sharing the mean of theirs; NaN where there is none."""
+    order = np.argsort(panel, axis=1)  # NaN comes last, and none is equal to another
+    ordered = np.take_along_axis(panel, order, axis=1)
+    columns = np.arange(panel.shape[1])
+    begins, ends = np.ones(panel.shape, bool), np.ones(panel.shape, bool)
+    begins[:, 1:] = ends[:, :-1] = ordered[:, 1:] != ordered[:, :-1]
+    first = np.maximum.accumulate(np.where(begins, columns, 0), axis=1)
+    last = np.minimum.accumulate(np.where(ends, columns, columns.size)[:, ::-1], axis=1)[:, ::-1]
+    ranks = np.empty(panel.shape)
+    np.put_along_axis(ranks, order, (first + last) / 2 + 1, axis=1)
+    ranks[np.isnan(panel)] = np.nan
     return ranks
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -22,8 +23,10 @@ from pydantic import TypeAdapter
 from runner.errors import UsageError
 from runner.model import Interpreter
 from runner.storage import explanations, store
-from runner.storage.store import Manifest
+from runner.storage.store import Manifest, Run
 
+HELD = 16 << 20
+"""Bytes of blocks up to which they are held in memory, some five times as large, once they are read."""
 _LAST_DATE = 253_402_300_800.0
 """Seconds since the epoch at the end of the year 9999: later dates cannot be printed."""
 BENCHMARKS = 50_000
@@ -43,6 +46,15 @@ class ParcelError(UsageError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What was read of a run folder."""
+
+    manifest: Manifest
+    run: Run | None
+    """With its blocks, held if they are at most `HELD` bytes; None where those are gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Layout:
     """A line of `layouts.jsonl`."""
 
@@ -52,10 +64,11 @@ class _Layout:
 
 
 _layout = TypeAdapter(_Layout)
+_NUMBER, _ROW = (int, float), (list, tuple)
 
 
-def check(folder: Path, latest: float) -> str:
-    """See that a run folder, of which each line is of a length that can be read, is whole; return the run's id.
+def check(folder: Path, latest: float) -> Checked:
+    """See that a run folder, of which each line is of a length that can be read, is whole; return what was read.
 
     Every line of it is read. Ids and names are strict, numbers finite, and no time is later than `latest` (seconds
     since the epoch). Of `statistics.json` it is seen that it is JSON: what it means is for `judging.statistics`. Raises
@@ -65,9 +78,10 @@ def check(folder: Path, latest: float) -> str:
         manifest = store.read_manifest(folder)
         _plain(manifest)
         _check_manifest(manifest, latest)
+    run = None
     if (folder / store.BLOCKS).exists():
         with _said_of(store.BLOCKS, folder):
-            _check_blocks(folder, manifest, latest)
+            run = _blocks(folder, manifest, latest)
     else:
         with _said_of(store.STATISTICS, folder):
             # The gain of a pairing may be infinite, and is written as it is.
@@ -78,7 +92,7 @@ def check(folder: Path, latest: float) -> str:
                 _plain(_layout.validate_json(line))
     with _said_of(explanations.FILE, folder):
         _plain(explanations.read(folder))
-    return manifest.id
+    return Checked(manifest=manifest, run=run)
 
 
 def _check_manifest(manifest: Manifest, latest: float) -> None:
@@ -105,15 +119,18 @@ def _check_commit(arm: Interpreter) -> None:
         raise ValueError(f"the commit of {arm.spec[:80]!r} has no position above 0")
 
 
-def _check_blocks(folder: Path, manifest: Manifest, latest: float) -> None:
+def _blocks(folder: Path, manifest: Manifest, latest: float) -> Run:
+    """The run with its blocks, each of which was looked at."""
+    run = store.read(folder, lazily=(folder / store.BLOCKS).stat().st_size > HELD, manifest=manifest)
     known = {benchmark.key for benchmark in manifest.benchmarks}
-    for block in store.read(folder, lazily=True).blocks:
+    for block in run.blocks:
         if block.benchmark not in known:
             raise ValueError(f"a block is of {block.benchmark[:80]!r}, which the manifest does not have")
         _plain(block)
         _check_time(block.started, block.started, latest)
         if block.seconds < 0:
             raise ValueError("a block took less than no time")
+    return run
 
 
 def _check_time(first: float, last: float, latest: float) -> None:
@@ -144,27 +161,36 @@ def _plain(thing: object, *, finite: bool = True) -> None:
 
     With `finite` False, infinities and what is no number pass; integers of more than 63 bits do not.
     """
+    # In the order of how often they come: a run has a hundred thousand of them, besides its slices.
+    if thing is None:
+        return
     if isinstance(thing, str):
         if not (thing.isascii() or _encodes(thing)):
             raise ValueError(f"the text {thing[:80]!r} holds what is no character")
-    elif isinstance(thing, int | float):
+    elif isinstance(thing, _NUMBER):
         if not (_counts(thing) if finite else isinstance(thing, float) or abs(thing) < 1 << 63):
             raise ValueError("it holds a number that is not finite")
-    elif isinstance(thing, Mapping):
-        for key, value in thing.items():
-            _plain(key, finite=finite)
-            _plain(value, finite=finite)
-    elif isinstance(thing, list | tuple):
+    elif isinstance(thing, _ROW):
         if not _all_count(thing):
             for one in thing:
                 _plain(one, finite=finite)
-    elif dataclasses.is_dataclass(thing):
-        for one in dataclasses.fields(thing):
-            _plain(getattr(thing, one.name), finite=finite)
+    elif names := _names(type(thing)):
+        for name in names:
+            _plain(getattr(thing, name), finite=finite)
+    elif isinstance(thing, dict):
+        for key, value in thing.items():
+            _plain(key, finite=finite)
+            _plain(value, finite=finite)
     elif isinstance(thing, Path):
         _plain(str(thing))
     else:
-        assert thing is None or isinstance(thing, Enum), thing
+        assert isinstance(thing, Enum), thing
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    """Of the fields of a record; none where it is no record."""
+    return tuple(one.name for one in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
 
 
 def _all_count(things: Sequence[object]) -> bool:

@@ -25,6 +25,8 @@ MIGRATIONS = index_schema.MIGRATIONS
 Place = Path | str
 """Where an index is: a file, or the URL of a PostgreSQL database (``postgresql://USER@HOST/NAME``)."""
 
+AT_ONCE = 500
+"""Runs that are asked for by name in one query: neither engine takes any number of them."""
 Where = Mapping[str, str | Sequence[str]]
 """Columns by name, each with the text that it is to have, or with those of which it is to have one."""
 LONGEST = 2000
@@ -153,6 +155,8 @@ class _Engine(Protocol):
 
     def opened(self, place: Any, /, *, make: bool) -> AbstractContextManager[Connection]: ...
 
+    def keeping(self, place: Any, /) -> AbstractContextManager[None]: ...
+
     def discard(self, place: Any, /) -> None: ...
 
 
@@ -177,6 +181,11 @@ def opened(place: Place, *, make: bool = False) -> AbstractContextManager[Connec
     Raises UsageError for a URL that is none.
     """
     return _engine(place).opened(place, make=make)
+
+
+def keeping(place: Place) -> AbstractContextManager[None]:
+    """Within, this process is ready to open an index again and again. One caller at a time."""
+    return _engine(place).keeping(place)
 
 
 def writing(connection: Connection) -> AbstractContextManager[None]:
@@ -243,9 +252,16 @@ def stamps(connection: Connection) -> dict[str, str]:
     return dict(connection.execute("SELECT id, stamp FROM runs"))
 
 
-def entries(connection: Connection) -> list[str]:
-    """Every run's entry, oldest first."""
-    return [entry for (entry,) in connection.execute("SELECT entry FROM runs ORDER BY created, id")]
+def entries(connection: Connection, ids: Sequence[str] | None = None) -> list[str]:
+    """The entries of some runs, oldest first; by default every run's."""
+    if ids is None:
+        return [entry for (entry,) in connection.execute("SELECT entry FROM runs ORDER BY created, id")]
+    found: list[tuple[float, str, str]] = []
+    for begin in range(0, len(ids), AT_ONCE):
+        some = ids[begin : begin + AT_ONCE]
+        found += connection.execute(
+            f"SELECT created, id, entry FROM runs WHERE id IN ({', '.join('?' * len(some))})", some)
+    return [entry for _, _, entry in sorted(found)]
 
 
 def benchmarks(connection: Connection, purposes: Sequence[str] = ()) -> list[Known]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,11 @@ def opened(path: Path, *, make: bool) -> Iterator[File]:
         raise MachineError(f"the index {path} cannot be used: {error}.") from error
     except sqlite3.DatabaseError as error:
         raise UnusableError(f"the index {path} is damaged: {error}. `lockstep reindex` makes it anew.") from error
+
+
+def keeping(_: Path) -> AbstractContextManager[None]:
+    """As `index.keeping`: a file is opened in no time."""
+    return nullcontext()
 
 
 def discard(path: Path) -> None:

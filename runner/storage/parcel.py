@@ -19,13 +19,14 @@ import tarfile
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from runner.errors import MachineError, UsageError
 from runner.storage import explanations, foreign, store
 from runner.storage.foreign import ParcelError as ParcelError
+from runner.storage.store import Manifest, Run
 
 MEDIA = "application/vnd.lockstep.run+gzip"
 """The type of a parcel where it is sent."""
@@ -69,6 +70,18 @@ class Packed:
     """`Contents.digest`."""
     size: int
     """Bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpacked:
+    """A parcel that has become a run folder."""
+
+    folder: Path
+    """Its name is the run's id."""
+    contents: Contents
+    manifest: Manifest
+    run: Run | None
+    """As in `foreign.Checked`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +141,8 @@ def starts_as(folder: Path, name: str, part: Part) -> bool:
     return beginning.sha.hexdigest() == part.sha256
 
 
-def unpack(stream: _Readable, beside: Path, limits: Limits | None = None) -> Path:
-    """Make a run folder of a parcel, in the folder `beside`, and return it; its name is the run's id.
+def unpack(stream: _Readable, beside: Path, limits: Limits | None = None) -> Unpacked:
+    """Make a run folder of a parcel, in the folder `beside`, and return it with what was read of it.
 
     It holds the parcel's files and no others, each read and checked from the first line to the last, and is on disk.
     Raises ParcelError for whatever is no parcel or too much of one, OSError where the disk fails; then nothing is left.
@@ -138,14 +151,17 @@ def unpack(stream: _Readable, beside: Path, limits: Limits | None = None) -> Pat
     folder = beside / "unpacked"
     folder.mkdir()
     try:
-        _take(_Inflated(stream, limits), folder, limits)
+        parts = _take(_Inflated(stream, limits), folder, limits)
         store.sync(folder)
-        whole = beside / foreign.check(folder, limits.latest)
+        found = foreign.check(folder, limits.latest)
+        whole = beside / found.manifest.id
         folder.rename(whole)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return whole
+    return Unpacked(
+        folder=whole, contents=Contents(parts=parts), manifest=found.manifest,
+        run=None if found.run is None else replace(found.run, folder=whole))
 
 
 def _each(folder: Path, visit: Callable[[str, int, _Hashed], None]) -> Contents:
@@ -268,21 +284,21 @@ class _Inflated:
         return data
 
 
-def _take(source: _Inflated, folder: Path, limits: Limits) -> None:
-    """Write the files of an archive into a folder."""
+def _take(source: _Inflated, folder: Path, limits: Limits) -> dict[str, Part]:
+    """Write the files of an archive into a folder; what they are."""
     # Not by tarfile, which reads headers of any size into memory, and follows more than one convention for names.
-    taken: list[str] = []
+    taken: dict[str, Part] = {}
     while (header := source.read(tarfile.BLOCKSIZE)) != bytes(tarfile.BLOCKSIZE):
-        name, size = _member(header, taken, limits)
-        _write(source, folder / name, size, limits)
+        name, size = _member(header, list(taken), limits)
+        taken[name] = Part(size=size, sha256=_write(source, folder / name, size, limits))
         source.read(-size % tarfile.BLOCKSIZE)
-        taken.append(name)
     while rest := source.read(STEP):
         if rest.strip(b"\0"):
             raise ParcelError("damaged", "something follows the end of the archive in the parcel.")
     if not taken or (store.BLOCKS in taken) == (store.STATISTICS in taken):
         raise ParcelError("member", f"a parcel holds {store.MANIFEST} and either {store.BLOCKS} or {store.STATISTICS}; "
                           f"this one holds {', '.join(taken) or 'nothing'}.")
+    return taken
 
 
 def _member(header: bytes, taken: list[str], limits: Limits) -> tuple[str, int]:
@@ -306,9 +322,10 @@ def _member(header: bytes, taken: list[str], limits: Limits) -> tuple[str, int]:
     return entry.name, entry.size
 
 
-def _write(source: _Inflated, path: Path, size: int, limits: Limits) -> None:
-    """Write one file, and see that its lines, where it has some, are whole and of a length that can be read."""
-    left, length, by_line = size, 0, path.name in LINES
+def _write(source: _Inflated, path: Path, size: int, limits: Limits) -> str:
+    """Write one file, and see that its lines, where it has some, are whole and of a length that can be read; its
+    sha256."""
+    left, length, by_line, sha = size, 0, path.name in LINES, hashlib.sha256()
     step = min(STEP, limits.line)
     with path.open("xb") as file:
         while left:
@@ -320,11 +337,13 @@ def _write(source: _Inflated, path: Path, size: int, limits: Limits) -> None:
                 raise ParcelError("too-large", f"{path.name} has a line of more than {_size(limits.line)}.")
             length = length + len(chunk) if first < 0 else len(chunk) - chunk.rfind(b"\n") - 1
             file.write(chunk)
+            sha.update(chunk)
             left -= len(chunk)
         file.flush()
         os.fsync(file.fileno())
     if by_line and length:
         raise ParcelError("content", f"{path.name} ends in the middle of a line.")
+    return sha.hexdigest()
 
 
 def _size(size: int) -> str:

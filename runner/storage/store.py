@@ -350,13 +350,14 @@ def add_layout(folder: Path, seed: int, addresses: Mapping[Arm, Mapping[str, int
         sync(folder)
 
 
-def read(folder: Path, *, lazily: bool = False) -> Run:
-    """Read a run folder; `lazily`: its blocks when they are asked for, since all at once may not fit into memory.
+def read(folder: Path, *, lazily: bool = False, manifest: Manifest | None = None) -> Run:
+    """Read a run folder; `lazily`: its blocks when they are asked for, since all at once may not fit into memory;
+    `manifest`: what it is known to have.
 
     Raises UsageError when it is not one, is of a newer version, holds a line that is not a block, or has no blocks any
     more; a torn last line is not an error.
     """
-    manifest = read_manifest(folder)
+    manifest = manifest or read_manifest(folder)
     _check_blocks(folder)
     lines = Lines(folder / BLOCKS, manifest.schema)
     return Run(folder=folder, manifest=manifest, blocks=lines if lazily else tuple(lines), torn=lines.torn)

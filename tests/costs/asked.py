@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
+import re
 import sys
 import tempfile
 import time
@@ -25,8 +27,18 @@ def options(what: str, *, keeps: str = "", **sizes: int) -> argparse.Namespace:
     if keeps:
         parser.add_argument("--keep", type=Path, metavar="FOLDER", help=f"keep {keeps} in this folder")
     found = parser.parse_args()
-    print(time.strftime("%Y-%m-%d"), platform.machine(), platform.release(), f"Python {platform.python_version()}")
+    print(time.strftime("%Y-%m-%d"), f"{len(os.sched_getaffinity(0))} CPUs, {cpu()}", platform.release(),
+          f"Python {platform.python_version()}", flush=True)
     return found
+
+
+def cpu() -> str:
+    """What the processor calls itself, where Linux says it."""
+    try:
+        named = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        named = None
+    return named[1].strip() if named else platform.machine()
 
 
 @contextmanager

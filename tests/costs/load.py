@@ -2,8 +2,10 @@
 
     python tests/costs/load.py --machines 50 --benchmarks 500 --readers 10
 
-A real `lockstep serve` on this machine, with a history. Each machine sends a run of a night within a minute, at a
-moment of its own, while readers look at pages and ask the API; locust is all of them, in a process of its own.
+A real `lockstep serve` on this machine, with a history. Each machine sends a run of a night, at a moment of its own
+within `SPREAD` seconds, while readers look at pages and ask the API; locust is all of them, in a process of its own, on
+the same CPUs. What is told to come again waits for as long as it is told, and that counts; a page's time counts from
+when it was asked for. Who is not done `SLACK` seconds after `LASTS` is broken off, and is missing among the runs taken.
 """
 
 from __future__ import annotations
@@ -12,27 +14,30 @@ import argparse
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from asked import LOCKSTEP, folder, options
 from made_runs import MACHINE, make_run, some_benchmarks
 
-from runner.service import database, settings, tokens
+from runner.service import database, lookers, settings, tokens
 from runner.storage import parcel
 
 HISTORY = 20
 """Runs that the server has already."""
 SPREAD = 40.0
 """Seconds within which all machines begin to send."""
-LASTS = 60
-"""Seconds that the load lasts."""
+LASTS, SLACK = 60, 60
+"""Seconds that the load lasts, and that are left then to what is under way."""
 PATIENCE = 600.0
 """Seconds to wait for the site."""
 Answer = tuple[str, float, float, int]
@@ -53,12 +58,45 @@ def main() -> None:
             seconds = until(lambda: (data / "site" / "index.html").is_file())
             print(f"the site of {HISTORY} runs is there after {seconds:.0f} s", flush=True)
             work["pages"] = pages(data / "site")
+            print(f"load of this machine before, of the last minute: {os.getloadavg()[0]:.1f}", flush=True)
+            before, own = spent(process.pid), resource.getrusage(resource.RUSAGE_CHILDREN)
             answers = loaded(place / "load.json", work, address)
             told(answers, asked.machines)
+            after, end = spent(process.pid), resource.getrusage(resource.RUSAGE_CHILDREN)
+            locust = end.ru_utime + end.ru_stime - own.ru_utime - own.ru_stime
+            print(f"CPU meanwhile: who sends and reads {locust:.1f} s, the server "
+                  f"{after.itself - before.itself:.1f} s, its processes that look or publish "
+                  f"{after.others - before.others:.1f} s", flush=True)
             new = [one["id"] for one in work["machines"]]
             seconds = until(lambda: all((data / "site" / "runs" / f"{id}.html").is_file() for id in new))
             print(f"all new runs are on the site {seconds:.0f} s after the load ended")
+            print(f"CPU to look at a run: {spent(process.pid).looking / asked.machines:.2f} s")
             print(f"largest the server was: {memory(process.pid):.0f} MiB")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """Seconds of CPU since a server began."""
+
+    itself: float
+    others: float
+    """Of the processes that it has started, and so on, whether they live or not."""
+    looking: float
+    """Of those of them that look at runs, and live."""
+
+
+def spent(pid: int) -> Spent:
+    process = psutil.Process(pid)
+    own = process.cpu_times()
+    others, looking = own.children_user + own.children_system, 0.0
+    for one in process.children(recursive=True):
+        try:
+            times, nice = one.cpu_times(), one.nice()
+        except psutil.NoSuchProcess:
+            continue
+        others += times.user + times.system + times.children_user + times.children_system
+        looking += times.user + times.system if nice == process.nice() + lookers.NICE else 0.0
+    return Spent(itself=own.user + own.system, others=others, looking=looking)
 
 
 def machines(place: Path, asked: argparse.Namespace, now: float) -> list[dict[str, str]]:
@@ -127,7 +165,7 @@ def loaded(job: Path, work: Mapping[str, Any], address: str) -> list[Answer]:
     users = len(work["machines"]) + len(work["readers"])
     done = subprocess.run(
         [sys.executable, "-m", "locust", "-f", Path(__file__).with_name("load_users.py"), "--headless", "-H", address,
-         "-u", str(users), "-r", str(users), "-t", f"{LASTS}s", "--stop-timeout", "60", "--only-summary",
+         "-u", str(users), "-r", str(users), "-t", f"{LASTS}s", "--stop-timeout", str(SLACK), "--only-summary",
          "--exit-code-on-error", "0", "--loglevel", "WARNING"],
         env={**os.environ, "LOCKSTEP_LOAD": str(job)}, check=False, timeout=LASTS + 240,
         capture_output=True, text=True)
@@ -141,10 +179,13 @@ def loaded(job: Path, work: Mapping[str, Any], address: str) -> list[Answer]:
 def told(answers: Sequence[Answer], machines: int) -> None:
     nights = [one for one in answers if one[0] == "night"]
     good = [one for one in nights if one[3] in (200, 201)]
-    print(f"runs taken: {len(good)} of {machines}, the last {max((one[1] for one in good), default=0):.0f} s after the "
-          f"beginning; each in {line([one[2] for one in good])}")
+    first, last = min((at - took / 1e3 for _, at, took, _ in good), default=0), max((one[1] for one in good), default=0)
+    print(f"runs taken: {len(good)} of {machines}; {last - first:.1f} s from when the first was sent to when the last "
+          f"was accepted; each in {line([one[2] for one in good])}")
     looked = [one for one in answers if one[0] not in ("night", "upload")]
-    print(f"pages: {len(looked)} in {line([one[2] for one in looked])}")
+    meanwhile = [one[2] for one in looked if one[1] >= first and one[1] - one[2] / 1e3 <= last]
+    print(f"pages while runs were sent: {len(meanwhile)} in {line(meanwhile)}")
+    print(f"all pages: {len(looked)} in {line([one[2] for one in looked])}")
     for kind in dict.fromkeys(one[0] for one in looked):
         own = [one for one in looked if one[0] == kind]
         states = sorted({one[3] for one in own})

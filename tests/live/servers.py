@@ -224,7 +224,7 @@ class Reception(Web):
             return self._problem(400, "digest", "This is not what was sent.", "")
         with tempfile.TemporaryDirectory(dir=self.runs.parent) as beside:
             try:
-                place = parcel.unpack(io.BytesIO(asked.body), Path(beside))
+                place = parcel.unpack(io.BytesIO(asked.body), Path(beside)).folder
             except parcel.ParcelError as error:
                 return self._problem(422, error.reason, "This is no parcel.", str(error))
             contents, known = parcel.contents(place), self.runs / place.name

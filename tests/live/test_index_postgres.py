@@ -29,7 +29,7 @@ from made_runs import make_run, make_runs, some_benchmarks
 
 from runner.errors import MachineError, UsageError
 from runner.history import runs as history
-from runner.storage import index, index_postgres
+from runner.storage import index, index_postgres, index_schema
 
 
 @dataclass(frozen=True)
@@ -188,6 +188,40 @@ def test_a_server_that_goes_away_is_named_and_found_again(engine: Databases, pla
     finally:
         engine.server.start()
     fill(place, [(a_run(9), [a_point("a")])])
+
+
+def test_connections_are_kept_for_the_next_where_that_is_asked_for(engine: Databases, place: str) -> None:
+    def backend(connection: index_schema.Connection) -> int:
+        assert index.stamps(connection).keys() == {"run-0", "run-1", "run-2"}
+        return int(connection.execute("SELECT pg_backend_pid()").fetchone()[0])
+
+    def ours(server: Any) -> int:
+        said = server.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'lockstep'")
+        return int(said.fetchone()[0])
+
+    with engine.server.connect("postgres") as server:
+        with index.keeping(place):
+            with index.opened(place) as one, index.opened(place) as two:
+                both = {backend(one), backend(two)}
+                assert len(both) == 2
+            with index.opened(place) as one, index.reading(one):
+                kept = backend(one)
+                assert kept in both
+            with pytest.raises(KeyError), index.opened(place) as one:
+                failed = backend(one)
+                assert failed in both
+                raise KeyError
+            with index.opened(place) as one:
+                left = backend(one)
+                assert left in both - {failed}, "what failed is of no use to others"
+            assert ours(server) >= 1
+            server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lockstep'")
+            with index.opened(place) as one:
+                assert backend(one) not in both, "there is another one where it has gone away"
+        wait_until(lambda: ours(server) == 0, 60)
+        with index.opened(place) as one:
+            backend(one)
+        wait_until(lambda: ours(server) == 0, 60)
 
 
 def test_what_is_no_index_is_said_without_secrets(engine: Databases, place: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -15,7 +16,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -32,8 +34,11 @@ from parcels import members, of_members, some_run
 
 from runner import config
 from runner.history import runs as history
-from runner.service import database, tokens
+from runner.service import database, lookers, looking, tokens
+from runner.service.lookers import Lookers
+from runner.service.looking import Looked, Refusal
 from runner.storage import origin, parcel, store
+from runner.storage.parcel import Limits
 
 KILLS = 20
 STAGES = (6, 12, 18)
@@ -313,6 +318,58 @@ def test_what_is_cut_off_leaves_nothing_and_a_helper_that_dies_is_replaced(serve
     assert check(served.runs) == {name: STAGES[-1]}
     assert list((served.data / "service" / "incoming").iterdir()) == []
     assert "Traceback" not in (tmp_path / "server.log").read_text()
+
+
+def test_one_who_looks_and_dies_or_hangs_takes_nothing_else_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What never comes to an end is a pipe into which nobody writes."""
+    id, files = machine(tmp_path / "there", 1)
+
+    def started() -> list[psutil.Process]:
+        return [one for one in psutil.Process().children() if "spawn_main" in " ".join(one.cmdline())]
+
+    async def everything(made: Lookers) -> None:
+        def beside(name: str) -> Path:
+            (tmp_path / name).mkdir()
+            return tmp_path / name
+
+        async def fine(number: int) -> None:
+            name, body = stage(id, files, number, STAGES[-1])
+            place = beside(name)
+            (place / looking.BODY).write_bytes(body)
+            found = await made.look(place, tmp_path / "runs", Limits())
+            assert isinstance(found, Looked) and found.folder == place / name
+
+        async def endless(name: str) -> asyncio.Task[Looked | Refusal]:
+            place = beside(name)
+            os.mkfifo(place / looking.BODY)
+            task = asyncio.create_task(made.look(place, tmp_path / "runs", Limits()))
+            await asyncio.sleep(0)  # until it waits for what comes of it
+            return task
+
+        before = {one.pid for one in started()}
+        dying = await endless("dying")
+        (busy,) = (one for one in started() if one.pid not in before)
+        await fine(1)
+        await fine(2)
+        assert not dying.done()
+        busy.kill()
+        with pytest.raises(BrokenExecutor):
+            await dying
+        monkeypatch.setattr(lookers, "LONGEST", 1)
+        hanging = await endless("hanging")
+        monkeypatch.undo()
+        await fine(3)
+        with pytest.raises(BrokenExecutor):
+            await hanging
+        await asyncio.gather(*(fine(number) for number in range(4, 8)))
+        left = [one for one in started() if one.pid not in before]
+        assert 0 < len(left) <= lookers.AT_ONCE
+        assert {one.nice() for one in left} == {psutil.Process().nice() + lookers.NICE}, "pages go before"
+
+    with closing(Lookers()) as made:
+        asyncio.run(everything(made))
 
 
 def test_a_disk_that_is_full_loses_nothing_and_takes_more_when_there_is_room(served: Served, tmp_path: Path) -> None:

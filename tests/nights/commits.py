@@ -140,7 +140,8 @@ NIGHTS = len(PLAN) + 2
 
 def digest() -> str:
     """Eight digits of a hash of all that makes the commits what they are."""
-    parts = (Path(__file__).read_bytes(), (planning.DATA / "variants" / f"{_VARIANT}.toml").read_bytes())
+    variants = (planning.DATA / "variants" / f"{name}.toml" for name in ("nocow", "dict-lookup-work"))
+    parts = (Path(__file__).read_bytes(), *(variant.read_bytes() for variant in variants))
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:8]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from runner.judging import compare
 from runner.judging.compare import judged, report
 from runner.judging.report import STATES, Comparison, Report
 from runner.model import (
@@ -31,7 +32,7 @@ from runner.model import (
 )
 from runner.report import as_html, as_json, markdown, words
 from runner.report import text as text_report
-from runner.stats.decide import judge
+from runner.stats.decide import judge, suite
 from runner.storage import store
 
 START = 1_800_000_000.0
@@ -578,3 +579,19 @@ def test_extensions_that_keep_their_layout_are_told() -> None:
         timed("b", [1.0])[0], kind=BlockKind.CALIBRATION, base=(), head=(), uncovered=("_b.so", "_a.so"))
     found = only(Metric.TIME, [calibration, *timed("b", [1.0] * 8)])
     assert list(found.notices) == [Notice(kind="extensions", numbers={"names": "_a.so, _b.so"})]
+
+
+def test_a_suite_is_judged_as_the_rule_has_it() -> None:
+    """Each benchmark is judged alone, once; the suite is judged by that, as if by all of their ratios."""
+    rng = np.random.default_rng(15)
+    truths = {f"time_{number}": truth for number, truth in enumerate([0.0, 0.004, 0.011, 0.02, 0.1] * 6)}
+    blocks = [
+        block for name, truth in truths.items() for size in [int(rng.choice([3, 6, 8, 12]))]
+        for block in timed(name, np.exp(truth + rng.normal(0, 0.005, size)).tolist())]
+    run = store.Run(
+        folder=Path("/runs/one"), manifest=manifest([benchmark(name) for name in truths]), blocks=tuple(blocks),
+        torn=False)
+    alone, margin = judged(run), math.log1p(0.01)
+    whole = suite([case.ratios for case in alone], margin)
+    assert [(case.judgement, case.q) for case in compare._among(alone, margin)] == [
+        (one.judgement, one.q) for one in whole]

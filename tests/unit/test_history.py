@@ -67,6 +67,41 @@ def test_states_are_told_apart(runs: Path) -> None:
     assert counts["undecided"] == 0
 
 
+def test_what_was_known_before_is_not_read_again(runs: Path) -> None:
+    before = read(runs).runs
+    place = runs.parent / "index"
+    for gone in before[1:3]:
+        shutil.rmtree(runs / gone.id)
+    make_run(runs, 2, some_benchmarks(9))  # another one of the same name
+    late, early = make_run(runs, 7, some_benchmarks(10)).name, make_run(runs, 8, some_benchmarks(2), created=1e9).name
+    read(runs)
+    found = history.indexed(place, before)
+    assert found == history.indexed(place)
+    assert [entry.id for entry in found.runs] == [early, before[0].id, before[2].id, before[3].id, late]
+    assert [entry for entry in found.runs if any(entry is one for one in before)] == [before[0], before[3]]
+    with index.opened(place) as connection, index.writing(connection):
+        connection.execute("UPDATE runs SET entry = 'none' WHERE id = ?", (before[0].id,))
+    assert history.indexed(place, before) == found
+    with pytest.raises(MachineError, match="holds a run that cannot be read"):
+        history.indexed(place)
+
+
+def test_what_is_only_visited_is_not_written_again(runs: Path) -> None:
+    """Whoever writes keeps others who do from it."""
+    def numbers() -> list[object]:
+        with index.opened(runs.parent / "index") as connection:
+            return connection.execute("SELECT id, number FROM runs ORDER BY id").fetchall()
+
+    entries = read(runs).runs
+    before, met = numbers(), list[str]()
+    found = read(runs, visit=lambda report: met.append(report.run), visited={entries[0].id: entries[0].stamp})
+    assert met == list(found.fresh) == [entry.id for entry in entries[1:]]
+    assert numbers() == before
+    make_run(runs, 7, some_benchmarks(10))
+    assert len(read(runs, visit=lambda report: None).fresh) == 5
+    assert numbers()[:-1] == before and len(numbers()) == 5
+
+
 def test_what_is_kept_is_what_would_be_read_anew(runs: Path) -> None:
     first = read(runs)
     again = read(runs)

@@ -79,6 +79,16 @@ def test_what_goes_in_comes_out(place: Place) -> None:
         assert index.entries(connection) == ["{}"] * 3
 
 
+def test_entries_are_had_by_name_however_many_they_are(engine: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = engine.place("index")
+    fill(place, [(a_run(n, created=1e9 - n, entry=str(n)), [a_point("a")]) for n in range(7)])
+    monkeypatch.setattr(index, "AT_ONCE", 3)
+    with index.opened(place) as connection:
+        assert index.entries(connection, [f"run-{n}" for n in range(7)]) == index.entries(connection)
+        assert index.entries(connection, ["run-2", "run-9", "run-5"]) == ["5", "2"], "oldest first"
+        assert index.entries(connection, []) == []
+
+
 def test_every_number_comes_back_to_the_last_bit(engine: Files) -> None:
     luck = random.Random(1)
     numbers = [0.1, 1e-300, 5e-324, 1.7976931348623157e308, float("inf"), *(luck.gauss(0, 1) for _ in range(20))]

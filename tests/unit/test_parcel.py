@@ -12,6 +12,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,9 @@ from parcels import altered, archive, members, of_members, packed, scratched, so
 from test_store import full_disk
 
 from runner.errors import UsageError
+from runner.history import runs as history
 from runner.judging import statistics
+from runner.report import as_json
 from runner.storage import foreign, parcel, store
 from runner.storage.parcel import Limits, ParcelError
 
@@ -44,7 +47,7 @@ def beside(tmp_path: Path) -> Path:
 
 
 def unpacked(data: bytes, beside: Path, limits: Limits | None = None) -> Path:
-    return parcel.unpack(io.BytesIO(data), beside, limits)
+    return parcel.unpack(io.BytesIO(data), beside, limits).folder
 
 
 def refused(data: bytes, beside: Path, limits: Limits | None = None) -> ParcelError:
@@ -69,6 +72,18 @@ def test_what_is_packed_comes_out_as_it_was(run: Path, beside: Path) -> None:
     assert parcel.contents(out) == parcel.contents(run)
     assert parcel.contents(out).digest == said.digest
     assert store.read(out).blocks == store.read(run).blocks
+
+
+@pytest.mark.parametrize("held", [foreign.HELD, 0])
+def test_what_was_read_comes_with_it(run: Path, beside: Path, monkeypatch: pytest.MonkeyPatch, held: int) -> None:
+    """So that nobody has to read it again; blocks that are too many to be held are read when they are asked for."""
+    monkeypatch.setattr(foreign, "HELD", held)
+    out = parcel.unpack(io.BytesIO(packed(run)), beside)
+    assert out.contents == parcel.contents(out.folder) and out.manifest == store.read_manifest(out.folder)
+    assert out.run is not None and isinstance(out.run.blocks, tuple) is (held > 0)
+    assert replace(out.run, blocks=tuple(out.run.blocks)) == store.read(out.folder)
+    (one, found), (other, anew) = history.found_in(out.folder, out.run), history.found_in(out.folder)
+    assert found == anew and as_json.render(one) == as_json.render(other)
 
 
 def test_a_digest_is_of_what_is_in_it_however_it_was_packed(
@@ -115,6 +130,9 @@ def test_a_run_without_blocks_is_sent_with_what_they_said(tmp_path: Path) -> Non
     out = unpacked(packed(run), place)
     assert sorted(path.name for path in out.iterdir()) == ["explanation.json", store.MANIFEST, store.STATISTICS]
     assert [one.ratio for one in statistics.report_of(out).comparisons] == [one.ratio for one in before.comparisons]
+    again = tmp_path / "again"
+    again.mkdir()
+    assert parcel.unpack(io.BytesIO(packed(run)), again).run is None
 
 
 def test_a_run_that_is_both_ways_is_sent_with_its_blocks(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import json
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,13 +39,14 @@ from runner.model import Commit, Purpose, Role
 from runner.owned import owned
 from runner.service import api_runs, app, database, looking, reception, server, tokens
 from runner.service.guard import Caller
-from runner.service.looking import Refusal
+from runner.service.looking import Looked, Refusal
 from runner.service.problems import Problem
 from runner.service.reception import Received
 from runner.service.server import Server
 from runner.service.settings import Settings
 from runner.storage import index, origin, parcel, shelf, store
 from runner.storage.origin import Origin
+from runner.storage.parcel import Limits
 
 explaining = importlib.import_module("runner.jobs.explain")  # `jobs.explain` is the function, as `jobs.publish` is
 publishing = importlib.import_module("runner.jobs.publish")
@@ -543,18 +543,24 @@ def test_a_history_beyond_the_farthest_mark_has_its_pages(
 
 # By HTTP.
 
+class Threads:
+    """What looks at parcels where no processes are to be."""
+
+    async def look(self, place: Path, runs: Path, limits: Limits) -> Looked | Refusal:
+        return await asyncio.to_thread(looking.look, place, runs, limits)
+
+
 def post(server: Server, body: bytes | AsyncIterator[bytes], headers: Mapping[str, str]) -> httpx.Response:
     """What the application answers; it raises what it does not answer."""
     made = app.make(server)
-    made.state.looking = ThreadPoolExecutor(1)  # no processes here
+    made.state.lookers = Threads()
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app=made)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             return await client.post("/api/v1/runs", content=body, headers=headers)
 
-    with made.state.looking:
-        return asyncio.run(ask())
+    return asyncio.run(ask())
 
 
 def headers(here: Here, body: bytes, **changes: str) -> dict[str, str]:
