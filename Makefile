@@ -103,7 +103,7 @@ verdicts: setup ## Measure what verdicts on ten small workloads cost: equal, 1 %
 
 fuzz: EXAMPLES = 10000
 fuzz: MINUTES = 120
-fuzz: setup ## Send a server requests that fit its OpenAPI document, or just do not (EXAMPLES=10000 of each operation, MINUTES=120 at most)
+fuzz: setup ## Send a server what fits its OpenAPI document, or just does not, and archives of all kinds (EXAMPLES=10000 of each, MINUTES=120 at most)
 	PYTHONPATH=tests:. $(BIN)/python -m fuzzing --examples $(EXAMPLES) --minutes $(MINUTES)
 
 nights: MINUTES = 60

@@ -6,6 +6,8 @@ what these begin with. Elsewhere it draws anew, and a failure is told with what 
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import HealthCheck, settings
 
 CHANCE = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
@@ -13,5 +15,5 @@ CHANCE = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_to
 
 settings.register_profile("lockstep", deadline=None, print_blob=True, suppress_health_check=CHANCE)
 settings.load_profile("lockstep")
-settings.register_profile("fuzz", max_examples=3_000, derandomize=False)
-"""For `pytest --hypothesis-profile fuzz`."""
+settings.register_profile("fuzz", max_examples=int(os.environ.get("FUZZ_EXAMPLES", "3000")), derandomize=False)
+"""For `pytest --hypothesis-profile fuzz`; `make fuzz` says how many."""

@@ -41,6 +41,8 @@ from runner.machine.topology import Topology, topology
 LOCK = Path("/tmp/lockstep.lock")
 """Not under TMPDIR, which differs from user to user, nor in /run/lock, where some systems let only root write. The
 others lie beside it."""
+PASSING = 0.1
+"""Seconds: for less than that, whoever need not wait has the queue's lock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,9 +198,7 @@ def _hold(
     while True:
         descriptor = _open_or_create(path)
         try:
-            try:
-                fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _tried(descriptor, operation):
                 patience.must(who())
                 # Blocked in the kernel: a process that polls would disturb the run that it waits for.
                 fcntl.flock(descriptor, operation)
@@ -211,6 +211,17 @@ def _hold(
             return descriptor
         # Somebody cleaned up the directory while we waited: this file is no longer the one that others open.
         os.close(descriptor)
+
+
+def _tried(descriptor: int, operation: int) -> bool:
+    """Whether a lock could be had at once; or after `PASSING`, which is no waiting to speak of."""
+    for pause in (PASSING, 0.0):
+        try:
+            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(pause)
+    return False
 
 
 def _release(descriptor: int) -> None:

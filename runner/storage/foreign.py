@@ -174,7 +174,7 @@ def _plain(thing: object, *, finite: bool = True) -> None:
         if not _all_count(thing):
             for one in thing:
                 _plain(one, finite=finite)
-    elif names := _names(type(thing)):
+    elif names := _names(type(thing)):  # type: ignore[arg-type]  # a class is hashable, whatever mypy says
         for name in names:
             _plain(getattr(thing, name), finite=finite)
     elif isinstance(thing, dict):

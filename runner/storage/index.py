@@ -104,6 +104,8 @@ class Point:
 
 def unkept(row: Run | Point) -> str:
     """Why a row cannot be kept, in words; empty: it can. What one engine cannot keep, no index keeps."""
+    looked_up: tuple[str, ...]
+    numbers: tuple[int, ...]
     if isinstance(row, Run):
         looked_up, numbers = (row.machine, row.watch, row.commit), (row.position or 0,)
         texts = tuple(text for text in astuple(row) if isinstance(text, str))

@@ -67,7 +67,7 @@ def main() -> None:
             print(f"CPU meanwhile: who sends and reads {locust:.1f} s, the server "
                   f"{after.itself - before.itself:.1f} s, its processes that look or publish "
                   f"{after.others - before.others:.1f} s", flush=True)
-            new = [one["id"] for one in work["machines"]]
+            new = [one["id"] for one in work["machines"] if (data / "runs" / one["id"]).is_dir()]
             seconds = until(lambda: all((data / "site" / "runs" / f"{id}.html").is_file() for id in new))
             print(f"all new runs are on the site {seconds:.0f} s after the load ended")
             print(f"CPU to look at a run: {spent(process.pid).looking / asked.machines:.2f} s")

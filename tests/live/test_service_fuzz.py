@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from fuzzing import fuzzed
 
-SECONDS = 20
+SECONDS = 40
 """It ends by itself after so long, however far it has come."""
 
 
@@ -20,4 +20,4 @@ def test_nothing_that_is_asked_is_a_fault(tmp_path: Path) -> None:
     assert done.code == 0, done.said
     assert done.requests > 20, "it ends by itself, and a busy machine answers few by then"
     assert "fault of Lockstep's own" not in done.log and "Traceback" not in done.log, done.log
-    assert done.outside == []
+    assert (done.faults, done.outside) == (0, [])

@@ -72,7 +72,7 @@ class Machine:
     def run(self, number: int = 1) -> Path:
         return make_run(self.state / "runs", number, some_benchmarks(2), machine={**MACHINE, "host": "5eed" * 4})
 
-    def send(self, *folders: Path, patience: float = 30.0, **more: Any) -> Sent:
+    def send(self, *folders: Path, patience: float = 8.0, **more: Any) -> Sent:
         sent = upload.send(Server(address=self.server.address), self.state, UploadRequest(
             folders=folders, patience=patience, **more))
         self.said += [*sent.delivered, *sent.problems]
