@@ -14,6 +14,7 @@ from typing import Any
 from dashboards import pages
 from runner.errors import LockstepError
 from runner.history import runs as history
+from runner.judging import machines
 from runner.judging.report import Report
 from runner.report import as_json
 from runner.report.run_page import run_page
@@ -79,9 +80,7 @@ def look(place: Path, runs: Path, limits: Limits) -> Looked | Refusal:
         reason = str(error) if isinstance(error, LockstepError) else f"{type(error).__name__}: {error}"
         return Refusal(status=422, slug="no-report", title="No report can be made of this run.",
                        detail=reason.replace(f"{folder}{os.sep}", "")[:500])
-    if _about(report) != (
-        manifest.id, manifest.created, manifest.suite, {**manifest.machine, "pinned": manifest.worker_cpu}
-    ):
+    if _about(report) != (manifest.id, manifest.created, manifest.suite, machines.facts(manifest)):
         return Refusal(
             status=422, slug="other-statistics", title="The statistics are not of this run.",
             detail=f"{store.STATISTICS} tells of another run, suite, time or machine than {store.MANIFEST} does.")

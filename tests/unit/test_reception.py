@@ -453,6 +453,14 @@ def test_a_received_run_of_a_fleet_is_not_gone_on_with(tmp_path: Path, monkeypat
         session.resume(run, asked, Quiet())
 
 
+def test_a_run_of_a_fleet_is_taken(here: Here, tmp_path: Path) -> None:
+    """Each of its machines measures on a CPU of its own, so its report names none."""
+    shared = store.Fleet(
+        address="tcp://127.0.0.1:8786", hands=(), hosts={"bench1": {"pinned": 1}}, runs=(), request={})
+    run = some_run(tmp_path / "there", fleet=shared, worker_cpu=None)
+    assert here.receive(run, here.token()).fresh and (here.runs / run.name).is_dir()
+
+
 def test_a_received_run_is_shown(received: Path, lockstep: Callable[..., tuple[int, str, str]]) -> None:
     code, out, _ = lockstep("show", received.name, "--out", received.parent)
     assert code in (0, 1) and received.name in out
