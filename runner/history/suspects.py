@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 import pandas as pd
 
+from runner.stats.claims import adjusted
 from runner.stats.nominate import Candidate, Kind, nominate
 from runner.stats.paired import Array, unit_se
 from runner.storage.ledger import Entry, Suspect
@@ -206,11 +207,7 @@ def _is_explained(one: Suspected, own: Known, margin: float) -> bool:
 def selected(found: Sequence[Sequence[Suspected]]) -> list[Suspected]:
     """Those that stand when all lines are asked at once: Benjamini-Hochberg at `SUSPICION`, a line by its strongest."""
     best = [min((one.candidate.p for one in ones), default=1.0) for ones in found]
-    if not best:
-        return []
-    from scipy.stats import false_discovery_control  # long to import, and seldom needed
-
-    cut = max((p for p, q in zip(best, false_discovery_control(best), strict=True) if q <= SUSPICION), default=-1.0)
+    cut = max((p for p, q in zip(best, adjusted(best), strict=True) if q <= SUSPICION), default=-1.0)
     return [one for ones in found for one in ones if one.candidate.p <= cut]
 
 

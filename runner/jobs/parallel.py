@@ -15,7 +15,7 @@ from pathlib import Path
 from runner import builds, config, machine
 from runner.errors import UsageError
 from runner.jobs.ab import AbRequest, View, compare_arms
-from runner.jobs.calibrate import USUAL, CalibrateRequest, Within, here, whole
+from runner.jobs.calibrate import CalibrateRequest, Within, here, whole
 from runner.judging import calibration, parallel
 from runner.judging.parallel import Finding
 from runner.machine import files, sched
@@ -94,8 +94,7 @@ def _measure(
     end = time.monotonic() + 60 * request.minutes
     took: list[float] = []
     while True:
-        usual = sum(took) / len(took) if took else USUAL
-        if took and end - time.monotonic() < usual / 2:
+        if took and end - time.monotonic() < sum(took) / len(took) / 2:
             return False
         at_once = min(levels(len(sets)), key=lambda level: (there[level], rng.random()))
         heading = "alone" if at_once == 1 else f"beside {at_once - 1} other{'s' * (at_once > 2)}"

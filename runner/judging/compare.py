@@ -74,7 +74,8 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
     for task, found in zip(tasks, _found(run, tasks, begun, with_noise=with_noise), strict=True):
         where = list(task.places)
         started[where], lengths[where] = found.started, found.lengths
-        hosts |= dict(zip(where, found.hosts, strict=True))
+        if manifest.fleet is not None:
+            hosts |= dict(zip(where, found.hosts, strict=True))
         spent[task.benchmark.key] = float(found.lengths.sum())
         canary |= found.canary
         drafts.append(found.draft)
@@ -126,7 +127,7 @@ class _Found:
     lengths: Array
     """Seconds that they took."""
     hosts: Sequence[str]
-    """Who measured them."""
+    """Who measured them; empty where it was one machine."""
 
 
 def _found(run: Run, tasks: Sequence[_Task], begun: float, *, with_noise: bool) -> Iterator[_Found]:
@@ -164,7 +165,8 @@ def _look_at(run: Run, task: _Task, begun: float, *, with_noise: bool) -> _Found
     return _Found(
         draft=_draft(task, run.standing(own), begun, run.manifest, with_noise=with_noise),
         canary=run.standing(canary), started=frozen([block.started for block in blocks]),
-        lengths=frozen([block.seconds for block in blocks]), hosts=[sys.intern(block.host) for block in blocks],
+        lengths=frozen([block.seconds for block in blocks]),
+        hosts=[] if run.manifest.fleet is None else [sys.intern(block.host) for block in blocks],
     )
 
 

@@ -21,10 +21,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from runner.judging import compare
 from runner.measuring.execute import VERSION
-from runner.model import Metric, Notice, Verdict
+from runner.model import Notice, Verdict
 from runner.stats.audit import Rate, rate
 from runner.stats.beside import Growth, growth
-from runner.stats.blocks import log_ratios
 from runner.stats.paired import Array
 from runner.storage import store
 
@@ -102,13 +101,13 @@ def audit(folder: Path, sets: Sequence[str]) -> Finding:
         at_once = int(told["at-once"]) if told.get("at-once", "").isdigit() else 0
         if told != labels(sets, at_once) | {"copies": told.get("copies", "")}:
             continue
-        report, blocks = compare.report(run, with_noise=False), run.by_benchmark()
+        report = compare.report(run, with_noise=False)
         if not report.complete:
             continue
         runs[at_once] += 1
         for line in report.comparisons:
             if line.compared:
-                ratios[at_once][line.key].append(log_ratios(Metric.TIME, blocks.get(line.key, ())))
+                ratios[at_once][line.key].append(line.log_ratios)
                 called[at_once].append(line.verdict in (Verdict.FASTER, Verdict.SLOWER))
     levels = tuple(
         Level(at_once=at_once, runs=runs[at_once], false=rate(called[at_once]),

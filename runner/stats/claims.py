@@ -143,8 +143,8 @@ def family(ps: Sequence[float | None], q: float) -> list[Place]:
     had to hold at.
     """
     tested = [p for p in ps if p is not None]
-    adjusted = iter(_adjusted(tested))
-    qs = [None if p is None else next(adjusted) for p in ps]
+    controlled = iter(adjusted(tested))
+    qs = [None if p is None else next(controlled) for p in ps]
     rejected = sum(1 for value in qs if value is not None and value <= q)
     scale = q / TOTAL / max(1, len(tested))
     places = []
@@ -155,7 +155,7 @@ def family(ps: Sequence[float | None], q: float) -> list[Place]:
     return places
 
 
-def _adjusted(ps: Sequence[float]) -> list[float]:
+def adjusted(ps: Sequence[float]) -> list[float]:
     """The adjusted p-values of Benjamini & Hochberg, in the same order.
 
     `scipy.stats.false_discovery_control` has the same; that package takes as long to import as all else together.

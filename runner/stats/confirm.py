@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runner.model import Verdict
-from runner.stats.claims import TOTAL, Differences, Sameness, read
+from runner.stats.claims import TOTAL, Differences, Sameness, adjusted, read
 from runner.stats.decide import LAYOUTS, LOOKS, WEIGHTS, at_look
 from runner.stats.paired import Array, Estimate, degrees, p_value, quantile, unit_se
 
@@ -56,7 +56,7 @@ def confirm(samples: Sequence[Array], direction: int, margin: float, level: floa
     """
     looked = [_looked(sample) if sample.size >= LOOKS[0] else None for sample in samples]
     ps = [1.0 if one is None or one.estimate.mean * direction <= 0 else min(1.0, one.p) for one in looked]
-    selected = [bool(q <= level) for q in _controlled(ps)]
+    selected = [q <= level for q in adjusted(ps)]
     count = sum(selected)
     return [
         _finding(sample, one, p, margin, level * min(1.0, (count + (not chosen)) / len(ps)), chosen=chosen)
@@ -66,14 +66,7 @@ def confirm(samples: Sequence[Array], direction: int, margin: float, level: floa
 
 def simes(ps: Sequence[float]) -> float:
     """p-value of the hypothesis that no suspect changed: it is below a level exactly where one is selected at it."""
-    return float(min(_controlled(ps))) if ps else 1.0
-
-
-def _controlled(ps: Sequence[float]) -> Sequence[float]:
-    """The level at which each is selected, by Benjamini and Hochberg."""
-    from scipy.stats import false_discovery_control  # long to import, and not needed before something is confirmed
-
-    return list(false_discovery_control(ps)) if ps else []
+    return min(adjusted(ps), default=1.0)
 
 
 def _looked(sample: Array) -> _Looked:

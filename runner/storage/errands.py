@@ -35,7 +35,6 @@ LARGEST = 1 << 30
 """Bytes of a file of a run."""
 DOCUMENT = 64 << 20
 """Bytes of its manifest, which is read in one piece. A server takes no larger one."""
-_RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -144,7 +143,7 @@ def run_of(folder: Path) -> str | None:
     """The id of the run that was begun for an errand, the newest if there are several; None: there is none."""
     try:
         with _opened(folder / WORK, RUNS) as runs:
-            names = sorted(filter(_RUN.fullmatch, os.listdir(runs)), reverse=True)  # noqa: PTH208 - of a descriptor
+            names = sorted(filter(store.ID.fullmatch, os.listdir(runs)), reverse=True)  # noqa: PTH208 - of a descriptor
     except OSError:
         return None
     return next((name for name in names if manifest(folder, name) is not None), None)

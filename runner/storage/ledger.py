@@ -19,6 +19,7 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from runner.errors import MachineError, UsageError
+from runner.storage import store
 
 NAME = "nominations.jsonl"
 SCHEMA = "lockstep.nominations/1"
@@ -118,11 +119,7 @@ def append(path: Path, entry: Entry) -> Entry:
             _write(descriptor, _entry.dump_json(entry) + b"\n", text.rfind(b"\n") + 1)
         finally:
             os.close(descriptor)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        store.sync(path.parent)
     except OSError as error:
         raise MachineError(f"cannot write {path}: {error.strerror or error}. "
                            "Free some space (or mend the cause) and start again.") from error

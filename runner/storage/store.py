@@ -175,19 +175,21 @@ class Run:
 
     def counting(self) -> list[Block]:
         """The blocks that count (`standing`), measured order; without the canary's, which are no benchmark's."""
-        own: dict[str, dict[int, Block]] = {}
-        for place, block in enumerate(self.blocks):
-            if block.kind is not BlockKind.CANARY:
-                own.setdefault(block.benchmark, {})[place] = block
-        kept = {place: block for blocks in own.values() for place, block in self.standing(blocks).items()}
+        kept = {place: block for own in self._own().values() for place, block in own.items()}
         return [kept[place] for place in sorted(kept)]
 
     def by_benchmark(self) -> dict[str, list[Block]]:
         """The blocks that count of each of the run's benchmarks, by key, in measured order."""
-        found: dict[str, list[Block]] = {benchmark.key: [] for benchmark in self.manifest.benchmarks}
-        for block in self.counting():
-            found.setdefault(block.benchmark, []).append(block)
-        return found
+        return {benchmark.key: [] for benchmark in self.manifest.benchmarks} | {
+            key: list(own.values()) for key, own in self._own().items()}
+
+    def _own(self) -> dict[str, dict[int, Block]]:
+        """The blocks of each benchmark that count, by their places."""
+        found: dict[str, dict[int, Block]] = {}
+        for place, block in enumerate(self.blocks):
+            if block.kind is not BlockKind.CANARY:
+                found.setdefault(block.benchmark, {})[place] = block
+        return {key: self.standing(own) for key, own in found.items()}
 
 
 class Lines(Sequence[Block]):
