@@ -44,8 +44,8 @@ class TriagePage:
     """The event's own page, from the site's first folder."""
     said: Sequence[tuple[str, str, str, str]]
     """When, which state, who, and the note; oldest first."""
-    states: Sequence[tuple[str, str]]
-    """What it may be: value and words."""
+    states: Sequence[str]
+    """What it may be."""
     csrf: str
     """Empty: who looks may not say anything, and `why` says so."""
     why: str = ""

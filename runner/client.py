@@ -15,7 +15,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -212,12 +211,12 @@ class Client:
         try:
             with tempfile.TemporaryFile(prefix="lockstep-parcel-") as file:
                 packed = parcel.pack(folder, file)
-                size = file.seek(0, os.SEEK_END)
                 file.seek(0)
                 body = hashlib.file_digest(file, "sha256").digest()
                 file.seek(0)
-                answer = self._ask("POST", "runs", body=file, more=size / SLOWEST, headers={
-                    "Content-Type": parcel.MEDIA, "Content-Length": str(size), "Idempotency-Key": f'"{packed.digest}"',
+                answer = self._ask("POST", "runs", body=file, more=packed.size / SLOWEST, headers={
+                    "Content-Type": parcel.MEDIA, "Content-Length": str(packed.size),
+                    "Idempotency-Key": f'"{packed.digest}"',
                     "Content-Digest": f"sha-256=:{base64.b64encode(body).decode()}:",
                 })
         except OSError as error:

@@ -41,8 +41,7 @@ def send(
     rest, see `Delivery.send`.
     """
     carriers: dict[str, Carrier[Message]] = {
-        channel.name: Carrier(
-            name=channel.name, carry=partial(_to, channel, secrets), secrets=tuple(_secrets(channel, secrets)))
+        channel.name: Carrier(carry=partial(_to, channel, secrets), secrets=tuple(_secrets(channel, secrets)))
         for channel in channels.every
     }
     delivery = Delivery(

@@ -96,7 +96,7 @@ def send(server: Server, state: Path, request: UploadRequest) -> Sent:
         problems.append(str(problem))
     token = config.secret(server.token_from)
     carrier: Carrier[Upload] = Carrier(
-        name=CHANNEL, carry=partial(_carry, server, request.told), secrets=(token.strip(),) if token else ())
+        carry=partial(_carry, server, request.told), secrets=(token.strip(),) if token else ())
     delivering = Delivery(
         spool=spool, carriers={CHANNEL: carrier}, what="runs", patience=request.patience, longest=request.longest)
     sent = delivering.send((CHANNEL, upload) for upload in uploads)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from markdown_it import MarkdownIt
@@ -36,6 +36,7 @@ from runner.report.quantities import day as day
 from runner.report.run_page import METRICS, REASON, bars, blocks_table, reach, size, sorting
 from runner.stats import steps
 
+K = TypeVar("K", bound=Hashable)
 PAIRS, CHANGES, SHOWN = 20, 40, 50
 """Most pairs and changes on the overview, and runs in a table on a benchmark's page; all are in the lists behind."""
 PICTURES = 3
@@ -112,13 +113,33 @@ def _glances(newest: Sequence[Entry], rows: pd.DataFrame) -> list[Glance]:
     found = []
     for entry in list(chosen.values())[:PICTURES]:
         lines = picture.rows(_item(row) for row in rows[rows["run"] == entry.id].to_dict("records"))
-        tally = ", ".join(f"{count} {state}" for state, count in entry.counts.items() if count)
-        mean = "" if entry.mean is None else f"; geometric mean {quantities.ratio(*entry.mean[:3])}"
         found.append(Glance(
             title=f"{_pair(entry)}, {day(entry.created)}", link=addresses.run(entry.id, ""),
-            headline=f"{tally}{mean}", picture=picture.picture(lines), changes=grouped.changes(lines),
+            headline=headline(entry), picture=picture.picture(lines), changes=grouped.changes(lines),
         ))
     return found
+
+
+def headline(entry: Entry) -> str:
+    """What a run says, in a sentence."""
+    tally = ", ".join(f"{count} {state}" for state, count in entry.counts.items() if count)
+    mean = "" if entry.mean is None else f"; geometric mean {quantities.ratio(*entry.mean[:3])}"
+    return f"{tally}{mean}"
+
+
+def newest_first(runs: Iterable[Entry], key: Callable[[Entry], K]) -> dict[K, list[Entry]]:
+    """Runs, which come oldest first, by what `key` says of each: that with the newest run first."""
+    found: dict[K, list[Entry]] = {}
+    for entry in runs:
+        own = found.pop(what := key(entry), [])
+        own.append(entry)
+        found[what] = own  # behind the others
+    return dict(reversed(found.items()))
+
+
+def warnings(entry: Entry) -> list[str]:
+    """What a run says against its machine."""
+    return [notices.sentence(notice) for notice in entry.notices if notice.kind in ALARMS]
 
 
 def _pair(entry: Entry) -> str:
@@ -159,7 +180,7 @@ def _attention(newest: Sequence[Entry], rows: pd.DataFrame) -> list[tuple[str, s
             # One that is undecided is no trouble; a run that mostly is has not said much.
             if count and (state in LOST or 2 * count > len(own)):
                 found.append((f"{name}: {count} of {len(own)} {state}", link))
-        found += [(f"{name}: {notices.sentence(notice)}", link) for notice in entry.notices if notice.kind in ALARMS]
+        found += [(f"{name}: {warning}", link) for warning in warnings(entry)]
     return found
 
 
@@ -177,7 +198,7 @@ def _machines(runs: Sequence[Entry]) -> list[MachineCard]:
                 ("what it is", words.machine(last.machine)), ("runs", f"{len(entries)}, the last {day(last.created)}"),
                 ("runs with a warning about it", str(len(alarms))),
             ],
-            warnings=[notices.sentence(notice) for notice in last.notices if notice.kind in ALARMS],
+            warnings=warnings(last),
         ))
     return cards
 

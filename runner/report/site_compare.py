@@ -88,13 +88,8 @@ def places(known: History) -> list[Place]:
 
 def grouped(known: History) -> dict[tuple[str, str], list[Entry]]:
     """All runs, oldest first, by suite and machine: that with the newest run first."""
-    found: dict[tuple[str, str], list[Entry]] = {}
-    for entry in known.runs:  # oldest first
-        where = Path(entry.suite).name, str(entry.machine.get("fingerprint"))
-        own = found.pop(where, [])
-        own.append(entry)
-        found[where] = own  # behind the others
-    return dict(reversed(found.items()))
+    return site.newest_first(
+        known.runs, lambda entry: (Path(entry.suite).name, str(entry.machine.get("fingerprint"))))
 
 
 def place_of(known: History, where: tuple[str, str], entries: Sequence[Entry]) -> Place:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dashboards.live_records import MachineLine, MachinesPage, TriagePage
 from runner.history.events import Event, State
 from runner.history.runs import Entry
-from runner.report import addresses, commits, notices, site, site_events
+from runner.report import addresses, commits, site, site_events
 from runner.report import events as in_words
 
 
@@ -15,7 +15,7 @@ def triage_page(event: Event, csrf: str, *, why: str = "", problem: str = "", no
     """Where people say what an event is; `csrf`, `why`, `problem` and `note` as in `TriagePage`."""
     return TriagePage(
         id=event.id, title=in_words.headline(event), state=event.state.value, link=in_words.page(event.id),
-        said=site_events.said(event), states=[(state.value, state.value) for state in State], csrf=csrf, why=why,
+        said=site_events.said(event), states=[state.value for state in State], csrf=csrf, why=why,
         problem=problem, note=note,
     )
 
@@ -25,12 +25,8 @@ def machines_page(runs: Iterable[Entry], hosts: Mapping[str, Sequence[str]]) -> 
 
     `hosts` has the names of tokens by the host that each is bound to, those that are bound to none under ``""``.
     """
-    found: dict[str, list[Entry]] = {}
-    for entry in runs:
-        own = found.pop(machine := str(entry.machine.get("fingerprint")), [])
-        own.append(entry)
-        found[machine] = own  # behind the others
-    lines = [_machine(entries, hosts) for entries in reversed(found.values())]
+    found = site.newest_first(runs, lambda entry: str(entry.machine.get("fingerprint")))
+    lines = [_machine(entries, hosts) for entries in found.values()]
     seen = {str(entries[-1].machine.get("host") or "") for entries in found.values()} - {""}
     waiting = [name for host, names in hosts.items() if host not in seen for name in names]
     return MachinesPage(machines=[*lines, *(
@@ -45,5 +41,5 @@ def _machine(entries: Sequence[Entry], hosts: Mapping[str, Sequence[str]]) -> Ma
         name=site.machine_name(last.machine), tokens=", ".join(sorted(hosts.get(host, ()))) if host else "",
         runs=len(entries), last=f"{site.day(last.created)}: {commits.label(last.base)} → {commits.label(last.head)}",
         last_link=addresses.run(last.id, ""), sort=repr(last.created),
-        warnings=[notices.sentence(notice) for notice in last.notices if notice.kind in site.ALARMS],
+        warnings=site.warnings(last),
     )

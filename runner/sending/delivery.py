@@ -25,8 +25,6 @@ SESSION = 600.0
 class Carrier(Generic[T]):
     """How letters reach one channel."""
 
-    name: str
-    """The channel's."""
     carry: Callable[[T, str], str]
     """Delivers a message; returns where it is now. Given is what was returned for its thread before; empty: nothing
     was. Raises Failed."""
@@ -126,7 +124,7 @@ class Delivery(Generic[T]):
         if tried is None:
             return
         try:
-            place = carrier.carry(tried.message, self.spool.place(carrier.name, tried.message.thread))
+            place = carrier.carry(tried.message, self.spool.place(letter.channel, tried.message.thread))
         except Failed as error:
             self._keep(tried, error)
         except Exception as error:  # a fault of our own in one channel is no reason to leave the others out
@@ -137,7 +135,7 @@ class Delivery(Generic[T]):
             place = words.without(place, carrier.secrets)
             self.spool.delivered(tried, place, self.clock())
             self._failed.pop(tried.name, None)
-            self._delivered.append(f"{carrier.name}: {tried.message.title} ({place})")
+            self._delivered.append(f"{letter.channel}: {tried.message.title} ({place})")
 
     def _keep(self, letter: Letter[T], error: Failed) -> None:
         """Have a letter wait, longer from try to try, or give it up."""

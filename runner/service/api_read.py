@@ -229,12 +229,17 @@ def comparisons(
     return asked.answered(snapshot.state, made)
 
 
-def known(here: Server) -> tuple[str, Sequence[Event]]:
-    """All events, oldest first, and what changes whenever one of them does. Raises Problem 503."""
+def every(here: Server) -> Sequence[Event]:
+    """All events, oldest first. Raises Problem 503."""
     try:
-        found = events_of.read(here.site.events)
+        return events_of.read(here.site.events)
     except LockstepError as error:
         raise Problem(503, "events", "The events cannot be read.", str(error)) from error
+
+
+def known(here: Server) -> tuple[str, Sequence[Event]]:
+    """As `every`, and what changes whenever one of them does."""
+    found = every(here)
     return hashlib.sha256(in_json(found).encode(errors="replace")).hexdigest(), found
 
 

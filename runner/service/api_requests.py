@@ -160,15 +160,20 @@ def one(id: str, request: Request, caller: Annotated[Caller, Depends(sessions.re
         return answers(connection, here, [queue.find(connection, id)])[0]
 
 
+def cancelled(connection: sa.Connection, here: Server, caller: Caller, id: str) -> queue.Request:
+    """Cancel a request for a caller. Raises Problem where it is somebody else's, or over."""
+    found = queue.find(connection, id)
+    if not may_cancel(caller, found):
+        raise Problem(403, "owner", "This request is somebody else's.", f"{found.person} has asked for it.")
+    return queue.cancel(connection, id, here.clock())
+
+
 @router.delete("/requests/{id}", summary="Cancel a request")
 def cancel(id: str, request: Request, caller: Annotated[Caller, Depends(needs("request"))]) -> Asked:
     """Ends a request that waits or runs; a machine that has it stops. Only who has asked may do that, and an admin."""
     here = server.of(request)
     with here.database.writing() as connection:
-        found = queue.find(connection, id)
-        if not may_cancel(caller, found):
-            raise Problem(403, "owner", "This request is somebody else's.", f"{found.person} has asked for it.")
-        return answers(connection, here, [queue.cancel(connection, id, here.clock())])[0]
+        return answers(connection, here, [cancelled(connection, here, caller, id)])[0]
 
 
 @router.post("/claims", response_model=Claimed, summary="Take the next request",

@@ -82,23 +82,19 @@ async def send(
 ) -> Received:
     """Keep the run folder that a parcel holds. Sent again, it is kept once."""
     here = server.of(request)
-    most = here.settings.serve.largest_upload
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != parcel.MEDIA:
         raise Problem(415, "type", "This is no parcel.", f"A run is sent as {parcel.MEDIA}; `lockstep upload` does it.")
     named = _KEY.fullmatch(idempotency_key)
     if idempotency_key and not named:
         raise Problem(400, "key", "The Idempotency-Key cannot be used.", "It is 1 to 200 letters, digits and signs.")
     wanted = _digest(content_digest)
-    length = request.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and int(length[:20]) > most:
-        raise _too_large(most)
     token = reception.machine(caller)
     turns: defaultdict[str, asyncio.Lock] = request.app.state.turns
     # One at a time of each machine: neither the disk nor those who look are one machine's.
     async with turns[token.id]:
         with _kept_nothing(), owned("parcel-", here.settings.incoming) as place:
             with (place / looking.BODY).open("xb") as body:
-                found = await _spooled(request, body, most)
+                found = await _spooled(request, body)
             if wanted not in (None, found):
                 raise Problem(422, "digest", "The body is not what its Content-Digest says.", "Send it again.")
             looked = await _looked(request, place)
@@ -109,12 +105,12 @@ async def send(
     return Received(id=done.id, digest=done.digest, fresh=done.fresh)
 
 
-async def _spooled(request: Request, file: BinaryIO, most: int) -> bytes:
+async def _spooled(request: Request, file: BinaryIO) -> bytes:
     """Put a body into a file; returns its sha256.
 
-    It comes as slowly as it comes, and no thread waits for it.
+    It comes as slowly as it comes, and no thread waits for it. How large it may be, `limits` sees to.
     """
-    sha, size, waiting = hashlib.sha256(), 0, bytearray()
+    sha, waiting = hashlib.sha256(), bytearray()
 
     def keep(data: bytes) -> None:
         sha.update(data)
@@ -122,9 +118,6 @@ async def _spooled(request: Request, file: BinaryIO, most: int) -> bytes:
 
     try:
         async for chunk in request.stream():
-            size += len(chunk)
-            if size > most:
-                raise _too_large(most)
             waiting += chunk
             if len(waiting) >= STEP:
                 await run_in_threadpool(keep, bytes(waiting))
@@ -163,11 +156,6 @@ def _digest(said: str) -> bytes | None:
             return found
         raise Problem(400, "digest", "The Content-Digest cannot be understood.", "Write sha-256=:BASE64: (RFC 9530).")
     return None
-
-
-def _too_large(most: int) -> Problem:
-    return Problem(413, "too-large", "This is too large.",
-                   f"The server takes {most:,} bytes; `largest_upload` in its lockstep.toml says how many.")
 
 
 def _unavailable() -> Problem:

@@ -33,7 +33,7 @@ def say(
     """In the name of the token; the channels are told. Answers the event as it is now (lockstep.events/1). Said twice
     it is two entries, if it has a note."""
     here = server.of(request)
-    event = api_read.event_of(api_read.known(here)[1], id)
+    event = api_read.event_of(api_read.every(here), id)
     try:
         found = triage.write(here, event, saying.state, saying.note, caller.name)
     except UsageError as error:

@@ -106,17 +106,13 @@ def results(found: pd.DataFrame) -> tuple[ResultRecord, ...]:
 
 def machines(runs: Iterable[Entry]) -> list[MachineRecord]:
     """The machines of some runs, which come oldest first: that with the newest run first."""
-    found: dict[str, list[Entry]] = {}
-    for entry in runs:
-        own = found.pop(machine := str(entry.machine.get("fingerprint") or ""), [])
-        own.append(entry)
-        found[machine] = own  # behind the others
+    found = site.newest_first(runs, lambda entry: str(entry.machine.get("fingerprint") or ""))
     return [
         MachineRecord(
             machine=machine, host=str(own[-1].machine.get("host") or ""), name=site.machine_name(own[-1].machine),
             runs=len(own), first=own[0].created, last=own[-1].created, run=own[-1].id, facts=own[-1].machine,
-            warnings=tuple(notices.sentence(one) for one in own[-1].notices if one.kind in site.ALARMS))
-        for machine, own in reversed(found.items())
+            warnings=tuple(site.warnings(own[-1])))
+        for machine, own in found.items()
     ]
 
 

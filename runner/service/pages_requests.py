@@ -16,10 +16,11 @@ from dashboards.request_records import AskPage, Found, RequestLine, RequestPage,
 from runner import amounts
 from runner.builds import planning, releases
 from runner.errors import LockstepError
+from runner.history.runs import Entry
 from runner.jobs.policy import LONGEST
-from runner.report import addresses, quantities
+from runner.report import addresses, quantities, site
 from runner.service import queue, server, sessions, showing
-from runner.service.api_requests import allowed, may_cancel
+from runner.service.api_requests import allowed, cancelled, may_cancel
 from runner.service.problems import Problem
 from runner.service.queue import OPEN, Asker, Lease, State, Tenure
 from runner.service.server import Server
@@ -110,10 +111,7 @@ def cancel(
     here = server.of(request)
     try:
         with here.database.writing() as connection:
-            found = queue.find(connection, id)
-            if not may_cancel(visitor.caller, found):
-                raise Problem(403, "owner", "This request is somebody else's.", f"{found.person} has asked for it.")
-            queue.cancel(connection, id, here.clock())
+            cancelled(connection, here, visitor.caller, id)
     except Problem as problem:
         raise Shown(showing.message(request, problem.title, problem.detail, status=problem.status)) from problem
     return showing.led(f"/requests/{id}")
@@ -160,10 +158,12 @@ def _page(connection: sa.Connection, here: Server, one: queue.Request, visitor: 
     tenures, results = queue.leases_of(connection, [one.id])[one.id], queue.results_of(connection, [one.id])[one.id]
     wanted = one.wanted
     found: list[Found] = []
+    known = _entries(here) if results else {}
     for result in results:
         link = addresses.run(result.run, "")
         made = (here.settings.site / link).is_file()
-        found.append(Found(run=result.run, link=link if made else "", headline=_headline(here, result.run)))
+        headline = site.headline(known[result.run]) if result.run in known else ""
+        found.append(Found(run=result.run, link=link if made else "", headline=headline))
     # What comes of a request that is done comes a little later, when the site is made with its run.
     waits = not one.state.over or any(not (run.link and run.headline) for run in found)
     return RequestPage(
@@ -182,17 +182,12 @@ def _page(connection: sa.Connection, here: Server, one: queue.Request, visitor: 
     )
 
 
-def _headline(here: Server, run: str) -> str:
-    """What a run says, in a sentence; empty where the index does not have it yet."""
+def _entries(here: Server) -> Mapping[str, Entry]:
+    """The runs that the index has, by id; none where it cannot be read."""
     try:
-        entry = here.site.records.now().entries.get(run)
+        return here.site.records.now().entries
     except LockstepError:
-        return ""
-    if entry is None:
-        return ""
-    tally = ", ".join(f"{count} {state}" for state, count in entry.counts.items() if count)
-    mean = "" if entry.mean is None else f"; geometric mean {quantities.ratio(*entry.mean[:3])}"
-    return f"{tally}{mean}"
+        return {}
 
 
 def _told(one: queue.Request, tenures: list[Lease]) -> str:

@@ -194,8 +194,7 @@ def beat(connection: sa.Connection, id: str, token: str, note: str, now: float) 
         _set(connection, request.id, State.RUNNING)
     elif lease.state is not Tenure.HELD or request.state.over:
         return lease, True
-    connection.execute(sa.update(leases).where(leases.c.id == id).values(heard=now, note=note))
-    return _renewed(connection, lease, now), False
+    return _renewed(connection, lease, now, heard=now, note=note), False
 
 
 def end(
@@ -337,8 +336,8 @@ def _lose(connection: sa.Connection, lease: Lease, now: float) -> None:
         _set(connection, lease.request, State.WAITING)
 
 
-def _renewed(connection: sa.Connection, lease: Lease, now: float) -> Lease:
-    connection.execute(sa.update(leases).where(leases.c.id == lease.id).values(expires=now + LEASE))
+def _renewed(connection: sa.Connection, lease: Lease, now: float, **more: float | str) -> Lease:
+    connection.execute(sa.update(leases).where(leases.c.id == lease.id).values(expires=now + LEASE, **more))
     (found,) = _leases(connection, leases.c.id == lease.id)
     return found
 

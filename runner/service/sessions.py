@@ -102,7 +102,7 @@ def of(request: Request) -> Session | None:
         if row is None:
             return None
         of_token = tables.tokens.c.id == row["token"]
-        token = tokens._token(dict(connection.execute(sa.select(tables.tokens).where(of_token)).mappings().one()))
+        token = tokens.read(connection.execute(sa.select(tables.tokens).where(of_token)).mappings().one())
     now = here.clock()
     if now >= row["expires"] or not token.good(now):
         return None

@@ -66,7 +66,7 @@ class Token:
 
 def create(
     database: Database, name: str, scopes: Collection[str], now: float, *, machine: bool = False,
-    expires: float | None = None, host: str = "", by: str = audit.HERE,
+    expires: float | None = None, host: str = "",
 ) -> tuple[Token, str]:
     """Make a token; its text is never seen again. Raises UsageError for a name or scope that is none."""
     if not _NAME.fullmatch(name):
@@ -84,18 +84,18 @@ def create(
     with database.writing() as connection:
         connection.execute(sa.insert(tables.tokens), row)
         audit.note(connection, Entry(
-            time=now, name=by, action="token create", subject=f"{id} {name}: {row['scopes']}", outcome="done"))
-    return _token(row), f"lst_{id}_{secret}"
+            time=now, name=audit.HERE, action="token create", subject=f"{id} {name}: {row['scopes']}", outcome="done"))
+    return read(row), f"lst_{id}_{secret}"
 
 
 def listed(database: Database) -> tuple[Token, ...]:
     """All tokens, oldest first."""
     with database.reading() as connection:
         rows = connection.execute(sa.select(tables.tokens).order_by(tables.tokens.c.created, tables.tokens.c.id))
-        return tuple(_token(row) for row in rows.mappings())
+        return tuple(read(row) for row in rows.mappings())
 
 
-def revoke(database: Database, id: str, now: float, *, by: str = audit.HERE) -> Token:
+def revoke(database: Database, id: str, now: float) -> Token:
     """End a token for good, and whatever is logged in by it. Raises UsageError where there is none of this id."""
     of = tables.tokens.c.id == id
     with database.writing() as connection:
@@ -105,8 +105,8 @@ def revoke(database: Database, id: str, now: float, *, by: str = audit.HERE) -> 
         if row is None:
             raise UsageError(f"there is no token {id}; `lockstep token list` shows them.")
         audit.note(connection, Entry(
-            time=now, name=by, action="token revoke", subject=f"{id} {row['name']}", outcome="done"))
-    return _token(row)
+            time=now, name=audit.HERE, action="token revoke", subject=f"{id} {row['name']}", outcome="done"))
+    return read(row)
 
 
 class Verifier:
@@ -138,7 +138,7 @@ class Verifier:
         fresh = not self._remembers(mark, now)
         if fresh and not self._is_right(hash, secret, mark, now, f"{address} {id}" if row is not None else address):
             return None
-        if row is None or not (token := _token(row)).good(now):
+        if row is None or not (token := read(row)).good(now):
             return None
         if fresh:
             # Of no importance: whoever only reads is let in where nothing can be written.
@@ -166,6 +166,6 @@ class Verifier:
         return True
 
 
-def _token(row: sa.RowMapping | Mapping[str, Any]) -> Token:
+def read(row: sa.RowMapping | Mapping[str, Any]) -> Token:
     kept = {name: row[name] for name in ("id", "name", "machine", "created", "expires", "revoked", "host", "used")}
     return Token(**kept, scopes=frozenset(row["scopes"].split()))
