@@ -14,7 +14,7 @@ from runner.builds import cache, git
 from runner.builds.cache import Progress
 from runner.errors import BuildError, UsageError
 
-_FULL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+FULL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHORT = re.compile(r"[0-9a-f]{4,63}")
 _RELATIVE = re.compile(r"[~^]|@\{|^@$")
 """What stands behind a name and leads to another commit: only a whole repository knows that one."""
@@ -146,7 +146,7 @@ def _remote(text: str, url: str, ref: str, progress: Progress, reaching: Sequenc
                          "the clone; or write a branch, a tag or a full hash")
     # A full hash always means the same, wherever it was fetched before; a branch or tag may have moved since.
     whole = copy_of(url)
-    if _FULL.fullmatch(ref) and whole.is_dir() and not git.run(whole, "cat-file", "-e", f"{ref}^{{commit}}").code:
+    if FULL.fullmatch(ref) and whole.is_dir() and not git.run(whole, "cat-file", "-e", f"{ref}^{{commit}}").code:
         return _whole(whole, ref)
     name = _digest(url)
     mirror = cache.folder("git") / name
@@ -154,9 +154,9 @@ def _remote(text: str, url: str, ref: str, progress: Progress, reaching: Sequenc
     with cache.locked(f"git-{name}", progress, f"waiting for another run that is fetching {url}"):
         make(mirror)
         kept = _kept(ref)
-        if not _FULL.fullmatch(ref) or git.run(mirror, "cat-file", "-e", kept).code:
+        if not FULL.fullmatch(ref) or git.run(mirror, "cat-file", "-e", kept).code:
             progress(f"fetching {ref} from {url}")
-            wanted, branch = (ref, "") if _FULL.fullmatch(ref) else _there(text, url, ref, mirror, reaching)
+            wanted, branch = (ref, "") if FULL.fullmatch(ref) else _there(text, url, ref, mirror, reaching)
             result = git.run(
                 mirror, *reaching, "fetch", "--quiet", "--depth=1", "--no-tags", "--", url, f"+{wanted}:{kept}",
             )

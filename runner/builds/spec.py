@@ -47,11 +47,16 @@ class BuildSpec:
         words = [word for word in ("pgo", "lto", "debug") if getattr(self, word)]
         return "&".join([*words, *(f"configure={argument}" for argument in self.configure)])
 
+    @property
+    def written(self) -> str:
+        """It in the one way to write it, without the layout."""
+        place = f"{self.place}@{self.ref}" if self.ref else self.place
+        return with_options("".join([self.origin.value, place, *(f"+{edit}" for edit in self.edits)]), self.options)
+
     def unedited(self) -> BuildSpec:
         """The same source and options without the edits: what a variant's build starts from."""
-        place = f"{self.place}@{self.ref}" if self.ref else self.place
-        text = with_options(f"{self.origin.value}{place}", self.options)
-        return replace(self, text=text, edits=(), layout=None)
+        bare = replace(self, edits=(), layout=None)
+        return replace(bare, text=bare.written)
 
 
 _TARBALL = re.compile(r"\.(?:tar\.\w+|tar|tgz|txz|tbz2?)(?=$|[+?])")

@@ -78,8 +78,7 @@ class MachineBench:
 
     def _open(self, text: str) -> Answer:
         self._close()
-        # The folder of runs and the wish to wait are the asker's, who is elsewhere.
-        request = replace(records.request.validate_json(text), out=None, wait=True)
+        request = records.request.validate_json(text)
         view = _Telling(self._told)
         machine.supported()
         with machine.alone(wait=True, told=self._told, path=self._lock):

@@ -18,6 +18,7 @@ from runner.fleet.records import Opened
 from runner.fleet.work import Kept, Link, Terms, Work, ask_all
 from runner.jobs.ab import AbRequest, Finished, View, not_its_schedule
 from runner.jobs.combine import combined
+from runner.jobs.continuing import SAME
 from runner.judging import combine, compare
 from runner.judging.report import Report
 from runner.measuring.deal import Deal, Place, hands
@@ -31,8 +32,6 @@ GATHERING = 30.0
 """Seconds for the first machine to be there."""
 SETTLING = 2.0
 """Seconds without a further one after which all are taken to be there."""
-SAME = {"host": "host", "cpu": "processor", "kernel": "kernel"}
-"""Facts of a machine that must be as they were when a run goes on, and what a person calls them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

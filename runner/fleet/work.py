@@ -204,30 +204,32 @@ class Work:
         machine.asked[self._link.ask(machine.address, what, text)] = asked
 
     def _take(self, number: int, answer: Answer | None) -> None:
-        asked = next((found for machine in self._machines.values()
-                      if (found := machine.asked.pop(number, None)) is not None), None)
-        if asked is None:
+        machine = next((one for one in self._machines.values() if number in one.asked), None)
+        if machine is None:
             return
+        asked = machine.asked[number]
         if answer is None or answer.closed:
-            self._machines[asked.name].asked[number] = asked  # lost with the others that it was asked
-            self._lose(asked.name)
-        elif answer.problem:
-            self._leave_out(asked, number, str(problem(asked.name, answer)))
-        elif asked.place is None:
-            self._ready(asked, number, answer)
+            self._lose(asked.name)  # and with it this, and what else it was asked
+            return
+        if answer.problem:
+            self._leave_out(asked.name, str(problem(asked.name, answer)))
+            return
+        del machine.asked[number]
+        if asked.place is None:
+            self._ready(asked.name, answer)
         else:
             self._measured(asked, answer)
 
-    def _ready(self, asked: _Asked, number: int, answer: Answer) -> None:
+    def _ready(self, name: str, answer: Answer) -> None:
         opened = records.opened.validate_json(answer.text)
         try:
-            self._terms.check(asked.name, opened)
+            self._terms.check(name, opened)
         except UsageError as error:
-            self._leave_out(asked, number, str(error))
+            self._leave_out(name, str(error))
             return
-        machine = self._machines[asked.name]
+        machine = self._machines[name]
         machine.session, machine.given_up = opened.session, False
-        self._deal.back(asked.name)
+        self._deal.back(name)
 
     def _measured(self, asked: _Asked, answer: Answer) -> None:
         assert asked.place is not None and asked.spec is not None and asked.lane is not None
@@ -258,10 +260,8 @@ class Work:
         machine.address, machine.session, machine.asked = "", "", {}
         return lost
 
-    def _leave_out(self, asked: _Asked, number: int, reason: str) -> None:
-        machine = self._machines[asked.name]
-        machine.asked[number] = asked
-        self._drop(asked.name)
-        machine.out = reason
-        self._deal.gone(asked.name)
-        self._view.say(f"{asked.name} takes no part any more: {reason}")
+    def _leave_out(self, name: str, reason: str) -> None:
+        self._drop(name)
+        self._machines[name].out = reason
+        self._deal.gone(name)
+        self._view.say(f"{name} takes no part any more: {reason}")

@@ -329,11 +329,11 @@ class _Agent:
             return errand
         run = errands.folder_of(self._top, errand.request) / errands.RUN / errand.run
         if not run.is_dir():
-            return self._keep(replace(work.failed(errand, "its run is gone from the agent's disk."), run=""))
+            return self._keep(work.failed(errand, "its run is gone from the agent's disk."))
         try:
             self._client.upload(run)
         except LockstepError as error:
-            return self._keep(replace(work.failed(errand, str(error)), run=""))
+            return self._keep(work.failed(errand, str(error)))
         except Failed as error:
             if not error.refused or _closed(error):
                 raise
@@ -343,7 +343,7 @@ class _Agent:
                 run.rename(kept / run.name)
                 keep_newest(kept)
             self._say(f"request {errand.request}: the server did not take run {errand.run}; it is kept in {kept}")
-            return self._keep(replace(work.failed(errand, f"its run was not taken: {error}"), run=""))
+            return self._keep(work.failed(errand, f"its run was not taken: {error}"))
         return errand
 
     # Words and patience

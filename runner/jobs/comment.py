@@ -35,7 +35,7 @@ def pull(where: GitHub) -> github.Pull:
     try:
         return github.pull(where, config.secret)
     except Failed as error:
-        why = secrets.without(str(error), [config.secret(where.token_from) or ""])
+        why = _why(where, error)
     raise MachineError(f"cannot look up pull request {where.pull} of {where.repository}: {why}.")
 
 
@@ -56,9 +56,13 @@ def comment(text: str, where: GitHub, name: str, known: str = "") -> str:
         try:
             return github.deliver(where, message, config.secret, known)
         except Failed as error:
-            why = secrets.without(str(error), [config.secret(where.token_from) or ""])
+            why = _why(where, error)
             wait = max(PAUSE * 2**number, error.wait)
             if error.refused or wait > LONGEST or number + 1 == TRIES:
                 break
         time.sleep(wait)
     raise MachineError(f"cannot comment on pull request {where.pull} of {where.repository}: {why}.")
+
+
+def _why(where: GitHub, error: Failed) -> str:
+    return secrets.without(str(error), [config.secret(where.token_from) or ""])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
@@ -46,7 +45,6 @@ OWN_SETTINGS = Path("/etc/lockstep")
 """Where a service has its token, by docs/agents.md."""
 WHOLE = (0, 1)
 """Exit codes of a comparison that came to its end; 1 is a regression, which is a result."""
-_HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 Watch = Callable[[str], None]
 """Told every `BEAT` seconds how far it is; whatever it raises ends the work."""
@@ -82,7 +80,7 @@ def measured(errand: Errand, ways: Ways, watch: Watch) -> Errand:
 
 def failed(errand: Errand, problem: str) -> Errand:
     """The errand, with why there is no run."""
-    return replace(errand, state=State.FAILED, problem=problem[:SAID])
+    return replace(errand, state=State.FAILED, run="", problem=problem[:SAID])
 
 
 def strange(arm: str) -> bool:
@@ -115,7 +113,7 @@ def _is(text: str, asked: str) -> bool:
         return False
     if one is None or other is None:
         return False
-    same = one.ref == other.ref or not _HASH.fullmatch(other.ref)
+    same = one.ref == other.ref or not commits.FULL.fullmatch(other.ref)
     return same and replace(one, text="", ref="") == replace(other, text="", ref="")
 
 

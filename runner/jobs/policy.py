@@ -101,8 +101,7 @@ def build(field: str, text: str, repositories: Collection[str] | None) -> str:
         _is_variant(field, edit)
     if found.configure or found.layout is not None:
         raise UsageError(f"{field}: of the options of a build, a request may have pgo, lto and debug.")
-    place = f"{found.place}@{found.ref}" if found.ref else found.place
-    return spec.with_options("".join([found.origin.value, place, *(f"+{edit}" for edit in found.edits)]), found.options)
+    return found.written
 
 
 def _is_known(field: str, found: BuildSpec) -> None:
