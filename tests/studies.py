@@ -6,7 +6,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol, TypeVar
@@ -145,9 +145,22 @@ def origin(moments: Sequence[float], facts: Mapping[str, object]) -> str:
             f"{facts.get('kernel')}, hypervisor {facts.get('hypervisor') or 'none seen'}")
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table in Markdown."""
-    return ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], rule: Sequence[str] = ()) -> list[str]:
+    """The lines of a table in Markdown; `rule` is the line below its head."""
+    return ["| " + " | ".join(cells) + " |" for cells in (head, rule or ["---"] * len(head), *rows)]
+
+
+def numbers(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table whose columns, but for the first, are numbers."""
+    return table(head, rows, ["---", *["--:"] * (len(head) - 1)])
+
+
+def inserted(page: str, section: str, begin: str, end: str) -> str:
+    """The page with the section between its marks. Raises ValueError where it lacks them."""
+    if begin not in page or end not in page:
+        raise ValueError(f"the page lacks its marks {begin} and {end}")
+    before, rest = page.split(begin, 1)
+    return f"{before}{begin}\n{section}{end}{rest.split(end, 1)[1]}"
 
 
 def placed(page: str, section: str, begin: str, end: str, otherwise: str) -> str:
@@ -155,8 +168,6 @@ def placed(page: str, section: str, begin: str, end: str, otherwise: str) -> str
 
     `otherwise`: what an empty page begins with.
     """
-    block = f"{begin}\n{section}{end}"
     if begin in page and end in page:
-        before, rest = page.split(begin, 1)
-        return before + block + rest.split(end, 1)[1]
-    return f"{page.rstrip() or otherwise.rstrip()}\n\n{block}\n"
+        return inserted(page, section, begin, end)
+    return f"{page.rstrip() or otherwise.rstrip()}\n\n{begin}\n{section}{end}\n"

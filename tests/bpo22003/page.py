@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from matplotlib.figure import Figure
+from studies import origin
 
 from bpo22003.records import REFERENCE, WORKLOADS, Study, Subject
 from dashboards import figures
@@ -130,14 +130,10 @@ def _said(study: Study, construct: Sequence[Cell]) -> list[str]:
 
 
 def _where(study: Study) -> str:
-    days = sorted(time.strftime("%Y-%m-%d", time.gmtime(block.started)) for block in study.blocks)
-    facts = study.machine
     there = {subject.minor for subject in study.subjects}
     missing = [version for version in LINE if version not in there]
     lacking = f" Not measured: {', '.join(missing)}." if missing else ""
-    return (f"Measured {days[0]}{f' to {days[-1]}' if days[-1] != days[0] else ''} on {facts.get('cpu')}, "
-            f"{facts.get('cores')} cores, {facts.get('os')}, kernel {facts.get('kernel')}, hypervisor "
-            f"{facts.get('hypervisor') or 'none seen'}: {len(study.blocks)} blocks.{lacking}")
+    return f"{origin([block.started for block in study.blocks], study.machine)}: {len(study.blocks)} blocks.{lacking}"
 
 
 def _builds(subjects: Sequence[Subject]) -> str:

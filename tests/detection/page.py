@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy.stats import beta
+from studies import inserted, numbers
 
 from detection.others import SOON
 from detection.records import Found, Other, Outcome, Study
@@ -36,10 +37,7 @@ def render(study: Study) -> str:
 
 def place_into(page: str, section: str) -> str:
     """The page with the section between its marks. Raises ValueError where it lacks them."""
-    if BEGIN not in page or END not in page:
-        raise ValueError(f"the page lacks its marks {BEGIN} and {END}")
-    before, rest = page.split(BEGIN, 1)
-    return f"{before}{BEGIN}\n{section}{END}{rest.split(END, 1)[1]}"
+    return inserted(page, section, BEGIN, END)
 
 
 def _events(outcomes: Sequence[Outcome]) -> list[str]:
@@ -52,7 +50,7 @@ def _events(outcomes: Sequence[Outcome]) -> list[str]:
     rows.append(["all", str(sum(len(one.found) for one in outcomes)), *_counts(outcomes)])
     head = ["nights", "planted", "series-years", "events", "false", "false in 300 series-years", "nominations",
             "innocent", "a night", "blocks a night"]
-    return _table(head, rows)
+    return numbers(head, rows)
 
 
 def _counts(own: Sequence[Outcome]) -> list[str]:
@@ -83,7 +81,7 @@ def _named(steps: Sequence[Outcome]) -> list[str]:
             world, *(_share([_soon(one) for one in of[size]]) for size in SIZES),
             _share([one.delay == 0 for one in two]), _share([one.delay is not None for one in two]), _share(exact),
         ])
-    return _table(head, rows)
+    return numbers(head, rows)
 
 
 def _soon(one: Found) -> bool:
@@ -99,7 +97,7 @@ def _creeps(outcomes: Sequence[Outcome]) -> list[str]:
         rows.append([name, _share([one.delay is not None for one in own]),
                      f"{np.median(sizes) * 100:.1f} %" if sizes else "–",
                      f"{np.quantile(sizes, 0.9) * 100:.1f} %" if sizes else "–"])
-    return _table(["5 % in all, as", "named in the year", "had come together then (median)", "90 of 100 by"], rows)
+    return numbers(["5 % in all, as", "named in the year", "had come together then (median)", "90 of 100 by"], rows)
 
 
 def _beside(steps: Sequence[Outcome], others: Sequence[Other]) -> list[str]:
@@ -120,7 +118,7 @@ def _beside(steps: Sequence[Outcome], others: Sequence[Other]) -> list[str]:
             _rate(sum(one.soon for one in own), of), _rate(sum(one.later for one in own), of),
         ])
     head = ["rule", *(f"false a series-year: {world}" for world in WORLDS), "2 % within two nights", "within two weeks"]
-    return _table(head, rows)
+    return numbers(head, rows)
 
 
 def _by_world(steps: Sequence[Outcome]) -> Iterable[list[Outcome]]:
@@ -146,9 +144,4 @@ def _rate(count: int, of: int) -> str:
     low = 0.0 if count == 0 else float(beta.ppf(0.025, count, of - count + 1))
     high = 1.0 if count == of else float(beta.ppf(0.975, count + 1, of - count))
     return f"{count / of * 100:.0f} % [{low * 100:.0f}, {high * 100:.0f}] of {of}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
-    return ["| " + " | ".join(cells) + " |" for cells in lines]
 

@@ -9,6 +9,7 @@ import random
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -125,3 +126,23 @@ def wait_until(true: Callable[[], Any], seconds: float = TIME_LIMIT) -> None:
     while not true():
         assert time.monotonic() < end, f"not within {seconds:g} s"
         time.sleep(0.05)
+
+
+def together(count: int, work: Callable[[int], None]) -> None:
+    """Do some work in so many threads that begin at one moment."""
+    problems: list[BaseException] = []
+    start = threading.Barrier(count)
+
+    def one(number: int) -> None:
+        try:
+            start.wait()
+            work(number)
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []

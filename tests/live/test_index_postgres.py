@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
-from bench import LOCKSTEP, TIME_LIMIT, wait_until
+from bench import LOCKSTEP, TIME_LIMIT, together, wait_until
 from postgres import Server
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
@@ -136,20 +135,9 @@ def test_reindex_makes_it_as_users_ask_for_it(engine: Databases, tmp_path: Path)
 
 
 def test_many_at_once_make_one_index(engine: Databases) -> None:
-    place, errors = engine.place("index"), list[BaseException]()
-
-    def write(number: int) -> None:
-        try:
-            fill(place, [(a_run(number * 10 + n), [a_point("a"), a_point(f"own {number}", 1)]) for n in range(5)])
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+    place = engine.place("index")
+    together(8, lambda number: fill(
+        place, [(a_run(number * 10 + n), [a_point("a"), a_point(f"own {number}", 1)]) for n in range(5)]))
     with index.opened(place) as connection:
         known = {one.key: one.points for one in index.benchmarks(connection)}
         assert known == {"a": 40, **{f"own {number}": 5 for number in range(8)}}

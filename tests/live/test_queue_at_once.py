@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from bench import together
 
 from runner.jobs.policy import Wanted
 from runner.service import database, queue, tables
@@ -28,26 +28,6 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]
         database.of_file(tmp_path / "s.sqlite") if of_file else request.getfixturevalue("postgres").database("queue"))
     yield made
     made.close()
-
-
-def together(count: int, work: Callable[[int], None]) -> None:
-    """Do some work in so many threads that begin at one moment."""
-    problems: list[BaseException] = []
-    start = threading.Barrier(count)
-
-    def one(number: int) -> None:
-        try:
-            start.wait()
-            work(number)
-        except BaseException as error:
-            problems.append(error)
-
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert problems == []
 
 
 def test_each_request_is_one_machines(opened: Database) -> None:

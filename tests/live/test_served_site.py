@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,7 +10,8 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from bench import LOCKSTEP, TIME_LIMIT, ended, wait_until
+from bench import wait_until
+from served import serving
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
@@ -66,25 +65,16 @@ def test_what_is_new_is_published_and_a_killed_publishing_is_made_up_for(
 
 
 def test_a_server_serves_it_and_leaves_nothing_behind(data: Path) -> None:
-    command = [LOCKSTEP, "serve", "--data", data, "--port", "0", "--public"]
-    with ended(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)) as process:
-        assert process.stdout is not None
-        said = ""
-        while "serving" not in said:
-            said = process.stdout.readline()
-            assert said, process.stderr
-        address = re.search(r"http://\S+", said)
-        assert address is not None
-        with httpx.Client(base_url=address[0], headers={"accept": "text/html"}) as client:
+    with serving(data, "--public") as one:
+        with httpx.Client(base_url=one.address, headers={"accept": "text/html"}) as client:
             wait_until(lambda: "Latest comparison" in client.get("/").text)
             runs = client.get("/api/v1/runs", headers={"accept": "application/json"}).json()["runs"]
             assert len(runs) == 2
             for run in runs:
                 assert run["id"] in client.get(run["page"]).text
             make_run(data / "runs", 9, some_benchmarks(4))
-            started = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=TIME_LIMIT)
+            started = psutil.Process(one.process.pid).children(recursive=True)
+        _, errors = one.end(signal.SIGINT)
     assert "Traceback" not in errors, errors
     # They end with the process that started them, by a signal that the kernel sends then.
     wait_until(lambda: not [one for one in started if one.is_running() and one.status() != psutil.STATUS_ZOMBIE])

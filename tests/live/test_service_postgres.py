@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from bench import together
 from served import lockstep, serving
 
 from runner.errors import MachineError, UsageError
@@ -69,44 +70,22 @@ def test_a_database_of_every_past_version_becomes_todays(url: str, revision: str
 
 
 def test_many_servers_that_begin_at_once_make_the_schema_once(url: str) -> None:
-    problems: list[BaseException] = []
-
-    def open_it() -> None:
-        try:
-            database.opened(url).close()
-        except BaseException as error:
-            problems.append(error)
-
-    threads = [threading.Thread(target=open_it) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert problems == []
+    together(8, lambda _: database.opened(url).close())
 
 
 def test_threads_that_read_and_then_write_lose_nothing_and_never_fail(opened: Database) -> None:
     """Reading first and writing by what was read: serializable transactions side by side would have to be repeated."""
     with opened.writing() as connection:
         connection.execute(sa.insert(tables.deliveries), [{"id": "a", "time": 0.0}, {"id": "b", "time": 0.0}])
-    problems: list[BaseException] = []
     time = tables.deliveries.c.time
 
-    def add() -> None:
-        try:
-            for _ in range(25):
-                with opened.writing() as connection:
-                    both = connection.scalar(sa.select(sa.func.sum(time)))
-                    connection.execute(sa.update(tables.deliveries).values(time=(both + 2) / 2))
-        except BaseException as error:
-            problems.append(error)
+    def add(_: int) -> None:
+        for _ in range(25):
+            with opened.writing() as connection:
+                both = connection.scalar(sa.select(sa.func.sum(time)))
+                connection.execute(sa.update(tables.deliveries).values(time=(both + 2) / 2))
 
-    threads = [threading.Thread(target=add) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert problems == []
+    together(16, add)
     with opened.reading() as connection:
         assert connection.execute(sa.select(time)).scalars().all() == [16 * 25, 16 * 25]
 

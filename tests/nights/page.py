@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+
+from studies import origin, table
 
 from nights import stages
 from nights.commits import NIGHTS, PLAN, RELEASE
@@ -136,16 +137,11 @@ def _kills(trials: Sequence[Trial], wanted: int) -> list[str]:
 
 
 def _origin(study: Study) -> str:
-    machine = study.machine
     started = [row.started for rows in study.repeats for row in rows]
-    days = sorted({time.strftime("%Y-%m-%d", time.gmtime(one)) for one in started})
-    when = "" if not days else f" {days[0]}" if len(days) == 1 else f" {days[0]} to {days[-1]}"
     nights = sum(row.wall for rows in study.repeats for row in rows)
-    return (f"Measured{when} on {machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('os')}, kernel "
-            f"{machine.get('kernel')}, hypervisor {machine.get('hypervisor') or 'none seen'}: "
-            f"{_several(len(started), 'night', 's') or 'no night'} in {nights / 60:.0f} minutes. "
-            "The data: `data/evidence/nights.json`.")
+    return (f"{origin(started, study.machine)}: {_several(len(started), 'night', 's') or 'no night'} in "
+            f"{nights / 60:.0f} minutes. The data: `data/evidence/nights.json`.")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(cells) + " |" for cells in (head, [":--"] * len(head), *rows)]
+    return table(head, rows, [":--"] * len(head))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from studies import placed
+from studies import origin, placed, table
 
 from rivals import truth
 from rivals.arms import SHARES, WORKLOADS
@@ -67,17 +66,13 @@ def place_into(page: str, section: str) -> str:
 
 
 def _machine(lines: Sequence[Measurement], tools: Sequence[Tool]) -> list[str]:
-    days = sorted({time.strftime("%Y-%m-%d", time.gmtime(line.place.started)) for line in lines})
-    facts = lines[-1].place.machine
     versions = {name: sorted({line.place.versions[name] for line in lines if name in line.place.versions})
                 for line in lines for name in line.place.versions}
     told = ", ".join(f"{name} {' and '.join(values)}" for name, values in versions.items())
     interrupted = sum(not line.answers for line in lines)
     rules = [rule for tool in tools for rule in tool.rules]
     parts = [
-        f"Measured {days[0]}{f' to {days[-1]}' if len(days) > 1 else ''} on {facts.get('cpu')}, "
-        f"{facts.get('cores')} cores, {facts.get('os')}, kernel {facts.get('kernel')}, "
-        f"hypervisor {facts.get('hypervisor') or 'none seen'}: "
+        f"{origin([line.place.started for line in lines], lines[-1].place.machine)}: "
         f"{len(lines) - interrupted} runs of {len({line.cell.tool for line in lines})} tools"
         + (f", and {interrupted} that were interrupted by hand and are not scored" if interrupted else "")
         + f". {told}.", "",
@@ -102,7 +97,7 @@ def _table(rows: Sequence[Score]) -> list[str]:
           for error in (row.error, row.median)),
         f"{row.wall:.0f}", f"{row.failed.count}/{row.failed.of}",
     ] for row in rows]
-    return ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *found)]
+    return table(head, found)
 
 
 def _share(share: Share) -> str:

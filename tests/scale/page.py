@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+from studies import inserted, numbers
 
 from scale.asked import QUESTIONS
 from scale.records import FULL, Measured, Size, Study, Took, size_of
@@ -29,10 +31,7 @@ def render(study: Study) -> str:
 
 def place_into(page: str, section: str) -> str:
     """The page with the section between its marks. Raises ValueError where it lacks them."""
-    if BEGIN not in page or END not in page:
-        raise ValueError(f"the page lacks its marks {BEGIN} and {END}")
-    before, rest = page.split(BEGIN, 1)
-    return f"{before}{BEGIN}\n{section}{END}{rest.split(END, 1)[1]}"
+    return inserted(page, section, BEGIN, END)
 
 
 def _times(own: Sequence[Measured]) -> list[str]:
@@ -50,7 +49,7 @@ def _times(own: Sequence[Measured]) -> list[str]:
         asked = [one.took[question] for one in own]
         paper = [_on_paper(question, own[-1], size) for size in sizes]
         rows.append([words, *(_took(one) for one in asked), *(f"*{text}*" if text else "" for text in paper)])
-    return _table(head, rows)
+    return numbers(head, rows)
 
 
 def _of_them(one: Measured) -> str:
@@ -91,8 +90,3 @@ def _seconds(seconds: float) -> str:
 
 def _bytes(count: float) -> str:
     return f"{count / 2**20:.0f} MiB" if count < 2**30 else f"{count / 2**30:.{1 if count < 2**37 else 0}f} GiB"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
-    return ["| " + " | ".join(cells) + " |" for cells in lines]
