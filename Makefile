@@ -12,7 +12,7 @@ BIN := .venv/bin
 LOCKSTEP := $(BIN)/lockstep
 READY := .venv/.ready
 
-.PHONY: help setup builds source-repo ab publish calibrate rivals design-space pyperformance detection bpo22003 nights pictures test unit live browser costs fleet-scaling verdicts fuzz lint clean
+.PHONY: help setup builds source-repo ab publish calibrate rivals design-space pyperformance detection bpo22003 nights pictures test unit live browser costs fleet-scaling scale load verdicts fuzz lint clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -72,15 +72,23 @@ test: lint unit live browser ## Run all tests, after making what they need
 unit live browser: export PYTHONDONTWRITEBYTECODE =
 
 unit: setup ## Run the tests that start no process
-	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/unit
+	$(PYTEST) -n auto --dist worksteal tests/unit
+
+# Tests of real processes, which the machine may hold up for seconds. Those that failed, if the rest has run to its end
+# (exit code 1), are run once more with nothing beside. What fails twice is a fault; the first failure stays in the output.
+# Not at once and beside others (pytest-rerunfailures): it would meet what held it up, and what its module had measured.
+# $(1): which tests; $(2): how they share the machine.
+PYTEST := $(BIN)/python -m pytest -q
+twice = $(PYTEST) -o cache_dir=.pytest_cache/$@ $(1) $(2) || { [ $$? -eq 1 ] && \
+	  echo "=== failed once, and run again alone:" && $(PYTEST) -o cache_dir=.pytest_cache/$@ $(1) -v --lf --lfnf none; }
 
 # Two at a time, each on a core of its own where there are two; else what uses the machine waits for its turn there.
 live: builds ## Run the tests with real interpreters and builds; some of them alone
-	$(BIN)/python -m pytest -q -m "not alone" -n 2 --dist loadfile --no-loadscope-reorder tests/live
-	$(BIN)/python -m pytest -q -m alone tests/live
+	$(call twice,tests/live -m "not alone",-n 2 --dist loadfile --no-loadscope-reorder)
+	$(call twice,tests/live -m alone)
 
 browser: setup ## Run the tests of the pages in Chromium, where it is installed
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/browser
+	$(call twice,tests/browser,-n 2 --dist loadfile)
 
 costs: setup ## Measure what publishing 1000 runs, an index of a year and its pages, a run of 10 000 benchmarks, and `continuous` cost
 	PYTHONPATH=. $(BIN)/python tests/costs/publish.py
@@ -91,7 +99,7 @@ costs: setup ## Measure what publishing 1000 runs, an index of a year and its pa
 
 fleet-scaling: setup ## Measure what a fleet of 1 to 16 machines loses, with simulated block times (some minutes)
 	PYTHONPATH=. $(BIN)/python tests/costs/fleet.py
-.PHONY: scale load
+
 scale: setup ## Fill indexes with up to 36.5 million rows, in SQLite and PostgreSQL, and write docs/scale.md (goes on where it was; 20 minutes, 6 GiB)
 	PYTHONPATH=tests:tests/unit:. $(BIN)/python -m scale
 

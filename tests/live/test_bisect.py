@@ -96,7 +96,7 @@ def test_a_search_that_was_killed_goes_on_and_names_the_commits_of_two_benchmark
 ) -> None:
     good = clone.commit("in the beginning")
     two = clone.commit("two does more", two=0.25)
-    clone.commit("a broken one", broken=True)
+    broken = clone.commit("a broken one", broken=True)
     clone.commit("mended")
     one = clone.commit("one does more", one=0.25)
     bad = clone.commit("the end")
@@ -128,7 +128,9 @@ def test_a_search_that_was_killed_goes_on_and_names_the_commits_of_two_benchmark
         assert finding["parent"] == clone.commits[clone.commits.index(commit) - 1]
         assert finding["change"]["low"] > 1
         assert finding["remark"] == ""
-    assert "passed over: compiling git:" in " ".join(done.stdout.split())
+    # Which commits are tried is drawn: the broken one need not be among them.
+    tried = any(broken in (duel["base"], duel["head"]) for duel in stored["duels"])
+    assert ("passed over: compiling git:" in " ".join(done.stdout.split())) is tried
     assert clone.run("bisect", "--resume", "last", "--out", clone.folder / "bisects").returncode == 1
     assert clone.blocks() == after
 
@@ -147,6 +149,19 @@ def test_what_hangs_is_slow_and_what_fails_leaves_a_range_with_its_reason(clone:
     assert finding["reason"].startswith(f"{fails[:12]}: head raised ValueError: planted")
     assert "by one of 2 commits" in done.stdout
     assert "not in one:" in done.stdout
+
+
+def test_what_cannot_be_built_is_passed_over_and_leaves_a_range(clone: Clone) -> None:
+    good = clone.commit("in the beginning")
+    broken = clone.commit("a broken one", broken=True)
+    bad = clone.commit("mended, and one does more", one=0.25)
+    done = clone.run(*clone.bisect(good, bad, "time_one", "-v"))
+    assert done.returncode == 1, done.stderr
+    (finding,) = clone.stored()["findings"]
+    assert finding["verdict"] == "slower"
+    assert [commit["hash"] for commit in finding["commits"]] == [broken, bad]
+    assert finding["reason"].startswith(f"{broken[:12]}: compiling git:")
+    assert f"{broken[:12]}: passed over: compiling git:" in " ".join(done.stdout.split())
 
 
 def test_a_side_branch_is_searched_and_equal_ends_are_the_same(clone: Clone) -> None:
