@@ -5,7 +5,9 @@ A message says what happened, to what, and what to do next.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -31,6 +33,12 @@ class BuildError(LockstepError):
     """A source could not be had, or a build failed."""
 
     exit_code: ClassVar[int] = 4
+
+
+def fault(error: BaseException) -> str:
+    """A raised exception that nobody has foreseen, and where: ``a fault of Lockstep's own, KeyError in a.py:9``."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"a fault of Lockstep's own, {type(error).__name__} in {Path(where.filename).name}:{where.lineno}"
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

@@ -239,10 +239,9 @@ class _Work:
         except (ValueError, TypeError, KeyError, RecursionError):  # it may be a stranger's
             return False
         here = machine.topology()
-        if isinstance(worker, int) and worker in here.cpus:  # None: it is not pinned
-            core = here.siblings.get(worker, (worker,))
-            if others := tuple(sorted(set(here.cpus) - set(core) or set(here.cpus) - {worker})):
-                stack.enter_context(machine.quiet(Pinning(worker=worker, parent=others, notices=())))
+        # None: it is not pinned.
+        if isinstance(worker, int) and worker in here.cpus and (others := machine.beside(here, worker)):
+            stack.enter_context(machine.quiet(Pinning(worker=worker, parent=others, notices=())))
         return True
 
     def _said(self, most: int = SAID) -> str:

@@ -7,13 +7,12 @@ they can be shown; this is for what was overlooked there.
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from dashboards import live_pages
 from dashboards.live_records import MessagePage
-from runner.errors import LockstepError
+from runner.errors import LockstepError, fault
 from runner.judging import statistics
 from runner.judging.report import Report
 
@@ -32,9 +31,7 @@ def page(make: Callable[[], str], root: str, *, served: bool) -> str:
         raise
     except Exception as error:
         log.error("a page could not be made", exc_info=error)
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        text = (f"It is a fault of Lockstep's own, {type(error).__name__} in {Path(where.filename).name}:{where.lineno}"
-                ": report it. What was measured is safe.")
+        text = f"It is {fault(error)}: report it. What was measured is safe."
         return live_pages.message(MessagePage(title=TITLE, text=text), root, served=served)
 
 

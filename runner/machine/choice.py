@@ -64,9 +64,7 @@ def choose(topology: Topology, activity: Mapping[int, Activity]) -> Pinning:
 
     worker = min(topology.cpus, key=weight)
     core = set(topology.siblings.get(worker, (worker,)))
-    others = set(topology.cpus) - {worker}
-    # The scheduler does not spread work over isolated CPUs, so the parent goes there only when it must.
-    parent = (others - core - isolated) or (others - core) or others or {worker}
+    parent = set(beside(topology, worker)) or {worker}
     node = topology.nodes.get(worker)
     other = min(parent, key=lambda cpu: (topology.nodes.get(cpu) != node, lost(cpu), -cpu))
     notices = _given(topology)
@@ -75,6 +73,16 @@ def choose(topology: Topology, activity: Mapping[int, Activity]) -> Pinning:
     elif parent <= core:
         notices = (Notice(kind="sibling", numbers={"worker": worker, "parent": min(parent)}), *notices)
     return Pinning(worker=worker, parent=tuple(sorted(parent)), other=other, notices=notices)
+
+
+def beside(topology: Topology, worker: int) -> tuple[int, ...]:
+    """The CPUs for what is not measured while `worker` is, ascending: off its core where there are such; () if none.
+
+    The scheduler does not spread work over isolated CPUs: they are left out unless there are no others.
+    """
+    others = set(topology.cpus) - {worker}
+    off = others - set(topology.siblings.get(worker, (worker,)))
+    return tuple(sorted((off - set(topology.isolated)) or off or others))
 
 
 def _given(topology: Topology) -> tuple[Notice, ...]:

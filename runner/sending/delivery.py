@@ -4,13 +4,11 @@ channel."""
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Generic
 
-from runner.errors import LockstepError
+from runner.errors import LockstepError, fault
 from runner.sending import Failed
 from runner.sending import secrets as words
 from runner.sending.spool import GIVEN_UP, REFUSED, Letter, Queue, Spool, T, pause
@@ -128,9 +126,7 @@ class Delivery(Generic[T]):
         except Failed as error:
             self._keep(tried, error)
         except Exception as error:  # a fault of our own in one channel is no reason to leave the others out
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            why = f"a fault of Lockstep's own, {type(error).__name__} in {Path(where.filename).name}:{where.lineno}"
-            self._keep(tried, Failed(why, refused=True))
+            self._keep(tried, Failed(fault(error), refused=True))
         else:
             place = words.without(place, carrier.secrets)
             self.spool.delivered(tried, place, self.clock())
