@@ -307,14 +307,17 @@ def moved(one: Mapping[str, int], other: Mapping[str, int]) -> bool:
 
 def trim(limit: int = LIMIT) -> None:
     """Remove the layouts that were not used for longest and are not in use, until the others fit into `limit` bytes."""
-    folders = sorted((cache.home() / "layouts").glob("*/*"), key=lambda path: path.stat().st_mtime)
-    sizes = {path: sum(file.lstat().st_size for file in path.rglob("*") if not file.is_symlink()) for path in folders}
-    total = sum(sizes.values())
-    for path in folders:
+    found: list[tuple[float, int, Path]] = []
+    for path in (cache.home() / "layouts").glob("*/*"):
+        with contextlib.suppress(FileNotFoundError):  # another process removes it just now
+            size = sum(file.lstat().st_size for file in path.rglob("*") if not file.is_symlink())
+            found.append((path.stat().st_mtime, size, path))
+    total = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
         if total <= limit:
             break
         if drop(path):
-            total -= sizes[path]
+            total -= size
 
 
 def drop(layout: Path) -> bool:

@@ -78,6 +78,14 @@ class Bench:
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
+def lives(pid: int) -> bool:
+    """Whether a process runs; a zombie, which has ended and was not waited for, does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def cores() -> list[tuple[int, ...]]:
     """The hardware threads of each core that can be measured on; [] where none can be chosen."""
     here = topology()

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
-from bench import LOCKSTEP, TIME_LIMIT, wait_until
+from bench import LOCKSTEP, TIME_LIMIT, lives, wait_until
 from fake_source import MEASURABLE
 from requested import Service, blocks_of, published, repository, serving, wait_for_blocks
 
@@ -179,7 +179,7 @@ def test_a_killed_agent_goes_on_and_leaves_nobody(service: Service, background: 
     children = psutil.Process(process.pid).children(recursive=True)
     assert any("lockstep_ab" in child.cmdline() for child in children)
     process.kill()
-    wait_until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children))
+    wait_until(lambda: not any(lives(child.pid) for child in children))
     before = blocks_of(service)
     (begun,) = (service.agents / "bench1" / id / "work" / "runs").iterdir()
     said = service.answer()
@@ -431,7 +431,7 @@ def test_a_killed_agent_goes_on_in_the_sandbox_too(sources: tuple[Service, str],
     wait_for_blocks(service, 3)
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
-    wait_until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children))
+    wait_until(lambda: not any(lives(child.pid) for child in children))
     (begun,) = (service.agents / "bench1" / id / "work" / "runs").iterdir()
     service.answer(untrusted="sandbox")
     assert list(service.look(id).runs) == [begun.name]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from bench import TIME_LIMIT
+from bench import TIME_LIMIT, lives
 from fake_source import compiled, plant, snapshot, wait_for
 
 from runner import builds
@@ -437,6 +437,6 @@ def test_an_interrupted_build_stops_and_cleans_up(
     children = descendants(process)
     process.send_signal(signal.SIGINT)
     process.wait(TIME_LIMIT)
-    wait_for(lambda: not any(child.is_running() and child.status() != "zombie" for child in children))
+    wait_for(lambda: not any(lives(child.pid) for child in children))
     assert list((own_cache / "scratch").iterdir()) == []
     assert finished(own_cache) == []

@@ -178,6 +178,16 @@ def test_a_layout_in_use_is_not_removed(own_cache: Path) -> None:
     assert not layout.exists()
 
 
+def test_a_layout_that_another_process_removes_just_now_is_no_error(own_cache: Path) -> None:
+    """A link that leads nowhere stands for it: it is in the list of the folder, and when it is looked at it is gone."""
+    layout = own_cache / "layouts/key/00000002-a"
+    layout.mkdir(parents=True)
+    (layout / layouts.SYMBOLS).write_text("{}")
+    (own_cache / "layouts/key/00000001-a").symlink_to("gone")
+    layouts.trim(limit=-1)
+    assert not layout.exists(), "the others are looked at"
+
+
 # What can go.
 
 def test_what_was_not_used_for_long_goes_and_then_the_least_recently_used(tmp_path: Path, own_cache: Path) -> None:

@@ -15,9 +15,8 @@ from signal import SIGQUIT
 from typing import Any
 
 import pandas as pd
-import psutil
 import pytest
-from bench import LOCKSTEP, TIME_LIMIT, together, wait_until
+from bench import LOCKSTEP, TIME_LIMIT, lives, together, wait_until
 from postgres import Server
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
@@ -271,7 +270,7 @@ def test_the_helper_ends_with_who_started_it() -> None:
         [sys.executable, "-c", program, str(Path(__file__).parents[1])], capture_output=True, text=True, check=False,
         timeout=TIME_LIMIT)
     pid = int(done.stdout)
-    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: not lives(pid))
 
 
 def test_an_address_of_sqlalchemys_is_understood(engine: Databases, place: str) -> None:
