@@ -61,8 +61,9 @@ def test_the_caller_is_left_as_it_was() -> None:
 def test_where_the_system_refuses_the_report_says_so(bench: Bench, twins: Twins) -> None:
     """By a hard limit on the stack, which cannot be raised again."""
     words = ["ab", *twins.pythons, "--suite", SUITE, "-b", "time_something", "--budget", "2s", "--out", bench.out]
-    done = subprocess.run(["bash", "-c", 'ulimit -Hs 65536; exec "$0" "$@"', LOCKSTEP, *words], capture_output=True,
-                          text=True, timeout=TIME_LIMIT, check=False)
+    limited = 'ulimit -Ss 8192 && ulimit -Hs 65536 && exec "$0" "$@"'
+    done = subprocess.run(
+        ["bash", "-c", limited, LOCKSTEP, *words], capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
     assert done.returncode in (0, 1), done.stderr
     said = " ".join(done.stdout.split())
     assert "Each process got addresses of its own, which makes intervals wider" in said

@@ -315,7 +315,8 @@ def test_builds_are_listed_and_removed(tree: Path, own_cache: Path) -> None:
     debug, _ = resolve(f"dir:{tree}?debug")
     assert plain.build is not None
     assert debug.build is not None
-    os.utime(own_cache / "builds" / plain.build.key / "build.json", (1, 1))
+    for used, build in enumerate((plain.build, debug.build), start=1):
+        os.utime(own_cache / "builds" / build.key / "build.json", (used, used))
     listed = builds.cached()
     assert [entry.label for entry in listed] == [f"dir:{tree}?debug", f"dir:{tree}"]
     assert all(entry.size > 0 and entry.created > 1e9 for entry in listed)

@@ -40,9 +40,9 @@ def test_more_work_is_a_regression(
     assert done.returncode == 1, done.stdout
     found = {one["name"] + "".join(one["params"].values()): one for one in report["benchmarks"]}
     for key in ("work.Total.time_total1000", "work.Total.time_total3000"):
-        assert found[key]["verdict"] == "slower" and 1.025 < found[key]["ratio"] < 1.09
+        assert found[key]["verdict"] == "slower" and 1.01 < found[key]["ratio"] < 1.15
     # Of equal code one verdict in some hundred is wrong, and the ratio next to 1 all the same.
-    assert 0.975 < found["work.time_count"]["ratio"] < 1.025
+    assert 0.95 < found["work.time_count"]["ratio"] < 1.05
     hashes = project.git("rev-parse", "v1.0", "main~1").split()
     assert [report["base"]["installed"]["commit"], report["head"]["installed"]["commit"]] == hashes
     assert [report["base"]["spec"], report["head"]["spec"]] == [f"small@{one[:8]}" for one in hashes]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from bench import Bench, Twins, ended, share, wait_until
+from bench import TIME_LIMIT, Bench, Twins, ended, share, wait_until
 
 from runner.errors import MachineError
 from runner.machine import alone, files, lock, topology
@@ -132,8 +132,8 @@ def test_two_runs_measure_at_the_same_time_and_one_of_the_machine_after_them(
     one.wait()
     assert two.poll() is None and not third.blocks()
     two.send_signal(signal.SIGINT)
-    two.communicate(timeout=30)
-    last.communicate(timeout=300)
+    two.communicate(timeout=TIME_LIMIT)
+    last.communicate(timeout=TIME_LIMIT)
     assert last.returncode == 0
     end = max(block["started"] + block["seconds"] for bench in (first, second) for block in bench.blocks())
     assert min(block["started"] for block in third.blocks()) > end

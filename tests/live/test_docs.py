@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import typer
 from asv.commands import make_argparser
-from bench import LOCKSTEP
+from bench import LOCKSTEP, TIME_LIMIT
 from fake_source import plant
 
 from runner.cli import app
@@ -75,7 +75,7 @@ def test_a_command_of_the_docs_is_one_that_exists(page: str, command: str) -> No
 @pytest.mark.parametrize("command", QUICK)
 def test_a_quick_command_runs(command: str) -> None:
     done = subprocess.run(
-        command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=TIME_LIMIT, check=False,
         env={**os.environ, "PATH": f"{LOCKSTEP.parent}:{os.environ['PATH']}"},
     )
     assert done.returncode == 0, done.stderr
@@ -92,7 +92,8 @@ class Reader:
         home = self.folder / "home"
         path = f"{self.folder / '.venv' / 'bin'}:{os.environ['PATH']}"
         return subprocess.run(
-            ["bash", "-c", command], cwd=self.folder, capture_output=True, text=True, check=False, timeout=300,
+            ["bash", "-c", command], cwd=self.folder, capture_output=True, text=True, check=False,
+            timeout=TIME_LIMIT,
             env={**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "PATH": path},
         )
 
