@@ -217,7 +217,9 @@ needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 
 
 def git(tree: Path, *words: str) -> str:
-    identity = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=main")
+    identity = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=main",
+                # A newer git looks after a repository when its command has ended, and leaves its traces meanwhile.
+                "-c", "maintenance.auto=false")
     ran = subprocess.run(["git", *identity, *words], cwd=tree, check=True, capture_output=True, text=True)
     return ran.stdout.strip()
 

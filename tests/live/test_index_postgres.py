@@ -205,10 +205,10 @@ def test_connections_are_kept_for_the_next_where_that_is_asked_for(engine: Datab
             server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lockstep'")
             with index.opened(place) as one:
                 assert backend(one) not in both, "there is another one where it has gone away"
-        wait_until(lambda: ours(server) == 0, 60)
+        wait_until(lambda: ours(server) == 0)
         with index.opened(place) as one:
             backend(one)
-        wait_until(lambda: ours(server) == 0, 60)
+        wait_until(lambda: ours(server) == 0)
 
 
 def test_what_is_no_index_is_said_without_secrets(engine: Databases, place: str) -> None:
