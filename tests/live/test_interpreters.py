@@ -254,25 +254,16 @@ def test_environments_differ_in_packages_and_not_in_their_places(tmp_path: Path)
         builds.check(other, progress=lambda _: None)
 
 
-def quickest(python: Path) -> float:
-    """CPU time: what else the machine does meanwhile is not in it."""
-    seconds = []
-    for _ in range(4):
-        begun = resource.getrusage(resource.RUSAGE_CHILDREN)
-        resolve(python)
-        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(ended.ru_utime + ended.ru_stime - begun.ru_utime - begun.ru_stime)
-    return min(seconds)
-
-
-def test_hundreds_of_packages_are_found_in_half_a_second(tmp_path: Path) -> None:
+def test_hundreds_of_packages_are_found_well_within_the_time_to_answer(tmp_path: Path) -> None:
+    """Of CPU time, so that what else the machine does meanwhile is not in it: some tenths of a second."""
     python, place = environment(tmp_path / "many")
-    without = quickest(python)
     record = "".join(f"package/module{number}.py,sha256={number:064x},1000\n" for number in range(200))
     rest = "Classifier: of no interest\n" * 50 + "\n" + "text\n" * 500
     for number in range(500):
         planted(place, f"package{number}", "1.0", record=record,
                 head=f"Name: package{number}\nVersion: 1.0\n{rest}")
+    begun = resource.getrusage(resource.RUSAGE_CHILDREN)
     found = resolve(python).packages
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert found is not None and len(found) == 500
-    assert quickest(python) - without < 0.5
+    assert ended.ru_utime + ended.ru_stime - begun.ru_utime - begun.ru_stime < asking.START_LIMIT / 2
