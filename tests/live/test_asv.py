@@ -110,10 +110,10 @@ def test_the_repository_says_what_it_holds(source: Path, tmp_path: Path) -> None
     subprocess.run([LOCKSTEP, "source-repo", again], check=True, timeout=600)
     assert git(again, "rev-parse", "nocow") == git(source, "rev-parse", "nocow"), "the same on every machine"
     head = git(source, "rev-parse", "HEAD")
-    subprocess.run([LOCKSTEP, "source-repo", source], check=True, timeout=60)
+    subprocess.run([LOCKSTEP, "source-repo", source], check=True, timeout=600)
     assert git(source, "rev-parse", "HEAD") == head, "there already"
     refused = subprocess.run(
-        [LOCKSTEP, "source-repo", tmp_path], check=False, timeout=60, capture_output=True, text=True
+        [LOCKSTEP, "source-repo", tmp_path], check=False, timeout=600, capture_output=True, text=True
     )
     assert refused.returncode == 2 and "has no v3.13.5" in refused.stderr
 
@@ -160,7 +160,7 @@ def test_both_fill_one_store(project: Path, tmp_path: Path) -> None:
     assert len(files) == 2
     exported = subprocess.run(
         [LOCKSTEP, "export", "last", "--format", "asv", "--config", project / "asv.conf.json", "--out", bench.out],
-        check=False, timeout=120, capture_output=True, text=True, env={**os.environ, "HOME": str(project / "home"),
+        check=False, timeout=600, capture_output=True, text=True, env={**os.environ, "HOME": str(project / "home"),
                                                                      "XDG_CACHE_HOME": str(cache_home())},
     )
     assert exported.returncode == 0, exported.stderr

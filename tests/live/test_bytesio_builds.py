@@ -27,7 +27,7 @@ def pair() -> tuple[Interpreter, Interpreter]:
 
 
 def run(interpreter: Interpreter, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([interpreter.executable, "-B", *words], capture_output=True, text=True, timeout=120)
+    return subprocess.run([interpreter.executable, "-EB", *words], capture_output=True, text=True, timeout=120)
 
 
 def test_a_cached_build_is_not_made_again(pair: tuple[Interpreter, Interpreter]) -> None:
