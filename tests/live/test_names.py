@@ -187,7 +187,7 @@ def test_what_reads_alike_is_told_apart_and_all_of_it_measured(tmp_path: Path, s
 
 UNSTEADY = '''
 import os, random
-NAMED = [random.random(), 1]
+NAMED = [2 + random.random(), 1]
 
 class Drawn:
     params = NAMED
@@ -208,9 +208,9 @@ def test_parameters_with_other_names_in_every_process_are_refused_in_words(tmp_p
     (problem,) = {*base.problems, *head.problems}
     assert problem.startswith(
         "unsteady.Drawn.time_it and 1 more cannot be measured: parameters have other names in every process, such as "
-        "unsteady.Drawn.time_it(param1=0.")
+        "unsteady.Drawn.time_it(param1=2.")
     drawn = suite.discover(THIS).benchmarks[0]
-    with pytest.raises(WorkerFailed, match=r"LookupError: there is no parameter 0\.\d+ in this process, but 0\.\d+, 1"):
+    with pytest.raises(WorkerFailed, match=r"LookupError: there is no parameter 2\.\d+ in this process, but 2\.\d+, 1"):
         value(suite, drawn, scratch)
 
 
