@@ -32,7 +32,8 @@ PATIENCE = 30.0
 Fault = tuple[str, Any]
 """``status`` and (number, headers); ``drop``, ``hang``, ``drip``, ``tear``: before anything happens. ``lost``: what was
 asked for is done, and the connection ends without an answer; ``then``: it is done, and a function is called first.
-``early`` and a number: an answer before anything of the body was read, and the end of the connection."""
+``hang`` and ``drip`` may have a function too, which is called when the request has come. ``early`` and a number: an
+answer before anything of the body was read, and the end of the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
         asked = Asked(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, self.rfile.read(length))
         with self.server.lock:
             self.server.asked.append(asked)
+        if kind in ("hang", "drip") and what is not None:
+            what()
         if kind == "drop":
             self._end()
         elif kind == "hang":

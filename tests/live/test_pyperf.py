@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import LOCKSTEP, TIME_LIMIT, Bench, Twins
+from bench import LOCKSTEP, TIME_LIMIT, Bench, Twins, free_port
 
 from runner import suites
 from runner.measuring.launch import Bytecode, Launch, command
@@ -70,7 +70,8 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "1", "TMPDIR": str(self.folder / "tmp"),
+        passed_on = {name: os.environ[name] for name in ("PATH", "PORT_OF_TEST") if name in os.environ}
+        return {**passed_on, "PYTHONHASHSEED": "1", "TMPDIR": str(self.folder / "tmp"),
                 "MARKS": str(self.folder / "marks")}
 
     @contextmanager
@@ -299,12 +300,19 @@ def test_a_run_says_what_one_arm_lacks_and_what_fails(bench: Bench, twins: Twins
     assert seen["good"]["verdict"] != "failed"
 
 
-def test_what_takes_a_port_of_its_own_is_measured_alone(bench: Bench, twins: Twins) -> None:
+def test_what_takes_a_port_of_its_own_is_measured_alone(
+    bench: Bench, twins: Twins, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORT_OF_TEST", str(free_port()))
+    for key, alone in (("same port", 1), ("any port", 0)):
+        with place.worker(str(SCRIPTS / "port.py"), key) as worker:
+            assert worker.ask({"do": "slice", "calls": 1}, 60.0)["alone"] == alone
     done = bench.run("ab", *twins.pythons, "--suite", SCRIPTS / "port.py", "--margin", "50%", "--budget", "60s")
     assert done.returncode in (0, 1), done.stderr
     seen = rows(bench)
     assert seen["same port"]["mode"] == "adjacent" and seen["same port"]["blocks"] >= 1
-    assert seen["any port"]["mode"] == "shared"
+    # The other is measured with both arms at once, unless a busy machine makes it look as if it waited.
+    assert seen["any port"]["reason"] is None and seen["any port"]["mode"] in ("shared", "adjacent")
 
 
 def test_some_of_pyperformance_unmodified(bench: Bench, twins: Twins) -> None:

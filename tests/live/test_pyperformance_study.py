@@ -54,7 +54,7 @@ def test_a_sitting_that_was_cut_short_is_gone_on_with_and_nothing_is_measured_tw
 def test_pyperf_answers_for_a_build_of_ours(tmp_path: Path) -> None:
     (script,) = pyperf_scripts.open(suite(["json_loads"])).scripts
     python = builds.resolve(RELEASE, progress=print).executable
-    commands = Commands(limit=120)
+    commands = Commands(limit=900)
     answer = beside.under_pyperf(script, (python, python), pyperf.link_pyperf(tmp_path), tmp_path, commands, 1)
     assert answer.said in (Said.SLOWER, Said.FASTER, Said.UNCHANGED)
     assert answer.ratio is not None and 0.1 < answer.ratio < 10

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 import pytest
-from bench import LOCKSTEP, ended
+from bench import LOCKSTEP, ended, wait_until
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
@@ -295,6 +295,16 @@ def test_a_server_that_is_killed_loses_nothing_and_keeps_nothing_twice(served: S
     print(f"{load.answers} answers, {load.cut} requests cut off, {len(there)} runs")
 
 
+def spawned(parent: int | None = None) -> list[psutil.Process]:
+    """Those that a process (None: this one) has started to look at runs, or to make the site."""
+    found = []
+    for one in psutil.Process(parent).children():
+        with suppress(psutil.Error):  # it has ended meanwhile
+            if "spawn_main" in " ".join(one.cmdline()):
+                found.append(one)
+    return found
+
+
 def test_what_is_cut_off_leaves_nothing_and_a_helper_that_dies_is_replaced(served: Served, tmp_path: Path) -> None:
     id, files = machine(tmp_path / "there", 1)
     name, body = stage(id, files, 1, STAGES[-1])
@@ -309,10 +319,11 @@ def test_what_is_cut_off_leaves_nothing_and_a_helper_that_dies_is_replaced(serve
                 connection.sendall(text.encode() + b"\r\n" + body[:cut])
         answer = post(served, token, body)
         assert answer.status_code == 201, answer.text
-        helpers = [one for one in psutil.Process(process.pid).children() if "spawn_main" in " ".join(one.cmdline())]
+        helpers = spawned(process.pid)
         assert helpers
         for helper in helpers:  # as a kernel does that has no memory left
-            helper.kill()
+            with suppress(psutil.NoSuchProcess):  # what makes the site may have ended meanwhile
+                helper.kill()
         statuses = [post(served, token, body).status_code for _ in range(3)]
         assert statuses[-1] == 200 and set(statuses) <= {200, 503}, "others look at the next ones"
     assert check(served.runs) == {name: STAGES[-1]}
@@ -325,9 +336,6 @@ def test_one_who_looks_and_dies_or_hangs_takes_nothing_else_with_it(
 ) -> None:
     """What never comes to an end is a pipe into which nobody writes."""
     id, files = machine(tmp_path / "there", 1)
-
-    def started() -> list[psutil.Process]:
-        return [one for one in psutil.Process().children() if "spawn_main" in " ".join(one.cmdline())]
 
     async def everything(made: Lookers) -> None:
         def beside(name: str) -> Path:
@@ -348,9 +356,9 @@ def test_one_who_looks_and_dies_or_hangs_takes_nothing_else_with_it(
             await asyncio.sleep(0)  # until it waits for what comes of it
             return task
 
-        before = {one.pid for one in started()}
+        before = {one.pid for one in spawned()}
         dying = await endless("dying")
-        (busy,) = (one for one in started() if one.pid not in before)
+        (busy,) = (one for one in spawned() if one.pid not in before)
         await fine(1)
         await fine(2)
         assert not dying.done()
@@ -364,7 +372,7 @@ def test_one_who_looks_and_dies_or_hangs_takes_nothing_else_with_it(
         with pytest.raises(BrokenExecutor):
             await hanging
         await asyncio.gather(*(fine(number) for number in range(4, 8)))
-        left = [one for one in started() if one.pid not in before]
+        left = [one for one in spawned() if one.pid not in before]
         assert 0 < len(left) <= lookers.AT_ONCE
         assert {one.nice() for one in left} == {psutil.Process().nice() + lookers.NICE}, "pages go before"
 
@@ -387,10 +395,10 @@ def test_a_disk_that_is_full_loses_nothing_and_takes_more_when_there_is_room(ser
         def send(number: int) -> int:
             name, body = stage(id, files, number, STAGES[-1])
             answer = post(served, token, body)
-            if answer.status_code == 507:
-                assert answer.json()["type"] == "/problems/disk-full"
-            elif answer.status_code == 201:
+            if answer.status_code == 201:
                 kept.add(name)
+            else:
+                assert (answer.status_code, answer.json()["type"]) == (507, "/problems/disk-full"), answer.text
             return answer.status_code
 
         for number in range(1, 200):
@@ -400,9 +408,10 @@ def test_a_disk_that_is_full_loses_nothing_and_takes_more_when_there_is_room(ser
         assert set(statuses) == {201, 507} and statuses[201] > 3, statuses
         assert set(check(inside)) == kept
         assert list((inside.parent / "service" / "incoming").iterdir()) == []
-        for name in sorted(kept)[:3]:
+        for name in sorted(kept)[1:]:
             shutil.rmtree(inside / name)
             kept.remove(name)
-        assert send(300) == 201
-        assert set(check(inside)) == kept
+        # The site may be in the making, and need the room for a moment.
+        wait_until(lambda: send(300) == 201, PATIENCE)
+        assert set(check(inside)) == kept and len(kept) == 2
         assert os.statvfs(inside).f_blocks * os.statvfs(inside).f_frsize == 1 << 20

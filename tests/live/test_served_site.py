@@ -27,9 +27,25 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def children() -> list[psutil.Process]:
-    """Of this process, but for what Python starts to look after shared memory."""
-    return [one for one in psutil.Process().children() if "resource_tracker" not in " ".join(one.cmdline())]
+def children() -> set[int]:
+    """Ids of the processes that this one has started."""
+    return {one.pid for one in psutil.Process().children()}
+
+
+def publishing(one: site.Site) -> psutil.Process:
+    """The process that makes the site, as soon as there is one."""
+    wait_until(lambda: one._process is not None)
+    process = one._process
+    assert process is not None and process.pid is not None
+    return psutil.Process(process.pid)
+
+
+def over(process: psutil.Process) -> bool:
+    """Whether it has ended. Nobody may have asked how, so that its name is there still."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_what_is_new_is_published_and_a_killed_publishing_is_made_up_for(
@@ -43,24 +59,24 @@ def test_what_is_new_is_published_and_a_killed_publishing_is_made_up_for(
     def published() -> int:
         return len([path for path in pages.glob("2*.html") if path.suffixes == [".html"]])
 
-    before = children()
     with one.working():
-        wait_until(lambda: published() == 2)
+        wait_until(lambda: published() == 2 and one._process is None)
+        before = children()  # what Python starts to look after shared memory is there by now, and stays
         assert 'href="../requests/"' in (pages / "index.html").read_text()
         index = one.records.now()
         assert len(index.history.runs) == 2
         make_run(data / "runs", 9, some_benchmarks(4))
         one.changed()
-        wait_until(lambda: len(children()) > len(before))
-        child = next(child for child in children() if child not in before)
+        child = publishing(one)
         assert child.nice() in (0, site.NICE)
         child.kill()
         wait_until(lambda: one.problem or published() == 3)
         wait_until(lambda: published() == 3)
         assert len(one.records.now().history.runs) == 3
+        wait_until(lambda: one._process is None)
         one.changed()
-        wait_until(lambda: len(children()) > len(before))
-    assert len(children()) == len(before), "what is under way ends with the server"
+        last = publishing(one)
+    assert over(last) and children() <= before, "what is under way ends with the server"
     assert published() == 3
 
 
@@ -77,7 +93,7 @@ def test_a_server_serves_it_and_leaves_nothing_behind(data: Path) -> None:
         _, errors = one.end(signal.SIGINT)
     assert "Traceback" not in errors, errors
     # They end with the process that started them, by a signal that the kernel sends then.
-    wait_until(lambda: not [one for one in started if one.is_running() and one.status() != psutil.STATUS_ZOMBIE])
+    wait_until(lambda: all(map(over, started)))
 
 
 @pytest.mark.parametrize("alone", [False, True], ids=["with the server", "alone"])

@@ -5,7 +5,7 @@ import time
 
 import pyperf
 
-PORT = int(os.environ.get("PORT_OF_TEST", "38771"))
+PORT = int(os.environ.get("PORT_OF_TEST", "0"))
 
 
 def take(port):
