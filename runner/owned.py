@@ -70,7 +70,9 @@ def _remove_if_left(folder: Path) -> None:
         lock = _open(folder)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
+            # Another process may have removed this lock meanwhile, and the owner made the one that is there now.
+            if os.path.samestat((folder / LOCK).lstat(), os.fstat(lock)):
+                shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(lock)
 

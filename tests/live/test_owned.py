@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from bench import TIME_LIMIT, ended, wait_until
 
+import runner.owned
 from runner.builds.inspection import ask
 from runner.jobs.publish import _beside
 from runner.measuring.copies import memory
@@ -99,6 +101,17 @@ def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
     with owned("some-", tmp_path):
         pass
     assert (tmp_path / "precious").is_dir() and not (tmp_path / "precious" / LOCK).exists()
+
+
+def test_one_whose_lock_was_made_anew_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process opens a folder's lock, another removes that, and the owner makes one before the folder goes."""
+    opened = runner.owned._open
+    (tmp_path / "removed").touch()
+    with owned("some-", tmp_path) as living:
+        monkeypatch.setattr(runner.owned, "_open", lambda folder: (
+            os.open(tmp_path / "removed", os.O_RDWR) if folder == living else opened(folder)))
+        with owned("some-", tmp_path):
+            assert (living / LOCK).is_file()
 
 
 def test_many_at_once_never_take_a_living_one(tmp_path: Path) -> None:
