@@ -48,6 +48,17 @@ class Sight:
         return [one for one in self.requests if not one.startswith(("file:", "data:", "http://127.0.0.1:"))]
 
 
+def follow(link: Any) -> None:
+    """Click on what leads to another page, and wait until that is there whole."""
+    with link.page.expect_navigation():
+        link.click()
+
+
+def address(page: Any) -> str:
+    """Where the page is now, with what its scripts have put behind the #: `page.url` hears of that a moment later."""
+    return str(page.evaluate("location.href"))
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     with browser() as opened:

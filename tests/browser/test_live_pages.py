@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import ARTIFACTS, Sight
+from conftest import ARTIFACTS, Sight, follow
 from listening import listening
 from made_sites import make_history
 from samples import Quiet
@@ -52,7 +52,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def sign_in(sight: Sight, running: Running, *scopes: str, next: str = "/login") -> None:
     page = sight.show(f"{running.address}/login?next={next}")
     page.get_by_label("Token").fill(running.token("Ada", *scopes))
-    page.get_by_role("button", name="Sign in").click()
+    follow(page.get_by_role("button", name="Sign in"))
 
 
 def show(sight: Sight, running: Running, kind: str) -> None:
@@ -64,9 +64,9 @@ def show(sight: Sight, running: Running, kind: str) -> None:
     elif kind != "login":
         sign_in(sight, running, "read")
     if kind == "wrong":
-        sight.page.get_by_role("button", name="Sign out").click()
+        follow(sight.page.get_by_role("button", name="Sign out"))
         sight.page.get_by_label("Token").fill("nothing")
-        sight.page.get_by_role("button", name="Sign in").click()
+        follow(sight.page.get_by_role("button", name="Sign in"))
     place = {"login": "login", "triage": f"triage/{running.event}", "cannot": f"triage/{running.event}",
              "machines": "machines/", "audit": "audit", "missing": "runs/none.html"}.get(kind)
     if place is not None:
@@ -125,17 +125,17 @@ def test_something_is_said_of_an_event_in_the_browser(sight: Sight, running: Run
     page = sight.show(f"{running.address}{place}")
     assert page.url.startswith(f"{running.address}/login?next="), "first one signs in"
     page.get_by_label("Token").fill(running.token("Ada", "triage"))
-    page.get_by_role("button", name="Sign in").click()
+    follow(page.get_by_role("button", name="Sign in"))
     assert page.url == f"{running.address}{place}", "and is led back"
     page.get_by_label("It is").select_option("acknowledged")
     page.get_by_label("Note").fill(HOSTILE)
-    page.get_by_role("button", name="Say it").click()
+    follow(page.get_by_role("button", name="Say it"))
     assert "acknowledged" in page.locator(".headline").inner_text()
     assert HOSTILE in page.locator("ol.said").inner_text() and page.locator("ol.said img").count() == 0
     event = next(one for one in events_of.read(running.data / "events") if one.id == running.event)
     assert [(one.who, one.note) for one in event.entries][-1] == ("Ada", HOSTILE)
-    page.get_by_role("link", name="Account").click()
-    page.get_by_role("button", name="Sign out").click()
+    follow(page.get_by_role("link", name="Account"))
+    follow(page.get_by_role("button", name="Sign out"))
     page.goto(f"{running.address}{place}")
     assert "/login?next=" in page.url
     assert faults(sight) == []

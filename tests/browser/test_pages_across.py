@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Sight
+from conftest import Sight, address, follow
 
 
 @pytest.mark.parametrize("sight", [{"java_script_enabled": False}], indirect=True)
@@ -63,7 +63,7 @@ def test_two_builds_are_compared_swapped_and_kept_in_the_address(sight: Sight, a
     page.wait_for_function("document.querySelector('#summary').textContent.includes('looks faster or less in 4')")
     assert rows(page)[0][1].startswith(("0.96", "0.97"))
     page.locator("#narrow").get_by_label("changed only").check()
-    assert len(rows(page)) == 4 and "changed=1" in page.url
+    assert len(rows(page)) == 4 and "changed=1" in address(page)
     before = rows(page)
     page.reload()
     ready(page)
@@ -78,7 +78,7 @@ def test_a_run_of_the_two_goes_before_their_anchor(sight: Sight, across: Path) -
     assert "the other way round" in page.locator("#how").inner_text()
     first = rows(page)[0]
     assert first[1].startswith("0.8") and first[2] in ("faster", "less")
-    page.locator("#how a").click()
+    follow(page.locator("#how a"))
     assert "/runs/" in page.url and sight.errors == []
 
 
@@ -108,20 +108,20 @@ def test_a_benchmark_is_found_in_the_index(sight: Sight, across: Path) -> None:
     assert visible.count() == 4 and page.locator("#index tr.group:visible").count() == 1
     assert "4 of 41 shown" in page.locator("output").inner_text()
     page.reload()
-    assert visible.count() == 4 and "q=case7" in page.url
+    assert visible.count() == 4 and "q=case7" in address(page)
     page.get_by_role("searchbox").fill("")
     page.get_by_label("changed only").check()
     assert 0 < visible.count() < 41
-    visible.locator("a").first.click()
+    follow(visible.locator("a").first)
     assert "/benchmarks/work." in page.url and sight.errors == []
 
 
 def test_an_event_leads_to_its_run_and_its_commit(sight: Sight, across: Path) -> None:
     page = sight.show(across / "events" / "index.html")
-    page.locator("#regressions-table tbody th a").click()
+    follow(page.locator("#regressions-table tbody th a"))
     assert "/events/main-" in page.url
     link = page.locator(".commit a").first
     assert link.get_attribute("href") == f"https://example.org/commit/{'2' * 40}"
     assert "Change <b>2</b>" in page.locator(".facts").inner_text()
-    page.locator(".facts a[href*='runs/']").click()
+    follow(page.locator(".facts a[href*='runs/']"))
     assert "/runs/" in page.url and sight.errors == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import ARTIFACTS, Sight
+from conftest import ARTIFACTS, Sight, follow
 from listening import listening
 from made_runs import make_run, some_benchmarks
 from test_every_page import CONTRAST
@@ -72,7 +72,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def sign_in(sight: Sight, running: Running, *scopes: str) -> None:
     page = sight.show(f"{running.address}/login?next=/requests/")
     page.get_by_label("Token").fill(running.token(*scopes))
-    page.get_by_role("button", name="Sign in").click()
+    follow(page.get_by_role("button", name="Sign in"))
 
 
 def faults(sight: Sight) -> list[str]:
@@ -87,11 +87,11 @@ def test_a_page_of_requests_is_as_good_as_any(sight: Sight, running: Running, ki
     if kind in running.ids:
         page.goto(f"{running.address}/requests/{running.ids[kind]}")
     elif kind in ("form", "refused"):
-        page.get_by_role("link", name="Ask for a comparison").click()
+        follow(page.get_by_role("link", name="Ask for a comparison"))
     if kind == "refused":
         page.get_by_label("Base").fill(HOSTILE)
         page.get_by_label("Head").fill("cpython@3.13.5")
-        page.get_by_role("button", name="Ask", exact=True).click()
+        follow(page.get_by_role("button", name="Ask", exact=True))
         assert "base: " in page.get_by_role("alert").inner_text() and page.get_by_label("Base").input_value() == HOSTILE
     page.wait_for_load_state("networkidle")
     assert page.locator("h1").count() == 1 and page.locator("main").count() == 1
@@ -114,10 +114,10 @@ def test_a_comparison_is_asked_for_followed_and_cancelled(
     monkeypatch.setattr(pages_requests, "AGAIN", 1)
     sign_in(sight, running, "request")
     page = sight.page
-    page.get_by_role("link", name="Ask for a comparison").click()
+    follow(page.get_by_role("link", name="Ask for a comparison"))
     page.get_by_label("Base").fill("cpython@3.13.5+nocow")
     page.get_by_label("Head").fill("cpython@3.13.5")
-    page.get_by_role("button", name="Ask", exact=True).click()
+    follow(page.get_by_role("button", name="Ask", exact=True))
     page.get_by_text("It waits for a machine.").wait_for()
     id = page.url.rpartition("/")[2]
     running.ids["asked"] = id
@@ -126,12 +126,12 @@ def test_a_comparison_is_asked_for_followed_and_cancelled(
     with running.held.database.writing() as connection:
         queue.beat(connection, lease, "asked", "round 4 of 12", time.time())
     page.get_by_text("round 4 of 12").first.wait_for()
-    page.get_by_role("button", name="Cancel it").click()
+    follow(page.get_by_role("button", name="Cancel it"))
     page.get_by_text("It was cancelled").wait_for()
     assert page.get_by_role("button", name="Cancel it").count() == 0
     with running.held.database.writing() as connection:
         assert queue.beat(connection, lease, "asked", "", time.time())[1]
-    page.get_by_role("link", name="Requests").click()
+    follow(page.get_by_role("link", name="Requests"))
     assert page.get_by_role("link", name="cpython@3.13.5+nocow → cpython@3.13.5").count() == 1
     assert faults(sight) == []
 
