@@ -21,6 +21,12 @@ VALUES = (HERE / ".." / "data" / "values").read_text() + (HERE / "linked.txt").r
 
 def time_it():
     return sorted(VALUES * 100)
+
+def time_reversed():
+    return sorted(VALUES * 100, reverse=True)
+
+def time_joined():
+    return "".join(VALUES * 100)
 """
 
 
@@ -39,6 +45,7 @@ def suite(tmp_path: Path) -> Path:
 
 
 def endless(twins: Twins, suite: Path) -> list[object]:
+    """What does not end by itself: equals may be called different, but hardly all three, and at the first look."""
     return ["ab", *twins.pythons, "--suite", suite, "--margin", "0.001%"]
 
 

@@ -161,5 +161,8 @@ def test_it_is_said_which_returned_values_differ_and_how(bench: Bench, twins: Tw
 def test_a_large_value_costs_nothing(bench: Bench, twins: Twins) -> None:
     report, _ = measured(bench, twins, 0, "-b", "^large", "--memory-limit", "200MiB")
     assert {row["verdict"] for row in report["benchmarks"]} == {"same"}
-    starts = [block["readings"]["start"] for block in bench.blocks()]
-    assert max(starts) < 5, "what a call returns is looked at in a moment"
+    starts: dict[str, list[float]] = {}
+    for block in bench.blocks():
+        starts.setdefault(block["benchmark"], []).append(block["readings"]["start"])
+    # The least of some, since a machine may stand still.
+    assert len(starts) == 4 and max(map(min, starts.values())) < 5, "what a call returns is looked at in a moment"
