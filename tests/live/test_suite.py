@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from bench import TIME_LIMIT
 
 ROOT = Path(__file__).parents[2]
 PYENV = Path.home() / ".pyenv" / "versions"
@@ -37,7 +38,7 @@ def asv(tree: Path, *words: str) -> str:
     home = tree / "home"
     home.mkdir(exist_ok=True)
     done = subprocess.run(
-        (sys.executable, ASV, *words), cwd=tree, env={**os.environ, "HOME": str(home)}, timeout=300,
+        (sys.executable, ASV, *words), cwd=tree, env={**os.environ, "HOME": str(home)}, timeout=TIME_LIMIT,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:]
