@@ -1,4 +1,4 @@
-"""Amounts as people write them, on a command line or in a configuration: a margin, a time, a size, some CPUs."""
+"""Amounts as people write them, on a command line or in a configuration: margins, times, sizes, CPUs, numbers."""
 
 from __future__ import annotations
 
@@ -55,6 +55,13 @@ def cpus(text: str) -> tuple[int, ...]:
             raise ValueError(f"{text!r} is not a set of CPUs; write for example 0-3 or 2,6.")
         found.update(here)
     return tuple(sorted(found))
+
+
+def whole(text: str) -> int:
+    """``3`` or ``-1``, of nine digits at most. Raises ValueError with words for the user."""
+    if not re.fullmatch(r"\s*-?[0-9]{1,9}\s*", text):
+        raise ValueError(f"{text!r} is not a whole number; write for example 3 or -1.")
+    return int(text)
 
 
 def as_margin(fraction: float) -> str:

@@ -31,6 +31,8 @@ SLOWEST = 256 << 10
 """Bytes that are sent in a second at least: what takes longer has failed."""
 PAGE = 200
 """Rows that are asked for at once."""
+LEASE = 120.0
+"""Seconds for which a server gives a machine a request, from when the machine was heard of last."""
 LONGEST = 1000
 """Characters of what a server says that are repeated."""
 T = TypeVar("T")

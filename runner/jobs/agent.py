@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner import machine, owned
-from runner.client import Claim, Client, Refused
+from runner.client import LEASE, Claim, Client, Refused
 from runner.errors import LockstepError, MachineError, UsageError
 from runner.jobs import errand as work
 from runner.jobs.errand import UNTRUSTED, Ways
@@ -37,8 +37,6 @@ SHORTEST, LONGEST = 5.0, 300.0
 """Seconds until a server that was away is asked again: each time twice as many."""
 ROOM = 2 << 30
 """Bytes of disk without which nothing is taken on: two builds, and what is measured."""
-LEASE = 120.0
-"""Seconds for which a request is ours when it is taken: by that, and by when it ends, the server's clock is known."""
 AHEAD = 240.0
 """Seconds that our clock may be ahead of the server's, which takes no run from the future."""
 KEPT = 86_400.0
@@ -236,6 +234,7 @@ class _Agent:
         )
         self._say(f"request {errand.request}: {errand.base} against {errand.head}")
         try:
+            # By when it ends, and for how long it is ours, the server's clock is known.
             if (ahead := errand.taken - (claim.expires - LEASE)) > AHEAD:
                 raise MachineError(f"the clock of this machine is {ahead:.0f} s ahead of the server's, which takes "
                                    "nothing from the future. Have it set by NTP.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from runner import amounts
 from runner.builds import planning, releases, spec
@@ -32,6 +32,7 @@ _SCRIPTS = re.compile(rf"{PYPERFORMANCE}(?::[A-Za-z0-9_]+(?:,[A-Za-z0-9_]+)*)?")
 # No groups, no classes, and every repetition is `.*`, of which there are few: no text takes such a pattern long.
 _SELECT = re.compile(r"\^?(?!-)(?:\.\*|[A-Za-z0-9_.,= -]|\\[.()\[\]+*?])+\$?")
 _STARS = 2
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +55,15 @@ class Wanted:
     """Among what the same person asked for: the larger goes first."""
 
 
-def read(margin: str, budget: str, repositories: Collection[str] | None, **words: Any) -> Wanted:
-    """What is wanted, as `checked` returns it: `margin` and `budget` as people write them, the other fields of `Wanted`
-    as they are. Raises UsageError as `checked` does."""
-    found = _amount("margin", amounts.margin, margin), _amount("budget", amounts.seconds, budget)
-    return checked(Wanted(**words, margin=found[0], budget=found[1]), repositories)
+def read(
+    margin: str, budget: str, repositories: Collection[str] | None, *, priority: str = "0", **words: Any
+) -> Wanted:
+    """What is wanted, as `checked` returns it: the fields of `Wanted` as people write them. Raises UsageError as
+    `checked` does."""
+    wanted = Wanted(
+        margin=_amount("margin", amounts.margin, margin), budget=_amount("budget", amounts.seconds, budget),
+        priority=_amount("priority", amounts.whole, priority), **words)
+    return checked(wanted, repositories)
 
 
 def checked(wanted: Wanted, repositories: Collection[str] | None) -> Wanted:
@@ -159,7 +164,7 @@ def _is_plain(field: str, text: str, *, blanks: bool = False) -> None:
         raise UsageError(f"{field}: it has a character that nothing here is written with.")
 
 
-def _amount(field: str, number: Callable[[str], float], text: str) -> float:
+def _amount(field: str, number: Callable[[str], T], text: str) -> T:
     try:
         return number(text)
     except ValueError as error:

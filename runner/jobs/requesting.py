@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from runner.alerts.settings import Base, Variable
+from runner.alerts.settings import Base, GitHub, Variable
 from runner.sending.web import HERE
 
 _PATH = r"(?::\d+)?(?:/[A-Za-z0-9._~-]+)+"
@@ -47,3 +47,7 @@ class Hook(BaseModel):
     """The environment variable with the token that looks pull requests up, and answers."""
     address: Base = "https://api.github.com"
     """Of the REST API."""
+
+    def place(self, repository: str, number: int) -> GitHub:
+        """The conversation of an issue or a pull request there, as alerts have it."""
+        return GitHub(repository=repository, post="pull", pull=number, address=self.address, token_from=self.token_from)

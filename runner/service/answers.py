@@ -11,7 +11,6 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from runner.alerts.settings import GitHub
 from runner.errors import LockstepError
 from runner.jobs import comment as commenting
 from runner.judging import statistics
@@ -77,8 +76,7 @@ class Clerk:
         hook, reply = self._server.settings.serve.github, one.reply
         if hook is None or reply is None:
             return
-        where = GitHub(repository=reply["repository"], post="pull", pull=reply["pull"], address=hook.address,
-                       token_from=hook.token_from)
+        where = hook.place(reply["repository"], reply["pull"])
         with self._server.database.reading() as connection:
             runs = [result.run for result in queue.results_of(connection, [one.id])[one.id]]
         try:

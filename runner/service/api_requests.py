@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -124,7 +124,7 @@ def ask(
 ) -> Asked:
     """Puts a request into the queue. With an `Idempotency-Key`, asking again is asking once."""
     here = server.of(request)
-    wanted = allowed(asking.model_dump(exclude={"margin", "budget"}), asking.margin, asking.budget, here)
+    wanted = allowed({**asking.model_dump(), "priority": str(asking.priority)}, here)
     assert caller.token is not None
     asker = Asker(person=caller.name, token=caller.token.id)
     with here.database.writing() as connection:
@@ -226,10 +226,10 @@ def end(
         return answers(connection, here, [ended])[0]
 
 
-def allowed(words: dict[str, Any], margin: str, budget: str, here: Server) -> Wanted:
-    """What is wanted in these words, if the policy allows it. Raises Problem."""
+def allowed(words: Mapping[str, str], here: Server) -> Wanted:
+    """What is wanted in these words, by the fields of `Wanted`, if the policy allows it. Raises Problem."""
     try:
-        return policy.read(margin, budget, here.settings.serve.repositories, **words)
+        return policy.read(repositories=here.settings.serve.repositories, **words)
     except UsageError as error:
         raise Problem(422, "policy", "This is not allowed.", str(error)) from error
 

@@ -81,12 +81,18 @@ def admitted(request: Request, caller: Caller, scope: str, *, audited: bool = Tr
     if audited:
         request.state.audit = caller
     request.app.state.limits.tokens.take(caller.token.id)
+    permitted(caller, scope)
+    return caller
+
+
+def permitted(caller: Caller, scope: str) -> None:
+    """Raises Problem 403 where a caller, who is known, lacks a scope."""
+    assert caller.token is not None
     if not caller.may(scope):
         raise Problem(
             403, "scope", "This token may not do that.",
             f"It has {', '.join(sorted(caller.token.scopes))}; this needs {scope}.",
         )
-    return caller
 
 
 def _unknown(detail: str) -> Problem:

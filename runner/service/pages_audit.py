@@ -30,7 +30,7 @@ def page(
     if visitor.caller.token is None:
         raise Shown(showing.led("/login?next=/audit"))
     try:
-        guard.admitted(request, visitor.caller, "admin")
+        guard.permitted(visitor.caller, "admin")
     except Problem as problem:
         raise Shown(showing.message(request, problem.title, problem.told, status=problem.status)) from problem
     found = audit.newest(server.of(request).database, before=before, limit=SHOWN)

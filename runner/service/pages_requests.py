@@ -76,10 +76,7 @@ def ask(
               "machine": machine, "priority": priority}
     values = {name: text.strip() for name, text in values.items()}
     try:
-        words = {name: text for name, text in values.items() if name not in ("margin", "budget", "priority")}
-        if not re.fullmatch(r"-?\d{1,4}", values["priority"], re.ASCII):
-            raise Problem(422, "policy", "This is not allowed.", "priority: it is no whole number.")
-        wanted = allowed({**words, "priority": int(values["priority"])}, values["margin"], values["budget"], here)
+        wanted = allowed(values, here)
         asker = Asker(person=caller.name, token=caller.token.id, source="form")
         own = f"form/{caller.token.id}/{key}" if re.fullmatch(r"[0-9a-f]{16}", key) else None
         with here.database.writing() as connection:

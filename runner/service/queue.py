@@ -17,12 +17,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from runner.client import LEASE as LEASE
 from runner.jobs.policy import Wanted
 from runner.service.problems import Problem
 from runner.service.tables import leases, requests, results, tokens
 
-LEASE = 120.0
-"""Seconds for which a machine has a request when it was heard of last."""
 LOSSES = 3
 """Leases of a request that may be lost: what ends three agents would end the fourth."""
 UNHEARD = 600.0

@@ -201,8 +201,7 @@ def _asked(
     here: Server, hook: Hook, delivery: Delivery, id: str, words: Sequence[str], later: BackgroundTasks
 ) -> dict[str, str]:
     """Ask for what a comment says, or answer it that this cannot be."""
-    where = GitHub(repository=delivery.repository.full_name, post="pull", pull=delivery.issue.number,
-                   address=hook.address, token_from=hook.token_from)
+    where = hook.place(delivery.repository.full_name, delivery.issue.number)
     asker = Asker(
         person=f"github:{delivery.comment.user.login}", source="github",
         reply={"repository": where.repository, "pull": where.pull},
@@ -254,11 +253,7 @@ def _wanted(here: Server, delivery: Delivery, said: Said, where: GitHub) -> Want
     options = dict(said.options)
     switches = options.pop("build", "")
     base, head = (_spec(word, url, switches) for word in builds)
-    priority = options.pop("priority", "0")
-    if not re.fullmatch(r"-?\d{1,4}", priority, re.ASCII):
-        raise _unclear(f"priority: {priority} is no whole number.")
-    margin, budget = options.pop("margin", "1%"), options.pop("budget", "10m")
-    return allowed({"base": base, "head": head, "priority": int(priority), **options}, margin, budget, here)
+    return allowed({"margin": "1%", "budget": "10m", "base": base, "head": head, **options}, here)
 
 
 def _spec(word: str, url: str, switches: str) -> str:

@@ -120,11 +120,17 @@ def test_a_file_of_this_name_changes_nothing(tmp_path: Path, monkeypatch: pytest
 
 
 def test_amounts_are_read_as_people_write_them() -> None:
-    wanted = policy.read("2%", "90s", (), base="cpython@3.13.5", head="cpython@3.13.5")
-    assert (wanted.margin, wanted.budget) == (0.02, 90.0)
-    for margin, budget, field in (("much", "90s", "margin"), ("1%", "long", "budget"), ("1%", "1s", "budget")):
+    def read(margin: str, budget: str, priority: str) -> Wanted:
+        return policy.read(margin, budget, (), priority=priority, base="cpython@3.13.5", head="cpython@3.13.5")
+
+    wanted = read("2%", "90s", "-3")
+    assert (wanted.margin, wanted.budget, wanted.priority) == (0.02, 90.0, -3)
+    for margin, budget, priority, field in (
+        ("much", "90s", "0", "margin"), ("1%", "long", "0", "budget"), ("1%", "1s", "0", "budget"),
+        *(("1%", "90s", wrong, "priority") for wrong in ("", "much", "1.0", "11", "-11", "+1", "1" * 10, "1_0", "١")),
+    ):
         with pytest.raises(UsageError, match=rf"\A{field}: "):
-            policy.read(margin, budget, (), base="cpython@3.13.5", head="cpython@3.13.5")
+            read(margin, budget, priority)
 
 
 PARTS = st.sampled_from([

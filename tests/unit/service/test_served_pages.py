@@ -21,6 +21,7 @@ from runner import config
 from runner.history import events as events_of
 from runner.history.events import State
 from runner.service import sessions, site, tables, tokens
+from runner.service.rates import Rate
 
 HOSTILE = '<script>alert("x")</script>&lt;'
 EVENT = made_events.event().id
@@ -384,3 +385,10 @@ def test_who_did_what_is_for_admins_alone(here: Here) -> None:
     assert any("GET /audit" in row and "403" in row for row in rows), "and who was refused"
     assert any("POST /login" in row for row in rows)
     assert 'href="audit?before=' not in page and "Nothing." in admin.get("/audit?before=1", headers=BROWSER).text
+
+
+def test_to_look_at_a_page_is_asked_once(here: Here) -> None:
+    """Whoever may ask ten times, and no more for a long time, gets ten pages."""
+    client, limits = signed_in(here, "admin"), here.app.state.limits
+    limits.tokens = Rate(1e-6, 10)
+    assert [client.get("/audit", headers=BROWSER).status_code for _ in range(11)] == [200] * 10 + [429]
