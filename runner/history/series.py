@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby, pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from runner.history.tables import table
@@ -27,10 +27,43 @@ TYPES = {
     "run": "str", "purpose": "str", "created": "float64", "commit": "str", "position": "float64", "date": "float64",
     "subject": "str", "branch": "str", "log_ratio": "float64", "se": "float64", "counted": "int64", "blocks": "int64",
     "ratio": "float64", "low": "float64", "high": "float64", "verdict": "str", "base_value": "float64",
-    "head_value": "float64",
+    "head_value": "float64", "bridged": "bool", "shared": "float64",
 }
-ROW = (*TYPES, "bridged", "shared")
-"""Columns of `Series.rows`."""
+ROW = tuple(TYPES)
+"""Columns of `Series.rows`: the fields of `Point`."""
+
+
+class Point(NamedTuple):
+    """One run in a series.
+
+    ``log_ratio`` (natural, head ÷ anchor) and ``se`` are `stats.unselected`, on ``counted`` blocks; None where the
+    benchmark was not measured: ``verdict`` says why. Where ``bridged``, both are made comparable with the other points:
+    the bridge's log ratio was added, and its variance. ``shared`` is the bridge's part of ``se``, which is one and the
+    same error in all points of that anchor. ``ratio``, ``low``, ``high`` and ``verdict`` are what the run's report
+    says, against its own anchor and on ``blocks`` blocks. ``position`` is None where it is not known, ``date`` and
+    ``created`` are seconds since the epoch.
+    """
+
+    run: str
+    purpose: str
+    created: float
+    commit: str
+    position: int | None
+    date: float | None
+    subject: str
+    branch: str
+    log_ratio: float | None
+    se: float | None
+    counted: int
+    blocks: int
+    ratio: float | None
+    low: float | None
+    high: float | None
+    verdict: str
+    base_value: float | None
+    head_value: float | None
+    bridged: bool
+    shared: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +86,7 @@ class SeriesKey:
     """Identity of base: of the oldest one, where others follow that are bridged."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Series:
     """One segment."""
 
@@ -61,18 +94,17 @@ class Series:
     opened: str
     """Why it is a segment of its own, in words: ``another anchor: A → B``, ``new kernel: 6.1 → 6.12``, ``the
     benchmark's code changed``, ``another compiler: …``; several joined by semicolons. Empty for the first one."""
-    rows: pd.DataFrame
-    """Columns `ROW`, by position of the commit and then by time; where there is no watch, by time alone. A row whose
-    position is not known stands behind all that had been measured before it.
-
-    ``log_ratio`` (natural, head ÷ anchor) and ``se`` are `stats.unselected`, on ``counted`` blocks; NaN where the
-    benchmark was not measured: ``verdict`` says why. Where ``bridged``, both are made comparable with the other rows:
-    the bridge's log ratio was added, and its variance. ``shared`` is the bridge's part of ``se``, which is one and the
-    same error in all rows of that anchor. ``ratio``, ``low``, ``high`` and ``verdict`` are what the run's report says,
-    against its own anchor and on ``blocks`` blocks. ``position`` is NaN where it is not known, ``date`` and ``created``
-    are seconds since the epoch."""
+    points: tuple[Point, ...]
+    """By position of the commit and then by time; where there is no watch, by time alone. One whose position is not
+    known stands behind all that had been measured before it."""
     joined: tuple[tuple[int, str], ...]
-    """Where another anchor begins, over a bridge: number of the row, and what happened, in words."""
+    """Where another anchor begins, over a bridge: number of the point, and what happened, in words."""
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The points as a table: columns `ROW`, NaN where a point has None. It is dear where there are many series, and
+        made for those alone who compute with it."""
+        return table(self.points, TYPES)
 
     @property
     def measured(self) -> pd.DataFrame:
@@ -150,8 +182,8 @@ class _Row(NamedTuple):
         return self[:10]
 
     @property
-    def own(self) -> tuple[object, ...]:
-        """The columns of `TYPES`."""
+    def own(self) -> tuple[Any, ...]:
+        """What it has of a `Point`: all but the bridge."""
         return self[14:]
 
 
@@ -255,22 +287,26 @@ def _anchor(before: _Row, after: _Row) -> str:
 
 
 def _series(segment: _Segment, why: str) -> Series:
-    rows, offsets = _ordered(segment.rows), segment.offsets
-    first = segment.rows[0]
-    away = [offsets[row.base] for row in rows]
-    shared = np.sqrt([one.variance for one in away])
-    own = table([row.own for row in rows], TYPES)
-    own["log_ratio"] += np.array([one.log_ratio for one in away])
-    own["se"] = np.hypot(own["se"], shared)
-    own["bridged"] = np.array([row.base != one.root for row, one in zip(rows, away, strict=True)])
-    own["shared"] = shared
+    rows, offsets, first = _ordered(segment.rows), segment.offsets, segment.rows[0]
     root = offsets[first.base].root
     return Series(
         key=SeriesKey(
             watch=first.watch, configuration=first.configuration, suite=first.suite, benchmark=first.key,
             version=first.version, metric=first.metric, unit=first.unit, machine=first.machine, anchor=root),
-        opened=why, rows=own, joined=tuple(_joined(segment.rows, rows)),
+        opened=why, points=tuple(_point(row, offsets[row.base]) for row in rows),
+        joined=tuple(_joined(segment.rows, rows)),
     )
+
+
+def _point(row: _Row, away: _Offset) -> Point:
+    """A row, with its ratio as one to the root."""
+    shared = math.sqrt(away.variance)
+    point = Point._make((*row.own, row.base != away.root, shared))
+    if not point.bridged:
+        return point
+    return point._replace(
+        log_ratio=None if point.log_ratio is None else point.log_ratio + away.log_ratio,
+        se=None if point.se is None else math.hypot(point.se, shared))
 
 
 def _ordered(rows: Sequence[_Row]) -> list[_Row]:

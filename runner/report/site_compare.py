@@ -294,8 +294,6 @@ def way(entries: Sequence[Entry], base: str, head: str) -> list[tuple[int, Entry
     ways: dict[str, list[tuple[int, Entry]]] = {base: []}
     reached, newest = [base], sorted(entries, key=lambda entry: entry.id, reverse=True)
     for here in reached:
-        if here == head:
-            return ways[here]
         if len(ways[here]) == FARTHEST:
             continue
         for entry in newest:
@@ -303,6 +301,8 @@ def way(entries: Sequence[Entry], base: str, head: str) -> list[tuple[int, Entry
             for sign, (begin, end) in ((1, sides), (-1, sides[::-1])):
                 if begin == here and end not in ways:
                     ways[end] = [*ways[here], (sign, entry)]
+                    if end == head:
+                        return ways[end]
                     reached.append(end)
     return []
 

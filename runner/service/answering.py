@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import islice
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -16,10 +16,10 @@ import pandas as pd
 import pyarrow
 from fastapi import Query, Request
 from pyarrow import parquet
+from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from runner.history.tables import csv
-from runner.report.as_json import strict
 from runner.service.problems import Problem
 
 Kind = Literal["json", "csv", "parquet"]
@@ -39,6 +39,8 @@ Format = Annotated[Kind | None, Query(description="Instead of what the header Ac
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
 After = Annotated[str, Query(max_length=1000, description="Go on behind this one: `next` of the answer before.")]
 T = TypeVar("T")
+_JSON: TypeAdapter[Any] = TypeAdapter(Any)
+"""What is written is ours, and is not looked at once more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,7 @@ class Answer:
     """What is answered, in whatever format."""
 
     content: Callable[[], Any]
-    """For JSON: mappings, lists, texts and numbers; what is not finite becomes null."""
+    """For JSON: records, mappings, lists, texts and numbers; what is not finite becomes null."""
     table: Callable[[], pd.DataFrame]
     """For the other formats."""
     next: str = ""
@@ -73,17 +75,18 @@ def answer(request: Request, state: str, format: Kind | None, made: Callable[[],
 
 
 def page_of(
-    items: Sequence[T], key: Callable[[T], str], after: str, limit: int
+    items: Iterable[T], key: Callable[[T], str], after: str, limit: int
 ) -> tuple[Sequence[T], str]:
-    """Those behind the one that `after` names, and what to ask for next. Raises Problem 404 where none is so named."""
-    begin = 0
-    if after:
-        begin = next((place for place, one in enumerate(items, start=1) if key(one) == after), 0)
-        if not begin:
-            raise Problem(404, "after", "The list cannot be gone on with.",
-                          "What `after` names is not there any more; begin anew without it.")
-    end = begin + limit
-    return items[begin:end], key(items[end - 1]) if end < len(items) else ""
+    """Those behind the one that `after` names, and what to ask for next. Of `items` no more are taken than that needs.
+
+    Raises Problem 404 where none is so named.
+    """
+    left = iter(items)
+    if after and not any(key(one) == after for one in left):  # which goes on behind the one that it has found
+        raise Problem(404, "after", "The list cannot be gone on with.",
+                      "What `after` names is not there any more; begin anew without it.")
+    shown = list(islice(left, limit))
+    return shown, "" if next(left, None) is None else key(shown[-1])
 
 
 def unchanged(request: Request, mark: str, *, public: bool, weak: bool = False) -> Response | None:
@@ -134,8 +137,7 @@ def _range(text: str) -> tuple[str, float]:
 
 def _written(found: Answer, kind: Kind) -> bytes:
     if kind == "json":
-        text = json.dumps(strict(found.content()), ensure_ascii=False, allow_nan=False)
-        return text.encode(errors="replace") + b"\n"
+        return _JSON.dump_json(found.content()) + b"\n"
     if kind == "csv":
         return csv(found.table())
     stream = io.BytesIO()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,10 +81,9 @@ def machines(asked: OfList) -> Response:
     snapshot = asked.snapshot
 
     def made() -> Answer:
-        shown, next = page_of(
-            as_records.machines(snapshot.history.runs), lambda one: one.machine, asked.after, asked.limit)
+        shown, next = page_of(snapshot.machines, lambda one: one.machine, asked.after, asked.limit)
         return Answer(
-            content=lambda: asdict(MachineList(machines=tuple(shown), next=next or None)),
+            content=lambda: MachineList(machines=tuple(shown), next=next or None),
             table=lambda: as_records.rows(shown, as_records.MACHINE), next=next)
 
     return asked.answered(snapshot.state, made)
@@ -96,11 +95,11 @@ def benchmarks(asked: OfList, q: Text = None) -> Response:
     snapshot, wanted = asked.snapshot, (q or "").lower()
 
     def made() -> Answer:
-        known = [one for one in snapshot.history.benchmarks if wanted in one.key.lower()]
+        known = (one for one in snapshot.history.benchmarks if wanted in one.key.lower())
         own, next = page_of(known, lambda one: one.key, asked.after, asked.limit)
         shown = tuple(map(as_records.benchmark, own))
         return Answer(
-            content=lambda: asdict(BenchmarkList(benchmarks=shown, next=next or None)),
+            content=lambda: BenchmarkList(benchmarks=shown, next=next or None),
             table=lambda: as_records.rows(shown, as_records.BENCHMARK), next=next)
 
     return asked.answered(snapshot.state, made)
@@ -119,10 +118,10 @@ def series(
             raise Problem(404, "benchmark", "There is no such benchmark.", f"No run has one of the key {benchmark!r}.")
         found = series_of.of(
             snapshot.history.file, benchmark=benchmark, watch=watch, configuration=configuration, machine=machine)
-        own, next = page_of(list(enumerate(found)), lambda one: str(one[0]), asked.after, asked.limit)
+        own, next = page_of(enumerate(found), lambda one: str(one[0]), asked.after, asked.limit)
         shown = [(number, as_records.series(one)) for number, one in own]
         return Answer(
-            content=lambda: asdict(SeriesList(series=tuple(one for _, one in shown), next=next or None)),
+            content=lambda: SeriesList(series=tuple(one for _, one in shown), next=next or None),
             table=lambda: as_records.points(shown), next=next)
 
     return asked.answered(snapshot.state, made)
@@ -146,11 +145,11 @@ def runs(
 
     def made() -> Answer:
         own, next = page_of(
-            [entry for entry in reversed(snapshot.history.runs) if fits(entry)], lambda one: one.id, asked.after,
+            (entry for entry in reversed(snapshot.history.runs) if fits(entry)), lambda one: one.id, asked.after,
             asked.limit)
         shown = tuple(map(as_records.run, own))
         return Answer(
-            content=lambda: asdict(RunList(runs=shown, next=next or None)),
+            content=lambda: RunList(runs=shown, next=next or None),
             table=lambda: as_records.rows(shown, as_records.RUN), next=next)
 
     return asked.answered(snapshot.state, made)
@@ -168,8 +167,8 @@ def run(asked: OfOne, id: str) -> Response:
             raise Problem(404, "run", "There is no such run.", f"No run that can be read is named {id!r}.")
         results = as_records.results(snapshot.history.of_runs([id]))
         return Answer(
-            content=lambda: asdict(WholeRunRecord(
-                run=as_records.run(entry), machine=entry.machine, benchmarks=results)),
+            content=lambda: WholeRunRecord(
+                run=as_records.run(entry), machine=entry.machine, benchmarks=results),
             table=lambda: as_records.rows(results, as_records.RESULT))
 
     return asked.answered(snapshot.state, made)
@@ -190,10 +189,10 @@ def events(
 
     def made() -> Answer:
         own, next = page_of(
-            [event for event in reversed(found) if fits(event)], lambda one: one.id, asked.after, asked.limit)
+            (event for event in reversed(found) if fits(event)), lambda one: one.id, asked.after, asked.limit)
         shown = tuple(told(event, asked.here) for event in own)
         return Answer(
-            content=lambda: {"events": shown, "next": next or None},
+            content=lambda: EventList(events=shown, next=next or None),
             table=lambda: as_records.rows(shown, as_records.EVENT), next=next)
 
     return asked.answered(mark, made)
@@ -222,9 +221,9 @@ def comparisons(
     snapshot = asked.snapshot
 
     def made() -> Answer:
-        found = comparison(snapshot.history, base, head, way)
+        found = comparison(snapshot, base, head, way)
         return Answer(
-            content=lambda: asdict(found), table=lambda: as_records.rows(found.benchmarks, as_records.COMPARED))
+            content=lambda: found, table=lambda: as_records.rows(found.benchmarks, as_records.COMPARED))
 
     return asked.answered(snapshot.state, made)
 

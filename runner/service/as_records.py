@@ -12,7 +12,7 @@ import pandas as pd
 
 from runner.history import series as history_series
 from runner.history.runs import Entry, Side
-from runner.history.series import Series
+from runner.history.series import Point, Series
 from runner.history.tables import table
 from runner.judging.report import STATES
 from runner.report import addresses, notices, site
@@ -57,7 +57,6 @@ BENCHMARK: Mapping[str, str] = {"benchmark": "str", "name": "str", "runs": "int6
 SERIES: Mapping[str, str] = {
     "segment": "int64", "watch": "str", "configuration": "str", "suite": "str", "benchmark": "str", "version": "str",
     "metric": "str", "unit": "str", "machine": "str", "anchor": "str", "opened": "str", **history_series.TYPES,
-    "bridged": "bool", "shared": "float64",
 }
 """A row a point, those of a segment together."""
 EVENT: Mapping[str, str] = {
@@ -128,7 +127,7 @@ def series(one: Series) -> SeriesRecord:
     return SeriesRecord(
         **asdict(one.key), opened=one.opened,
         joined=tuple(JoinedRecord(point=point, why=why) for point, why in one.joined),
-        points=tuple(map(_point, one.rows.to_dict("records"))),
+        points=tuple(map(_point, one.points)),
     )
 
 
@@ -156,10 +155,10 @@ def _build(side: Side) -> BuildRecord:
             hash=made.hash, subject=made.subject, date=made.date, branch=made.branch, position=made.position))
 
 
-def _point(row: Mapping[Any, Any]) -> PointRecord:
-    known: dict[str, Any] = {name: _number(one) if isinstance(one, float) else one for name, one in row.items()}
-    position = known["position"]
-    return PointRecord(**{**known, "position": None if position is None else int(position)})
+def _point(point: Point) -> PointRecord:
+    known: dict[str, Any] = {
+        name: _number(one) if isinstance(one, float) else one for name, one in point._asdict().items()}
+    return PointRecord(**known)
 
 
 def _flat(thing: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from runner.report import site_compare
 from runner.service import as_records
 from runner.service.api_records import ComparedRecord, ComparisonRecord, WayRecord
 from runner.service.problems import Problem
+from runner.service.records import Snapshot
 from runner.stats import indirect
 
 LEAST = 7
@@ -35,39 +36,38 @@ class _Way:
     """Suite and machine."""
 
 
-def comparison(known: History, base: str, head: str, way: str) -> ComparisonRecord:
+def comparison(known: Snapshot, base: str, head: str, way: str) -> ComparisonRecord:
     """Two builds, which may be named by identity, by its short form in the page's address, by what was typed for them,
     or by a commit's first digits; `way` is one of `WayRecord.way`, empty: the best.
 
     Raises Problem 404 for a build or a way that there is not, and 422 for a name that several builds have.
     """
-    labels = site_compare.builds(known)
     first, second = (identity_of(known, text) for text in (base, head))
-    groups = site_compare.grouped(known)
-    ways = _ways(groups, first, second)
+    ways = _ways(known.grouped, first, second)
     chosen = next((one for one in ways if way in ("", one.record.way)), None)
     if chosen is None and way:
         raise Problem(404, "way", "There is no such way.", "`ways` of the answer without `way` has all of them.")
     how, benchmarks = "", tuple[ComparedRecord, ...]()
     if chosen is not None and len(chosen.steps) == 1:
-        benchmarks = _direct(known, chosen.steps[0])
+        benchmarks = _direct(known.history, chosen.steps[0])
     elif chosen is not None:
-        how, benchmarks = _through(known, chosen, groups[chosen.where], labels)
+        how, benchmarks = _through(known, chosen)
     return ComparisonRecord(
-        base=labels[first], head=labels[second], base_identity=first, head_identity=second,
+        base=known.labels[first], head=known.labels[second], base_identity=first, head_identity=second,
         ways=tuple(one.record for one in ways), way=chosen.record.way if chosen else "", how=how,
         benchmarks=benchmarks,
     )
 
 
-def identity_of(known: History, text: str) -> str:
+def identity_of(known: Snapshot, text: str) -> str:
     """The build that a text names. Raises Problem."""
-    sides = {side.identity: side for entry in known.runs for side in (entry.base, entry.head)}
+    sides = known.sides
     if text in sides:
         return text
-    named = [identity for identity in sides if site_compare.short(identity) == text]
+    if text in known.shorts:
+        return known.shorts[text]
     # Of what was typed the same for several builds, as for a branch, the newest is meant.
-    named = named or [identity for identity, side in sides.items() if side.spec == text][-1:]
+    named = [identity for identity, side in sides.items() if side.spec == text][-1:]
     if not named and len(text) >= LEAST:
         named = [identity for identity, side in sides.items() if side.commit and side.commit.hash.startswith(text)]
     if not named:
@@ -79,13 +79,14 @@ def identity_of(known: History, text: str) -> str:
 
 def _ways(groups: Mapping[tuple[str, str], Sequence[Entry]], base: str, head: str) -> list[_Way]:
     pair = {base, head}
-    runs = sorted(((entry, where) for where, own in groups.items() for entry in own), key=lambda one: one[0].id)
+    runs = [(entry, where) for where, own in groups.items() for entry in own
+            if {entry.base.identity, entry.head.identity} == pair]
     direct = [
         _Way(
             record=WayRecord(way=entry.id, suite=where[0], machine=where[1], runs=(entry.id,),
                              inverted=entry.base.identity != base),
             steps=[(1 if entry.base.identity == base else -1, entry)], where=where)
-        for entry, where in reversed(runs) if {entry.base.identity, entry.head.identity} == pair
+        for entry, where in sorted(runs, key=lambda one: one[0].id, reverse=True)
     ]
     others = []
     for where, entries in groups.items():
@@ -112,14 +113,12 @@ def _direct(known: History, step: tuple[int, Entry]) -> tuple[ComparedRecord, ..
     return tuple(found)
 
 
-def _through(
-    known: History, way: _Way, entries: Sequence[Entry], labels: Mapping[str, str]
-) -> tuple[str, tuple[ComparedRecord, ...]]:
+def _through(known: Snapshot, way: _Way) -> tuple[str, tuple[ComparedRecord, ...]]:
     """How it came about, in words, and what is said."""
-    place = site_compare.place_of(known, way.where, entries)
+    place = known.place(way.where)
     between = [entry.head if sign > 0 else entry.base for sign, entry in way.steps][:-1]
-    rows = site_compare.through(known, place, [(sign, entry.id) for sign, entry in way.steps])
-    return site_compare.how(place, " and ".join(labels[side.identity] for side in between)), tuple(
+    rows = site_compare.through(known.history, place, [(sign, entry.id) for sign, entry in way.steps])
+    return site_compare.how(place, " and ".join(known.labels[side.identity] for side in between)), tuple(
         as_records.compared(
             one.key, one.state, one.words, [indirect.ratio(log) for log in (one.log_ratio, one.low, one.high)])
         for one in rows)

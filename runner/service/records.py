@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from runner.history import runs
-from runner.history.runs import Entry, History
+from runner.history.runs import Entry, History, Side
+from runner.report import site_compare
+from runner.service import as_records
+from runner.service.api_records import MachineRecord
 from runner.storage import index
 from runner.storage.index import Place
+
+PLACES = 8
+"""Suites on a machine of which is kept how far their runs are apart: a record for each benchmark."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What it says at one moment."""
+    """What it says at one moment, and what follows from that alone: made when somebody asks for it first, and kept."""
 
     state: str
     """Changes whenever a run comes, goes or is another."""
@@ -29,6 +35,36 @@ class Snapshot:
     def entries(self) -> Mapping[str, Entry]:
         """All runs by id, oldest first."""
         return {entry.id: entry for entry in self.history.runs}
+
+    @cached_property
+    def machines(self) -> Sequence[MachineRecord]:
+        """The machines, that with the newest run first."""
+        return as_records.machines(self.history.runs)
+
+    @cached_property
+    def sides(self) -> Mapping[str, Side]:
+        """The builds that were an arm of a run, by identity."""
+        return {side.identity: side for entry in self.history.runs for side in (entry.base, entry.head)}
+
+    @cached_property
+    def shorts(self) -> Mapping[str, str]:
+        """Their identities, by what they are called in addresses."""
+        return {site_compare.short(identity): identity for identity in self.sides}
+
+    @cached_property
+    def labels(self) -> Mapping[str, str]:
+        """What they are called, by identity."""
+        return site_compare.builds(self.history)
+
+    @cached_property
+    def grouped(self) -> Mapping[tuple[str, str], Sequence[Entry]]:
+        """All runs, oldest first, by suite and machine: that with the newest run first."""
+        return site_compare.grouped(self.history)
+
+    @cached_property
+    def place(self) -> Callable[[tuple[str, str]], site_compare.Place]:
+        """Tells one of `grouped` with how far its runs are apart; of the last `PLACES` it was asked for it knows."""
+        return lru_cache(PLACES)(lambda where: site_compare.place_of(self.history, where, self.grouped[where]))
 
 
 class Records:

@@ -14,7 +14,7 @@ from typing import Any
 import made_events
 import pandas as pd
 import pytest
-from made_runs import MACHINE, arm, make_run, make_runs, some_benchmarks
+from made_runs import MACHINE, arm, make_run, make_runs, some_benchmarks, spoil
 from made_server import Client, Here, serving
 from pyarrow import parquet
 from samples import benchmark
@@ -24,7 +24,7 @@ from runner.errors import MachineError
 from runner.history import events as events_of
 from runner.history import series as series_of
 from runner.history import tables
-from runner.model import Purpose, Role
+from runner.model import Failure, Purpose, Role
 from runner.report import site_compare
 from runner.report.quantities import ratio
 from runner.service import answering
@@ -104,6 +104,14 @@ def test_a_series_in_segments_is_told_in_segments(here: Here, client: Client) ->
     assert got(client, f"series?benchmark={KEY}&limit=1&after=0") == {"series": found[1:], "next": None}
     assert table(client, f"series?benchmark={KEY}")["segment"].tolist() == [0, 0, 0, 0, 1]
     assert got(client, f"series?benchmark={KEY}&machine=none")["series"] == []
+
+
+def test_what_was_not_measured_has_no_number_in_any_format(here: Here, client: Client) -> None:
+    spoil(make_run(here.data / "runs", 9, some_benchmarks(2)), {KEY: Failure(reason="no", arm=None)})
+    here.index()
+    last = got(client, f"series?benchmark={KEY}")["series"][0]["points"][-1]
+    assert last["verdict"] == "failed" and {last[name] for name in ("ratio", "log_ratio", "se", "base_value")} == {None}
+    same_in_every_format(client, f"series?benchmark={KEY}")
 
 
 def test_what_a_machine_is_and_how_often_it_measured(here: Here, client: Client) -> None:
@@ -209,7 +217,7 @@ def same_in_every_format(client: Client, place: str) -> None:
         if isinstance(ours[0], str):
             assert [one[name] for one in read] == ours, name
         elif isinstance(ours[0], float):
-            assert [float(one[name]) for one in read] == ours, name
+            assert [float(one[name]) if one[name] else None for one in read] == ours, name
 
 
 def test_a_list_is_gone_through_a_page_at_a_time(here: Here, client: Client) -> None:
@@ -347,6 +355,28 @@ def test_what_is_read_is_read_once(here: Here, monkeypatch: pytest.MonkeyPatch) 
     assert records.now() is first, "nobody has read the run yet"
     here.index()
     assert len(records.now().history.runs) == 5 and records.now().state != first.state
+
+
+def test_what_follows_from_the_index_is_made_once_and_anew_when_it_says_more(here: Here, client: Client) -> None:
+    records = here.server.site.records
+    first = records.now()
+    assert len(got(client, "machines")["machines"]) == 1 and first.machines is records.now().machines
+    assert client.get("/api/v1/comparisons?base=anchor&head=other").status_code == 404
+    told = got(client, "comparisons?base=night-2&head=night-3")
+    assert first.place is records.now().place and got(client, "comparisons?base=night-2&head=night-3") == told
+    make_run(here.data / "runs", 9, some_benchmarks(8), head=arm("other"))
+    make_run(here.data / "runs", 10, some_benchmarks(8), machine={**MACHINE, "fingerprint": "f" * 16})
+    here.index()
+    assert len(got(client, "machines")["machines"]) == 2
+    assert len(got(client, "comparisons?base=anchor&head=other")["ways"]) == 1
+    assert got(client, "comparisons?base=night-3&head=other")["benchmarks"]
+
+
+def test_no_more_of_a_list_is_taken_than_is_needed() -> None:
+    items = iter(range(100))
+    assert answering.page_of(items, str, "4", 3) == ([5, 6, 7], "7") and next(items) == 9
+    assert answering.page_of(iter(range(3)), str, "", 3) == ([0, 1, 2], "")
+    assert answering.page_of(iter(range(3)), str, "2", 3) == ([], "")
 
 
 def test_the_description_has_every_address_and_its_formats(here: Here, client: Client) -> None:
