@@ -53,6 +53,7 @@ address = "https://lockstep.example.org"
 # database = "postgresql://lockstep@/lockstep"    # by default a SQLite file beside the runs
 repositories = ["https://github.com/python/cpython"]    # what requests may build beside releases; by default none
 largest_upload = "256MiB"
+memory_limit = "2GiB"                       # that looking at one upload may take; two are looked at at one time
 rate = 50                                   # requests a second of one token; four times as many of one address; 0: any
 proxies = ["127.0.0.1", "::1"]              # who is believed when it says for whom it asks: the proxy with TLS
 
@@ -270,6 +271,8 @@ class Serve(_Table):
     """Who may ask by a comment there; None: nobody."""
     largest_upload: Annotated[int, BeforeValidator(_size)] = 256 << 20
     """Bytes."""
+    memory_limit: Annotated[int, BeforeValidator(_size)] = 2 << 30
+    """Bytes that looking at one upload may take."""
     rate: Annotated[int, Field(ge=0, le=100_000)] = 50
     """Requests a second of one token, and a quarter of those of one address; 0: as many as they like."""
     proxies: tuple[str, ...] = ("127.0.0.1", "::1")

@@ -63,7 +63,7 @@ def bare(server: Server) -> FastAPI:
     )
     app.state.server = server
     app.state.limits = Limits(server.settings.serve)
-    app.state.lookers = Lookers()
+    app.state.lookers = Lookers(server.settings.serve.memory_limit)
     app.state.metrics = Metrics(server.database)
     app.state.turns = defaultdict(asyncio.Lock)
     problems.install(app)

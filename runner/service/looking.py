@@ -54,7 +54,7 @@ class Refusal:
 def look(place: Path, runs: Path, limits: Limits) -> Looked | Refusal:
     """Look at the parcel that lies in the folder `place`, and that is to come to the folder `runs`.
 
-    Raises OSError where the disk fails.
+    Raises OSError where the disk fails, and MemoryError where it takes more than there is.
     """
     try:
         with (place / BODY).open("rb") as stream:
@@ -73,7 +73,7 @@ def look(place: Path, runs: Path, limits: Limits) -> Looked | Refusal:
         report, found = history.found_in(folder, sent.run)
         pages.run(run_page(report))
         text = as_json.render(replace(report, folder=str(runs / folder.name)))
-    except OSError:
+    except (OSError, MemoryError):
         raise
     # Every number in it is another's, and so is whatever they lead to; the reason goes to whoever sent it.
     except Exception as error:

@@ -43,6 +43,8 @@ from runner.storage.parcel import Limits
 KILLS = 20
 STAGES = (6, 12, 18)
 """Blocks that a run has when it is sent, and sent again."""
+MEMORY = 256 << 20
+"""Bytes that looking at a run may take."""
 PATIENCE = 300.0
 """Seconds for a server to start, and for a request."""
 STARTING = """
@@ -331,6 +333,11 @@ def test_what_is_cut_off_leaves_nothing_and_a_helper_that_dies_is_replaced(serve
     assert "Traceback" not in (tmp_path / "server.log").read_text()
 
 
+def started() -> list[psutil.Process]:
+    """Those who look for this process."""
+    return [one for one in psutil.Process().children() if "spawn_main" in " ".join(one.cmdline())]
+
+
 def test_one_who_looks_and_dies_or_hangs_takes_nothing_else_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,7 +383,38 @@ def test_one_who_looks_and_dies_or_hangs_takes_nothing_else_with_it(
         assert 0 < len(left) <= lookers.AT_ONCE
         assert {one.nice() for one in left} == {psutil.Process().nice() + lookers.NICE}, "pages go before"
 
-    with closing(Lookers()) as made:
+    with closing(Lookers(MEMORY)) as made:
+        asyncio.run(everything(made))
+
+
+def test_one_that_takes_too_much_memory_is_refused_and_takes_nothing_else_with_it(tmp_path: Path) -> None:
+    """Lists of nothing: for three bytes each, more than twenty times as many are taken."""
+    id, files = machine(tmp_path / "there", 1)
+    greedy = of_members({
+        store.MANIFEST: files[store.MANIFEST], store.STATISTICS: b"[" + b"[]," * (MEMORY // 40) + b"[]]"})
+
+    async def everything(made: Lookers) -> None:
+        async def looked(name: str, body: bytes) -> Looked | Refusal:
+            (tmp_path / name).mkdir()
+            (tmp_path / name / looking.BODY).write_bytes(body)
+            return await made.look(tmp_path / name, tmp_path / "runs", Limits(ratio=1 << 20))
+
+        async def fine(number: int) -> None:
+            assert isinstance(await looked(*stage(id, files, number, STAGES[-1])), Looked)
+
+        async def too_much(name: str) -> None:
+            found = await looked(name, greedy)
+            assert isinstance(found, Refusal) and (found.status, found.slug) == (413, "memory")
+            assert "memory_limit" in found.detail
+
+        before = set(started())
+        await fine(1)
+        (first,) = set(started()) - before
+        await too_much("alone")
+        wait_until(lambda: not first.is_running())
+        await asyncio.gather(fine(2), too_much("beside another"), fine(3))
+
+    with closing(Lookers(MEMORY)) as made:
         asyncio.run(everything(made))
 
 
