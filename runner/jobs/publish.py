@@ -32,7 +32,7 @@ from runner.report import calibration as calibration_report
 from runner.report import commits, site
 from runner.report.run_page import run_page, table
 from runner.storage import asv_results, explanations, store
-from runner.storage.exchange import exchange
+from runner.storage.exchange import exchange, settle
 from runner.storage.index import Place
 
 if TYPE_CHECKING:
@@ -142,10 +142,11 @@ def publish(request: PublishRequest, view: View) -> Published:
             state=request.state if request.state is not None else config.STATE,
         ), old.get("compare", {}), problems)
         _others(known, new, across, asv=asv_state is not None, served=request.served)
-        store.write_whole(new / STATE, json.dumps({
+        apart.put(new / STATE, json.dumps({
             "look": look, "runs": {entry.id: [entry.stamp, beside.get(entry.id, "")] for entry in known.runs},
             "benchmarks": benchmarks, "asv": asv_state, "compare": across.compared,
         }) + "\n")
+        settle(new)  # all at once: with many machines these are tens of thousands of files
         exchange(new, out)
     return Published(
         folder=out, runs=len(known.runs), benchmarks=len(benchmarks), made=made + len(known.fresh),
@@ -257,8 +258,8 @@ def _write_run(pages_of_runs: Path, runs: Path, report: Report, *, commit_url: s
         page = run_page(report, explained=explained, own_report=own if there else "", commit_url=commit_url)
         return pages.run(replace(page, warnings=[*page.warnings, *problems]), served=served)
 
-    store.write_whole(pages_of_runs / f"{report.run}.html", apart.page(made, "../", served=served))
-    store.write_whole(pages_of_runs / f"{report.run}.csv", csv(table(report)).decode())
+    apart.put(pages_of_runs / f"{report.run}.html", apart.page(made, "../", served=served))
+    apart.put(pages_of_runs / f"{report.run}.csv", csv(table(report)).decode())
 
 
 def _benchmarks(
@@ -303,15 +304,15 @@ def _write_benchmark(folder: Path, task: Task, *, charts: bool, served: bool) ->
     def made() -> str:
         page, tables = site.benchmark_page(key, rows, entries, described.get(str(rows["name"].iloc[-1])), last)
         for name, content in tables.items():
-            store.write_whole(folder / name, csv(content).decode())
+            apart.put(folder / name, csv(content).decode())
         return pages.benchmark(page, charts=charts, served=served)
 
-    store.write_whole(folder / f"{site.slug(key)}.html", apart.page(made, "../", served=served))
+    apart.put(folder / f"{site.slug(key)}.html", apart.page(made, "../", served=served))
 
 
 def _others(known: History, new: Path, across: publish_history.Across, *, asv: bool, served: bool) -> None:
     for name in pages.ASSETS:
-        (new / "assets" / name).write_text(pages.asset(name), encoding="utf-8")
+        apart.put(new / "assets" / name, pages.asset(name))
     made: Mapping[str, Callable[[], str]] = {
         "index.html": lambda: pages.overview(
             site.overview(known, across.attention, asv=asv, imported=across.imported), served=served),
@@ -320,7 +321,7 @@ def _others(known: History, new: Path, across: publish_history.Across, *, asv: b
             site.trust(_calibrations(), known, _evidence(), across.suspicions), served=served),
     }
     for name, make in made.items():
-        (new / name).write_text(apart.page(make, "../" * name.count("/"), served=served), encoding="utf-8")
+        apart.put(new / name, apart.page(make, "../" * name.count("/"), served=served))
 
 
 def _calibrations() -> list[tuple[str, str]]:

@@ -20,6 +20,16 @@ TITLE = "This page could not be made."
 log = logging.getLogger(__name__)
 
 
+def put(file: Path, text: str) -> None:
+    """Write a file of a site that is being made; what UTF-8 cannot hold becomes a question mark.
+
+    One of the old site, which may be there as a link, stays as it is. On disk are all when the site is
+    (`exchange.settle`).
+    """
+    file.unlink(missing_ok=True)
+    file.write_text(text, encoding="utf-8", errors="replace")
+
+
 def page(make: Callable[[], str], root: str, *, served: bool) -> str:
     """What `make` returns, or a page that says why there is none; `root` leads to the site's first folder.
 

@@ -75,7 +75,7 @@ def write(site: Site, before: Mapping[str, str], problems: list[str]) -> Across:
     """
     known, new, channels = site.known, site.new, site.channels or Channels()
     for name in history_pages.ASSETS:
-        _put(new / "assets" / name, pages.asset(name))
+        apart.put(new / "assets" / name, pages.asset(name))
     _page(site, "benchmarks/index.html", lambda: history_pages.index(
         site_benchmarks.index(known, url=site.commit_url), served=site.served))
     kept = _compare(site, before)
@@ -115,7 +115,7 @@ def _compare(site: Site, before: Mapping[str, str]) -> dict[str, str]:
                 missing.append(id)
         shared, own = site_compare.shared(found, site.known, labels), site_compare.of_runs(site.known, missing)
         for name, content in chain(shared, own):
-            _put(folder / f"{name}.js", site_compare.script(name, content))
+            apart.put(folder / f"{name}.js", site_compare.script(name, content))
         kept.update(stamps)
         return history_pages.compare(site_compare.page(found, site.known, labels), served=site.served)
 
@@ -143,7 +143,7 @@ def _events(site: Site, channels: Channels, suspicions: str, problems: list[str]
     _page(site, f"{EVENTS}/index.html", lambda: history_pages.events(
         site_events.events_page(found, site.known, url=site.commit_url, notes=notes), served=site.served))
     if readable or not site.link(site.out / FEED, site.new / FEED):
-        _put(site.new / FEED, in_words.atom(found, channels.site))
+        apart.put(site.new / FEED, in_words.atom(found, channels.site))
     return found
 
 
@@ -153,8 +153,4 @@ def _event(site: Site, event: Event) -> str:
 
 
 def _page(site: Site, name: str, make: Callable[[], str]) -> None:
-    _put(site.new / name, apart.page(make, "../" * name.count("/"), served=site.served))
-
-
-def _put(file: Path, text: str) -> None:
-    file.write_text(text, encoding="utf-8", errors="replace")
+    apart.put(site.new / name, apart.page(make, "../" * name.count("/"), served=site.served))

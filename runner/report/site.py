@@ -209,7 +209,11 @@ def machine_name(machine: Mapping[str, Any]) -> str:
 
 def _drawn(rows: pd.DataFrame, scale: axis.Axis) -> Iterable[tuple[Any, Bar | None]]:
     """Each row with its bar."""
-    return zip(rows.to_dict("records"), bars(rows[["ratio", "low", "high"]].to_numpy(dtype=float), scale), strict=True)
+    return zip(rows.to_dict("records"), _bars(rows, scale), strict=True)
+
+
+def _bars(rows: pd.DataFrame, scale: axis.Axis) -> Sequence[Bar | None]:
+    return bars(rows[["ratio", "low", "high"]].to_numpy(dtype=float), scale)
 
 
 def _row_line(row: Any, entry: Entry, bar: Bar | None, *, label: str, root: str) -> Line:
@@ -254,7 +258,7 @@ def benchmark_page(
     its blocks.
     """
     name, series, files = slug(key), [], dict[str, pd.DataFrame]()
-    keyed = rows.assign(
+    keyed = rows.reset_index(drop=True).assign(
         machine=[str(entries[run].machine.get("fingerprint")) for run in rows["run"]],
         anchor=[entries[run].base.identity for run in rows["run"]],
     )
@@ -262,10 +266,11 @@ def benchmark_page(
         keyed.groupby(["machine", "anchor", "version"], sort=False), key=lambda group: -group[1]["created"].iloc[-1]
     )
     versions = keyed["version"].nunique()
+    records = keyed.to_dict("records")  # once: of a table of one row it takes as long
     for number, (_, own) in enumerate(groups, start=1):
         file = f"{name}.{number}.csv"
         files[file] = own.drop(columns=["machine", "anchor"])
-        series.append(_series(own, entries, file, several=versions > 1))
+        series.append(_series(own, [records[place] for place in own.index], entries, file, several=versions > 1))
     said = record or {}
     newest = entries[rows["run"].iloc[-1]]
     blocks, noise = Markup(), None if last is None else last.noise
@@ -283,7 +288,10 @@ def benchmark_page(
     return page, files
 
 
-def _series(own: pd.DataFrame, entries: Mapping[str, Entry], file: str, *, several: bool) -> Series:
+def _series(
+    own: pd.DataFrame, records: Sequence[Mapping[Any, Any]], entries: Mapping[str, Entry], file: str, *, several: bool
+) -> Series:
+    """The history of rows that follow each other; `records` are the same rows."""
     last = entries[own["run"].iloc[-1]]
     drawn = own[(own["ratio"] > 0) & own["verdict"].isin(["faster", "slower", "same", "undecided"])]
     heads = [entries[run].head for run in drawn["run"]]
@@ -303,7 +311,7 @@ def _series(own: pd.DataFrame, entries: Mapping[str, Entry], file: str, *, sever
     return Series(
         title=f"against {commits.label(last.base)} on {machine_name(last.machine)}", figure=figure,
         lines=[_row_line(row, entries[row["run"]], bar, label=commits.label(entries[row["run"]].head), root="../")
-               for row, bar in _drawn(shown, scale)],
+               for row, bar in zip(reversed(records[-SHOWN:]), _bars(shown, scale), strict=True)],
         total=len(own), csv=file, note=note, chart=chart, reach=reach(scale),
         changes=[(f"{commits.step(heads[at - 1], heads[at])}, {day(entries[run].created)}", addresses.run(run, "../"))
                  for at in changes for run in [drawn["run"].iloc[at]]],

@@ -1,4 +1,4 @@
-"""One folder in the place of another."""
+"""One folder in the place of another, when it is whole and on disk."""
 
 from __future__ import annotations
 
@@ -30,3 +30,18 @@ def exchange(new: Path, there: Path) -> None:
         aside.rename(there)
         raise
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def settle(folder: Path) -> None:
+    """Make durable all that was written to the disk of a folder, by whomever. Raises OSError where that fails."""
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if syncfs is None:  # Linux has it
+        os.sync()
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if syncfs(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(descriptor)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -48,6 +50,11 @@ def over(process: psutil.Process) -> bool:
         return True
 
 
+def runs_on(place: Path) -> int:
+    """How many runs have a page."""
+    return len([path for path in (place / "runs").glob("2*.html") if path.suffixes == [".html"]])
+
+
 def test_what_is_new_is_published_and_a_killed_publishing_is_made_up_for(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,12 +62,8 @@ def test_what_is_new_is_published_and_a_killed_publishing_is_made_up_for(
     monkeypatch.setattr(site, "AGAIN", 0.1)
     one = site.Site(settings.made(data, Serve()))
     pages = data / "site" / "runs"
-
-    def published() -> int:
-        return len([path for path in pages.glob("2*.html") if path.suffixes == [".html"]])
-
     with one.working():
-        wait_until(lambda: published() == 2 and one._process is None)
+        wait_until(lambda: runs_on(data / "site") == 2 and one._process is None)
         before = children()  # what Python starts to look after shared memory is there by now, and stays
         assert 'href="../requests/"' in (pages / "index.html").read_text()
         index = one.records.now()
@@ -70,14 +73,45 @@ def test_what_is_new_is_published_and_a_killed_publishing_is_made_up_for(
         child = publishing(one)
         assert child.nice() in (0, site.NICE)
         child.kill()
-        wait_until(lambda: one.problem or published() == 3)
-        wait_until(lambda: published() == 3)
+        wait_until(lambda: one.problem or runs_on(data / "site") == 3)
+        wait_until(lambda: runs_on(data / "site") == 3)
         assert len(one.records.now().history.runs) == 3
         wait_until(lambda: one._process is None)
         one.changed()
         last = publishing(one)
     assert over(last) and children() <= before, "what is under way ends with the server"
-    assert published() == 3
+    assert runs_on(data / "site") == 3
+
+
+def test_what_comes_while_the_site_is_made_is_on_the_next_one(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if nobody says so.
+
+    A pipe stands among the imports, which are read after the runs: it holds a publishing until somebody opens it.
+    """
+    monkeypatch.setattr(site, "QUIET", 0.1)
+    (data / "imports").mkdir()
+    pipe = data / "imports" / "x.json"
+    os.mkfifo(pipe)
+    held: list[int] = []
+
+    def reached() -> bool:
+        with suppress(OSError):  # nobody has come to it yet
+            held.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(held)
+
+    def let_go() -> None:
+        while held:
+            os.close(held.pop())
+
+    one = site.Site(settings.made(data, Serve()))
+    with one.working():
+        wait_until(reached)
+        make_run(data / "runs", 9, some_benchmarks(4))
+        let_go()
+        wait_until(lambda: runs_on(data / "site") == 2)
+        wait_until(reached)
+        let_go()
+        wait_until(lambda: runs_on(data / "site") == 3)
 
 
 def test_a_server_serves_it_and_leaves_nothing_behind(data: Path) -> None:
