@@ -32,7 +32,7 @@ from runner.report import calibration as calibration_report
 from runner.report import commits, site
 from runner.report.run_page import run_page, table
 from runner.storage import asv_results, explanations, store
-from runner.storage.exchange import exchange, settle
+from runner.storage.exchange import exchange, flush
 from runner.storage.index import Place
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def publish(request: PublishRequest, view: View) -> Published:
             "look": look, "runs": {entry.id: [entry.stamp, beside.get(entry.id, "")] for entry in known.runs},
             "benchmarks": benchmarks, "asv": asv_state, "compare": across.compared,
         }) + "\n")
-        settle(new)  # all at once: with many machines these are tens of thousands of files
+        flush(new)  # all at once: with many machines these are tens of thousands of files
         exchange(new, out)
     return Published(
         folder=out, runs=len(known.runs), benchmarks=len(benchmarks), made=made + len(known.fresh),

@@ -24,7 +24,7 @@ def put(file: Path, text: str) -> None:
     """Write a file of a site that is being made; what UTF-8 cannot hold becomes a question mark.
 
     One of the old site, which may be there as a link, stays as it is. On disk are all when the site is
-    (`exchange.settle`).
+    (`exchange.flush`).
     """
     file.unlink(missing_ok=True)
     file.write_text(text, encoding="utf-8", errors="replace")

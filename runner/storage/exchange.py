@@ -32,7 +32,7 @@ def exchange(new: Path, there: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def settle(folder: Path) -> None:
+def flush(folder: Path) -> None:
     """Make durable all that was written to the disk of a folder, by whomever. Raises OSError where that fails."""
     syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
     if syncfs is None:  # Linux has it
