@@ -146,11 +146,12 @@ def _strongest(findings: Mapping[str, Finding | None]) -> tuple[str, Finding | N
 
 
 def _panels(rows: Sequence[Row]) -> Callable[[Sequence[Array]], Array]:
-    """What makes panels of these rows, of which there is at least one: a row a benchmark, a column a block's index; NaN
-    where there is no block. It takes the values of each, in the order of `rows`."""
-    column = np.concatenate([row.index for row in rows])
+    """What makes panels of these rows, of which there is at least one: a row a benchmark, a column an index that a
+    block has, ascending; NaN where there is no block. It takes the values of each, in the order of `rows`."""
+    # A column for each index up to the largest would be as many as a stranger's run says.
+    known, column = np.unique(np.concatenate([row.index for row in rows]), return_inverse=True)
     line = np.repeat(np.arange(len(rows)), [row.index.size for row in rows])
-    shape = len(rows), int(column.max(initial=-1)) + 1
+    shape = len(rows), known.size
 
     def panel(values: Sequence[Array]) -> Array:
         made = np.full(shape, np.nan)

@@ -459,6 +459,14 @@ def test_a_drifting_machine_is_told() -> None:
     assert drift.kind == "drift" and drift.numbers["change"] == pytest.approx(0.03, abs=0.01)
 
 
+def test_what_is_told_takes_no_more_where_a_block_says_that_it_is_the_billionth() -> None:
+    """Which one it is may be what a stranger has written."""
+    blocks = suite_of(np.random.default_rng(51))
+    drifting = [slower(block, 1 + 0.03 * i / len(blocks)) for i, block in enumerate(blocks)]
+    far = [replace(block, index=3 * block.index + 10**9) for block in drifting]
+    assert told(far) == told(drifting)
+
+
 def test_a_neighbour_that_starts_half_way_is_told() -> None:
     rng = np.random.default_rng(52)
     blocks = suite_of(rng)
