@@ -315,8 +315,9 @@ def discard(path: Path) -> None:
 def size(path: Path) -> int:
     """Bytes on disk of a file, or of all in a folder."""
     total = 0
-    for one in (path, *(path.rglob("*") if path.is_dir() else ())):
-        with contextlib.suppress(OSError):  # what another process removes meanwhile
+    # Another process may remove any of it meanwhile, folders too, of which `rglob` makes an error.
+    for one in (path, *(Path(top, name) for top, folders, files in os.walk(path) for name in (*folders, *files))):
+        with contextlib.suppress(OSError):
             total += one.lstat().st_blocks * 512
     return total
 
