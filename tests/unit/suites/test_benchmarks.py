@@ -60,9 +60,15 @@ def test_a_run_can_afford_the_timed_combinations() -> None:
 def test_a_call_does_not_change_what_the_next_one_finds(combination: tuple[Any, str, tuple[str, ...]]) -> None:
     owner, method, params = combination
     instance, call = bound(owner, method, params)
-    first = call(*params)
+    # What is allocated is counted in all threads, and another of this process may allocate some bytes meanwhile.
+    times = 5 if owner.__name__.startswith("Allocated") else 1
+
+    def called() -> object:
+        return min(call(*params) for _ in range(times))
+
+    first = called()
     after_one = content(instance)
-    assert call(*params) == call(*params) == first
+    assert called() == called() == first
     assert content(instance) == after_one
 
 
