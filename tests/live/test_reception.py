@@ -333,11 +333,6 @@ def test_what_is_cut_off_leaves_nothing_and_a_helper_that_dies_is_replaced(serve
     assert "Traceback" not in (tmp_path / "server.log").read_text()
 
 
-def started() -> list[psutil.Process]:
-    """Those who look for this process."""
-    return [one for one in psutil.Process().children() if "spawn_main" in " ".join(one.cmdline())]
-
-
 def test_one_who_looks_and_dies_or_hangs_takes_nothing_else_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -407,9 +402,9 @@ def test_one_that_takes_too_much_memory_is_refused_and_takes_nothing_else_with_i
             assert isinstance(found, Refusal) and (found.status, found.slug) == (413, "memory")
             assert "memory_limit" in found.detail
 
-        before = set(started())
+        before = set(spawned())
         await fine(1)
-        (first,) = set(started()) - before
+        (first,) = set(spawned()) - before
         await too_much("alone")
         wait_until(lambda: not first.is_running())
         await asyncio.gather(fine(2), too_much("beside another"), fine(3))

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from bench import wait_until
+from bench import lives, wait_until
 from served import serving
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
@@ -34,20 +34,12 @@ def children() -> set[int]:
     return {one.pid for one in psutil.Process().children()}
 
 
-def publishing(one: site.Site) -> psutil.Process:
-    """The process that makes the site, as soon as there is one."""
+def publishing(one: site.Site) -> int:
+    """Id of the process that makes the site, as soon as there is one."""
     wait_until(lambda: one._process is not None)
     process = one._process
     assert process is not None and process.pid is not None
-    return psutil.Process(process.pid)
-
-
-def over(process: psutil.Process) -> bool:
-    """Whether it has ended. Nobody may have asked how, so that its name is there still."""
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+    return process.pid
 
 
 def runs_on(place: Path) -> int:
@@ -70,7 +62,7 @@ def test_what_is_new_is_published_and_a_killed_publishing_is_made_up_for(
         assert len(index.history.runs) == 2
         make_run(data / "runs", 9, some_benchmarks(4))
         one.changed()
-        child = publishing(one)
+        child = psutil.Process(publishing(one))
         assert child.nice() in (0, site.NICE)
         child.kill()
         wait_until(lambda: one.problem or runs_on(data / "site") == 3)
@@ -79,7 +71,7 @@ def test_what_is_new_is_published_and_a_killed_publishing_is_made_up_for(
         wait_until(lambda: one._process is None)
         one.changed()
         last = publishing(one)
-    assert over(last) and children() <= before, "what is under way ends with the server"
+    assert not lives(last) and children() <= before, "what is under way ends with the server"
     assert runs_on(data / "site") == 3
 
 
@@ -127,7 +119,7 @@ def test_a_server_serves_it_and_leaves_nothing_behind(data: Path) -> None:
         _, errors = one.end(signal.SIGINT)
     assert "Traceback" not in errors, errors
     # They end with the process that started them, by a signal that the kernel sends then.
-    wait_until(lambda: all(map(over, started)))
+    wait_until(lambda: not any(lives(one.pid) for one in started))
 
 
 @pytest.mark.parametrize("alone", [False, True], ids=["with the server", "alone"])
