@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -62,8 +62,8 @@ class Point(NamedTuple):
     verdict: str
     base_value: float | None
     head_value: float | None
-    bridged: bool
-    shared: float
+    bridged: bool = False
+    shared: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,13 +125,13 @@ def of(
     asked = {"watch": watch, "configuration": configuration, "key": benchmark, "machine": machine}
     where = {name: said for name, said in asked.items() if said is not None}
     with index.opened(file) as connection:
-        found = index.rows(connection, _Row._fields, {**where, "purpose": (*POINTS, Purpose.BRIDGE.value)})
-    segments = _segments([_Row._make(row) for row in found])
+        found = index.rows(connection, (*_ABOUT, *_MEASURED), {**where, "purpose": (*POINTS, Purpose.BRIDGE.value)})
+    segments = _segments([_Row._make((*row[:len(_ABOUT)], Point(*row[len(_ABOUT):]))) for row in found])
     return [_series(segment, why) for segment, why in _explained(segments)]
 
 
 class _Row(NamedTuple):
-    """A point as it comes from the index: what the slices below take is what a series, and a segment, has in common."""
+    """A point and what it is of: what the slices below take is what a series, and a segment, has in common."""
 
     watch: str
     configuration: str
@@ -147,24 +147,8 @@ class _Row(NamedTuple):
     base: str
     base_spec: str
     head: str
-    run: str
-    purpose: str
-    created: float
-    commit: str
-    position: int | None
-    date: float | None
-    subject: str
-    branch: str
-    log_ratio: float | None
-    se: float | None
-    counted: int
-    blocks: int
-    ratio: float | None
-    low: float | None
-    high: float | None
-    verdict: str
-    base_value: float | None
-    head_value: float | None
+    point: Point
+    """With its ratio as it was measured: to `base`."""
 
     @property
     def line(self) -> tuple[str, ...]:
@@ -181,10 +165,9 @@ class _Row(NamedTuple):
         """What the rows of a segment have in common, but for the anchor."""
         return self[:10]
 
-    @property
-    def own(self) -> tuple[Any, ...]:
-        """What it has of a `Point`: all but the bridge."""
-        return self[14:]
+
+_ABOUT, _MEASURED = _Row._fields[:-1], Point._fields[:-2]
+"""What the index has of a row and of its point: all but the bridge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +193,7 @@ def _segments(found: Iterable[_Row]) -> list[_Segment]:
     families: dict[tuple[str, ...], list[_Row]] = {}
     bridges: dict[tuple[str, ...], list[_Row]] = {}
     for row in found:
-        if row.purpose == Purpose.BRIDGE.value:
+        if row.point.purpose == Purpose.BRIDGE.value:
             bridges.setdefault(row.bridgeable, []).append(row)
         else:
             families.setdefault(row.family, []).append(row)
@@ -228,9 +211,10 @@ def _offsets(anchors: Iterable[str], bridges: Iterable[_Row]) -> dict[str, _Offs
     """For each anchor, over as few bridges as can be, the way to the first one that it is connected with."""
     steps: dict[str, dict[str, tuple[float, float]]] = {}
     for bridge in bridges:  # oldest first: of a pair that was measured again, the newest counts
-        if bridge.log_ratio is not None and bridge.se is not None:
-            steps.setdefault(bridge.base, {})[bridge.head] = bridge.log_ratio, bridge.se**2
-            steps.setdefault(bridge.head, {})[bridge.base] = -bridge.log_ratio, bridge.se**2
+        log_ratio, se = bridge.point.log_ratio, bridge.point.se
+        if log_ratio is not None and se is not None:
+            steps.setdefault(bridge.base, {})[bridge.head] = log_ratio, se**2
+            steps.setdefault(bridge.head, {})[bridge.base] = -log_ratio, se**2
     found: dict[str, _Offset] = {}
     for root in anchors:
         if root in found:
@@ -238,10 +222,10 @@ def _offsets(anchors: Iterable[str], bridges: Iterable[_Row]) -> dict[str, _Offs
         found[root] = _Offset(root=root)
         reached = [root]
         for here in reached:
-            for there, (log_ratio, variance) in steps.get(here, {}).items():
+            for there, (further, variance) in steps.get(here, {}).items():
                 if there not in found:
                     found[there] = _Offset(
-                        root=root, log_ratio=found[here].log_ratio + log_ratio,
+                        root=root, log_ratio=found[here].log_ratio + further,
                         variance=found[here].variance + variance)
                     reached.append(there)
     return found
@@ -250,7 +234,7 @@ def _offsets(anchors: Iterable[str], bridges: Iterable[_Row]) -> dict[str, _Offs
 def _explained(segments: Iterable[_Segment]) -> list[tuple[_Segment, str]]:
     """Each segment with why it was opened, those of a line together, oldest first."""
     found = []
-    ordered = sorted(segments, key=lambda one: (one.rows[0].line, one.rows[0].created, one.rows[0].run))
+    ordered = sorted(segments, key=lambda one: (one.rows[0].line, one.rows[0].point.created, one.rows[0].point.run))
     for _, line in groupby(ordered, key=lambda one: one.rows[0].line):
         before: list[_Segment] = []
         for segment in line:
@@ -299,14 +283,13 @@ def _series(segment: _Segment, why: str) -> Series:
 
 
 def _point(row: _Row, away: _Offset) -> Point:
-    """A row, with its ratio as one to the root."""
-    shared = math.sqrt(away.variance)
-    point = Point._make((*row.own, row.base != away.root, shared))
-    if not point.bridged:
-        return point
-    return point._replace(
-        log_ratio=None if point.log_ratio is None else point.log_ratio + away.log_ratio,
-        se=None if point.se is None else math.hypot(point.se, shared))
+    """A row's, with its ratio as one to the root."""
+    if row.base == away.root:
+        return row.point
+    shared, (log_ratio, se) = math.sqrt(away.variance), (row.point.log_ratio, row.point.se)
+    return row.point._replace(
+        log_ratio=None if log_ratio is None else log_ratio + away.log_ratio,
+        se=None if se is None else math.hypot(se, shared), bridged=True, shared=shared)
 
 
 def _ordered(rows: Sequence[_Row]) -> list[_Row]:
@@ -315,7 +298,8 @@ def _ordered(rows: Sequence[_Row]) -> list[_Row]:
         return list(rows)
     highest, placed = -math.inf, []
     for row in rows:
-        placed.append((highest if row.position is None else row.position, row))
+        place = row.point.position
+        placed.append((highest if place is None else place, row))
         highest = max(highest, placed[-1][0])
     placed.sort(key=lambda one: one[0])  # stable: of one commit, in the order in which it was measured
     return [row for _, row in placed]
