@@ -99,6 +99,16 @@ def run(name: str, main: Callable[[], int]) -> NoReturn:
         sys.exit(problem.exit_code)
 
 
+def sitting(measure: Callable[[], object], what: str = "what was measured is") -> int:
+    """Measure, and return the exit code: 130 where it was interrupted, after saying `what` is stored; else 0."""
+    try:
+        measure()
+    except KeyboardInterrupt:
+        say(f"interrupted; {what} stored, and the next start goes on from here")
+        return 130
+    return 0
+
+
 def _terminate(*_: object) -> None:
     raise KeyboardInterrupt
 

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from studies import run, say
+from studies import run, say, sitting
 
 from bpo22003 import line, page, records
 from dashboards import figures
@@ -23,13 +23,7 @@ LEAST = 2
 
 def main() -> int:
     options = _options()
-    code = 0
-    if not options.report:
-        try:
-            _measure(options)
-        except KeyboardInterrupt:
-            say("interrupted; the blocks so far are stored, and the next start goes on from here")
-            code = 130
+    code = 0 if options.report else sitting(lambda: _measure(options), "the blocks so far are")
     study = records.read(options.data)
     if study is None or len(study.blocks) < LEAST:
         raise UsageError(f"{options.data} has fewer than {LEAST} blocks, which are too few for a page. Measure longer.")

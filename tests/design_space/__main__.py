@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from studies import run, say
+from studies import run, say, sitting
 
 from design_space import page, records
 from design_space.designs import EVERY, SUITES
@@ -18,17 +18,7 @@ TOP = Path(__file__).resolve().parents[2]
 
 def main() -> int:
     options = _options()
-    code = 0
-    if not options.report:
-        settings = Settings(data=options.data, runs=options.runs, seconds=options.minutes * 60,
-                            budget=options.budget, designs=options.designs, parts=options.parts,
-                            suites=options.suites, pattern=options.bench)
-        try:
-            if Session(settings, say).run():
-                say("all of it is measured")
-        except KeyboardInterrupt:
-            say("interrupted; what was measured is stored, and the next start goes on from here")
-            code = 130
+    code = 0 if options.report else sitting(lambda: _measure(options))
     study = records.read(options.data)
     if study is None:
         say(f"nothing was measured, so {options.page} is not made")
@@ -36,6 +26,14 @@ def main() -> int:
     write_whole(options.page, page.render(current(study)))
     say(f"written to {options.page}")
     return code
+
+
+def _measure(options: argparse.Namespace) -> None:
+    settings = Settings(
+        data=options.data, runs=options.runs, seconds=options.minutes * 60, budget=options.budget,
+        designs=options.designs, parts=options.parts, suites=options.suites, pattern=options.bench)
+    if Session(settings, say).run():
+        say("all of it is measured")
 
 
 def _options() -> argparse.Namespace:

@@ -19,7 +19,7 @@ import argparse
 import os
 from pathlib import Path
 
-from studies import run, say
+from studies import run, say, sitting
 
 from nights import page, records
 from nights.session import Session, Settings
@@ -33,7 +33,7 @@ TOP = Path(__file__).resolve().parents[2]
 def main() -> int:
     options = _options()
     try:
-        code = 0 if options.report else _had(options)
+        code = 0 if options.report else sitting(lambda: _measure(options), "what was had is")
     finally:
         study = records.read(options.data)
         write_whole(options.page, page.render(study, repeats=options.repeats, kills=options.kills))
@@ -44,21 +44,16 @@ def main() -> int:
     return code or (1 if found else 0)
 
 
-def _had(options: argparse.Namespace) -> int:
+def _measure(options: argparse.Namespace) -> None:
     session = Session(Settings(
         data=options.data.absolute(), folder=options.folder.absolute(), seconds=options.minutes * 60,
         repeats=options.repeats, kills=options.kills, budget=options.budget, duel=options.duel,
         parts=tuple(Part(name) for name in options.parts), seed=options.seed,
     ), say)
-    try:
-        if options.builds:
-            session.build()
-        elif session.run():
-            say("all that was asked for is there")
-    except KeyboardInterrupt:
-        say("interrupted; what was had is stored, and the next start goes on from here")
-        return 130
-    return 0
+    if options.builds:
+        session.build()
+    elif session.run():
+        say("all that was asked for is there")
 
 
 def _options() -> argparse.Namespace:

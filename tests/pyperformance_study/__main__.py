@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from studies import run, say
+from studies import run, say, sitting
 
 from pyperformance_study import page, records
 from pyperformance_study.parts import VERSIONS, suite
@@ -19,20 +19,7 @@ TOP = Path(__file__).resolve().parents[2]
 
 def main() -> int:
     options = _options()
-    code = 0
-    if not options.report:
-        suites.open(suite(options.only))  # an unknown name is told now, and not after the first build
-        settings = Settings(
-            data=options.data, runs=options.runs, seconds=options.minutes * 60, budget=options.budget,
-            stages=options.stages, only=options.only, versions=options.versions, explained=options.explain,
-            processes=options.processes,
-        )
-        try:
-            whole = Session(settings, say).run()
-            say("all of it is measured" if whole else "not all of it is measured; the next start goes on from here")
-        except KeyboardInterrupt:
-            say("interrupted; what was measured is stored, and the next start goes on from here")
-            code = 130
+    code = 0 if options.report else sitting(lambda: _measure(options))
     study = records.read(options.data)
     if study is None:
         say(f"nothing was measured, so {options.page} is not made")
@@ -42,6 +29,16 @@ def main() -> int:
     write_whole(options.evidence, page.place_into(evidence, page.section(study)))
     say(f"written to {options.page} and {options.evidence}")
     return code
+
+
+def _measure(options: argparse.Namespace) -> None:
+    suites.open(suite(options.only))  # an unknown name is told now, and not after the first build
+    whole = Session(Settings(
+        data=options.data, runs=options.runs, seconds=options.minutes * 60, budget=options.budget,
+        stages=options.stages, only=options.only, versions=options.versions, explained=options.explain,
+        processes=options.processes,
+    ), say).run()
+    say("all of it is measured" if whole else "not all of it is measured; the next start goes on from here")
 
 
 def _options() -> argparse.Namespace:

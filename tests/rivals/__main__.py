@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from studies import run, say
+from studies import run, say, sitting
 
 from rivals import page, records, tools
 from rivals.order import BUDGETS
@@ -20,21 +21,20 @@ TOP = Path(__file__).resolve().parents[2]
 def main() -> int:
     options = _options()
     every = tools.every()
-    code = 0
-    if not options.report:
-        settings = Settings(data=options.data, seconds=options.minutes * 60, python=options.python, seed=options.seed,
-                            budgets=options.budgets)
-        with tempfile.TemporaryDirectory(prefix="rivals-") as folder:
-            try:
-                Session(settings, every, Path(folder), say).run()
-            except KeyboardInterrupt:
-                say("interrupted; what was measured is stored, and the next start goes on from here")
-                code = 130
+    code = 0 if options.report else sitting(lambda: _measure(options, every))
     section = page.render(records.read(options.data), every)
     write_whole(options.page, page.place_into(options.page.read_text() if options.page.exists() else "", section))
     print(section)
     say(f"written to {options.page}")
     return code
+
+
+def _measure(options: argparse.Namespace, every: Sequence[tools.Tool]) -> None:
+    settings = Settings(
+        data=options.data, seconds=options.minutes * 60, python=options.python, seed=options.seed,
+        budgets=options.budgets)
+    with tempfile.TemporaryDirectory(prefix="rivals-") as folder:
+        Session(settings, every, Path(folder), say).run()
 
 
 def _options() -> argparse.Namespace:
