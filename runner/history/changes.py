@@ -1,8 +1,9 @@
 """What the histories of a watched branch suggest, and what a fresh comparison makes of it.
 
-`nominate` reads histories, `judge` the report of a comparison of the two commits that a nomination names. Between them
-stands the measurement, with seeds and blocks of its own: nothing that a history shows is ever claimed by itself. Both
-use the ledger (`storage.ledger`): what it explains is not suggested again, and it alone gives the levels.
+`nominate` reads histories, and what the comparison of the newest commit with the last one says; `judge` the report of a
+comparison of the two commits that a nomination names. Between them stands the measurement, with seeds and blocks of its
+own: nothing that is suggested is ever claimed by itself. Both use the ledger (`storage.ledger`): what it explains is
+not suggested again, and it alone gives the levels.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ import numpy as np
 
 from runner.errors import UsageError
 from runner.history.suspects import (
+    Direct,
     Direction,
     Group,
     Line,
@@ -27,15 +29,17 @@ from runner.history.suspects import (
     grouped,
     lines_of,
     members_of,
+    of_direct,
     of_line,
     selected,
     usable,
 )
 from runner.judging.report import Comparison, Report
+from runner.model import Verdict
 from runner.stats import confirm, online
 from runner.stats.decide import LOOKS
 from runner.stats.nominate import Kind
-from runner.stats.paired import Array
+from runner.stats.paired import Array, trimmed, unit_se
 from runner.storage import ledger as storage
 
 
@@ -53,14 +57,14 @@ class Suspect(NamedTuple):
 
     key: str
     size: float
-    """Natural log of after ÷ before, as the history has it."""
+    """Natural log of after ÷ before, as the history has it, or the comparison that suggested it."""
     p: float
-    """Of the history."""
+    """Of that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nomination:
-    """A change that histories suggest: benchmarks that moved in one direction in one range of commits."""
+    """A change that is suggested: benchmarks that moved in one direction in one range of commits."""
 
     id: str
     """The same whenever the same is suggested at the same newest commit."""
@@ -119,9 +123,12 @@ class Outcome:
     run: str
 
 
-def nominate(series: Sequence[Series], ledger: Path, margin: float) -> list[Nomination]:
+def nominate(
+    series: Sequence[Series], ledger: Path, margin: float, against_previous: Sequence[Report] = ()
+) -> list[Nomination]:
     """What the histories of one watch, configuration and machine suggest, the strongest first.
 
+    `against_previous` are reports of the newest commit against the last one: what they call changed is suggested too.
     `ledger` is the file, which need not be there; `margin` is a fraction. A series of fewer than two commits suggests
     nothing. Raises ValueError for series of several watches, configurations or machines, and as `ledger.read` does.
     """
@@ -133,11 +140,13 @@ def nominate(series: Sequence[Series], ledger: Path, margin: float) -> list[Nomi
     if not lines:
         return []
     now = max(float(rows["created"].max()) for one in series if not (rows := usable(one.rows)).empty)
-    return suggested(lines, places.pop(), storage.read(ledger), margin, now)
+    direct = [one for report in against_previous for one in _direct(report)]
+    return suggested(lines, places.pop(), storage.read(ledger), margin, now, direct)
 
 
 def suggested(
-    lines: Sequence[Line], place: Place, past: Sequence[storage.Entry], margin: float, now: float
+    lines: Sequence[Line], place: Place, past: Sequence[storage.Entry], margin: float, now: float,
+    direct: Sequence[Direct] = (),
 ) -> list[Nomination]:
     """`nominate` without files: `past` are the ledger's entries, `now` the time in seconds since the epoch."""
     own, asked = [entry for entry in past if _place(entry) == place], [line for line in lines if line.order.size > 1]
@@ -148,8 +157,15 @@ def suggested(
     for entry in own:
         for suspect in entry.suspects:
             known[entry.suite, suspect.benchmark].append((entry, suspect))
-    found = [of_line(line, known[line.suite, line.benchmark], math.log1p(margin)) for line in asked]
-    groups = grouped(selected(found))
+    found = {(line.suite, line.benchmark): of_line(line, known[line.suite, line.benchmark], math.log1p(margin))
+             for line in asked}
+    order = {commit: float(at) for line in lines for commit, at in zip(line.commits, line.order, strict=True)}
+    for one in direct:
+        key = one.suite, one.benchmark
+        suspected = of_direct(one, order, known[key], math.log1p(margin))
+        if suspected is not None:
+            found.setdefault(key, []).append(suspected)
+    groups = grouped(selected(list(found.values())))
     tests = _tests(own, now)
     return [
         _nomination(group, place, newest, online.level(tests, newest, ahead=ahead), math.log1p(margin))
@@ -194,6 +210,21 @@ def weigh(
 def pass_over(nomination: Nomination, reason: str, ledger: Path, now: float) -> None:
     """Enter a nomination that could not be measured: it is counted, is no test, and may be suggested again."""
     storage.append(ledger, _entry(nomination, now, "not measured", reason=reason))
+
+
+def _direct(report: Report) -> Iterator[Direct]:
+    """What a comparison of two commits says has changed."""
+    good, bad = (side["commit"]["hash"] if side.get("commit") else "" for side in (report.base, report.head))
+    for one in report.comparisons:
+        # From or to zero there is no ratio, and no fresh one could confirm it.
+        if one.verdict in (Verdict.FASTER, Verdict.SLOWER) and one.ratio:
+            yield Direct(
+                suite=Path(report.suite).name, benchmark=one.key, good=good, bad=bad, size=math.log(one.ratio),
+                p=one.p or 0.0, spread=0.0 if one.exact else _spread(one.log_ratios))
+
+
+def _spread(sample: Array) -> float:
+    return trimmed(sample).se / unit_se(sample.size)
 
 
 def _nomination(group: Group, place: Place, newest: str, level: float, margin: float) -> Nomination:

@@ -1,9 +1,10 @@
-"""What the histories of many benchmarks suggest together: suspects, chosen among all and grouped by commit."""
+"""What the histories of many benchmarks suggest together, and the comparison of the newest commit with the last one:
+suspects, chosen among all and grouped by commit."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -69,6 +70,24 @@ class Line:
     ses: Array
     spread: float
     """Standard deviation of a block (winsorised, as `paired.trimmed` has it)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Direct:
+    """A benchmark of which a comparison of two commits, made as `lockstep ab` does, says that it changed."""
+
+    suite: str
+    benchmark: str
+    good: str
+    """Hash of the commit that was base, which the history has, too."""
+    bad: str
+    """Of head."""
+    size: float
+    """Natural log of after ÷ before."""
+    p: float
+    """Of the hypothesis of no change, over all looks."""
+    spread: float
+    """As `Line.spread`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +200,27 @@ def of_line(line: Line, own: Known, margin: float) -> list[Suspected]:
         if not _is_explained(suspected, own, margin):
             found.append(suspected)
     return [one for one in found if not one.drifts or not any(_makes(step.candidate, one.candidate) for step in found)]
+
+
+def of_direct(one: Direct, order: Mapping[str, float], own: Known, margin: float) -> Suspected | None:
+    """What a comparison of two commits suggests, unless the ledger explains it; `order` says where commits stand, own
+    and `margin` are as in `of_line`. None also where one of both commits is not in that order.
+
+    A history that began a few nights ago, or whose level was changed then, knows little of its own noise; two commits
+    in one session need no history.
+    """
+    if one.good not in order or one.bad not in order:
+        return None
+    places = np.array([order[one.good], order[one.bad]])
+    line = Line(suite=one.suite, benchmark=one.benchmark, commits=(one.good, one.bad), order=places,
+                log_ratios=np.array([0.0, one.size]), ses=np.zeros(2), spread=one.spread)
+    suspected = Suspected(
+        line=line, low=float(places[0]), high=float(places[1]), likely=float(places[1]), good=one.good, bad=one.bad,
+        candidate=Candidate(kind=Kind.NEWEST, before=0, at=1, place=1, size=one.size, se=0.0, p=one.p, strength=1))
+    proved = any(
+        asked.said == "confirmed" and entry.direction == suspected.direction
+        and entry.positions[0] < suspected.likely <= entry.positions[1] for entry, asked in own)
+    return None if proved or _is_explained(suspected, own, margin) else suspected
 
 
 def _makes(step: Candidate, drift: Candidate) -> bool:

@@ -21,6 +21,7 @@ from runner.jobs import alert as telling
 from runner.jobs import record as recording
 from runner.jobs import retention
 from runner.jobs import upload as uploading
+from runner.jobs.ab import report_of
 from runner.jobs.night_work import Work
 from runner.jobs.watched import Nightly
 from runner.judging.report import Report
@@ -45,8 +46,10 @@ def append(work: Work) -> None:
 
 
 def nominate(work: Work) -> None:
-    """Ask the history which changes it sees that nobody has explained yet."""
+    """Ask the history, and the comparison with the last commit, which changes they see that nobody has explained."""
     night = work.night
+    against_previous = [report_of(work.settings.runs / one.run, with_noise=False) for one in night.measured
+                        if one.purpose is Purpose.PREVIOUS]
     there = series.of(
         _index(work.settings), watch=night.watch, configuration=night.configuration,
         machine=str(machine.describe()["fingerprint"]))
@@ -56,8 +59,9 @@ def nominate(work: Work) -> None:
             suite=places[one.suite], kind=one.kind.value, direction=one.direction, good=one.good, bad=one.bad,
             benchmarks=tuple(suspect.key for suspect in one.benchmarks), blocks=one.blocks, nomination=_plain(one),
         )
+        for one in changes.nominate(there, work.settings.state / ledger.NAME, night.margin, against_previous)
         # A suite that is no longer measured has a history all the same.
-        for one in changes.nominate(there, work.settings.state / ledger.NAME, night.margin) if one.suite in places
+        if one.suite in places
     ))
 
 

@@ -69,7 +69,7 @@ def _found(night: Night) -> str:
     shown = [one for one in night.confirmations or () if one.shown]
     if not shown:
         nominated = len(night.confirmations or ())
-        return "no change confirmed" + (f" of {nominated} that the history suggested" if nominated else "")
+        return "no change confirmed" + (f" of {nominated} that were suggested" if nominated else "")
     words = [
         f"{sum(len(one.shown or ()) for one in shown if one.direction == direction)} {direction}"
         for direction in ("slower", "faster") if any(one.direction == direction for one in shown)

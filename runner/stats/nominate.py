@@ -70,7 +70,7 @@ class Kind(Enum):
 
     STEP = "step"
     NEWEST = "newest"
-    """A step that only the newest point shows."""
+    """A step that only the newest point shows, or the comparison of its commit with the last one."""
     DRIFT = "drift"
     """Many small steps, or a slope: the newest points against the first ones."""
 

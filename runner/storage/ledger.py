@@ -35,9 +35,9 @@ class Suspect:
     benchmark: str
     """`Benchmark.key`."""
     size: float
-    """As the history has it."""
+    """As the history has it, or the comparison with the last commit."""
     suggested: float
-    """p of the history."""
+    """p of that."""
     said: Said
     p: float | None = None
     """Of the fresh blocks alone; None, like the three below, where there were too few."""
@@ -61,7 +61,7 @@ class Entry:
     """Fingerprint."""
     suite: str
     kind: str
-    """What the history showed: ``step``, ``newest`` or ``drift``."""
+    """What was suggested: ``step``, ``newest`` or ``drift``."""
     direction: str
     """``slower`` or ``faster``."""
     good: str

@@ -32,7 +32,7 @@ RIGHT = """\
 A night is right if it reports each benchmark that its commit makes slower, at that commit alone; if every benchmark
 that it reports became slower in the range that it names; if it has the outcome that it should, without any problem; and
 if it took no longer than its budget, building included. *Slower* counts the benchmarks that it confirmed to be slower,
-*nominated* the changes that the history suggested. *Building* is part of the time; with a +, the commit was built
+*nominated* the changes that were suggested. *Building* is part of the time; with a +, the commit was built
 before the night, which took as long, and counts as if it had been in it. Of a few seconds, the builds were there."""
 
 REGRESSIONS = ("undoes copy-on-write in construction", "adds work to each dict lookup", "2 % more work in five")

@@ -34,7 +34,7 @@ class Key:
     watch: str = "main"
     configuration: str = ""
     machine: str = "f"
-    suite: str = "/suite"
+    suite: str = "suite"
     benchmark: str
 
 
@@ -42,6 +42,14 @@ class Key:
 class Series:
     key: Key
     rows: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two commits that are compared."""
+
+    good: str
+    bad: str
 
 
 def commit(night: int) -> str:
@@ -73,7 +81,7 @@ def arm(hash: str) -> Interpreter:
 
 
 def report(
-    folder: Path, nomination: Nomination, truths: Mapping[str, float], *, blocks: int = 80, **changes: object
+    folder: Path, nomination: Nomination | Pair, truths: Mapping[str, float], *, blocks: int = 80, **changes: object
 ) -> Report:
     """The report of a run of the nomination's commits, with the log ratios that `truths` say."""
     rng = np.random.default_rng(11)
@@ -261,3 +269,57 @@ def test_small_steps_are_one_drift(tmp_path: Path) -> None:
     found = changes.nominate(suite({"work.time_a": levels}, 80), tmp_path / ledger.NAME, MARGIN)
     assert Kind.DRIFT in {one.kind for one in found}
     assert all(one.direction == "slower" for one in found)
+
+
+def against(folder: Path, truths: Mapping[str, float], good: int = 28, bad: int = 29) -> Report:
+    """The report of the newest commit against the last one."""
+    rows = suite({})
+    pair = Pair(good=commit(good), bad=commit(bad))
+    return report(folder, pair, {one.key.benchmark: truths.get(one.key.benchmark, 0.0) for one in rows}, blocks=12,
+                  suite="/suite")
+
+
+def young(nights: int = 3) -> list[Series]:
+    """Histories that say little yet: of few nights, and noisy."""
+    rows = suite({"work.time_a": stepped(nights - 1, 0.02, nights)}, nights)
+    return [Series(key=one.key, rows=one.rows.assign(se=0.01)) for one in rows]
+
+
+def test_the_newest_commit_against_the_last_one_is_asked_too(tmp_path: Path) -> None:
+    path = tmp_path / ledger.NAME
+    assert changes.nominate(young(), path, MARGIN) == []
+    direct = against(tmp_path / "runs", {"work.time_a": 0.03, "work.time_b": -0.03}, 1, 2)
+    slower, faster = sorted(changes.nominate(young(), path, MARGIN, [direct]), key=lambda one: one.direction,
+                            reverse=True)
+    for found, key in ((slower, "work.time_a"), (faster, "work.time_b")):
+        assert (found.kind, found.good, found.bad, found.positions) == (
+            Kind.NEWEST, commit(1), commit(2), (101.0, 102.0))
+        assert [one.key for one in found.benchmarks] == [key]
+        assert found.level > 0
+    assert slower.direction == "slower" and slower.benchmarks[0].size == pytest.approx(0.03, abs=0.01)
+    assert slower.blocks >= 6
+
+
+def test_a_comparison_and_a_history_of_one_commit_are_one_nomination(tmp_path: Path) -> None:
+    direct = against(tmp_path / "runs", {"work.time_a": 0.04, "work.time_b": 0.04})
+    found, = changes.nominate(suite({"work.time_a": stepped(29, 0.04)}), tmp_path / ledger.NAME, MARGIN, [direct])
+    assert (found.good, found.bad) == (commit(28), commit(29))
+    assert {one.key for one in found.benchmarks} == {"work.time_a", "work.time_b"}
+
+
+@pytest.mark.parametrize("truth", [0.03, 0.0])
+def test_what_a_comparison_suggested_is_explained_by_fresh_blocks(tmp_path: Path, truth: float) -> None:
+    path, direct = tmp_path / ledger.NAME, against(tmp_path / "runs", {"work.time_a": 0.03}, 1, 2)
+    nomination, = changes.nominate(young(), path, MARGIN, [direct])
+    outcome = changes.judge(nomination, report(tmp_path / "runs", nomination, {"work.time_a": truth}), path)
+    assert outcome.confirmed == (truth > 0)
+    assert changes.nominate(young(), path, MARGIN, [direct]) == []
+
+
+def test_a_comparison_of_commits_that_no_history_has_suggests_nothing(tmp_path: Path) -> None:
+    direct = against(tmp_path / "runs", {"work.time_a": 0.03}, 1, 77)
+    assert changes.nominate(young(), tmp_path / ledger.NAME, MARGIN, [direct]) == []
+
+
+def test_a_comparison_that_calls_nothing_changed_suggests_nothing(tmp_path: Path) -> None:
+    assert changes.nominate(young(), tmp_path / ledger.NAME, MARGIN, [against(tmp_path / "runs", {}, 1, 2)]) == []

@@ -163,7 +163,7 @@ def test_the_steps_of_a_night_by_what_it_has_come_to(changes: dict[str, Any], st
 SAID = [
     (night(), 0, "main: 1a2b1a2b1a2b (Speed | up `dict`): no change confirmed"),
     (night(confirmations=(CONFIRMED,)), 1, "1 slower"),
-    (night(confirmations=(replace(CONFIRMED, shown=()),)), 0, "no change confirmed of 1 that the history suggested"),
+    (night(confirmations=(replace(CONFIRMED, shown=()),)), 0, "no change confirmed of 1 that were suggested"),
     (night(confirmations=(replace(CONFIRMED, direction="faster"),)), 0, "1 faster"),
     (night(outcome=Outcome.UNCHANGED), 0, "nothing new since 1a2b1a2b1a2b"),
     (night(outcome=Outcome.UNCHANGED, alarm="it was overwritten"), 4, "nothing new since 1a2b1a2b1a2b"),
