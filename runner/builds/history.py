@@ -36,8 +36,8 @@ def fetch(place: str, progress: Progress) -> Path:
     repository, or a shallow one, in which no commit has a position; BuildError where a server cannot be asked.
     """
     if not is_url(place):
-        return _folder(Path(place).expanduser().resolve())
-    copy = commits.copy_of(place)
+        return _folder(read_in(place))
+    copy = read_in(place)
     with cache.locked(f"git-{copy.name}", progress, f"waiting for another run that is fetching {place}"):
         commits.make(copy)
         progress(f"fetching {place}")
@@ -47,6 +47,11 @@ def fetch(place: str, progress: Progress) -> Path:
         with contextlib.suppress(OSError):  # what is in use is not pruned
             os.utime(copy)
     return copy
+
+
+def read_in(place: str) -> Path:
+    """The folder in which the commits of what a folder or URL names are read, after `fetch`."""
+    return commits.copy_of(place) if is_url(place) else Path(place).expanduser().resolve()
 
 
 def _folder(repository: Path) -> Path:
@@ -128,3 +133,11 @@ def line(repository: Path, older: str, newer: str) -> Sequence[str]:
     if listed.code:
         raise BuildError(f"{repository} cannot list {older[:12]}..{newer[:12]}: {git.reason(repository, listed)}")
     return listed.output.split()
+
+
+def first_parents(repository: Path, commit: str) -> frozenset[str]:
+    """Full hashes of all commits on the line of first parents up to and with a commit. Raises BuildError."""
+    listed = git.run(repository, "rev-list", "--first-parent", commit, "--")
+    if listed.code:
+        raise BuildError(f"{repository} cannot list the commits up to {commit[:12]}: {git.reason(repository, listed)}")
+    return frozenset(listed.output.split())

@@ -147,6 +147,9 @@ def backfill(
     pattern: Pattern = None,
     suite: Suite = None,
     configuration: Options = "",
+    edits: Annotated[list[str] | None, typer.Option(
+        "--edit", metavar="VARIANT|PATCH", help="What every commit gets, as `edits` of what is watched; several times.",
+    )] = None,
     margin: Margin = "1%",
     blocks: Annotated[int | None, typer.Option(
         metavar="NUMBER", help="Blocks of every benchmark, 6 to 160; default: 6.")] = None,
@@ -179,7 +182,8 @@ def backfill(
         raise UsageError(f"--blocks {blocks}: it is {LOOKS[0]} to {LOOKS[-1]}; fewer say nothing.")
     request = job.BackfillRequest(
         range=range_, anchor=anchor, watch=watch, every=every, repository=repository, pattern=pattern,
-        suite=suite_of(suite), configuration=configuration, margin=margin, blocks=blocks or job.BLOCKS, scope=scope,
+        suite=suite_of(suite), configuration=configuration, edits=tuple(map(_edit, edits or ())), margin=margin,
+        blocks=blocks or job.BLOCKS, scope=scope,
         memory_limit=memory_limit, values=values, environment=variables(env or ()), out=out, wait=not no_wait,
     )
     with Terminal() as view:
@@ -192,3 +196,8 @@ def backfill(
         output.line("interrupted; the same command goes on")
         return 130
     return 4 if done.passed_over and not done.measured and not done.there else 0
+
+
+def _edit(text: str) -> str:
+    """A variant's name, or a patch by its whole path, as the nights of a watch name it."""
+    return str(Path(text).absolute()) if Path(text).is_file() else text

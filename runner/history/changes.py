@@ -12,7 +12,7 @@ import hashlib
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,7 @@ from runner.history.suspects import (
     Group,
     Line,
     Series,
+    Suspected,
     grouped,
     lines_of,
     members_of,
@@ -124,11 +125,14 @@ class Outcome:
 
 
 def nominate(
-    series: Sequence[Series], ledger: Path, margin: float, against_previous: Sequence[Report] = ()
+    series: Sequence[Series], ledger: Path, margin: float, against_previous: Sequence[Report] = (),
+    branch: Collection[str] | None = None,
 ) -> list[Nomination]:
     """What the histories of one watch, configuration and machine suggest, the strongest first.
 
     `against_previous` are reports of the newest commit against the last one: what they call changed is suggested too.
+    `branch` are the hashes on its line of first parents, None: all. What is not on it any more, since the branch was
+    overwritten, or has become the second parent of a merge, is no point: its position says nothing among the others.
     `ledger` is the file, which need not be there; `margin` is a fraction. A series of fewer than two commits suggests
     nothing. Raises ValueError for series of several watches, configurations or machines, and as `ledger.read` does.
     """
@@ -136,35 +140,43 @@ def nominate(
               for one in series}
     if len(places) > 1:
         raise ValueError(f"histories of one watch, configuration and machine are wanted, not of {len(places)}")
-    lines = lines_of(series)
+    lines = lines_of(series, branch)
     if not lines:
         return []
     now = max(float(rows["created"].max()) for one in series if not (rows := usable(one.rows)).empty)
     direct = [one for report in against_previous for one in _direct(report)]
-    return suggested(lines, places.pop(), storage.read(ledger), margin, now, direct)
+    return suggested(lines, places.pop(), storage.read(ledger), margin, now, direct, branch)
 
 
 def suggested(
     lines: Sequence[Line], place: Place, past: Sequence[storage.Entry], margin: float, now: float,
-    direct: Sequence[Direct] = (),
+    direct: Sequence[Direct] = (), branch: Collection[str] | None = None,
 ) -> list[Nomination]:
     """`nominate` without files: `past` are the ledger's entries, `now` the time in seconds since the epoch."""
-    own, asked = [entry for entry in past if _place(entry) == place], [line for line in lines if line.order.size > 1]
+    newest = max(lines, key=lambda line: float(line.order[-1])).commits[-1] if lines else ""
+    # What the newest commit does not have, nobody can measure there.
+    there = {(line.suite, line.benchmark) for line in lines if newest in line.commits}
+    asked = [line for line in lines if line.order.size > 1 and (line.suite, line.benchmark) in there]
     if not asked:
         return []
-    newest = max(lines, key=lambda line: float(line.order[-1])).commits[-1]
+    own = [entry for entry in past if _place(entry) == place]
     known: dict[tuple[str, str], list[tuple[storage.Entry, storage.Suspect]]] = defaultdict(list)
     for entry in own:
+        if branch is not None and entry.bad not in branch:
+            continue  # its position is another commit's now
         for suspect in entry.suspects:
             known[entry.suite, suspect.benchmark].append((entry, suspect))
-    found = {(line.suite, line.benchmark): of_line(line, known[line.suite, line.benchmark], math.log1p(margin))
-             for line in asked}
+    # A benchmark is one hypothesis, and may have several segments.
+    found: dict[tuple[str, str], list[Suspected]] = defaultdict(list)
+    for line in asked:
+        key = line.suite, line.benchmark
+        found[key] += of_line(line, known[key], math.log1p(margin))
     order = {commit: float(at) for line in lines for commit, at in zip(line.commits, line.order, strict=True)}
     for one in direct:
         key = one.suite, one.benchmark
         suspected = of_direct(one, order, known[key], math.log1p(margin))
         if suspected is not None:
-            found.setdefault(key, []).append(suspected)
+            found[key].append(suspected)
     groups = grouped(selected(list(found.values())))
     tests = _tests(own, now)
     return [
@@ -216,8 +228,9 @@ def _direct(report: Report) -> Iterator[Direct]:
     """What a comparison of two commits says has changed."""
     good, bad = (side["commit"]["hash"] if side.get("commit") else "" for side in (report.base, report.head))
     for one in report.comparisons:
-        # From or to zero there is no ratio, and no fresh one could confirm it.
-        if one.verdict in (Verdict.FASTER, Verdict.SLOWER) and one.ratio:
+        # From or to zero there is no ratio, and no fresh one could confirm it; nor one of a count below the margin,
+        # of which any difference at all is called faster or slower.
+        if one.verdict in (Verdict.FASTER, Verdict.SLOWER) and one.ratio and (one.clear or not one.exact):
             yield Direct(
                 suite=Path(report.suite).name, benchmark=one.key, good=good, bad=bad, size=math.log(one.ratio),
                 p=one.p or 0.0, spread=0.0 if one.exact else _spread(one.log_ratios))

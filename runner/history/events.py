@@ -109,7 +109,7 @@ class Event:
     suite: str
     direction: Direction
     kind: str
-    """What nominated it: ``step``, ``newest``, ``drift``; or ``bisect``."""
+    """What nominated it: ``step``, ``newest`` or ``drift``."""
     good: Commit
     """The last one known to be without it."""
     bad: Commit
@@ -148,7 +148,8 @@ class Event:
     @property
     def place(self) -> tuple[str, str, str, str]:
         """What is watched, and where: only events that agree in it can be about one change."""
-        return self.watch, self.configuration, self.machine, self.suite
+        # The folder's name, as in series: two suites of a watch differ in it, and the folder may move.
+        return self.watch, self.configuration, self.machine, Path(self.suite).name
 
 
 _event = TypeAdapter(Event)
@@ -157,7 +158,7 @@ _event = TypeAdapter(Event)
 def identity(event: Event) -> str:
     """An id for people and file names, the same whenever the same change is found: watch, commit, direction, and eight
     digits of a hash of all that tells events apart."""
-    parts = (*event.place[:3], event.good.hash, event.bad.hash, event.direction)
+    parts = (*event.place, event.good.hash, event.bad.hash, event.direction, *[DRIFT] * (event.kind == DRIFT))
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]
     watch = re.sub(r"[^a-z0-9]+", "-", event.watch.lower()).strip("-")[:40] or "watch"
     return f"{watch}-{event.bad.hash[:10]}-{event.direction}-{digest}"

@@ -4,7 +4,7 @@ suspects, chosen among all and grouped by commit."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -142,12 +142,14 @@ class Group:
         self.members.append(one)
 
 
-def lines_of(series: Sequence[Series]) -> list[Line]:
+def lines_of(series: Sequence[Series], branch: Collection[str] | None = None) -> list[Line]:
     """The lines of series that share their nights, without those that have no point; all in one order.
 
-    Where the position of any commit is known, rows of which it is not are no points.
+    Rows of commits that are not among those of the `branch` are no points; None: all count. Where the position of any
+    commit is known, rows of which it is not are none either.
     """
-    tables = [(one.key, usable(one.rows)) for one in series]
+    tables = [(one.key, rows if branch is None else rows[rows["commit"].isin(branch)])
+              for one in series for rows in [usable(one.rows)]]
     by = "position" if any(rows["position"].notna().any() for _, rows in tables) else "created"
     placed = [(key, rows[rows[by].notna()]) for key, rows in tables]
     return [_line(key, rows, by) for key, rows in placed if not rows.empty]

@@ -41,6 +41,8 @@ class BackfillRequest:
     suite: str | None = None
     configuration: str = ""
     """Build options as in a spec, without the question mark."""
+    edits: tuple[str, ...] = ()
+    """Variants and patches that every commit gets, as `edits` of what is watched."""
     margin: float = 0.01
     """As a fraction."""
     blocks: int = BLOCKS
@@ -80,7 +82,9 @@ def backfill(request: BackfillRequest, view: View) -> Backfilled:
     repository = whole(request.repository)
     wanted = commits_of(repository, request.range, request.every, view)
     anchor = _anchor(request)
-    builds.parse(builds.of_commit(repository, wanted[-1], options=request.configuration))
+    for edit in request.edits:
+        builds.changes(edit)
+    builds.parse(builds.of_commit(repository, wanted[-1], edits=request.edits, options=request.configuration))
     with machine.alone(wait=request.wait, told=view.say):
         base = builds.resolve(anchor, progress=view.phase, environment=config.environment(request.environment))
         view.phase("finding the benchmarks")
@@ -167,7 +171,7 @@ class _Session:
             except UsageError as problem:
                 self._view.say(f"{begun.name} cannot be gone on with, and the commit is measured anew: {problem}")
         request = self._request
-        spec = builds.of_commit(self._repository, commit, options=request.configuration)
+        spec = builds.of_commit(self._repository, commit, edits=request.edits, options=request.configuration)
         head = builds.resolve(spec, progress=self._view.phase)
         return compare_arms(AbRequest(
             base=self._base.spec, head=spec, suite=self._suite, pattern=request.pattern, margin=request.margin,
@@ -194,5 +198,14 @@ class _Session:
         return (
             role is not None and role.purpose.value in POINTS and role.watch == self._role.watch
             and role.configuration == self._role.configuration and entry.suite == self._suite
-            and entry.base.identity == self._base.identity
+            and entry.base.identity == self._base.identity and _edits(entry.head.spec) == self._request.edits
         )
+
+
+def _edits(spec: str) -> tuple[str, ...]:
+    """What a build's name says of its edits; none where it cannot be read any more."""
+    try:
+        found = builds.parse(spec)
+    except UsageError:
+        return ()
+    return () if found is None else found.edits

@@ -6,7 +6,7 @@ All calls into other parts of the program are here, one function each.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from pydantic import TypeAdapter
 
 from runner import config, jobs, machine, suites
 from runner.alerts.message import Message
-from runner.errors import MachineError
+from runner.builds import history
+from runner.errors import BuildError, LockstepError, MachineError
 from runner.history import changes, events, runs, series
 from runner.jobs import alert as telling
 from runner.jobs import record as recording
@@ -48,6 +49,12 @@ def append(work: Work) -> None:
 def nominate(work: Work) -> None:
     """Ask the history, and the comparison with the last commit, which changes they see that nobody has explained."""
     night = work.night
+    assert night.commit is not None
+    try:
+        branch = history.first_parents(history.read_in(night.repository), night.commit.hash)
+    except BuildError as error:
+        branch = None
+        work.note(f"commits that are no longer on the branch count in the history: {error}")
     against_previous = [report_of(work.settings.runs / one.run, with_noise=False) for one in night.measured
                         if one.purpose is Purpose.PREVIOUS]
     there = series.of(
@@ -59,7 +66,7 @@ def nominate(work: Work) -> None:
             suite=places[one.suite], kind=one.kind.value, direction=one.direction, good=one.good, bad=one.bad,
             benchmarks=tuple(suspect.key for suspect in one.benchmarks), blocks=one.blocks, nomination=_plain(one),
         )
-        for one in changes.nominate(there, work.settings.state / ledger.NAME, night.margin, against_previous)
+        for one in changes.nominate(there, work.settings.state / ledger.NAME, night.margin, against_previous, branch)
         # A suite that is no longer measured has a history all the same.
         if one.suite in places
     ))
@@ -104,27 +111,54 @@ def _moved(change: Change) -> str:
 
 
 def record_events(work: Work) -> None:
-    """What was confirmed becomes events, or a part of those that are known; what went away closes them."""
-    night = work.night
-    found = []
+    """What was confirmed becomes events, or a part of those that are known; what went away closes them.
+
+    So does what a night before this one confirmed and could not record: nothing else would suggest it again.
+    """
+    found = [event for night in _owing(work) for event in _confirmed(work, night)]
+    if found:
+        folder = _events_folder(work.settings)
+        events.record(folder, found, margin=work.night.margin)
+        # Not what was changed just now: a night that was killed in between had changed it before.
+        known = dict.fromkeys((*work.night.events, *events.of_runs(folder, {one.run for one in found})))
+        work.keep(events=tuple(known))
+
+
+def _owing(work: Work) -> list[Night]:
+    """This night, and those since the last one that has recorded its events; oldest first."""
+    found = [work.night]
+    for night in work.earlier:
+        step = night.step("events")
+        if step is not None and step.ended is not None and not step.problem:
+            break
+        found.append(night)
+    return found[::-1]
+
+
+def _confirmed(work: Work, night: Night) -> Iterator[events.Event]:
+    """What a night has confirmed, as it is heard of now."""
     for one in night.confirmations or ():
-        if one.shown and one.before is not None and one.after is not None:
-            assert one.run is not None
-            found.append(events.Event(
+        if one.shown and one.run is not None and one.before is not None and one.after is not None:
+            yield events.Event(
                 watch=night.watch, configuration=night.configuration, machine=night.machine, suite=one.suite,
                 direction=one.direction, kind=one.kind, good=one.before, bad=one.after, between=one.between,
                 benchmarks=tuple(
                     events.Affected(benchmark=line.benchmark, ratio=line.ratio, low=line.low, high=line.high, p=line.p,
                                     run=one.run)
                     for line in one.shown),
-                run=one.run, command=one.command, functions=one.functions or (), opened=night.created,
-            ))
-    if found:
-        folder = _events_folder(work.settings)
-        events.record(folder, found, margin=night.margin)
-        # Not what was changed just now: a night that was killed in between had changed it before.
-        known = dict.fromkeys((*night.events, *events.of_runs(folder, {one.run for one in found})))
-        work.keep(events=tuple(known))
+                run=one.run, command=one.command, functions=one.functions or (),
+                opened=_measured(work, one.run) if night is work.night else time.time())
+
+
+def _measured(work: Work, run: str) -> float:
+    """When a run of this night began, in seconds since the epoch, or the night where the run is gone.
+
+    A night that was killed may have been gone on with weeks after it began, and what it confirmed is news all the same.
+    """
+    try:
+        return store.read_manifest(work.settings.runs / run).created
+    except LockstepError:
+        return work.night.created
 
 
 def record(work: Work) -> None:
@@ -214,7 +248,7 @@ def _alarms(work: Work) -> list[Message]:
     text = night_report.render(night)
     return [Message(
         key=f"night/{first.id}", thread=f"night/{first.id}", watch=night.watch, kind="alarm", state="alarm",
-        began=first.created, created=first.created, title=night_report.headline(night),
+        began=first.created, created=time.time(), title=night_report.headline(night),
         markdown=text.partition("\n\n")[2], text=text, commit="" if night.commit is None else night.commit.hash,
         data={"night": night.id, "watch": night.watch, "configuration": night.configuration, "state": night.state,
               "outcome": night.outcome.value, "alarm": night.alarm, "problems": list(night.problems)},

@@ -116,20 +116,20 @@ def previous(work: Work) -> None:
 
 
 def confirm(work: Work) -> None:
-    """What the history nominated, measured afresh: the last commit without the change against the first with it."""
+    """What was nominated, measured afresh: the last commit without the change against the first with it."""
     waiting = [one for one in work.night.confirmations or () if one.shown is None and not one.passed]
     for one in waiting:
         place = (work.night.confirmations or ()).index(one)
         try:
             base, head = work.commit(one.good), work.commit(one.bad)
-        except (BuildError, UsageError) as error:
+            finished = _measured(work, Wanted(
+                purpose=Purpose.CONFIRM, base=base, head=head, suite=one.suite, pattern=_exactly(one.benchmarks),
+                blocks=one.blocks, budget=left(work.night) / len(waiting),
+            ))
+        except (BuildError, UsageError) as error:  # it does not build any more, or the suite has lost the benchmark
             work.put(place, replace(one, passed=str(error)))
             night_after.pass_over(work, one, str(error))
             continue
-        finished = _measured(work, Wanted(
-            purpose=Purpose.CONFIRM, base=base, head=head, suite=one.suite, pattern=_exactly(one.benchmarks),
-            blocks=one.blocks, budget=left(work.night) / len(waiting),
-        ))
         done = replace(one, run=finished.report.run, command=finished.report.command, before=base.commit,
                        after=head.commit, between=_between(base, head))
         # The run first: whatever happens while it is judged, the judgement is of this run.

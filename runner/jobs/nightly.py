@@ -151,7 +151,10 @@ def _steps(night: Night) -> Sequence[str]:
         return tuple(STEPS)
     if night.outcome is Outcome.UNCHANGED and not night.alarm:
         return ()
-    return ("build", *CLOSING) if night.outcome is Outcome.BROKEN else CLOSING
+    if night.outcome is Outcome.BROKEN:
+        return "build", *CLOSING
+    # A night that failed may have confirmed something before.
+    return ("events", *CLOSING) if any(one.shown for one in night.confirmations or ()) else CLOSING
 
 
 def _through(work: Work) -> Night:

@@ -171,7 +171,7 @@ class Night:
     steps: tuple[Step, ...] = ()
     measured: tuple[Measured, ...] = ()
     confirmations: tuple[Confirmation, ...] | None = None
-    """What the history nominated; None: it was not asked yet."""
+    """What was nominated; None: it was not asked yet."""
     events: tuple[str, ...] = ()
     """Ids of the events that it made or changed."""
 

@@ -136,7 +136,8 @@ class Session:
         one = watching.watching(
             self.settings.folder / f"repeat-{stage.repeat + 1}", made, budget=self.settings.budget)
         commits.move(made, expected.commit)
-        ahead = self.study.built.get(expected.commit, 0.0) if stage.repeat == 0 else 0.0
+        builds = stage.repeat == 0 and expected.state == "done"
+        ahead = self.study.built.get(expected.commit, 0.0) if builds else 0.0
         had = have(one, expected, [id for row in rows for id in row.nights], ahead, self.say)
         row = judging.row(had, expected, made, watching.benchmarks())
         repeats = list(self.study.repeats)

@@ -18,7 +18,7 @@ from runner.history import changes
 from runner.history.changes import Nomination
 from runner.judging import compare
 from runner.judging.report import Report
-from runner.model import Arm, Commit, Interpreter
+from runner.model import Arm, Commit, Interpreter, Verdict
 from runner.stats.nominate import Kind
 from runner.stats.paired import Array
 from runner.storage import ledger, store
@@ -210,6 +210,7 @@ def test_no_change_lies_between_two_runs_of_one_commit(tmp_path: Path) -> None:
     twice = rows[0].rows.copy()
     twice.loc[29, ["commit", "position"]] = twice.loc[28, ["commit", "position"]].to_numpy()
     rows[0] = Series(key=rows[0].key, rows=twice)
+    rows[1:] = [Series(key=one.key, rows=one.rows.iloc[:29]) for one in rows[1:]]
     found, = changes.nominate(rows, tmp_path / ledger.NAME, MARGIN)
     assert (found.good, found.bad) == (commit(27), commit(28))
 
@@ -323,3 +324,29 @@ def test_a_comparison_of_commits_that_no_history_has_suggests_nothing(tmp_path: 
 
 def test_a_comparison_that_calls_nothing_changed_suggests_nothing(tmp_path: Path) -> None:
     assert changes.nominate(young(), tmp_path / ledger.NAME, MARGIN, [against(tmp_path / "runs", {}, 1, 2)]) == []
+
+
+def test_each_segment_of_a_benchmark_is_asked(tmp_path: Path) -> None:
+    """Another that was opened later, as by a backfill against another anchor, silences none."""
+    long, flat = suite({"work.time_a": stepped(20, 0.04)}), suite({}, 12)
+    found, = changes.nominate([*long, *flat], tmp_path / ledger.NAME, MARGIN)
+    assert (found.good, found.bad) == (commit(19), commit(20))
+    assert changes.nominate([*flat, *long], tmp_path / ledger.NAME, MARGIN) == [found]
+
+
+def test_what_is_no_longer_on_the_branch_is_no_point(tmp_path: Path) -> None:
+    path, rows = tmp_path / ledger.NAME, suite({"work.time_a": stepped(29, 0.04)})
+    branch = {commit(night) for night in range(NIGHTS)}
+    assert len(changes.nominate(rows, path, MARGIN, branch=branch)) == 1
+    assert changes.nominate(rows, path, MARGIN, branch=branch - {commit(29)}) == []
+    direct = against(tmp_path / "runs", {"work.time_a": 0.04})
+    assert changes.nominate(rows, path, MARGIN, [direct], branch=branch - {commit(28)})[0].good == commit(27), (
+        "the last commit has become a second parent, and has no place in the order")
+
+
+@pytest.mark.parametrize(("size", "suggests"), [(1.001, False), (1.2, True)])
+def test_of_a_count_only_what_matters_is_suggested(tmp_path: Path, size: float, suggests: bool) -> None:
+    direct = against(tmp_path / "runs", {}, 1, 2)
+    count = replace(direct.comparisons[0], verdict=Verdict.SLOWER, exact=True, ratio=size, clear=suggests, p=None)
+    found = changes.nominate(young(), tmp_path / ledger.NAME, MARGIN, [replace(direct, comparisons=[count])])
+    assert bool(found) is suggests

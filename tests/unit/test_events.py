@@ -37,9 +37,9 @@ def test_an_id_is_the_same_for_the_same_change_and_for_no_other() -> None:
     assert one.id.startswith("main-000000000b-slower-")
     others = [
         event(watch="other"), event(configuration="pgo"), event(machine="n"), event(good=9), event(bad=12),
-        event(direction="faster"),
+        event(direction="faster"), event(suite="/else/t"), event(kind="drift"),
     ]
-    assert len({one.id, *(other.id for other in others)}) == 7
+    assert len({one.id, *(other.id for other in others)}) == 9
 
 
 def test_an_id_stays_when_the_range_becomes_narrower() -> None:
@@ -91,6 +91,18 @@ def test_a_range_is_narrowed_only_for_all_that_moved_in_it() -> None:
     assert one.between == 10
     (one,) = after([one], event(affected("a"), affected("b"), good=13, bad=14))
     assert one.between == 1
+
+
+def test_what_moves_at_one_commit_in_two_suites_is_two_events() -> None:
+    first, second = after([], event(affected("a")), event(affected("a", 1.4), suite="/else/t", run="second"))
+    assert (first.suite, first.benchmarks[0].ratio, second.suite, second.run) == ("s", 1.2, "/else/t", "second")
+
+
+def test_a_suite_that_has_moved_is_the_same_one() -> None:
+    slow = event(suite="/home/a/suite", good=10, bad=11)
+    back = event(affected("a", 1 / 1.2), suite="/srv/suite", good=20, bad=21, direction="faster")
+    (one,) = after([slow], back)
+    assert one.state is State.FIXED
 
 
 def test_without_positions_the_commit_decides() -> None:

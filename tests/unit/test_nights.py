@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from made_runs import make_charts
-from samples import Quiet, interpreter
+from samples import Quiet, benchmark, interpreter, manifest
 
 from runner import config
 from runner.alerts.settings import Channels
 from runner.cli.nightly import exit_code
 from runner.errors import MachineError, UsageError
+from runner.history import events
+from runner.history.changes import Nomination, Suspect
 from runner.jobs import night_after, night_measure, nightly
 from runner.jobs.night_measure import Wanted
 from runner.jobs.night_work import Work
@@ -23,7 +25,8 @@ from runner.jobs.status import status
 from runner.jobs.watched import Nightly, Suite, Watch
 from runner.model import Commit, Purpose
 from runner.report import night as report
-from runner.storage import nights
+from runner.stats.nominate import Kind
+from runner.storage import ledger, nights, store
 from runner.storage.nights import Confirmation, Measured, Night, Outcome, Shown, Step
 
 COMMIT = Commit(
@@ -155,6 +158,8 @@ def test_every_run_of_every_night_has_a_schedule_of_its_own() -> None:
     ({}, tuple(nightly.STEPS)), ({"outcome": Outcome.BROKEN}, ("build", *nightly.CLOSING)),
     ({"outcome": Outcome.UNCHANGED}, ()), ({"outcome": Outcome.UNCHANGED, "alarm": "x"}, nightly.CLOSING),
     ({"outcome": Outcome.GONE, "alarm": "x"}, nightly.CLOSING), ({"outcome": Outcome.FAILED}, nightly.CLOSING),
+    ({"outcome": Outcome.FAILED, "confirmations": (CONFIRMED,)}, ("events", *nightly.CLOSING)),
+    ({"outcome": Outcome.FAILED, "confirmations": (replace(CONFIRMED, shown=None),)}, nightly.CLOSING),
 ])
 def test_the_steps_of_a_night_by_what_it_has_come_to(changes: dict[str, Any], steps: tuple[str, ...]) -> None:
     assert nightly._steps(night(**changes)) == steps
@@ -219,3 +224,51 @@ def test_counting_ends_with_the_night_however_many_changes_there_are(tmp_path: P
     one.keep(confirmations=(CONFIRMED,), steps=steps)
     night_after.explain(one)
     assert "was not counted: the night's time was over" in one.night.notes[0]
+
+
+@pytest.mark.parametrize("step", [None, Step(name="events", begun=1.0, ended=2.0, problem="an event cannot be read")])
+def test_what_a_night_confirmed_and_could_not_record_the_next_one_records(tmp_path: Path, step: Step | None) -> None:
+    before = night(id="20251127T010000Z-main-9f8e", commit=OLD, confirmations=(CONFIRMED,), created=1.69e9,
+                   steps=() if step is None else (step,))
+    unchanged = night(outcome=Outcome.UNCHANGED)
+    one = work(tmp_path, unchanged, before)
+    night_after.record_events(one)
+    (event,) = events.read(one.settings.state / "events")
+    assert one.night.events == (event.id,) and event.opened > time.time() - 60, "nobody has heard of it yet"
+    # And then it is over: what somebody removes does not come back.
+    (one.settings.state / "events" / f"{event.id}.json").unlink()
+    done = replace(one.night, steps=(Step(name="events", begun=3.0, ended=4.0),))
+    night_after.record_events(work(tmp_path, done, unchanged, before))
+    assert events.read(one.settings.state / "events") == []
+
+
+def test_what_is_confirmed_late_is_news(tmp_path: Path) -> None:
+    """The night began, was killed, and was gone on with weeks later."""
+    one = work(tmp_path)
+    run = store.create(one.settings.runs, manifest([benchmark("dict.time_get")], id=CONFIRMED.run, created=1.75e9))
+    assert run.name == CONFIRMED.run
+    one.keep(confirmations=(CONFIRMED,))
+    night_after.record_events(one)
+    assert [event.opened for event in events.read(one.settings.state / "events")] == [1.75e9]
+    failed = replace(one, night=replace(one.night, outcome=Outcome.FAILED, problems=("why",)))
+    assert night_after._alarms(failed)[0].created > time.time() - 60
+
+
+def test_a_benchmark_that_the_suite_has_lost_fails_no_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def select(*_: object) -> None:
+        raise UsageError("No benchmark matches '^(?:dict\\.time_get)$'.")  # as `suites.select` does
+
+    one = work(tmp_path)
+    monkeypatch.setattr(Work, "commit", lambda self, hash: interpreter(hash))
+    monkeypatch.setattr(night_measure, "_measured", select)
+    nomination = Nomination(
+        id="a", watch="main", configuration="", machine="abc", suite="suite", kind=Kind.NEWEST, direction="slower",
+        good=OLD.hash, bad=COMMIT.hash, positions=(4.0, 7.0), newest=COMMIT.hash, level=1e-4, blocks=8,
+        benchmarks=(Suspect("dict.time_get", 0.04, 1e-6),))
+    waiting = replace(CONFIRMED, shown=None, run=None, nomination=night_after._plain(nomination))
+    one.keep(confirmations=(waiting,))
+    night_measure.confirm(one)
+    (told,) = one.night.confirmations or ()
+    assert "No benchmark matches" in told.passed and told.shown is None
+    (entry,) = ledger.read(one.settings.state / ledger.NAME)
+    assert (entry.outcome, entry.reason) == ("not measured", told.passed)
