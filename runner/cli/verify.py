@@ -34,7 +34,7 @@ def verify(
     time: Annotated[Any, typer.Option(
         "--time", parser=_time_of, metavar="TIME", help="How long to search for differences, or `none`.")] = "60s",
     known: Annotated[str | None, typer.Option(
-        metavar="REGEX", help="Tests that pass in one arm only as they should: told, and no difference.")] = None,
+        metavar="REGEX", help="Tests that differ as they should: told, and no difference.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="NUMBER", help="Repeat a search.", min=0)] = None,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write it as JSON too; - is standard output.")

@@ -46,7 +46,7 @@ class VerifyRequest:
     most: int | None = None
     """Differences after which the search ends; None: it looks for one for each kind of source."""
     known: str | None = None
-    """A regular expression: tests that pass in one arm only as they should."""
+    """A regular expression: tests that differ as they should."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that both get beside those of the caller (`config.environment`)."""
     wait: bool = True

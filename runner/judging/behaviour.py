@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from runner.model import Arm, Interpreter
-from runner.verifying.own_tests import PASSED, Module, Odd
+from runner.verifying.own_tests import BAD, PASSED, Module, Odd
 from runner.verifying.search import Found, Searched
 
 
@@ -35,9 +35,9 @@ class Verified:
     base: Interpreter
     head: Interpreter
     differences: tuple[Difference, ...]
-    """Tests that pass in one arm alone come first."""
+    """Tests come first."""
     known: tuple[str, ...]
-    """Tests that pass in one arm alone, which the user has said."""
+    """Tests that differ, which the user has said."""
     modules: tuple[Module, ...]
     searched: Searched | None
     """None: it was not searched."""
@@ -46,18 +46,21 @@ class Verified:
 
 
 def of_tests(modules: Iterable[Module], known: str | None) -> tuple[list[Difference], list[str]]:
-    """The tests that pass in one arm and go wrong in the other; and of these apart the names that `known` matches."""
+    """The tests that pass in one arm and go wrong in the other, and the classes and modules that go wrong as a whole in
+    one; and of these apart the names that `known` matches."""
     odd = [(module, one) for module in modules for one in module.odd if one.differs]
     told = {one.test for _, one in odd if known is not None and re.search(known, one.test)}
     return [_of_test(module, one) for module, one in odd if one.test not in told], sorted(told)
 
 
 def _of_test(module: Module, one: Odd) -> Difference:
-    arm = Arm.BASE if one.base.word == PASSED else Arm.HEAD
+    passed = PASSED in (one.base.word, one.head.word)
+    arm = Arm.BASE if one.base.word in ((PASSED,) if passed else BAD) else Arm.HEAD
     words = {side: f"{outcome.word}: {outcome.reason}" if outcome.reason else outcome.word
              for side, outcome in ((Arm.BASE, one.base), (Arm.HEAD, one.head))}
     return Difference(
-        what=f"{one.test} passes in {arm.value} only", script=f"-m test {module.name} -m {one.test}",
+        what=f"{one.test} {'passes' if passed else 'goes wrong'} in {arm.value} only",
+        script=f"-m test {module.name}" + ("" if one.whole else f" -m {one.test}"),
         base=words[Arm.BASE], head=words[Arm.HEAD],
     )
 

@@ -64,6 +64,9 @@ def json(verified: Verified) -> str:
         "known": list(verified.known),
         "tests": [
             {"module": module.name, **{arm.value: dict(module.counts[arm]) for arm in Arm},
+             "odd": [{"test": one.test, **{arm.value: {"word": outcome.word, "reason": outcome.reason}
+                                           for arm, outcome in ((Arm.BASE, one.base), (Arm.HEAD, one.head))}}
+                     for one in module.odd],
              "unsteady": list(module.unsteady)} for module in verified.modules],
         "search": None if searched is None else {
             "sequences": searched.sequences, "operations": searched.statements, "seconds": searched.seconds,
@@ -82,8 +85,10 @@ def _headline(verified: Verified) -> Text:
     count = len(verified.differences)
     if count:
         return Text(f"{count} {'difference' if count == 1 else 'differences'} in behaviour", style="bold red")
-    if verified.modules and not any(module.counts[arm].get(PASSED) for module in verified.modules for arm in Arm):
-        return Text("no difference found, and none of CPython's own tests ran", style="bold yellow")
+    idle = [arm.value for arm in Arm if not any(module.counts[arm].get(PASSED) for module in verified.modules)]
+    if verified.modules and idle:
+        where = "" if len(idle) == len(Arm) else f" in {idle[0]}"
+        return Text(f"no difference found, and none of CPython's own tests ran{where}", style="bold yellow")
     return Text("no difference in behaviour found", style="bold green")
 
 
@@ -122,7 +127,7 @@ def _tests(verified: Verified) -> Iterator[RenderableType]:
             yield clean(f"{module.name}: {len(module.unsteady)} ended differently at first, and alike when they were "
                         f"tried again, such as {module.unsteady[0]}", "dim")
     if verified.known:
-        yield clean(f"pass in one arm only, as you have said: {', '.join(verified.known)}", "dim")
+        yield clean(f"differ, as you have said: {', '.join(verified.known)}", "dim")
 
 
 def _of(one: object, arm: Arm) -> str:

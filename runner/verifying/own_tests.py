@@ -21,6 +21,8 @@ LIMIT = 900.0
 """Seconds for a module."""
 PASSED, SKIPPED, MISSING, CRASHED = "passed", "skipped", "missing", "crashed"
 BAD = ("failed", "error", CRASHED)
+WHOLE = "the module"
+"""What goes wrong where the interpreter ends outside of any test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +42,15 @@ class Odd:
     """Its full name: ``test.test_io.CBufferedReaderTest.test_args_error``."""
     base: Outcome
     head: Outcome
+    whole: bool = False
+    """It is no test: a class, the module or the interpreter itself went wrong, which has a name in that arm alone."""
 
     @property
     def differs(self) -> bool:
-        """It passed in one arm and went wrong in the other; else one of them has skipped it or lacks it."""
+        """It passed in one arm and went wrong in the other; else one of them has skipped it or lacks it. Of what is no
+        test, that it went wrong in one arm alone is enough."""
         words = {self.base.word, self.head.word}
-        return PASSED in words and not words.isdisjoint(BAD)
+        return (PASSED in words or self.whole) and not words <= set(BAD) and not words.isdisjoint(BAD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +61,7 @@ class Module:
     counts: Mapping[Arm, Mapping[str, int]]
     """For each arm how many tests ended in each way."""
     odd: tuple[Odd, ...]
-    """Those that do not end alike, a second time."""
+    """Those that do not end alike; where any differs, a second time."""
     unsteady: tuple[str, ...]
     """Those that did not end alike at first, and did when they were tried again."""
 
@@ -68,7 +73,8 @@ def run(
     arms: Mapping[Arm, Interpreter], name: str, environments: Mapping[Arm, Mapping[str, str]], folder: Path,
     tick: Callable[[], None],
 ) -> Module:
-    """Run a module's tests in both arms at once; those that do not end alike once more, alone.
+    """Run a module's tests in both arms at once. Where one differs, those that do not end alike are run once more,
+    alone; with a class or module that went wrong, all of them.
 
     `folder`: an empty one, to run in; `tick` is called a few times a second. Raises MachineError where an interpreter
     cannot be started.
@@ -77,10 +83,13 @@ def run(
     odd = unlike(first)
     if not odd:
         return Module(name=name, counts=_counts(first), odd=(), unsteady=())
-    chosen = tuple(one.test for one in odd)
-    # A module or class that went wrong as a whole has no test of that name to be chosen.
-    again = _both(arms, name, chosen, environments, folder, tick) if all(_single(name, t) for t in chosen) else first
-    still = {one.test: one for one in unlike(again) if one.test in chosen}
+    chosen = [one.test for one in odd]
+    # What went wrong as a whole has no test of that name to be chosen: then all are run again.
+    again = first if not any(one.differs for one in odd) else _both(
+        arms, name, () if any(one.whole for one in odd) else chosen, environments, folder, tick)
+    # An interpreter that ends may do so elsewhere the second time.
+    still = {one.test: one for one in unlike(again)
+             if one.test in chosen or CRASHED in (one.base.word, one.head.word)}
     return Module(
         name=name, counts=_counts(first), odd=tuple(still.values()),
         unsteady=tuple(test for test in chosen if test not in still),
@@ -91,14 +100,16 @@ def unlike(outcomes: Mapping[Arm, Outcomes]) -> list[Odd]:
     """The tests that do not end alike, in base's order and then head's; those that pass in one arm alone come first."""
     base, head = outcomes[Arm.BASE], outcomes[Arm.HEAD]
     missing = Outcome(word=MISSING)
-    both = [Odd(test=test, base=base.get(test, missing), head=head.get(test, missing))
+    both = [Odd(test=test, base=base.get(test, missing), head=head.get(test, missing), whole=not _single(test))
             for test in dict.fromkeys((*base, *head))]
     odd = [one for one in both if one.base.word != one.head.word]
     return sorted(odd, key=lambda one: not one.differs)
 
 
-def _single(name: str, test: str) -> bool:
-    return test.startswith(f"test.{name}.") or test.count(".") >= 3
+def _single(test: str) -> bool:
+    """Whether a name is that of one test: ``test.test_io.CBufferedReaderTest.test_args_error``, and not
+    ``setUpClass (test.test_io.CBufferedReaderTest)``, ``test.test_io`` or ``unittest.loader._FailedTest.test_io``."""
+    return " " not in test and not test.startswith("unittest.loader.") and test.count(".") >= 3
 
 
 def _counts(outcomes: Mapping[Arm, Outcomes]) -> dict[Arm, dict[str, int]]:
@@ -112,8 +123,7 @@ def _both(
     with contextlib.ExitStack() as stack:
         running = {}
         for arm, interpreter in arms.items():
-            place = folder / f"{name}-{arm.value}{len(chosen)}"
-            place.mkdir()
+            place = Path(tempfile.mkdtemp(prefix=f"{name}-{arm.value}-", dir=folder))
             running[arm] = stack.enter_context(_Running(interpreter, name, chosen, environments[arm], place))
         end = time.monotonic() + LIMIT
         while any(one.goes_on() for one in running.values()) and time.monotonic() < end:
@@ -175,7 +185,7 @@ def read(output: bytes, code: int | None) -> Outcomes:
         how = f"did not end within {LIMIT:g} s" if code is None else f"ended with exit code {code}"
         if code is not None and code < 0:
             how = f"was killed by signal {-code}"
-        found[begun or "the module"] = Outcome(word=CRASHED, reason=f"the interpreter {how}")
+        found[begun or WHOLE] = Outcome(word=CRASHED, reason=f"the interpreter {how}")
     return found
 
 

@@ -87,9 +87,13 @@ def main() -> None:
         # As CPython's own runner does: no network, no gigabytes of disk and memory.
         support.use_resources = {}
         support.verbose = 0
+        importlib.import_module(name)  # the loader would make a test of what it cannot import
         suite = unittest.defaultTestLoader.loadTestsFromName(name)
     except unittest.SkipTest as error:
         write([name, "skipped", str(error)])
+    except ModuleNotFoundError as error:
+        lacks = (error.name or "").partition(".")[0] == "test"
+        write([name, "skipped" if lacks else "error", f"{type(error).__name__}: {error}"])
     except Exception as error:
         write([name, "error", f"{type(error).__name__}: {error}"])
     else:

@@ -203,6 +203,26 @@ def test_only_what_passes_in_one_arm_and_goes_wrong_in_the_other_is_a_difference
     assert [(one.test, one.differs) for one in odd] == [("c", True), ("b", False), ("e", False), ("d", False)]
 
 
+@pytest.mark.parametrize("name", [
+    "the module", "setUpClass (test.test_io.CBufferedReaderTest)", "tearDownModule (test.test_io)", "test.test_io",
+    "unittest.loader._FailedTest.test_io",
+])
+@pytest.mark.parametrize("word", ["error", "crashed"])
+def test_what_goes_wrong_as_a_whole_in_one_arm_is_a_difference(name: str, word: str) -> None:
+    """It has no name in the other arm, where it is nothing that could pass."""
+    tests = {f"test.test_io.A.test_{letter}": Outcome(word="passed") for letter in "xyz"}
+    odd = own_tests.unlike({Arm.BASE: tests, Arm.HEAD: {name: Outcome(word=word, reason="why")}})
+    assert [one.test for one in odd if one.differs] == [name]
+    (said,), _ = behaviour.of_tests([module(*odd)], None)
+    assert (said.what, said.script) == (f"{name} goes wrong in head only", "-m test test_io")
+    assert json.loads(words.json(verified(modules=(module(*odd),))))["tests"][0]["odd"][0] == {
+        "test": name, "base": {"word": "missing", "reason": ""}, "head": {"word": word, "reason": "why"}}
+    both = {arm: {name: Outcome(word=word)} for arm in Arm}
+    assert own_tests.unlike(both) == []
+    skipped = {Arm.BASE: tests, Arm.HEAD: {"test.test_io": Outcome(word="skipped")}}
+    assert not any(one.differs for one in own_tests.unlike(skipped)), "an arm that has no such tests"
+
+
 def module(*odd: Odd) -> Module:
     return Module(name="test_io", counts={arm: {"passed": 9, "failed": len(odd)} for arm in Arm}, odd=odd, unsteady=())
 
@@ -248,7 +268,9 @@ def test_a_program_gets_what_a_person_gets() -> None:
 def test_what_is_said_of_equals() -> None:
     assert "no difference in behaviour found" in words.render(verified(modules=(module(),)))
     none_ran = Module(name="test_io", counts={arm: {"error": 1} for arm in Arm}, odd=(), unsteady=())
-    assert "none of CPython's own tests ran" in words.render(verified(modules=(none_ran,)))
+    assert "none of CPython's own tests ran\n" in words.render(verified(modules=(none_ran,)))
+    half = replace(none_ran, counts={Arm.BASE: {"passed": 3}, Arm.HEAD: {"skipped": 1}})
+    assert "none of CPython's own tests ran in head\n" in words.render(verified(modules=(half,)))
 
 
 SETUP = """\
