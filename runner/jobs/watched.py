@@ -97,8 +97,7 @@ class Suite(_Table):
     @field_validator("place")
     @classmethod
     def _is_there(cls, place: str, info: ValidationInfo) -> str:
-        folder = _folder(info) / Path(place).expanduser()
-        found = str(folder) if folder.exists() else place
+        found = suites.beside(_folder(info), place)
         try:
             suites.open(found)
         except UsageError as error:

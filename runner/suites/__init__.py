@@ -5,13 +5,14 @@ A kind is two files: one such module, named in `open`, and one that loads a benc
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from runner.errors import UsageError
 from runner.suites import pyperf_scripts
 from runner.suites.asv import AsvSuite
 from runner.suites.protocol import Found, Loader, Selection, Suite, described, discover, select
 
-__all__ = ["Found", "Loader", "Selection", "Suite", "described", "discover", "joined", "open", "select"]
+__all__ = ["Found", "Loader", "Selection", "Suite", "beside", "described", "discover", "joined", "open", "select"]
 
 
 def open(named: str | None, options: Sequence[str] = ()) -> Suite:
@@ -37,6 +38,20 @@ def joined(named: str | None, options: Sequence[str]) -> str | None:
         return named
     open(named, options)
     return shlex.join([*_words(named), *options])
+
+
+def beside(folder: Path, named: str) -> str:
+    """What a file in `folder` calls a suite, as one text that `open` takes anywhere: with the path from the root on."""
+    if (folder / Path(named).expanduser()).exists():
+        return str(folder / Path(named).expanduser())
+    try:
+        word, *options = shlex.split(named)
+    except ValueError:  # blank, or quotation marks that do not end
+        return named
+    for path in (word, word.rpartition(":")[0]):
+        if path and pyperf_scripts.is_file(str(folder / Path(path).expanduser())):
+            return shlex.join([str(folder / Path(path).expanduser()) + word[len(path):], *options])
+    return named
 
 
 def _words(named: str | None) -> list[str]:

@@ -31,6 +31,9 @@ class Found:
     """What the suite's own tools say of each benchmark, by name, all parameters together."""
     places: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """For each name its ``place`` (``benchmarks/construct.py:12``) and ``doc``, its description; both may be empty."""
+    unlisted: Mapping[str, str] = field(default_factory=dict)
+    """Benchmarks that stand for all of a script that could not be listed, since it lacks what it needs: name to script.
+    Where another interpreter can list them, these stand in their place, and fail with the reason."""
 
 
 class Suite(Protocol):
@@ -76,13 +79,14 @@ class Selection:
     benchmarks: tuple[Benchmark, ...]
     """The ones that both interpreters see, in base's order."""
     missing: tuple[tuple[Benchmark, Arm], ...]
-    """The ones that only one of them sees, each with the arm that has it."""
+    """The ones that only one of them sees, each with the arm that has it. What has one name in both and is not the same
+    is here once, as base's."""
 
 
 def select(base: Found, head: Found, pattern: str | None) -> Selection:
     """Return the benchmarks whose key matches `pattern` (`re.search`, case matters; None: all), in both arms or in one.
 
-    Two benchmarks are the same if they agree in key, metric and unit.
+    Two benchmarks are the same if they agree in key, metric, unit, and what they are in the suite's files.
 
     Raises UsageError when the pattern is no regular expression, or when nothing matches.
     """
@@ -99,14 +103,14 @@ def select(base: Found, head: Found, pattern: str | None) -> Selection:
     }
     if not any(chosen.values()):
         raise UsageError(_nothing(pattern, [b for there in arms.values() for b in there.values()], base, head))
+    missing: dict[str, tuple[Benchmark, Arm]] = {}
+    for arm, there in chosen.items():
+        for identity, b in there.items():
+            if identity not in chosen[arm.other]:
+                missing.setdefault(b.key, (b, arm))  # what has one name in both, and is not the same, is told of once
     return Selection(
         benchmarks=tuple(b for identity, b in chosen[Arm.BASE].items() if identity in chosen[Arm.HEAD]),
-        missing=tuple(
-            (b, arm)
-            for arm, there in chosen.items()
-            for identity, b in there.items()
-            if identity not in chosen[arm.other]
-        ),
+        missing=tuple(missing.values()),
     )
 
 
@@ -123,7 +127,7 @@ def described(base: Found, head: Found, selection: Selection) -> dict[str, Mappi
 
 
 def _identity(benchmark: Benchmark) -> tuple[object, ...]:
-    return benchmark.key, benchmark.metric, benchmark.unit
+    return benchmark.key, benchmark.metric, benchmark.unit, benchmark.attribute
 
 
 def discover(
@@ -131,10 +135,12 @@ def discover(
 ) -> tuple[Found, Found]:
     """What two interpreters see, with different hash seeds.
 
-    A benchmark whose parameters have other names in every process could not be found again: it is left out of both,
-    and is a problem. Raises as `Suite.discover` does.
+    What one of them could not list (`Found.unlisted`) it is taken to have as the other one does. A benchmark whose
+    parameters have other names in every process could not be found again: it is left out of both, and is a problem.
+    Raises as `Suite.discover` does.
     """
     found = suite.discover(base, environment, hash_seed=0), suite.discover(head, environment, hash_seed=1)
+    found = _listed(*found), _listed(*found[::-1])
     found = _steady(*found), found[1]
     keys = [_keys(one) for one in found]
     differing = {name for name in keys[0].keys() & keys[1].keys() if keys[0][name] != keys[1][name]}
@@ -155,6 +161,19 @@ def discover(
                 problems=(*one.problems, problem))
         for one in found
     )  # type: ignore[return-value]
+
+
+def _listed(one: Found, other: Found) -> Found:
+    """What one interpreter sees, with the other's benchmarks in the place of those that could not be listed."""
+    def of(stand_in: Benchmark) -> tuple[Benchmark, ...]:
+        script = one.unlisted.get(stand_in.name)
+        found = () if script is None else tuple(
+            there for there in other.benchmarks
+            if there.attribute.partition(":")[0] == script and there.name not in (*other.unlisted, *taken))
+        return found or (stand_in,)
+
+    taken = {benchmark.name for benchmark in one.benchmarks} - set(one.unlisted)
+    return replace(one, benchmarks=tuple(there for benchmark in one.benchmarks for there in of(benchmark)))
 
 
 def _steady(base: Found, head: Found) -> Found:

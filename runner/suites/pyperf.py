@@ -97,12 +97,14 @@ class PyperfSuite:
                     places[one.name] = {"place": clean(line["benchmark"]["place"]),
                                         "doc": clean(line["benchmark"]["doc"])}
             problems += _problems(script, lines, last)
+        unlisted: dict[str, str] = {}
         for script, why in refused:
             benchmarks.append(_benchmark(script, {"name": script.entry, "unit": "second", "inner": 1,
                                                   "timeout": None}, taken))
+            unlisted[benchmarks[-1].name] = script.entry
             problems.append(f"{script.entry}: what it needs could not be installed for {executable}: "
                             f"{' '.join(why.split())}")
-        return Found(benchmarks=tuple(benchmarks), problems=tuple(problems), places=places)
+        return Found(benchmarks=tuple(benchmarks), problems=tuple(problems), places=places, unlisted=unlisted)
 
     def loader(self, scratch: Path) -> Loader:
         """See `protocol.Suite`. pyperf is what it makes there."""

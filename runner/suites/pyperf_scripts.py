@@ -51,8 +51,14 @@ class Scripts:
 
 def names_one(word: str) -> bool:
     """Whether a word names a pyperf script, a manifest or pyperformance."""
-    name, _, _ = word.partition(":")
-    return name == PYPERFORMANCE or is_file(word) or is_file(_before(word))
+    if word.partition(":")[0] == PYPERFORMANCE:
+        return _are_names(word.partition(":")[2])
+    return is_file(word) or (is_file(_before(word)) and _are_names(word.rpartition(":")[2]))
+
+
+def _are_names(text: str) -> bool:
+    """Whether this may be names of benchmarks, and no options behind them."""
+    return all(len(part.split()) <= 1 and not part.strip().startswith("-") for part in text.split(","))
 
 
 def is_file(word: str) -> bool:

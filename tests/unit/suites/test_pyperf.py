@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shlex
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,6 +56,28 @@ def test_a_place_opens_the_same_suite(tmp_path: Path, spaced: str) -> None:
         folder = tmp_path / f"scratch-{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
         assert suites.open(suite.place).loader(folder)(benchmark)["options"] == list(options)
+
+
+@pytest.mark.parametrize("named", [
+    "pyperformance:nbody", f"{MANIFEST}:few", f"{MANIFEST}:few, future", "pyperformance", "pyperformance:telco,",
+])
+def test_what_is_named_of_a_manifest_may_have_options_behind_it(named: str) -> None:
+    there = suites.joined(named, ("--size", "a:b c"))
+    assert there is not None
+    assert suites.open(there).place == suites.open(named, ("--size", "a:b c")).place
+    assert shlex.split(there)[-2:] == ["--size", "a:b c"]
+    flag = suites.joined(named, ("--fast",))
+    assert flag is not None and suites.open(flag).place == suites.open(named, ("--fast",)).place
+
+
+def test_what_a_file_calls_a_suite_is_beside_it_with_its_options_and_names(tmp_path: Path) -> None:
+    (tmp_path / "my bm.py").write_text("")
+    (tmp_path / "MANIFEST").write_text(MANIFEST.read_text())
+    assert suites.beside(tmp_path, "my bm.py") == str(tmp_path / "my bm.py")
+    assert shlex.split(suites.beside(tmp_path, "'my bm.py' --size 9")) == [str(tmp_path / "my bm.py"), "--size", "9"]
+    assert suites.beside(tmp_path, "MANIFEST:few --x") == f"{tmp_path / 'MANIFEST'}:few --x"
+    for elsewhere in ("bytesio", "pyperformance:telco", "pyperformance:telco --x", "it's"):
+        assert suites.beside(tmp_path, elsewhere) == elsewhere
 
 
 def test_options_of_what_is_no_script_are_refused() -> None:

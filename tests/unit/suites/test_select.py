@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import pytest
 
 from runner.errors import UsageError
 from runner.model import Arm, Benchmark, Metric
-from runner.suites import Found, described, select
+from runner.suites import Found, Suite, described, discover, select
 
 
 def benchmark(name: str, *params: str, index: int = 0, unit: str = "s") -> Benchmark:
@@ -58,6 +61,11 @@ class TestSelect:
         assert chosen.benchmarks == (here,)
         assert chosen.missing == ()
 
+    def test_one_name_for_two_things_is_not_compared(self) -> None:
+        here, there = replace(A, attribute="b:work"), replace(A, attribute="a:work")
+        chosen = select(found(here), found(there), None)
+        assert (chosen.benchmarks, chosen.missing) == ((), ((here, Arm.BASE),)), "no index takes a key twice"
+
     def test_a_broken_expression_is_told_with_its_quoted_form(self) -> None:
         with pytest.raises(UsageError, match=re.escape(repr(re.escape("time(")))):
             select(found(A), found(A), "time(")
@@ -76,6 +84,30 @@ class TestSelect:
         with pytest.raises(UsageError) as raised:
             select(empty, empty, None)
         assert str(raised.value).count("s/x.py:1: no") == 1
+
+
+class Seen:
+    """A suite of which two interpreters see what they are told."""
+
+    def __init__(self, base: Found, head: Found) -> None:
+        self.seen = {"base": base, "head": head}
+
+    def discover(self, executable: Path, environment: object = None, *, hash_seed: int = 0) -> Found:
+        return self.seen[str(executable)]
+
+
+def test_what_one_interpreter_could_not_list_has_the_names_of_the_other() -> None:
+    http, web, plain = (replace(benchmark(name), attribute=f"{script}:{name}") for name, script in (
+        ("http", "fast"), ("web", "fast"), ("plain", "other")))
+    stand_in = replace(benchmark("fast"), attribute="fast:fast")
+    base = found(http, web, plain)
+    head = replace(found(stand_in, plain), unlisted={"fast": "fast"})
+    for one, other in ((base, head), (head, base)):
+        seen = discover(cast(Suite, Seen(one, other)), Path("base"), Path("head"))
+        chosen = select(*seen, None)
+        assert {b.name for b in chosen.benchmarks} == {"http", "web", "plain"} and chosen.missing == ()
+    both = discover(cast(Suite, Seen(head, head)), Path("base"), Path("head"))
+    assert [b.name for b in select(*both, None).benchmarks] == ["fast", "plain"]
 
 
 def test_what_the_chosen_say_of_themselves_is_kept_and_head_has_the_last_word() -> None:
