@@ -47,9 +47,6 @@ UNEQUAL = 4.0
 """Arms that differ in speed by more than this get each its own number of calls a slice."""
 LONGEST_TRIAL = 0.1
 """Slices up to this long (seconds) are tried three times."""
-CLOCKS = 2e-5
-"""Seconds of CPU time that reading the clocks around a call may take; a trial with set-ups between its calls does so
-for each."""
 RETRIED = 7
 """Slices of each arm by which that is decided."""
 
@@ -266,11 +263,10 @@ def _try(worker: Worker, benchmark: Benchmark) -> Trial:
     # takes milliseconds take a fraction of it. Of what takes long, one is enough.
     again = 2 if took < LONGEST_TRIAL * 1e9 else 0
     replies = [reply, *(worker.ask({"do": "slice", "calls": calls}, benchmark.timeout) for _ in range(again))]
-    clocks = CLOCKS * 1e9 * calls / lot * len(replies) if any(r["setup"] for r in replies) else 0
     return Trial(
         call=max(median(r["ns"] for r in replies), 1) / 1e9 / calls, calls=calls, waits=waits / calls,
         threads=_threads(worker.pid),
-        busy=max(0, sum(r["cpu"] for r in replies) - clocks) / max(1, sum(r["ns"] for r in replies)),
+        busy=sum(r["cpu"] for r in replies) / max(1, sum(r["ns"] for r in replies)),
         alone=any(r["alone"] for r in replies), children=sum(r["children"] for r in replies),
         setup=median(r["setup"] for r in replies) / 1e9 / calls,
     )
