@@ -155,6 +155,13 @@
       drawn.redraw();
     };
 
+    // What fills a history backwards is measured last, and stands where its commit does: then dates are no way through it.
+    const mixed = data.created.some((when, index) => index > 0 && when < data.created[index - 1]);
+    if (mixed) {
+      alongBox.querySelector("option[value=date]")?.remove();
+      for (const one of [from, to]) one.parentElement.remove();
+    }
+
     // Show the runs between two, both included; keep it in the address as the moments of both.
     const show = ([first, last]) => {
       view = [Math.max(0, first), Math.min(count - 1, last)];
@@ -165,11 +172,13 @@
     };
     const look = ([first, last]) => {
       show([first, last]);
+      if (mixed) return;
       const all = view[0] === 0 && view[1] === count - 1;
       lockstep.keep(`${box.id}.from`, all ? "" : minute(data.created[view[0]]));
       lockstep.keep(`${box.id}.to`, all ? "" : minute(data.created[view[1]]));
     };
     const between = (start, end) => {
+      if (mixed) return [0, count - 1];
       const first = data.created.findIndex((when) => !start || minute(when) >= start);
       const last = data.created.findLastIndex((when) => !end || minute(when) <= end);
       return first < 0 || last < first ? [0, count - 1] : [first, last];

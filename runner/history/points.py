@@ -49,12 +49,16 @@ def commit(side: Side) -> Commit | None:
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
-    """Runs by the positions of head's commits, and by time where those are not known or are the same."""
-    def place(entry: Entry) -> tuple[float, float, str]:
-        made = commit(entry.head)
-        return -1.0 if made is None or made.position is None else float(made.position), entry.created, entry.id
-
-    return sorted(entries, key=place)
+    """Runs by the positions of head's commits, as in a series: one whose position is not known stands behind all that
+    had been measured before it, and so do runs of no watch, of which the order is that of measuring."""
+    highest, placed = -1.0, list[tuple[float, Entry]]()
+    for entry in sorted(entries, key=lambda one: (one.created, one.id)):
+        made = None if entry.role is None else commit(entry.head)
+        place = highest if made is None or made.position is None else float(made.position)
+        highest = max(highest, place)
+        placed.append((place, entry))
+    placed.sort(key=lambda one: one[0])  # stable: of one commit, in the order in which it was measured
+    return [entry for _, entry in placed]
 
 
 def names(known: History) -> dict[str, str]:

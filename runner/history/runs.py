@@ -287,7 +287,8 @@ def entry_of(report: Report, manifest: store.Manifest, stamp: str) -> Entry:
 def points_of(report: Report, manifest: store.Manifest) -> list[Point]:
     """What a report says of each benchmark, in its order. Raises ValueError where no index keeps one (`index.unkept`).
     """
-    versions = {benchmark.key: benchmark.version for benchmark in manifest.benchmarks}
+    there = (*manifest.benchmarks, *(one.benchmark for one in manifest.missing))
+    versions = {benchmark.key: benchmark.version for benchmark in there}
     return [
         _point(one, place, versions.get(one.key, ""), manifest.blocks) for place, one in enumerate(report.comparisons)
     ]

@@ -68,7 +68,8 @@ def step(before: Side, after: Side) -> str:
     if first is None or last is None or first.position is None or last.position is None:
         return label(after)
     count = last.position - first.position
-    return label(after) if count == 1 else f"one of {count} commits after {first.hash[:SHORT]} up to {label(after)}"
+    # Not above 0 where runs made by hand, which are in the order of measuring, stand among those of a watch.
+    return label(after) if count <= 1 else f"one of {count} commits after {first.hash[:SHORT]} up to {label(after)}"
 
 
 def linked(one: CommitLine) -> Markup:

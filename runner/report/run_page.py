@@ -17,6 +17,7 @@ from dashboards.forest import Row, forest
 from dashboards.pages import breakable
 from dashboards.records import Bar, Choice, Line, NotCompared, RunPage
 from runner.judging.report import STATES, Comparison, Report
+from runner.model import Verdict
 from runner.report import addresses, commits, explain, grouped, notices, picture, quantities, reasons, words
 from runner.report.sections import sections
 from runner.storage.explanations import Kept
@@ -85,21 +86,22 @@ def _line(one: Comparison, report: Report, links: Mapping[str, str], bar: Bar | 
         bar=bar,
         notes=[*why, *(notices.sentence(notice) for notice in one.notices)],
         command=f"{report.command} -b {shlex.quote('^' + re.escape(key) + '$')}",
-        size=size(one.ratio), metric=METRICS[one.metric.value],
+        size=size(one.ratio, one.state), metric=METRICS[one.metric.value],
     )
 
 
 def sorting(state: str, *, ratio: float | None, **columns: float | None) -> dict[str, str]:
     """What a line's columns are sorted by; verdicts by their kind, and the largest change of a kind first."""
-    change = 0.0 if ratio is None or math.isnan(ratio) else min(axis.excess(ratio), axis.FARTHEST)
+    change = (size(ratio, state) or 0.0) / 100
     rank = STATES.index(state) if state in STATES else len(STATES)
     return {**quantities.sorting(ratio=ratio, **columns), "verdict": f"{rank - change / (2 * axis.FARTHEST):.16g}"}
 
 
-def size(ratio: float | None) -> float | None:
-    """How large a change is, in per cent of the smaller side, for filters; None where there is no ratio."""
+def size(ratio: float | None, state: str) -> float | None:
+    """How large a change is, in per cent of the smaller side, for filters; None where there is no ratio. What changed
+    has none from zero only, and that is as large as a change can be."""
     if ratio is None or math.isnan(ratio):
-        return None
+        return 100 * axis.FARTHEST if state in (Verdict.FASTER.value, Verdict.SLOWER.value) else None
     return 100 * min(axis.excess(ratio), axis.FARTHEST)
 
 

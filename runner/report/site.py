@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ from dashboards.records import (
     Series,
     Trust,
 )
+from runner.history import points
 from runner.history.runs import Entry, History
 from runner.judging.report import NOT_REACHED, Comparison
 from runner.model import Metric, Verdict
@@ -151,7 +153,7 @@ def _item(row: Any) -> Item:
     return Item(
         key=row["key"], name=row["name"], params=params_of(row["name"], row["key"]),
         timed=row["metric"] == Metric.TIME.value, state=row["verdict"], ratio=ratio, base=_number(row["base_value"]),
-        head=_number(row["head_value"]), words=_verdict(row["verdict"], ratio, row),
+        head=_number(row["head_value"]), words=_verdict(row),
         link=addresses.benchmark(row["key"], ""),
     )
 
@@ -223,28 +225,47 @@ def _row_line(row: Any, entry: Entry, bar: Bar | None, *, label: str, root: str)
     state = str(row["verdict"])
     missing = words.TOO_FEW if state == NOT_REACHED else "–"
     shown = missing if ratio is None else quantities.ratio(ratio, *((None, None) if exact else (low, high)))
+    base, head = words.values(_changed(row)) if state in picture.CHANGED else (
+        quantities.value(row[f"{side}_value"], row["unit"]) for side in ("base", "head"))
     return Line(
         label=label,
         link=addresses.benchmark(row["key"], root) if label == row["key"] else addresses.run(entry.id, root),
-        state=state, words=_verdict(state, ratio, row), ratio=shown,
-        base=quantities.value(row["base_value"], row["unit"]),
-        head=quantities.value(row["head_value"], row["unit"]),
+        state=state, words=_verdict(row), ratio=shown, base=base, head=head,
         sort={
             **sorting(state, base=row["base_value"], head=row["head_value"], ratio=ratio), "date": str(entry.created),
         },
         bar=bar, command="", when=day(entry.created),
-        notes=[words.side(row["reason"], REASON)] if row["reason"] else [], size=size(ratio),
+        notes=[words.side(row["reason"], REASON)] if row["reason"] else [], size=size(ratio, state),
         metric=METRICS[row["metric"]], suite=Path(entry.suite).name, machine=machine_name(entry.machine),
     )
 
 
-def _verdict(state: str, ratio: float | None, row: Any) -> str:
-    if state not in picture.CHANGED or ratio is None or ratio <= 0:
-        return state
-    timed = row["metric"] == Metric.TIME.value
-    word = state if timed else "less" if state == Verdict.FASTER.value else "more"
-    sure = "" if row["clear"] or row["exact"] else " (not clear)"
-    return f"{quantities.factor(max(ratio, 1 / ratio))} {word}{sure}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Changed:
+    """A row of the history that changed, as `words` tells of one."""
+
+    verdict: Verdict
+    metric: Metric
+    unit: str
+    clear: bool
+    exact: bool
+    ratio: float | None
+    base_value: float | None
+    head_value: float | None
+
+
+def _changed(row: Any) -> _Changed:
+    ratio, base, head = (_number(row[name]) for name in ("ratio", "base_value", "head_value"))
+    return _Changed(verdict=Verdict(row["verdict"]), metric=Metric(row["metric"]), unit=row["unit"], ratio=ratio,
+                    clear=bool(row["clear"]), exact=bool(row["exact"]), base_value=base, head_value=head)
+
+
+def _verdict(row: Any) -> str:
+    """What a row says, in the words of its run's report where it changed."""
+    if row["verdict"] not in picture.CHANGED:
+        return str(row["verdict"])
+    one = _changed(row)
+    return words.change(one) if one.clear or one.exact else f"{words.change(one)} (not clear)"
 
 
 def benchmark_page(
@@ -253,17 +274,22 @@ def benchmark_page(
 ) -> tuple[BenchmarkPage, dict[str, pd.DataFrame]]:
     """One benchmark through all runs, and its tables by file name.
 
-    `rows` are the history's of this benchmark, oldest first; `record` is what it said of itself when it was
-    last measured (`Manifest.described`), None where that was not recorded; `last` is its line in the newest run, with
-    its blocks.
+    `rows` are the history's of this benchmark, in the order of measuring; `record` is what it said of itself when it
+    was last measured (`Manifest.described`), None where that was not recorded; `last` is its line in the newest run,
+    with its blocks.
     """
     name, series, files = slug(key), [], dict[str, pd.DataFrame]()
     keyed = rows.reset_index(drop=True).assign(
         machine=[str(entries[run].machine.get("fingerprint")) for run in rows["run"]],
         anchor=[entries[run].base.identity for run in rows["run"]],
     )
+    # In the order of the graph: what fills a history backwards is measured last, and is not its newest end.
+    ordered = points.in_order(entries[run] for run in set(rows["run"]))
+    place = {entry.id: place for place, entry in enumerate(ordered)}
     groups = sorted(
-        keyed.groupby(["machine", "anchor", "version"], sort=False), key=lambda group: -group[1]["created"].iloc[-1]
+        ((what, own.iloc[own["run"].map(place).argsort(kind="stable")])
+         for what, own in keyed.groupby(["machine", "anchor", "version"], sort=False)),
+        key=lambda group: -group[1]["created"].max(),
     )
     versions = keyed["version"].nunique()
     records = keyed.to_dict("records")  # once: of a table of one row it takes as long
@@ -281,7 +307,7 @@ def benchmark_page(
         key=key, slug=name, doc=said.get("doc", ""), place=said.get("place", ""),
         code=said.get("code", ""), series=series, blocks=blocks,
         last=f"Last measured {day(newest.created)}: {commits.label(newest.base)} → {commits.label(newest.head)}, "
-             f"{rows['verdict'].iloc[-1]}.",
+             f"{_verdict(rows.iloc[-1])}.",
         noise=() if noise is None else explain.parts(noise),
         noise_sd="" if noise is None else f"Noise of a slice, {quantities.percent(noise.sd)}:",
     )
@@ -292,7 +318,7 @@ def _series(
     own: pd.DataFrame, records: Sequence[Mapping[Any, Any]], entries: Mapping[str, Entry], file: str, *, several: bool
 ) -> Series:
     """The history of rows that follow each other; `records` are the same rows."""
-    last = entries[own["run"].iloc[-1]]
+    last = entries[own.sort_values("created", kind="stable")["run"].iloc[-1]]
     drawn = own[(own["ratio"] > 0) & own["verdict"].isin(["faster", "slower", "same", "undecided"])]
     heads = [entries[run].head for run in drawn["run"]]
     drawn = drawn.assign(label=[commits.label(head) for head in heads])

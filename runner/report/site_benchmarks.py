@@ -77,7 +77,10 @@ def _by_spot(known: History) -> list[tuple[points.Spot, list[Entry]]]:
 
 
 def _course(known: History, where: points.Spot, entries: Sequence[Entry], url: str) -> _Course:
-    last, drawn = entries[-1], {entry.id: entry for entry in entries[-sparklines.LONGEST:]}
+    last = entries[-1]
+    # A ratio to another base would stand under the name of this one, and in its means.
+    same = [entry for entry in entries if entry.base.identity == last.base.identity]
+    drawn = {entry.id: entry for entry in same[-sparklines.LONGEST:]}
     rows = points.of_runs(known, list(drawn))
     rows = rows.assign(
         place=rows["run"].map({id: place for place, id in enumerate(drawn)}),

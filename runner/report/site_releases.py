@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ FINAL = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:(a|b|rc)(\d+))?")
 """A version that was released: ``3.14.0``, ``3.14.0rc1``; what stands between two has a ``+``."""
 MOST = 12
 """Bases that have a column, the newest."""
+PART = 0.8
+"""Share of a suite's timings that a run of it has at least: a suite changes, and a choice of benchmarks is far less."""
 ALIKE = 5e-4
 """Change that would be written as none."""
 
@@ -45,9 +47,12 @@ def _is_release(side: Side) -> bool:
 
 
 def _table(suite: str, entries: Sequence[Entry], known: History) -> ReleaseTable:
-    latest = {(entry.base.spec, entry.head.spec): entry for entry in entries}  # oldest first: the newest stays
-    seen = _Seen(points.of_runs(known, [entry.id for entry in latest.values()]))
     versions = {side.spec: side.version for entry in entries for side in (entry.base, entry.head)}
+    # An interpreter that was replaced by another version under its name is not the one that stands there now.
+    entries = [entry for entry in entries if all(versions[side.spec] == side.version
+                                                 for side in (entry.base, entry.head))]
+    latest = _latest(entries)
+    seen = _Seen(points.of_runs(known, [entry.id for entry in latest.values()]))
     bases = list(dict.fromkeys(entry.base.spec for entry in reversed(entries)))[:MOST]
     bases.sort(key=lambda spec: _order(versions[spec], spec))
     heads = sorted({entry.head.spec for entry in entries}, key=lambda spec: _order(versions[spec], spec), reverse=True)
@@ -56,6 +61,24 @@ def _table(suite: str, entries: Sequence[Entry], known: History) -> ReleaseTable
         bases=[_name(spec, versions) for spec in bases],
         rows=[(_name(head, versions), [_cell(base, head, latest, seen) for base in bases]) for head in heads],
     )
+
+
+def _latest(entries: Iterable[Entry]) -> dict[tuple[str, str], Entry]:
+    """Of each pair the newest run of the suite, and not of some of its benchmarks: one that is complete, and has at
+    least `PART` of the timings of the fullest. `entries` come oldest first."""
+    pairs: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        pairs.setdefault((entry.base.spec, entry.head.spec), []).append(entry)
+    found = {}
+    for pair, own in pairs.items():
+        most = max(_timings(entry) for entry in own)
+        enough = [entry for entry in own if _timings(entry) >= PART * most]
+        found[pair] = ([entry for entry in enough if entry.complete] or enough)[-1]
+    return found
+
+
+def _timings(entry: Entry) -> int:
+    return 0 if entry.mean is None else entry.mean[3]
 
 
 def _name(spec: str, versions: Mapping[str, str]) -> str:
@@ -72,8 +95,8 @@ def _order(version: str, spec: str) -> tuple[tuple[int, ...], str]:
 
 
 def _cell(base: str, head: str, latest: Mapping[tuple[str, str], Entry], seen: _Seen) -> ReleaseCell | None:
-    """By the newest run of the two; else by one the other way round; else through a base that both were measured
-    against."""
+    """By the newest run of the suite in both (`_latest`); else by one the other way round; else through a base that
+    both were measured against."""
     for pair, turned in (((base, head), 1), ((head, base), -1)):
         if pair in latest:
             entry = latest[pair]
@@ -81,8 +104,9 @@ def _cell(base: str, head: str, latest: Mapping[tuple[str, str], Entry], seen: _
             return _made(_turned(entry.mean, turned), turned * seen.memory(entry.id), entry, how)
     for anchor in dict.fromkeys(one for one, _ in latest) if base != head else ():
         there, here = latest.get((anchor, head)), latest.get((anchor, base))
-        if there is not None and here is not None:
-            log = seen.memory(there.id) - seen.memory(here.id)
+        if there is not None and here is not None and there.base.identity == here.base.identity:
+            alike = seen.measured(there.id) == seen.measured(here.id)
+            log = seen.memory(there.id) - seen.memory(here.id) if alike else math.nan
             same = seen.timed(there.id) == seen.timed(here.id)
             mean = _through(here.mean, there.mean) if same else None
             return _made(mean, log, there, f"through {anchor}")
@@ -139,6 +163,10 @@ class _Seen:
     def timed(self, run: str) -> frozenset[str]:
         """The timings of a run: means of others are not to be compared with theirs."""
         return frozenset(self._of(run, Metric.TIME)["key"])
+
+    def measured(self, run: str) -> frozenset[str]:
+        """The peaks of memory of a run, likewise."""
+        return frozenset(self._of(run, Metric.PEAK_MEMORY)["key"])
 
     def memory(self, run: str) -> float:
         """Log of the geometric mean of the ratios of peak memory, which hardly vary; NaN where there are none."""

@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from runner.judging.report import NOT_REACHED, Comparison, Judged, Report
 from runner.model import Arm, Cause, Difference, Metric, Mode, Settings, Verdict
@@ -82,7 +82,26 @@ def verdict(comparison: Comparison) -> str:
     return c.state
 
 
-def change(comparison: Comparison) -> str:
+class Changed(Protocol):
+    """What is told of a change: a `Comparison`, or a row of the history."""
+
+    @property
+    def verdict(self) -> Verdict: ...
+    @property
+    def metric(self) -> Metric: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def exact(self) -> bool: ...
+    @property
+    def ratio(self) -> float | None: ...
+    @property
+    def base_value(self) -> float | None: ...
+    @property
+    def head_value(self) -> float | None: ...
+
+
+def change(comparison: Changed) -> str:
     """Size and direction of a change; *less* and *more* for what is not a time."""
     c = comparison
     timed = c.metric is Metric.TIME
@@ -97,7 +116,7 @@ def change(comparison: Comparison) -> str:
     return f"{quantities.factor(times)} {word}"
 
 
-def values(comparison: Comparison) -> tuple[str, str]:
+def values(comparison: Changed) -> tuple[str, str]:
     """Base's and head's value per call, scaled; to the last digit where two counts would look alike and are not."""
     c = comparison
     base, head = quantities.value(c.base_value, c.unit), quantities.value(c.head_value, c.unit)

@@ -68,7 +68,8 @@ def entry(folder: Path) -> Entry:
         id=manifest.id, folder=folder, state=State.MEASURING if _is_held(folder) else state, created=manifest.created,
         base=manifest.base.spec, head=manifest.head.spec, versions=(manifest.base.version, manifest.head.version),
         suite=manifest.suite, benchmarks=tuple(one.key for one in manifest.benchmarks),
-        counts={verdict.value: int(summary.get(verdict.value, 0)) for verdict in Verdict} if summary else None,
+        counts=None if not summary else {
+            verdict.value: int(summary.get(verdict.value.replace(" ", "_"), 0)) for verdict in Verdict},
     )
 
 

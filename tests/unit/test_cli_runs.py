@@ -101,3 +101,13 @@ def test_only_a_run_folder_is_removed(lockstep: Lockstep, nights: Path) -> None:
     assert code == 2 and (nights / "notes" / "manifest.json").exists()
 
 
+
+def test_what_one_arm_lacks_is_counted(lockstep: Lockstep, nights: Path) -> None:
+    run = next(folder for folder in sorted(nights.iterdir()) if (folder / "report.json").is_file())
+    report = json.loads((run / "report.json").read_text())
+    report["summary"]["only_in_base"] = 12
+    (run / "report.json").write_text(json.dumps(report))
+    (one,) = listed(lockstep, nights, run.name)
+    verdicts = one["verdicts"]
+    assert isinstance(verdicts, dict) and verdicts["only in base"] == 12 and verdicts["only in head"] == 0
+    assert "12 only in base" in lockstep("runs", "--out", nights)[1]

@@ -334,3 +334,11 @@ def test_a_stop_in_the_middle_loses_nothing(runs: Path, monkeypatch: pytest.Monk
             read(runs)
     found = read(runs)
     assert len(found.fresh) == 2 and len(found.runs) == 4
+
+
+def test_what_one_interpreter_lacks_has_its_version_all_the_same(runs: Path) -> None:
+    """Else it would seem to be another benchmark where both have it again."""
+    there, missing = some_benchmarks(2)
+    run = make_run(runs, 20, [there], missing=(store.Missing(benchmark=missing, present=Arm.BASE),))
+    rows = read(runs).rows
+    assert set(rows[rows["run"] == run.name]["version"]) == {"1"}

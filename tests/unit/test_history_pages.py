@@ -307,7 +307,7 @@ class TestEvents:
 
 
 class TestReleases:
-    def run(self, runs: Path, number: int, base: str, head: str, changed: float = 0.0, **more: Any) -> None:
+    def run(self, runs: Path, number: int, base: str, head: str, changed: Any = 0.0, **more: Any) -> None:
         def release(version: str) -> Any:
             return replace(arm(f"cpython@{version}"), version=version)
 
@@ -339,6 +339,33 @@ class TestReleases:
         (table,) = site_releases.releases(known(runs)).tables
         cell = dict(table.rows)["cpython@3.14.0"][1]
         assert cell is not None and cell.time == "–" and cell.memory != "–"
+
+    def test_a_run_of_one_benchmark_is_not_taken_for_the_suite(self, tmp_path: Path) -> None:
+        runs = tmp_path / "runs"
+        suite = [benchmark(f"m.time_{n}") for n in range(6)]
+        self.run(runs, 1, "3.13.5", "3.14.0", suite=suite, changed=dict.fromkeys([one.key for one in suite], 0.3))
+        self.run(runs, 2, "3.13.5", "3.14.0", suite=suite[:1])
+        (table,) = site_releases.releases(known(runs)).tables
+        cell = dict(table.rows)["cpython@3.14.0"][0]
+        assert cell is not None and cell.time == "1.35x slower"
+
+    def test_peaks_of_other_benchmarks_are_not_compared_through_a_third(self, tmp_path: Path) -> None:
+        runs, more = tmp_path / "runs", benchmark("m.peakmem_more", Metric.PEAK_MEMORY)
+        suite = [benchmark(f"m.time_{n}") for n in range(3)]
+        self.run(runs, 1, "3.10.4", "3.13.5", suite=[*suite, more])
+        self.run(runs, 2, "3.10.4", "3.14.0", suite=suite)
+        self.run(runs, 3, "3.13.5", "3.12.1")
+        (table,) = site_releases.releases(known(runs)).tables
+        cell = dict(table.rows)["cpython@3.14.0"][1]
+        assert cell is not None and cell.time != "–" and cell.memory == "–"
+
+    def test_an_interpreter_that_was_replaced_under_its_name_is_another_one(self, tmp_path: Path) -> None:
+        runs = tmp_path / "runs"
+        for number, (version, head) in enumerate([("3.13.5", "3.14.0"), ("3.13.7", "3.12.1")]):
+            make_run(runs, number, some_benchmarks(4), base=replace(arm("/usr/bin/python3"), version=version),
+                     head=replace(arm(f"cpython@{head}"), version=head))
+        (table,) = site_releases.releases(known(runs)).tables
+        assert (table.bases, [name for name, _ in table.rows]) == (["3.13.7, /usr/bin/python3"], ["cpython@3.12.1"])
 
     def test_what_stands_between_two_releases_is_none(self, tmp_path: Path) -> None:
         runs = tmp_path / "runs"

@@ -13,6 +13,7 @@ from made_runs import arm, make_charts, make_run, some_benchmarks
 from test_history_pages import URL, known, made, publish
 
 from runner import config
+from runner.history import points
 from runner.model import Purpose, Role
 from runner.report import site_benchmarks, site_compare, site_releases
 
@@ -77,3 +78,39 @@ def test_a_chart_and_its_title_call_builds_by_their_commits(tmp_path: Path, monk
     assert f"against {made(1).hash[:10]} Change 1 on Some CPU" in page
     (spot,) = site_benchmarks.index(known(runs), url="").spots
     assert spot.anchor == f"{made(1).hash[:10]} Change 1"
+
+
+def test_a_benchmarks_page_is_in_the_order_of_the_graph(tmp_path: Path) -> None:
+    """What fills a history backwards is measured last, and is no improvement of today's."""
+    runs = tmp_path / "runs"
+    for number, position in enumerate((6, 7, 8, 9, 10, 1, 2, 3, 4, 5)):
+        night(runs, number, position, changed=0.03 if position >= 6 else 0.0,
+              purpose=Purpose.ANCHOR if position >= 6 else Purpose.BACKFILL)
+    page = next((publish(runs).folder / "benchmarks").glob("work.Case0.time_it-size-1KiB-*.html")).read_text()
+    assert f"The level changes at {made(6).hash[:10]} Change 6" in re.sub(r"<[^>]+>", "", page)
+    assert "commits after" not in page
+    labels = re.findall(r"[0-9a-f]{10} Change (\d+)</a>", page)
+    assert labels[:10] == [str(position) for position in range(10, 0, -1)]
+
+
+def test_runs_made_by_hand_are_in_the_order_of_measuring(tmp_path: Path) -> None:
+    """A build of a commit has a position, and is not the newest for that."""
+    runs, suite = tmp_path / "runs", some_benchmarks(4)
+    make_run(runs, 1, suite, head=replace(arm("git:r@9"), commit=made(9, "Change 9")), changed=0.5)
+    for number in (2, 3):
+        make_run(runs, number, suite, head=arm(f"build-{number}"))
+    (spot,) = site_benchmarks.index(known(runs), url="").spots
+    assert spot.newest == "build-3"
+    there = points.in_order(known(runs).runs)
+    assert [entry.head.spec for entry in there] == ["git:r@9", "build-2", "build-3"]
+
+
+def test_a_ratio_to_another_base_is_not_under_this_ones_name(tmp_path: Path) -> None:
+    runs, suite = tmp_path / "runs", some_benchmarks(4)
+    make_run(runs, 1, suite, base=arm("old"), changed=dict.fromkeys([one.key for one in suite], 0.5))
+    make_run(runs, 2, suite[:1], base=arm("new"))
+    page = site_benchmarks.index(known(runs), url="")
+    assert page.spots[0].anchor == "new"
+    assert [row.cells[0] is not None for row in page.groups[0].rows] == [True, False, False, False]
+    mean = page.groups[0].cells[0]
+    assert mean is not None and abs(float(mean.text) - 1) < 0.01

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 import report_samples as samples
 
 from runner.judging.report import STATES
 from runner.model import Verdict
-from runner.report import as_html
+from runner.report import as_html, run_page, site, words
 
 VOID = {"meta", "input", "br", "wbr", "img", "link", "hr"}
 
@@ -121,3 +123,32 @@ def test_the_same_report_gives_the_same_page(rendered: str) -> None:
 def test_a_figure_takes_little_room(rendered: str) -> None:
     figures = re.findall(r"<svg.*?</svg>", rendered, re.DOTALL)
     assert max(map(len, figures)) < 30_000
+
+
+def test_what_came_from_nothing_is_the_largest_change_for_filters_and_sorting() -> None:
+    assert (run_page.size(None, "slower") or 0) >= (run_page.size(1e9, "slower") or 0) > 1e3
+    assert run_page.size(None, "undecided") is None and run_page.size(None, "failed") is None
+    places = [float(run_page.sorting("slower", ratio=ratio)["verdict"]) for ratio in (None, 2.0, 1.1)]
+    assert places == sorted(places)
+    assert run_page.sorting("undecided", ratio=None)["verdict"] == run_page.sorting("undecided", ratio=1.0)["verdict"]
+
+
+@pytest.mark.parametrize(("changes", "said", "values"), [
+    ({}, "1.20x slower", ("1.00 s", "1.20 s")),
+    ({"clear": False}, "1.20x slower (not clear)", ("1.00 s", "1.20 s")),
+    ({"metric": "track", "unit": "bytes", "exact": True, "ratio": math.nan, "base_value": 0.0, "head_value": 4096.0},
+     "more, from 0 B", ("0 B", "4.00 KiB")),
+    ({"metric": "track", "unit": "bytes", "exact": True, "ratio": 0.0, "base_value": 4096.0, "head_value": 0.0,
+      "verdict": "faster"}, "less, down to 0 B", ("4.00 KiB", "0 B")),
+    ({"metric": "track", "unit": "bytes", "exact": True, "ratio": 16777376 / 16777216, "base_value": 16777216.0,
+      "head_value": 16777376.0}, "160 B more", ("16777216 B", "16777376 B")),
+    ({"verdict": "undecided"}, "undecided", None),
+])
+def test_the_site_says_what_the_report_says(
+    changes: dict[str, Any], said: str, values: tuple[str, str] | None
+) -> None:
+    row = {"verdict": "slower", "metric": "time", "unit": "s", "clear": True, "exact": False, "ratio": 1.2,
+           "base_value": 1.0, "head_value": 1.2, **changes}
+    assert site._verdict(row) == said
+    if values is not None:
+        assert tuple(one.replace(",", "") for one in words.values(site._changed(row))) == values
