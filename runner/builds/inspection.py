@@ -71,11 +71,11 @@ def inspect(spec: str, executable: Path, *, environment: Mapping[str, str] | Non
         answer = ask(spec, executable, environment=environment)
         if not _starts_another(executable, answer):
             return _interpreter(spec, executable, answer)
-    started = _ask_here(spec, executable)
+    started = _ask_here(spec, executable, environment)
     target = _target(executable, started)
     if target is None:  # nothing tells what it has started
         return _wrapper(spec, executable, ask(spec, executable, environment=environment), None)
-    plain = ask(spec, target, here=True)
+    plain = ask(spec, target, environment=environment, here=True)
     if _is_shim(executable, started, plain):
         return inspect(spec, target, environment=environment)
     measured = _ask_wrapper(spec, executable, environment)
@@ -223,10 +223,13 @@ def _manager(executable: Path) -> str | None:
     return next((name for name in _MANAGERS if re.search(rf"\b{name}[\"']?\s+exec\b", text)), None)
 
 
-def _ask_here(spec: str, executable: Path) -> Answer:
-    """Start a shim or wrapper as the user would, in the current folder. Raises UsageError; a shim's has the remedy."""
+def _ask_here(spec: str, executable: Path, environment: Mapping[str, str] | None) -> Answer:
+    """Start a shim or wrapper in the current folder, with the variables of a measured process.
+
+    Raises UsageError; a shim's has the remedy.
+    """
     try:
-        return ask(spec, executable, here=True)
+        return ask(spec, executable, environment=environment, here=True)
     except SilentError as error:
         manager = _manager(executable)
         if manager is None:

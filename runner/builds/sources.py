@@ -98,6 +98,8 @@ class Tarball:
     def unpack(self, tree: Path, progress: Progress) -> None:
         progress(f"unpacking {self.path.name}")
         unpack(self.path, tree)
+        if releases.sha256_of(self.path) != self.hash:
+            raise UsageError(_edited(self.path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +151,17 @@ class Directory:
         for file in self.files:
             target = tree / file
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(self.path / file, target, follow_symlinks=False)
+            try:
+                shutil.copy2(self.path / file, target, follow_symlinks=False)
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                raise UsageError(_edited(self.path)) from None
+        # It was named by its content when the run began; the other build may have taken an hour since.
+        if content_hash(tree, self.files) != self.hash:
+            raise UsageError(_edited(self.path))
+
+
+def _edited(path: Path) -> str:
+    return f"{path} was edited since this began, and a build of it would not be what it is called. Start again."
 
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EMFILE, errno.EFBIG)

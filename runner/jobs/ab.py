@@ -306,6 +306,7 @@ def _measure(folder: Path, ready: Ready, view: View) -> Finished:
     with store.appending(folder) as append, machine.quiet(ready.pinning), scratch() as place, memory() as copies:
         plan = _replayed(append.run)
         linked: set[int] = set()
+        programs = {path: _state(path) for path in _ready_made(ready.manifest)}
 
         def record(layout: int) -> None:
             if layouts is not None and layout not in linked:
@@ -315,7 +316,9 @@ def _measure(folder: Path, ready: Ready, view: View) -> Finished:
         def keep(block: Block) -> None:
             # First: a block that may have seen an edit is not one of this run's.
             if edited := ready.watched.edited():
-                raise _EditedError(listed(edited))
+                raise _EditedError(f"the suite was edited while it was measured: {listed(edited)}")
+            if changed := [str(path) for path, state in programs.items() if _state(path) != state]:
+                raise _EditedError(f"{listed(changed)} was changed while it was measured")
             append(block)
 
         context = replace(ready.context(place, copies), linked=record)
@@ -326,8 +329,8 @@ def _measure(folder: Path, ready: Ready, view: View) -> Finished:
             interrupted = True
         except _EditedError as edit:
             interrupted = True
-            view.say(f"the suite was edited while it was measured: {edit}. Measuring has ended, and the last block is "
-                     "not kept. Undo the edit to go on, or start a new run.")
+            view.say(f"{edit}. Measuring has ended, and the last block is not kept. Undo the edit to go on, or start a "
+                     "new run.")
     run = append.run
     # A run elsewhere (a test's, a calibration's) is none of the machine's usual ones; nor is one beside others.
     if not interrupted and folder.parent == config.runs_folder(None) and config.cpus() is None:
@@ -336,8 +339,23 @@ def _measure(folder: Path, ready: Ready, view: View) -> Finished:
     return Finished(folder=folder, report=compare.report(run), interrupted=interrupted)
 
 
+def _ready_made(manifest: store.Manifest) -> list[Path]:
+    """The programs that are measured and were not built by Lockstep: whoever works on them may make them anew."""
+    arms = [arm for arm in (manifest.base, manifest.head) if arm.build is None]
+    named = [path for arm in arms for path in (arm.executable, arm.starts) if path is not None]
+    return list(dict.fromkeys(path.resolve() for path in named))
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    try:
+        state = path.stat()
+    except OSError:  # it is being made anew
+        return ()
+    return state.st_size, state.st_mtime_ns, state.st_ino
+
+
 class _EditedError(Exception):
-    """The suite is not what the run began with; what has changed, in words."""
+    """What is measured is not what the run began with; in words."""
 
 
 def _loop(plan: Plan, executor: Executor, append: Callable[[Block], None], view: View) -> None:

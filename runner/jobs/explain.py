@@ -152,7 +152,7 @@ def _count(
         origin.refuse(run.folder, "Explain it there, and upload it again.")
         continuing.check_suite(manifest)
         for arm in (manifest.base, manifest.head):
-            builds.check(arm, progress=view.phase)
+            builds.check(arm, progress=view.phase, environment=continuing.environment(manifest))
         suite = suites.open(manifest.suite)
     except LockstepError as error:
         problems.append(f"Work was not counted: {error}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from asv import environment
 from asv.repo import get_repo
+from asv.util import ProcessError
 
 from runner import builds, config, machine, suites
 from runner.errors import UsageError
@@ -78,11 +79,16 @@ def _series(conf: Any, repository: Any, interpreter: Interpreter) -> Series:
         raise UsageError(
             f"asv files results by commit, and {interpreter.spec} is no build of Lockstep's; use another format."
         )
+    if build.layout is not None:
+        raise UsageError(f"asv would take {interpreter.spec} for the build as make links it; use another format.")
     spec = builds.parse(interpreter.spec)
     options = spec.options if spec is not None else ""
     exact, source = builds.trees_of(build)
     commits = _commits(repository, conf.branches)
-    commit = next((commits[tree] for tree in exact if tree in commits), None)
+    own = interpreter.commit
+    # Several commits may have one content, such as one and what takes its successor back: first the one that was named.
+    commit = own.hash if own is not None and _tree(repository, own.hash) in exact else next(
+        (commits[tree] for tree in exact if tree in commits), None)
     variant = ""
     if commit is None:
         commit = next((commits[tree] for tree in source if tree in commits), None)
@@ -119,6 +125,16 @@ def _commits(repository: Any, branches: Sequence[str]) -> dict[str, str]:
             tree, commit = line.split()
             found.setdefault(tree, commit)
     return found
+
+
+def _tree(repository: Any, commit: str) -> str:
+    """git's hash of a commit's content; empty where the repository has no such commit."""
+    try:
+        told: str = repository._run_git(
+            ["rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}"], dots=False, display_error=False)
+    except ProcessError:
+        return ""
+    return told.strip()
 
 
 def _records(run: store.Run) -> tuple[dict[str, Record], list[Benchmark], list[str]]:

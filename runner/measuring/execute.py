@@ -16,7 +16,7 @@ from runner.measuring import modes, settings
 from runner.measuring.arms import Arms
 from runner.measuring.caches import Caches
 from runner.measuring.copies import fresh
-from runner.measuring.launch import NO_SURPLUS, Launch, Surplus, bytecode, command, padded, surplus
+from runner.measuring.launch import NO_SURPLUS, Launch, Surplus, bytecode, command, padded, surplus, with_commands
 from runner.measuring.modes import Outcome
 from runner.measuring.pacemaker import Pacemaker
 from runner.measuring.process import Worker, WorkerFailed, begin
@@ -175,15 +175,18 @@ class Executor:
         self, spec: BlockSpec, arms: Mapping[Arm, Interpreter], cwd: Path, handles: modes.Handles
     ) -> dict[Arm, Launch]:
         context = self._context
-        code = {arm: self._bytecode[Arm.BASE if spec.kind is BlockKind.CANARY else arm] for arm in Arm}
+        of = {arm: Arm.BASE if spec.kind is BlockKind.CANARY else arm for arm in Arm}
+        code = {arm: self._bytecode[of[arm]] for arm in Arm}
         commands = {arm: command(arms[arm], code[arm]) for arm in Arm}
         env = padded(commands, self._environment(cwd, spec.hash_seed), spec.padding,
                      NO_SURPLUS if spec.kind is BlockKind.CANARY else self._surplus)  # copies, and no wrappers
+        found = with_commands({Arm.BASE: context.base, Arm.HEAD: context.head}, context.environment)
         # The two load at the same time on two CPUs, which halves a block's overhead; they are measured on one.
         here, there = (() if cpu is None else (cpu,) for cpu in (context.worker_cpu, context.other_cpu))
         return {
             arm: Launch(
-                arm=arm, command=commands[arm], env={**env[arm], **code[arm].environment}, cwd=fresh(cwd / arm.value),
+                arm=arm, command=commands[arm], env={**env[arm], **code[arm].environment, **found[of[arm]]},
+                cwd=fresh(cwd / arm.value),
                 cpus=here if arm is spec.first else there, inherited=handles[arm], memory=context.memory_limit,
                 address=spec.address if context.addresses else None,
             )

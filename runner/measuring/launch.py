@@ -143,6 +143,18 @@ def padded(
     return {arm: {**env, **empty[arm], PADDING: "x" * (padding + longest - size[arm])} for arm in arms}
 
 
+def with_commands(arms: Mapping[Arm, Interpreter], env: Mapping[str, str]) -> dict[Arm, dict[str, str]]:
+    """For arms that have two commits of a project installed: `PATH` with each environment's own commands first.
+
+    As asv has it: a benchmark that runs a command of the project is to run that of its commit. Nothing where either is
+    another interpreter, and where one path is longer, which would move what lies above it on the stack.
+    """
+    own = {arm: str(one.executable.parent) for arm, one in arms.items() if one.installed is not None}
+    if len(own) < len(arms) or len(set(map(len, own.values()))) > 1:
+        return {arm: {} for arm in arms}
+    return {arm: {"PATH": os.pathsep.join((place, env.get("PATH", os.defpath)))} for arm, place in own.items()}
+
+
 def _version(interpreter: Interpreter) -> tuple[int, int]:
     major, minor = interpreter.version.split(".")[:2]
     return int(major), int(minor)

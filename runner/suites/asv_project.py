@@ -9,6 +9,7 @@ time.
 from __future__ import annotations
 
 import copy
+import fcntl
 import logging
 import os
 import shutil
@@ -33,6 +34,8 @@ PLACE = "lockstep"
 """Folder in a project's env_dir with the environments of single commits."""
 KEPT = 10
 """Commits whose environments are kept, beside the two that are wanted."""
+TIMEOUT = 60.0
+"""asv's own limit of a benchmark that states none, seconds, which Lockstep has too."""
 LINES = 20
 """Lines of a failed command's output that are shown."""
 SHORT = 8
@@ -95,6 +98,10 @@ def plan(wanted: Wanted, *, progress: Told, told: Told) -> Planned:
         repository = _repository(conf, wanted.configuration, fetched=True)
         commits = _commits(conf, repository, wanted)
         _tell_of_edits(conf, told)
+        limit = getattr(conf, "default_benchmark_timeout", TIMEOUT)
+        if limit != TIMEOUT:
+            told(f"default_benchmark_timeout = {limit} has no effect: a benchmark that states no `timeout` has "
+                 f"{TIMEOUT:g} s for what it does")
         return Planned(wanted=wanted, arms={
             arm: Installed(
                 project=str(conf.project), commit=commit, name=name, configuration=wanted.configuration.resolve(),
@@ -107,18 +114,40 @@ def plan(wanted: Wanted, *, progress: Told, told: Told) -> Planned:
 def install(planned: Planned, *, progress: Told) -> dict[Arm, Path]:
     """Install both commits, each in an environment of its own, and return the Python of each.
 
-    What is installed already is left as it is. The caller has the machine for itself: environments of other commits
-    are removed where there are many. Raises UsageError as `plan` does, and BuildError where a command of asv's fails.
+    What is installed already is left as it is. Environments of other commits are removed where there are many. Who
+    installs commits of the same project has to wait: another run may be confined to other CPUs. Raises UsageError as
+    `plan` does, and BuildError where a command of asv's fails.
     """
     with inside(planned.wanted.configuration) as conf:
         repository = _repository(conf, planned.wanted.configuration, fetched=False)
         place = Path(conf.env_dir).resolve() / PLACE
-        _prune(place, {one.commit for one in planned.arms.values()})
         made = {}
-        for arm, one in planned.arms.items():
-            with _heard(_prefixed(f"{arm.value}, {one.project} {one.commit[:SHORT]}", progress)):
-                made[arm] = _install(conf, planned.wanted.environment, one, repository, place)
+        with _alone(place, progress):
+            _prune(place, {one.commit for one in planned.arms.values()})
+            for arm, one in planned.arms.items():
+                with _heard(_prefixed(f"{arm.value}, {one.project} {one.commit[:SHORT]}", progress)):
+                    made[arm] = _install(conf, planned.wanted.environment, one, repository, place)
     return made
+
+
+@contextmanager
+def _alone(place: Path, progress: Told) -> Iterator[None]:
+    """Hold the environments of a project: asv takes one that another process is making for one that is broken, and
+    removes it."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UsageError(f"{place}, where environments are made, cannot be used: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("waiting for another run that installs commits of this project")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _prefixed(what: str, progress: Told) -> Told:

@@ -23,6 +23,8 @@ import os
 import pkgutil
 import re
 import sys
+import time
+import timeit
 import traceback
 from importlib import machinery
 from typing import Any, Callable, Iterator
@@ -46,6 +48,8 @@ IDLE = (
     (inspect.isgeneratorfunction, "a generator"),
 )
 """Functions that do nothing of their work when they are called."""
+WALL = (timeit.default_timer, time.perf_counter, time.monotonic, time.time)
+"""Clocks of a benchmark's own (`timer`) that tell what Lockstep measures."""
 SAID = 300
 """Characters that are kept of what an exception says."""
 
@@ -221,6 +225,9 @@ def _refusal(found: Any) -> str:
     for what, limit in (("timeout", found.timeout), ("setup_cache.timeout", found.setup_cache_timeout)):
         if limit is not None and not float(limit) > 0:
             return "its %s is %r: nothing ends in that time" % (what, limit)
+    timer = getattr(found, "timer", None)
+    if type(found).__name__ == "TimeBenchmark" and timer not in (None, *WALL):
+        return "its timer is %s, and wall time alone is measured" % getattr(timer, "__qualname__", repr(timer))
     once = _said_of_setup(found)
     return "" if once in (None, "once") else "its lockstep_setup is %r: only 'once' is known" % (once,)
 

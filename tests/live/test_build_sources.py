@@ -342,3 +342,18 @@ def test_a_tarball_whose_link_leads_out_of_it_is_refused(tmp_path: Path, target:
     (tree / "c.c").symlink_to(target)
     with pytest.raises(UsageError, match=r"my\.tar\.gz is not unpacked: something in it leads out of its tree"):
         resolve(f"tar:{pack(tree, tmp_path / 'my.tar.gz')}")
+
+
+@pytest.mark.parametrize("edit", ["change", "remove", "tarball"])
+def test_what_is_edited_while_the_other_arm_is_built_is_not_built_under_its_old_name(tmp_path: Path, edit: str) -> None:
+    tree = plant(tmp_path / "tree")
+    named = str(pack(tree, tmp_path / "source.tar.gz")) if edit == "tarball" else f"dir:{tree}"
+    source = sources.find(build(named), tmp_path / "none", lambda _: None)
+    if edit == "change":
+        (tree / "a.c").write_text("int another;\n")
+    elif edit == "remove":
+        (tree / "a.c").unlink()
+    else:
+        pack(plant(tmp_path / "other", a_c="int another;\n"), tmp_path / "source.tar.gz")
+    with pytest.raises(UsageError, match="was edited since this began"):
+        sources.obtain(source, tmp_path / "copy", lambda _: None)

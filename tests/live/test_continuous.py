@@ -8,12 +8,16 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import venv
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bench import TIME_LIMIT, wait_until
 from small_project import BENCHMARKS, CONFIGURATION, INSTALL, Project, make
+
+from runner.suites import asv_project
 
 PAGE = Path(__file__).parents[2] / "docs" / "asv-projects.md"
 
@@ -191,3 +195,21 @@ def test_a_command_of_the_page_runs(project: Project, command: str) -> None:
     done = project.run(*(words if words[0] == "asv" else words[1:]))
     assert done.returncode in (0, 1), done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_one_run_installs_at_a_time(tmp_path: Path) -> None:
+    """asv removes an environment that another process is making."""
+    place, told, order = tmp_path / "env" / "lockstep", list[str](), list[str]()
+
+    def other() -> None:
+        with asv_project._alone(place, told.append):
+            order.append("other")
+
+    with asv_project._alone(place, told.append):
+        thread = threading.Thread(target=other)
+        thread.start()
+        wait_until(lambda: bool(told))
+        order.append("first")
+    thread.join(TIME_LIMIT)
+    assert order == ["first", "other"]
+    assert told == ["waiting for another run that installs commits of this project"]

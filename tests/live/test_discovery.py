@@ -121,6 +121,8 @@ GOOD = "def time_good(): pass\n"
 
 @pytest.mark.parametrize(("text", "told"), [
     ("x = 1\nraise ValueError('boom')\n", "planted/bad.py:2: planted.bad could not be imported: ValueError: boom"),
+    ("import time\ndef time_x(): pass\ntime_x.timer = time.process_time\n",
+     "planted/bad.py:2: bad.time_x is not measured: its timer is process_time, and wall time alone is measured"),
     ("import nowhere\n", "planted/bad.py:1: planted.bad could not be imported: ModuleNotFoundError"),
     ("\n\ndef broken(:\n", "planted/bad.py:3: planted.bad could not be imported: SyntaxError"),
     ("raise SystemExit(3)\n", "planted/bad.py:1: planted.bad could not be imported: SystemExit: 3"),

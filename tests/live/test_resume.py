@@ -75,6 +75,25 @@ def test_an_edit_in_mid_run_ends_it_with_words_and_nothing_after_it_is_kept(
     assert again.returncode == 130
 
 
+def test_an_interpreter_that_is_made_anew_in_mid_run_ends_it_with_words(
+    bench: Bench, twins: Twins, suite: Path, background: Background
+) -> None:
+    wrappers = []
+    for name, python in zip(("base", "head"), twins.pythons, strict=True):
+        wrapper = bench.folder / name
+        wrapper.write_text(f'#!/bin/sh\nexec {python} -X utf8 "$@"\n')
+        wrapper.chmod(0o755)
+        wrappers.append(wrapper)
+    process = background(bench.start("ab", *wrappers, *endless(twins, suite)[3:]))
+    wait_until(lambda: len(bench.blocks()) >= 3)
+    wrappers[1].write_text(wrappers[1].read_text().replace("utf8", "utf8=1"))
+    at_most = len(bench.blocks()) + 1
+    _, error = process.communicate(timeout=TIME_LIMIT)
+    assert process.returncode == 130, error
+    assert f"{wrappers[1]} was changed while it was measured" in " ".join(error.split())
+    assert 3 <= len(bench.blocks()) <= at_most
+
+
 def test_a_run_is_not_continued_on_another_machine_or_with_another_suite(
     bench: Bench, twins: Twins, suite: Path, inside: Inside
 ) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import interpreter
 
-from runner.measuring.launch import PADDING, Bytecode, bytecode, command, padded
+from runner.measuring.launch import PADDING, Bytecode, bytecode, command, padded, with_commands
 from runner.measuring.process import of_both
-from runner.model import Arm, Cause, Failure
+from runner.model import Arm, Cause, Failure, Installed, Interpreter
 
 CODE = Bytecode(folder=Path("/scratch/bytecode-base"), library=False)
 words = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=1, max_size=6)
@@ -85,3 +85,18 @@ def test_what_both_arms_say_is_of_neither_and_what_one_says_is_its_own() -> None
     assert of_both(skips) == Failure(reason="not in base", arm=None, cause=Cause.SKIPPED)
     assert of_both({Arm.BASE: skips[Arm.BASE], Arm.HEAD: other}) == other, "a failure is not hidden by a skip"
     assert of_both({Arm.BASE: base, Arm.HEAD: skips[Arm.HEAD]}) == base
+
+
+def test_commits_of_a_project_find_their_own_commands_first() -> None:
+    def arm(commit: str) -> Interpreter:
+        installed = Installed(project="p", commit=commit, name=commit, configuration=Path("/p/asv.conf.json"),
+                              environment="env", python="3.13", requirements={})
+        return replace(interpreter(f"/env/{commit}/bin/python"), installed=installed)
+
+    env = {"PATH": "/usr/bin"}
+    arms = {Arm.BASE: arm("a" * 40), Arm.HEAD: arm("b" * 40)}
+    found = with_commands(arms, env)
+    assert found == {one: {"PATH": f"/env/{letter * 40}/bin:/usr/bin"}
+                     for one, letter in ((Arm.BASE, "a"), (Arm.HEAD, "b"))}
+    other = {**arms, Arm.HEAD: interpreter()}, {**arms, Arm.HEAD: arm("longer" * 10)}
+    assert [with_commands(pair, env) for pair in other] == [{Arm.BASE: {}, Arm.HEAD: {}}] * 2
