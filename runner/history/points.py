@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from runner.history.runs import Entry, History, Side
-from runner.history.series import POINTS
+from runner.history.series import POINTS, by_position
 from runner.model import Commit
 
 ROW = ("run", "key", "version", "metric", "unit", "verdict", "ratio", "low", "high", "log_ratio", "se", "counted")
@@ -51,14 +51,11 @@ def commit(side: Side) -> Commit | None:
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
     """Runs by the positions of head's commits, as in a series: one whose position is not known stands behind all that
     had been measured before it, and so do runs of no watch, of which the order is that of measuring."""
-    highest, placed = -1.0, list[tuple[float, Entry]]()
-    for entry in sorted(entries, key=lambda one: (one.created, one.id)):
+    def position(entry: Entry) -> int | None:
         made = None if entry.role is None else commit(entry.head)
-        place = highest if made is None or made.position is None else float(made.position)
-        highest = max(highest, place)
-        placed.append((place, entry))
-    placed.sort(key=lambda one: one[0])  # stable: of one commit, in the order in which it was measured
-    return [entry for _, entry in placed]
+        return None if made is None else made.position
+
+    return by_position(sorted(entries, key=lambda one: (one.created, one.id)), position)
 
 
 def names(known: History) -> dict[str, str]:

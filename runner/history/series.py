@@ -9,17 +9,19 @@ docs/history.md has the reasons.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pandas as pd
 
 from runner.history.tables import table
 from runner.model import Purpose
 from runner.storage import index
+
+T = TypeVar("T")
 
 POINTS = ("", Purpose.ANCHOR.value, Purpose.BACKFILL.value)
 """Purposes of the runs that are points of a series; the first are runs that a user asked for."""
@@ -292,17 +294,22 @@ def _point(row: _Row, away: _Offset) -> Point:
         se=None if se is None else math.hypot(se, shared), bridged=True, shared=shared)
 
 
+def by_position(measured: Iterable[T], position: Callable[[T], int | None]) -> list[T]:
+    """What comes in the order of measuring, in that of the graph: what has no position stands behind all that had been
+    measured before it."""
+    highest, placed = -math.inf, list[tuple[float, T]]()
+    for one in measured:
+        known = position(one)
+        place = highest if known is None else known
+        highest = max(highest, place)
+        placed.append((place, one))
+    placed.sort(key=lambda one: one[0])  # stable: of one commit, in the order in which it was measured
+    return [one for _, one in placed]
+
+
 def _ordered(rows: Sequence[_Row]) -> list[_Row]:
     """Rows in measured order, by the positions of their commits where they are a watch's."""
-    if not rows[0].watch:
-        return list(rows)
-    highest, placed = -math.inf, []
-    for row in rows:
-        place = row.point.position
-        placed.append((highest if place is None else place, row))
-        highest = max(highest, placed[-1][0])
-    placed.sort(key=lambda one: one[0])  # stable: of one commit, in the order in which it was measured
-    return [row for _, row in placed]
+    return by_position(rows, lambda row: row.point.position if rows[0].watch else None)
 
 
 def _joined(measured: Sequence[_Row], ordered: Sequence[_Row]) -> Iterable[tuple[int, str]]:
