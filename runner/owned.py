@@ -14,7 +14,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -93,5 +93,23 @@ def attempt(path: Path) -> Iterator[bool]:
             yield False
             return
         yield True
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def held(descriptor: int, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock of an open file or folder, which is closed at the end. Where another has it, `waiting` is called,
+    which may raise, and then this waits."""
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except BlockingIOError:
+            free = False
+        if not free:
+            waiting()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(descriptor)

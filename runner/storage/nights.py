@@ -8,7 +8,6 @@ lockstep.night/1  The first. `night.json` is a `Night`. Times are in seconds sin
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -24,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from runner.errors import MachineError, UsageError
 from runner.model import Commit, Purpose
+from runner.owned import held
 from runner.storage import store
 
 SCHEMA = "lockstep.night/1"
@@ -274,15 +274,12 @@ def alone(
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise MachineError(f"cannot make {path}: {error.strerror or error}.") from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            what = f"another night of {watch}{f' with {configuration}' if configuration else ''} is under way"
-            if not wait:
-                raise MachineError(f"{what}. Wait until it has ended, and try again.") from None
-            told(f"{what}: waiting for it to end")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    def waiting() -> None:
+        what = f"another night of {watch}{f' with {configuration}' if configuration else ''} is under way"
+        if not wait:
+            raise MachineError(f"{what}. Wait until it has ended, and try again.")
+        told(f"{what}: waiting for it to end")
+
+    with held(descriptor, waiting):
         yield
-    finally:
-        os.close(descriptor)

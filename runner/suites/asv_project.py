@@ -9,7 +9,6 @@ time.
 from __future__ import annotations
 
 import copy
-import fcntl
 import logging
 import os
 import shutil
@@ -28,6 +27,7 @@ from asv.util import ProcessError, UserError
 from runner import shell
 from runner.errors import BuildError, UsageError, listed
 from runner.model import Arm, Installed
+from runner.owned import held
 from runner.suites import asv_conf
 
 PLACE = "lockstep"
@@ -139,15 +139,8 @@ def _alone(place: Path, progress: Told) -> Iterator[None]:
         descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise UsageError(f"{place}, where environments are made, cannot be used: {error.strerror}") from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress("waiting for another run that installs commits of this project")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with held(descriptor, lambda: progress("waiting for another run that installs commits of this project")):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _prefixed(what: str, progress: Told) -> Told:
