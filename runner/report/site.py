@@ -262,10 +262,7 @@ def _changed(row: Any) -> _Changed:
 
 def _verdict(row: Any) -> str:
     """What a row says, in the words of its run's report where it changed."""
-    if row["verdict"] not in picture.CHANGED:
-        return str(row["verdict"])
-    one = _changed(row)
-    return words.change(one) if one.clear or one.exact else f"{words.change(one)} (not clear)"
+    return words.sure(_changed(row)) if row["verdict"] in picture.CHANGED else str(row["verdict"])
 
 
 def benchmark_page(
@@ -279,18 +276,16 @@ def benchmark_page(
     with its blocks.
     """
     name, series, files = slug(key), [], dict[str, pd.DataFrame]()
-    keyed = rows.reset_index(drop=True).assign(
-        machine=[str(entries[run].machine.get("fingerprint")) for run in rows["run"]],
-        anchor=[entries[run].base.identity for run in rows["run"]],
-    )
     # In the order of the graph: what fills a history backwards is measured last, and is not its newest end.
     ordered = points.in_order(entries[run] for run in set(rows["run"]))
     place = {entry.id: place for place, entry in enumerate(ordered)}
-    groups = sorted(
-        ((what, own.iloc[own["run"].map(place).argsort(kind="stable")])
-         for what, own in keyed.groupby(["machine", "anchor", "version"], sort=False)),
-        key=lambda group: -group[1]["created"].max(),
+    keyed = rows.sort_values("run", key=lambda runs: runs.map(place), kind="stable", ignore_index=True)
+    keyed = keyed.assign(
+        machine=[str(entries[run].machine.get("fingerprint")) for run in keyed["run"]],
+        anchor=[entries[run].base.identity for run in keyed["run"]],
     )
+    groups = sorted(
+        keyed.groupby(["machine", "anchor", "version"], sort=False), key=lambda group: -group[1]["created"].max())
     versions = keyed["version"].nunique()
     records = keyed.to_dict("records")  # once: of a table of one row it takes as long
     for number, (_, own) in enumerate(groups, start=1):

@@ -105,10 +105,9 @@ def _cell(base: str, head: str, latest: Mapping[tuple[str, str], Entry], seen: _
     for anchor in dict.fromkeys(one for one, _ in latest) if base != head else ():
         there, here = latest.get((anchor, head)), latest.get((anchor, base))
         if there is not None and here is not None and there.base.identity == here.base.identity:
-            alike = seen.measured(there.id) == seen.measured(here.id)
-            log = seen.memory(there.id) - seen.memory(here.id) if alike else math.nan
-            same = seen.timed(there.id) == seen.timed(here.id)
-            mean = _through(here.mean, there.mean) if same else None
+            peaks, times = (seen.alike(there.id, here.id, metric) for metric in (Metric.PEAK_MEMORY, Metric.TIME))
+            log = seen.memory(there.id) - seen.memory(here.id) if peaks else math.nan
+            mean = _through(here.mean, there.mean) if times else None
             return _made(mean, log, there, f"through {anchor}")
     return None
 
@@ -160,13 +159,9 @@ class _Seen:
         self._nothing = rows.iloc[:0]
         self._rows = {str(run): own for run, own in rows[rows["ratio"] > 0].groupby("run")}
 
-    def timed(self, run: str) -> frozenset[str]:
-        """The timings of a run: means of others are not to be compared with theirs."""
-        return frozenset(self._of(run, Metric.TIME)["key"])
-
-    def measured(self, run: str) -> frozenset[str]:
-        """The peaks of memory of a run, likewise."""
-        return frozenset(self._of(run, Metric.PEAK_MEMORY)["key"])
+    def alike(self, run: str, other: str, metric: Metric) -> bool:
+        """Whether two runs saw the same benchmarks of a metric: means of others are not to be compared."""
+        return set(self._of(run, metric)["key"]) == set(self._of(other, metric)["key"])
 
     def memory(self, run: str) -> float:
         """Log of the geometric mean of the ratios of peak memory, which hardly vary; NaN where there are none."""

@@ -76,7 +76,7 @@ def verdict(comparison: Comparison) -> str:
     """A verdict in words: ``1.07x slower``, ``more, from 0``, ``same (tiny but real)``."""
     c = comparison
     if c.verdict in (Verdict.FASTER, Verdict.SLOWER):
-        return change(c) if c.clear or c.exact else f"{change(c)} (not clear)"
+        return sure(c)
     if c.verdict is Verdict.SAME:
         return "same (tiny but real)" if c.tiny else "same (exact)" if c.exact else "same"
     return c.state
@@ -92,6 +92,8 @@ class Changed(Protocol):
     @property
     def unit(self) -> str: ...
     @property
+    def clear(self) -> bool: ...
+    @property
     def exact(self) -> bool: ...
     @property
     def ratio(self) -> float | None: ...
@@ -99,6 +101,12 @@ class Changed(Protocol):
     def base_value(self) -> float | None: ...
     @property
     def head_value(self) -> float | None: ...
+
+
+def sure(comparison: Changed) -> str:
+    """A change, and whether it is clear."""
+    c = comparison
+    return change(c) if c.clear or c.exact else f"{change(c)} (not clear)"
 
 
 def change(comparison: Changed) -> str:
