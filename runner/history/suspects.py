@@ -148,8 +148,9 @@ def lines_of(series: Sequence[Series], branch: Collection[str] | None = None) ->
     Rows of commits that are not among those of the `branch` are no points; None: all count. Where the position of any
     commit is known, rows of which it is not are none either.
     """
-    tables = [(one.key, rows if branch is None else rows[rows["commit"].isin(branch)])
-              for one in series for rows in [usable(one.rows)]]
+    tables = [(one.key, usable(one.rows)) for one in series]
+    if branch is not None:
+        tables = [(key, rows[rows["commit"].isin(branch)]) for key, rows in tables]
     by = "position" if any(rows["position"].notna().any() for _, rows in tables) else "created"
     placed = [(key, rows[rows[by].notna()]) for key, rows in tables]
     return [_line(key, rows, by) for key, rows in placed if not rows.empty]

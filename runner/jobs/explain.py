@@ -151,8 +151,9 @@ def _count(
     try:
         origin.refuse(run.folder, "Explain it there, and upload it again.")
         continuing.check_suite(manifest)
+        environment = continuing.environment(manifest)
         for arm in (manifest.base, manifest.head):
-            builds.check(arm, progress=view.phase, environment=continuing.environment(manifest))
+            builds.check(arm, progress=view.phase, environment=environment)
         suite = suites.open(manifest.suite)
     except LockstepError as error:
         problems.append(f"Work was not counted: {error}")
@@ -165,7 +166,7 @@ def _count(
     with scratch() as place:
         counter = Counter(Setting(
             base=manifest.base, head=manifest.head, suite=suite,
-            environment=continuing.environment(manifest), memory_limit=manifest.memory_limit, scratch=place,
+            environment=environment, memory_limit=manifest.memory_limit, scratch=place,
         ), program)
         try:
             for benchmark in benchmarks:

@@ -77,6 +77,7 @@ class Executor:
         self._caches = Caches(context.scratch, self._loading)
         self._bytecode = bytecode(context.base, context.head, context.scratch)
         self._surplus = self._of_wrappers()
+        self._found = with_commands({Arm.BASE: context.base, Arm.HEAD: context.head}, context.environment)
         self._compiled: set[str] = set()
         self._unsteady: dict[str, str] = {}
 
@@ -180,12 +181,11 @@ class Executor:
         commands = {arm: command(arms[arm], code[arm]) for arm in Arm}
         env = padded(commands, self._environment(cwd, spec.hash_seed), spec.padding,
                      NO_SURPLUS if spec.kind is BlockKind.CANARY else self._surplus)  # copies, and no wrappers
-        found = with_commands({Arm.BASE: context.base, Arm.HEAD: context.head}, context.environment)
         # The two load at the same time on two CPUs, which halves a block's overhead; they are measured on one.
         here, there = (() if cpu is None else (cpu,) for cpu in (context.worker_cpu, context.other_cpu))
         return {
             arm: Launch(
-                arm=arm, command=commands[arm], env={**env[arm], **code[arm].environment, **found[of[arm]]},
+                arm=arm, command=commands[arm], env={**env[arm], **code[arm].environment, **self._found[of[arm]]},
                 cwd=fresh(cwd / arm.value),
                 cpus=here if arm is spec.first else there, inherited=handles[arm], memory=context.memory_limit,
                 address=spec.address if context.addresses else None,

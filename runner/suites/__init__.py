@@ -42,15 +42,17 @@ def joined(named: str | None, options: Sequence[str]) -> str | None:
 
 def beside(folder: Path, named: str) -> str:
     """What a file in `folder` calls a suite, as one text that `open` takes anywhere: with the path from the root on."""
-    if (folder / Path(named).expanduser()).exists():
-        return str(folder / Path(named).expanduser())
+    whole = folder / Path(named).expanduser()
+    if whole.exists():
+        return str(whole)
     try:
         word, *options = shlex.split(named)
     except ValueError:  # blank, or quotation marks that do not end
         return named
     for path in (word, word.rpartition(":")[0]):
-        if path and pyperf_scripts.is_file(str(folder / Path(path).expanduser())):
-            return shlex.join([str(folder / Path(path).expanduser()) + word[len(path):], *options])
+        file = str(folder / Path(path).expanduser())
+        if path and pyperf_scripts.is_file(file):
+            return shlex.join([file + word[len(path):], *options])
     return named
 
 
