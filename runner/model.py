@@ -325,6 +325,8 @@ class BlockSpec:
     canary that of the block before it."""
     extensions: tuple[str, ...] = ()
     """Extension modules that are to be linked anew too."""
+    next_layout: int | None = None
+    """Seed of the link order that comes after `layout`."""
 
 
 class Cause(Enum):

@@ -162,6 +162,7 @@ class Ready:
         return Context(
             base=manifest.base, head=manifest.head, suite=suites.open(manifest.suite),
             environment=continuing.environment(manifest), worker_cpu=self.pinning.worker, other_cpu=self.pinning.other,
+            ahead=self.pinning.apart,
             memory_limit=manifest.memory_limit, forced=manifest.settings, scratch=place, layouts=self.layouts,
             copies=manifest.copies, addresses=manifest.addresses, values=manifest.values, memory=copies,
             host=platform.node(), session=secrets.token_hex(3),
@@ -324,7 +325,8 @@ def _measure(folder: Path, ready: Ready, view: View) -> Finished:
         context = replace(ready.context(place, copies), linked=record)
         plan.begin(context.session, context.host)
         try:
-            _loop(plan, Executor(context), keep, view)
+            with Executor(context) as executor:
+                _loop(plan, executor, keep, view)
         except KeyboardInterrupt:
             interrupted = True
         except _EditedError as edit:
@@ -360,7 +362,7 @@ class _EditedError(Exception):
 
 def _loop(plan: Plan, executor: Executor, append: Callable[[Block], None], view: View) -> None:
     while (spec := plan.next()) is not None:
-        block = executor.run(spec)
+        block = executor.run(spec, plan.following())
         append(block)
         plan.observe(block)
         view.measured(plan, plan.progress[block.benchmark])

@@ -27,6 +27,8 @@ class Pinning:
     """The CPU on which one arm starts and loads while the other does on `worker`: one of `parent`, of the same NUMA
     node where there is one. One CPU, as the other arm has: what a library sees at its import may stay with it, such as
     the number of threads that it makes. None where `worker` is None."""
+    apart: bool = False
+    """What is done on `other` leaves `worker` alone: it is another core, and no quota holds for the two together."""
     notices: tuple[Notice, ...]
     """``unpinned``; ``one-cpu`` {cpu}; ``sibling`` {worker, parent}: the program can only be on the other
     hardware thread of the measured core; ``confined`` {cpus}: it keeps to these, and others may measure on the rest;
@@ -72,7 +74,8 @@ def choose(topology: Topology, activity: Mapping[int, Activity]) -> Pinning:
         notices = (Notice(kind="one-cpu", numbers={"cpu": worker}), *notices)
     elif parent <= core:
         notices = (Notice(kind="sibling", numbers={"worker": worker, "parent": min(parent)}), *notices)
-    return Pinning(worker=worker, parent=tuple(sorted(parent)), other=other, notices=notices)
+    apart = other not in core and (topology.quota is None or topology.quota >= 2)
+    return Pinning(worker=worker, parent=tuple(sorted(parent)), other=other, apart=apart, notices=notices)
 
 
 def beside(topology: Topology, worker: int) -> tuple[int, ...]:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from runner import builds
 from runner.measuring.copies import Copies
 from runner.model import Arm, BlockKind, BlockSpec, Interpreter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Coming:
+    """A layout that is being linked."""
+
+    layout: int
+    extensions: tuple[str, ...]
+    done: Future[dict[Arm, Interpreter]]
 
 
 class Arms:
@@ -20,17 +31,42 @@ class Arms:
         self._arms = {Arm.BASE: base, Arm.HEAD: head}
         self._layouts, self._copied = layouts, copies
         self._copies = Copies(self._arms, folder)
+        self._linked: dict[int, set[str]] = {}
+        """Layouts that are linked, with their extension modules."""
+        self._linker = ThreadPoolExecutor(1)
+        self._coming: _Coming | None = None
 
     def of_block(self, spec: BlockSpec) -> dict[Arm, Interpreter]:
         """What runs in each arm. Raises UsageError for a copy that does not run, BuildError for a link that fails."""
         arms = dict(self._arms)
         if self._layouts is not None and spec.layout is not None:
+            self._take_in(wait=self._coming is not None and self._coming.layout == spec.layout)
             arms = self._layouts.arms(spec.layout, spec.extensions)
+            self._linked.setdefault(spec.layout, set()).update(spec.extensions)
         elif self._copied:
             arms = self._copies.of_round(spec.round, spec.first)
         if spec.kind is BlockKind.CANARY:
             arms = self._copies.of_canary(arms[Arm.BASE])
         return arms
+
+    def ready(self, spec: BlockSpec) -> bool:
+        """Whether nothing has to be linked for a block."""
+        if self._layouts is None or spec.layout is None:
+            return True
+        self._take_in(wait=False)
+        return spec.layout in self._linked and self._linked[spec.layout] >= set(spec.extensions)
+
+    def link(self, layout: int | None) -> None:
+        """Begin to link a layout, with all that others have, and do not wait for it."""
+        if self._layouts is None or layout is None or layout in self._linked or self._coming is not None:
+            return
+        extensions = tuple(sorted(set().union(*self._linked.values())))
+        done = self._linker.submit(self._layouts.arms, layout, extensions)
+        self._coming = _Coming(layout=layout, extensions=extensions, done=done)
+
+    def close(self) -> None:
+        """Wait for what is being linked."""
+        self._linker.shutdown()
 
     @property
     def linked(self) -> bool:
@@ -40,3 +76,12 @@ class Arms:
     def uncovered(self, extensions: Sequence[str]) -> tuple[str, ...]:
         """Those of these extension modules that stay as they are while the rest is linked anew."""
         return tuple(self._layouts.uncovered(extensions)) if self._layouts is not None else ()
+
+    def _take_in(self, *, wait: bool) -> None:
+        """See whether the layout that was begun is linked. What has failed is for the block that needs it to say."""
+        coming = self._coming
+        if coming is None or not (wait or coming.done.done()):
+            return
+        self._coming = None
+        if coming.done.exception() is None:
+            self._linked.setdefault(coming.layout, set()).update(coming.extensions)

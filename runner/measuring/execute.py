@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from runner import builds, machine
-from runner.errors import UsageError
+from runner.errors import LockstepError, UsageError
 from runner.measuring import modes, settings
+from runner.measuring.ahead import Ahead
 from runner.measuring.arms import Arms
 from runner.measuring.caches import Caches
 from runner.measuring.copies import fresh
 from runner.measuring.launch import NO_SURPLUS, Launch, Surplus, bytecode, command, padded, surplus, with_commands
 from runner.measuring.modes import Outcome
 from runner.measuring.pacemaker import Pacemaker
-from runner.measuring.process import Worker, WorkerFailed, begin
+from runner.measuring.process import Worker, WorkerFailed, begun
 from runner.model import Arm, Benchmark, Block, BlockKind, BlockSpec, Cause, Failure, Interpreter, Metric, Settings
 from runner.suites import Suite
 
-VERSION = 6
+VERSION = 7
 """Raised when the way of measuring changes: what was found out about an older way need not be true of this one."""
 COMPILING = 60.0
 """Seconds that loading a benchmark may take at least, where its modules have to be compiled."""
@@ -41,6 +42,8 @@ class Context:
     worker_cpu: int | None
     other_cpu: int | None
     """Where one of the arms loads meanwhile: see `machine.Pinning`."""
+    ahead: bool = False
+    """Where that leaves `worker_cpu` alone, a block may be begun while another is measured (`ahead.Ahead`)."""
     memory_limit: int
     """Bytes in memory that a worker may use."""
     forced: Mapping[str, str]
@@ -64,6 +67,24 @@ class Context:
     """Where the copies go, on a file system in memory where there is one; None: `scratch`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """A block whose processes were started and told to load the benchmark, and were not waited for."""
+
+    spec: BlockSpec
+    arms: Mapping[Arm, Interpreter]
+    launches: Mapping[Arm, Launch]
+    handles: modes.Handles
+    workers: Mapping[Arm, Worker]
+    stack: ExitStack
+    """What is to be closed at its end."""
+
+    def end(self) -> None:
+        """Have it torn down, whether or not it was measured. What goes wrong is nobody's: nothing of it counts."""
+        with suppress(WorkerFailed):
+            self.stack.close()
+
+
 class Executor:
     """Runs blocks. Whatever a benchmark does, it returns a `Block`; a failed one says why."""
 
@@ -80,16 +101,61 @@ class Executor:
         self._found = with_commands({Arm.BASE: context.base, Arm.HEAD: context.head}, context.environment)
         self._compiled: set[str] = set()
         self._unsteady: dict[str, str] = {}
+        self._ahead = Ahead(possible=context.ahead, memory_limit=context.memory_limit)
+        self._begun: _Opened | None = None
+        """The block that was begun while another one was measured."""
+        self._done: _Opened | None = None
+        """The block that was measured, and is to be ended while the next one is. Its processes wait, and undo nothing:
+        else none would have been begun beside it."""
 
-    def run(self, spec: BlockSpec) -> Block:
-        """Measure one block, or calibrate when the spec has no settings."""
+    def __enter__(self) -> Executor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes of other blocks than the one that is measured, and wait for what is being linked."""
+        self._end_done()
+        self._abandon()
+        self._arms.close()
+
+    def _abandon(self) -> None:
+        opened, self._begun = self._begun, None
+        if opened is not None:
+            opened.end()
+
+    def run(self, spec: BlockSpec, following: BlockSpec | None = None) -> Block:
+        """Measure one block, or calibrate when the spec has no settings.
+
+        `following` is the block that will probably be asked for next: where that may be, its processes are started
+        meanwhile. None: nothing is known of it, or it is not to be begun. What was begun ends with `close`.
+        """
+        clock = time.perf_counter()
+        opened = None
+        if self._begun is not None and self._begun.spec == spec:
+            opened, self._begun = self._begun, None
+        self._abandon()
+        if opened is None:
+            self._end_done()
+        block = self._run(spec, following, opened)
+        if block.failure is not None and (opened is not None or self._begun is not None):
+            # It may be the other block's doing, which was there meanwhile.
+            self._end_done()
+            self._abandon()
+            self._ahead.failed(spec)
+            block = replace(self._run(spec, None, None), started=block.started)
+            block = replace(block, seconds=time.perf_counter() - clock)
+        return block
+
+    def _run(self, spec: BlockSpec, following: BlockSpec | None, opened: _Opened | None) -> Block:
         started, clock = time.time(), time.perf_counter()
         chosen = spec.settings or settings.fixed(spec.benchmark)
         outcome = Outcome()
         failure = None
         extensions: tuple[str, ...] = ()
         try:
-            arms = self._arms.of_block(spec)
+            arms = self._arms.of_block(spec) if opened is None else opened.arms
         except UsageError as error:  # a copy does not run
             if spec.kind is not BlockKind.CANARY:
                 raise
@@ -97,22 +163,15 @@ class Executor:
         if spec.layout is not None:
             self._context.linked(spec.layout)
         before, launched = machine.read(self._context.worker_cpu), time.perf_counter()
-        workers: dict[Arm, Worker] = {}
-        taken: dict[str, float] = {}
+        taken = {} if opened is None else {"ahead": 1.0}
         try:
-            with ExitStack() as stack:
-                cwd = fresh(self._context.scratch / spec.directory)
-                stack.callback(shutil.rmtree, cwd, ignore_errors=True)
-                handles = stack.enter_context(modes.pipes())
-                launches = self._launches(spec, arms, cwd, handles)
-                if spec.benchmark.cache is not None:
-                    launches = self._caches.starting(spec.benchmark, launches, spec.kind is BlockKind.CANARY)
-                    taken["cache"], launched = time.perf_counter() - launched, time.perf_counter()
-                self._compile(launches, spec)
-                pacemaker = stack.enter_context(Pacemaker(self._context.worker_cpu, chosen.pace))
-                for arm in (spec.first, spec.first.other):
-                    workers[arm] = stack.enter_context(Worker(launches[arm]))
-                self._load(workers, spec, launches)
+            with ExitStack() as stack, Pacemaker(self._context.worker_cpu, chosen.pace) as pacemaker:
+                if opened is None:
+                    opened = self._open(spec, arms, taken)
+                    launched += taken.get("cache", 0.0)
+                stack.push(opened.stack)
+                workers, handles = opened.workers, opened.handles
+                self._load(opened)
                 taken["start"] = time.perf_counter() - launched
                 taken |= self._gil(workers, arms, spec)
                 if spec.settings is None and spec.benchmark.metric is Metric.TIME:
@@ -121,7 +180,15 @@ class Executor:
                     cpu = self._context.worker_cpu
                     chosen = settings.calibrate(workers, spec.benchmark, forced.get("mode"), handles, cpu, warm)
                 else:
-                    outcome = modes.measure(workers, spec, chosen, handles, pacemaker)
+                    switched = {arm: settings.preemptions(worker.pid) for arm, worker in workers.items()}
+                    outcome = modes.measure(
+                        workers, spec, chosen, handles, pacemaker, lambda: self._meanwhile(following, spec))
+                    for arm, worker in workers.items():
+                        switches = settings.preemptions(worker.pid) - switched[arm]
+                        taken[f"switches_{arm.value}"] = max(0, switches)
+                if self._begun is not None:
+                    self._done = opened
+                    stack.pop_all()  # it is ended later
         except WorkerFailed as error:
             failure = error.failure
             if "start" in taken and spec.benchmark.metric is Metric.TIME and failure.cause is Cause.SKIPPED:
@@ -129,9 +196,8 @@ class Executor:
                 failure = replace(failure, arm=None)
             outcome = Outcome()
         readings = {**machine.between(before, machine.read(self._context.worker_cpu)), **taken}
-        for arm, worker in workers.items():
-            if worker.usage is not None:
-                readings[f"switches_{arm.value}"] = worker.usage.ru_nivcsw
+        if opened is not None and opened is not self._done and failure is None:
+            self._ahead.measured(spec, opened.workers.values())
         return Block(
             benchmark=spec.benchmark.key, kind=spec.kind, index=spec.index, settings=chosen, started=started,
             seconds=time.perf_counter() - clock, base=tuple(outcome.base), head=tuple(outcome.head),
@@ -139,6 +205,67 @@ class Executor:
             layout=spec.layout, extensions=extensions, uncovered=self._arms.uncovered(extensions),
             unsteady=self._unsteady.get(spec.benchmark.key, ""), **self._where(),
         )
+
+    def _open(self, spec: BlockSpec, arms: Mapping[Arm, Interpreter], taken: dict[str, float]) -> _Opened:
+        """Start the processes of a block, and have them load the benchmark. Raises WorkerFailed.
+
+        `taken` gets the seconds of what is done for all blocks of several benchmarks.
+        """
+        with ExitStack() as stack:
+            cwd, handles = self._place(spec, stack)
+            # The two load at the same time on two CPUs, which halves a block's overhead; they are measured on one.
+            here, there = self._context.worker_cpu, self._context.other_cpu
+            launches = self._launches(spec, arms, cwd, handles, {spec.first: here, spec.first.other: there})
+            if spec.benchmark.cache is not None:
+                clock = time.perf_counter()
+                launches = self._caches.starting(spec.benchmark, launches, spec.kind is BlockKind.CANARY)
+                taken["cache"] = time.perf_counter() - clock
+            self._compile(launches, spec)
+            return self._started(spec, arms, handles, launches, stack)
+
+    def _meanwhile(self, following: BlockSpec | None, spec: BlockSpec) -> None:
+        """While `spec` is measured, on the other CPU: end what was measured before, have linked what will be needed,
+        and open the block that follows, where that may be."""
+        self._end_done()
+        self._arms.link(spec.next_layout)
+        if (
+            following is None or self._is_to_compile(following) or not self._arms.ready(following)
+            or not self._ahead.may(spec, following)
+        ):
+            return
+        # Its own turn will say what is wrong.
+        with suppress(WorkerFailed, LockstepError), ExitStack() as stack:
+            arms = self._arms.of_block(following)
+            cwd, handles = self._place(following, stack)
+            launches = self._launches(
+                following, arms, cwd, handles, dict.fromkeys(Arm, self._context.other_cpu))
+            self._begun = self._started(following, arms, handles, launches, stack)
+
+    def _end_done(self) -> None:
+        done, self._done = self._done, None
+        if done is None:
+            return
+        for worker in done.workers.values():
+            worker.pin(self._context.other_cpu)  # what it had in memory is freed where it runs
+        done.end()
+
+    def _place(self, spec: BlockSpec, stack: ExitStack) -> tuple[Path, modes.Handles]:
+        """The folder and the pipes of a block, until `stack` ends."""
+        cwd = fresh(self._context.scratch / spec.directory)
+        stack.callback(shutil.rmtree, cwd, ignore_errors=True)
+        return cwd, stack.enter_context(modes.pipes())
+
+    def _started(
+        self, spec: BlockSpec, arms: Mapping[Arm, Interpreter], handles: modes.Handles,
+        launches: Mapping[Arm, Launch], stack: ExitStack,
+    ) -> _Opened:
+        workers = {arm: stack.enter_context(Worker(launches[arm])) for arm in (spec.first, spec.first.other)}
+        self._compiled.add(spec.benchmark.name)
+        request = {**self._request(spec.benchmark), "trial": spec.settings is None}
+        for worker in workers.values():
+            worker.send(request, spec.benchmark.timeout)
+        return _Opened(
+            spec=spec, arms=arms, launches=launches, handles=handles, workers=workers, stack=stack.pop_all())
 
     def _without_canary(self, spec: BlockSpec, chosen: Settings, started: float, reason: str) -> Block:
         return Block(
@@ -173,22 +300,21 @@ class Executor:
         }
 
     def _launches(
-        self, spec: BlockSpec, arms: Mapping[Arm, Interpreter], cwd: Path, handles: modes.Handles
+        self, spec: BlockSpec, arms: Mapping[Arm, Interpreter], cwd: Path, handles: modes.Handles,
+        cpus: Mapping[Arm, int | None],
     ) -> dict[Arm, Launch]:
-        context = self._context
+        """How both arms are started, each on one of `cpus` while it loads; None: on any."""
+        context, where = self._context, {arm: () if cpu is None else (cpu,) for arm, cpu in cpus.items()}
         of = {arm: Arm.BASE if spec.kind is BlockKind.CANARY else arm for arm in Arm}
         code = {arm: self._bytecode[of[arm]] for arm in Arm}
         commands = {arm: command(arms[arm], code[arm]) for arm in Arm}
         env = padded(commands, self._environment(cwd, spec.hash_seed), spec.padding,
                      NO_SURPLUS if spec.kind is BlockKind.CANARY else self._surplus)  # copies, and no wrappers
-        # The two load at the same time on two CPUs, which halves a block's overhead; they are measured on one.
-        here, there = (() if cpu is None else (cpu,) for cpu in (context.worker_cpu, context.other_cpu))
         return {
             arm: Launch(
                 arm=arm, command=commands[arm], env={**env[arm], **code[arm].environment, **self._found[of[arm]]},
-                cwd=fresh(cwd / arm.value),
-                cpus=here if arm is spec.first else there, inherited=handles[arm], memory=context.memory_limit,
-                address=spec.address if context.addresses else None,
+                cwd=fresh(cwd / arm.value), cpus=where[arm], inherited=handles[arm],
+                memory=context.memory_limit, address=spec.address if context.addresses else None,
             )
             for arm in Arm
         }
@@ -206,15 +332,19 @@ class Executor:
         cwd = fresh(self._context.scratch / "wrappers")
         return {arm: surplus(one, self._environment(cwd, 0), cwd) for arm, one in arms.items()}
 
-    def _compile(self, launches: Mapping[Arm, Launch], spec: BlockSpec) -> None:
-        """Load a benchmark once before the first block of it in this session, so that no block compiles its modules.
+    def _is_to_compile(self, spec: BlockSpec) -> bool:
+        """Whether a benchmark is to be loaded once before this block, the first of it in this session.
 
-        A calibration needs none: it is not scored. But a library that has to be compiled too is not its time limit's.
+        A calibration needs that no more than another first time does: it is not scored. But a library that has to be
+        compiled too is not its time limit's.
         """
-        first = spec.benchmark.name not in self._compiled
-        self._compiled.add(spec.benchmark.name)
         calibrates = spec.settings is None and spec.benchmark.metric is Metric.TIME
-        if not first or (calibrates and not self._bytecode[Arm.BASE].library):
+        needs = self._bytecode[Arm.BASE].library or not calibrates
+        return needs and spec.benchmark.name not in self._compiled
+
+    def _compile(self, launches: Mapping[Arm, Launch], spec: BlockSpec) -> None:
+        """Load a benchmark where that is due, so that no block compiles its modules."""
+        if not self._is_to_compile(spec):
             return
         limit = max(spec.benchmark.timeout, COMPILING)
         for launch in launches.values():
@@ -227,29 +357,26 @@ class Executor:
             **self._loading(benchmark), "do": "load", "call": benchmark.metric is Metric.TIME, "trial": False,
         }
 
-    def _load(self, workers: Mapping[Arm, Worker], spec: BlockSpec, launches: Mapping[Arm, Launch]) -> None:
-        """Import, set up, first call in both arms; the values that the first calls return must agree."""
-        benchmark = spec.benchmark
-        request = {**self._request(benchmark), "trial": spec.settings is None}
-        replies = begin(workers, request, benchmark.timeout)
+    def _load(self, opened: _Opened) -> None:
+        """Wait for both arms, which import, set up and make a first call; the values that it returns must agree."""
+        benchmark, workers = opened.spec.benchmark, opened.workers
+        replies = begun(workers, benchmark.timeout)
         values = {arm: str(reply["value"]) for arm, reply in replies.items()}
         if values[Arm.BASE] != values[Arm.HEAD] and self._context.values == "compare":
-            self._disagree(values, workers, spec, launches)
+            self._disagree(values, opened)
         for worker in workers.values():
             worker.pin(self._context.worker_cpu)
 
-    def _disagree(
-        self, values: Mapping[Arm, str], workers: Mapping[Arm, Worker], spec: BlockSpec, launches: Mapping[Arm, Launch]
-    ) -> None:
+    def _disagree(self, values: Mapping[Arm, str], opened: _Opened) -> None:
         """See whether an arm agrees with itself, once for each benchmark. Raises WorkerFailed where both do."""
-        benchmark = spec.benchmark
+        benchmark, workers = opened.spec.benchmark, opened.workers
         if benchmark.key in self._unsteady:
             return
         if any(worker.ask({"do": "again"}, benchmark.timeout)["value"] != values[arm]
                for arm, worker in workers.items()):
             self._unsteady[benchmark.key] = "calls"
             return
-        for arm, launch in launches.items():
+        for arm, launch in opened.launches.items():
             with Worker(launch) as worker:
                 worker.greet()
                 if worker.ask(self._request(benchmark), benchmark.timeout)["value"] != values[arm]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -28,19 +28,26 @@ Lot = Sequence[float]
 """When a lot of calls began and was done, and its CPU time per call; nanoseconds."""
 
 
+def nothing() -> None:
+    """What there is to do meanwhile, where there is nothing."""
+
+
 def measure(
-    workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, handles: Handles, pacemaker: Pacemaker
+    workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, handles: Handles, pacemaker: Pacemaker,
+    meanwhile: Callable[[], None] = nothing,
 ) -> Outcome:
     """Measure a block of a benchmark that both arms have loaded, in the mode of its settings.
 
-    `handles` are those of `pipes`; the `pacemaker` is for `shared`. Raises WorkerFailed.
+    `handles` are those of `pipes`; the `pacemaker` is for `shared`. `meanwhile` is called, once, while the arms measure
+    by themselves: not where they are asked for each slice. Raises WorkerFailed.
     """
     if spec.benchmark.metric is not Metric.TIME:
+        meanwhile()
         return single_values(workers, spec)
     if settings.mode is Mode.SHARED:
-        return shared(workers, spec, settings, pacemaker)
+        return shared(workers, spec, settings, pacemaker, meanwhile)
     if settings.mode is Mode.TURNS:
-        return turns(workers, spec, settings, handles)
+        return turns(workers, spec, settings, handles, meanwhile)
     return adjacent(workers, spec, settings)
 
 
@@ -65,13 +72,16 @@ def single_values(workers: Mapping[Arm, Worker], spec: BlockSpec) -> Outcome:
     return outcome
 
 
-def turns(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, handles: Handles) -> Outcome:
+def turns(
+    workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, handles: Handles,
+    meanwhile: Callable[[], None] = nothing,
+) -> Outcome:
     """Slices in turn; the arms hand the turn to each other, and this process sleeps until both are done."""
     letters = _letters(spec, settings)
     order = "".join("bh" if letter == "b" else "hb" for letter in letters)
     calls = {arm: (settings.calls[arm],) for arm in Arm}
     shift = max(1, settings.cycles // PLACES)
-    times = alternate(workers, order, calls, handles, spec.benchmark.timeout + settings.stretch, shift)
+    times = alternate(workers, order, calls, handles, spec.benchmark.timeout + settings.stretch, shift, meanwhile)
     outcome = Outcome()
     outcome.base, outcome.head = (times[arm][settings.warmup :] for arm in Arm)
     outcome.order = "".join(letters[settings.warmup :])
@@ -80,7 +90,7 @@ def turns(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, ha
 
 def alternate(
     workers: Mapping[Arm, Worker], order: str, calls: Mapping[Arm, Sequence[int]], handles: Handles, limit: float,
-    shift: int = 1,
+    shift: int = 1, meanwhile: Callable[[], None] = nothing,
 ) -> dict[Arm, list[int | float]]:
     """Wall nanoseconds of the slices of each arm, ``b`` or ``h`` in `order`.
 
@@ -92,6 +102,7 @@ def alternate(
             "do": "turns", "arm": arm.value[0], "order": order, "calls": calls[arm], "pipes": handles[arm],
             "shift": shift,
         }, limit)
+    meanwhile()
     return {arm: reply["ns"] for arm, reply in receive_all(workers, limit).items()}
 
 
@@ -126,9 +137,12 @@ def pipes() -> Iterator[Handles]:
             os.close(descriptor)
 
 
-def shared(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, pacemaker: Pacemaker) -> Outcome:
+def shared(
+    workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, pacemaker: Pacemaker,
+    meanwhile: Callable[[], None] = nothing,
+) -> Outcome:
     """Both at once; only what was called while both were running counts."""
-    lots = window(workers, settings, spec.benchmark.timeout, pacemaker)
+    lots = window(workers, settings, spec.benchmark.timeout, pacemaker, meanwhile)
     outcome = Outcome()
     first, other = spec.first, spec.first.other
     found = together(lots[first], lots[other])
@@ -141,7 +155,8 @@ def shared(workers: Mapping[Arm, Worker], spec: BlockSpec, settings: Settings, p
 
 
 def window(
-    workers: Mapping[Arm, Worker], settings: Settings, timeout: float, pacemaker: Pacemaker
+    workers: Mapping[Arm, Worker], settings: Settings, timeout: float, pacemaker: Pacemaker,
+    meanwhile: Callable[[], None] = nothing,
 ) -> dict[Arm, Sequence[Lot]]:
     """The lots of calls of both arms in a common stretch, after those of the warm-up. Raises WorkerFailed."""
     for worker in workers.values():
@@ -153,6 +168,7 @@ def window(
     for arm, worker in workers.items():
         worker.send({"do": "window", "start": start, "end": end, "calls": settings.calls[arm]}, limit)
     pacemaker.beat(end)
+    meanwhile()
     return {arm: reply["lots"][settings.warmup :] for arm, reply in receive_all(workers, limit).items()}
 
 

@@ -10,6 +10,7 @@ import math
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Protocol
 
 from runner.measuring import draws
@@ -117,7 +118,25 @@ class Plan:
         Asked again before a block was observed, it gives the same answer.
         """
         wanted = self._wanted()
-        return None if wanted is None else self._spec(*wanted)
+        return None if wanted is None else self._spec(*wanted, self._round)
+
+    def following(self) -> BlockSpec | None:
+        """The block that `next` will probably give once the one that it gives now was observed; None where that is not
+        known. What it depends on may turn out otherwise: what is settled by then, and what is left of a budget."""
+        wanted = self._wanted()
+        if wanted is None or wanted[1] is BlockKind.CALIBRATION:
+            return None
+        current = wanted[0] if wanted[1] is BlockKind.SCORED else None
+        queued = islice(self._queue, 0 if current is None else 1, None)
+        round, then = self._round, next((one for one in queued if not one.settled), None)
+        if then is None:
+            round += 1
+            then = next(iter(self._active(round)[0]), None)
+        if then is None:
+            return None
+        if not then.calibrated:
+            return self._spec(then, BlockKind.CALIBRATION, 0, round)
+        return self._spec(then, BlockKind.SCORED, len(then.blocks) + (then is current), round)
 
     def observe(self, block: Block) -> None:
         """Take in a block: the one `next` asked for, or a stored one of the same run."""
@@ -212,17 +231,23 @@ class Plan:
 
     def _new_round(self) -> bool:
         self._round += 1
-        everything = [self.progress.get(key) for key in self._numbers]
-        order = draws.order(self._seed, self._round, len(everything))
-        active = [one for i in order if (one := everything[i]) is not None and not one.settled]
+        active, self._anyway = self._active(self._round)
         if self._budget is not None:
-            chosen = self._affordable(active)
-            self._anyway = None if chosen or not active else self._least_far(active)
-            active = [one for one in active if one in chosen or one is self._anyway]
             self._promises = {one: self._price(one) for one in active if one.blocks}
             self._promised = sum(self._promises.values())
         self._queue = deque(active)
         return bool(self._queue)
+
+    def _active(self, round: int) -> tuple[list[Progress], Progress | None]:
+        """What a round that begins now takes, in its order, and what of that it takes anyway: see `_anyway`."""
+        everything = [self.progress.get(key) for key in self._numbers]
+        order = draws.order(self._seed, round, len(everything))
+        active = [one for i in order if (one := everything[i]) is not None and not one.settled]
+        if self._budget is None:
+            return active, None
+        chosen = self._affordable(active)
+        anyway = None if chosen or not active else self._least_far(active)
+        return [one for one in active if one in chosen or one is anyway], anyway
 
     def _affordable(self, active: Iterable[Progress]) -> set[Progress]:
         """Those that can be settled together with what is left of the budget: the cheapest."""
@@ -282,16 +307,17 @@ class Plan:
         number = index // self._repeats if self._blocks is None else index % max(1, self._blocks // self._repeats)
         return draws.layout(self._seed, number % LAYOUTS)
 
-    def _spec(self, progress: Progress, kind: BlockKind, index: int) -> BlockSpec:
+    def _spec(self, progress: Progress, kind: BlockKind, index: int, round: int) -> BlockSpec:
         benchmark, calibration = progress.benchmark, progress.calibration
         settings = calibration.settings if calibration is not None else None
         if kind is BlockKind.CANARY and settings is not None:
             settings = replace(settings, calls=dict.fromkeys(Arm, settings.calls[Arm.BASE]))
         return BlockSpec(
-            benchmark=benchmark, kind=kind, index=index, round=self._round, settings=settings,
+            benchmark=benchmark, kind=kind, index=index, round=round, settings=settings,
             extensions=calibration.extensions if calibration is not None else (),
             # The canary links nothing of its own: it runs in the layout that was measured last.
             layout=self.layout(self._latest if kind is BlockKind.CANARY else index),
+            next_layout=self.layout(index + (self._repeats or 0 if self._blocks is None else 1)),
             **draws.of_block(self._seed, self._numbers[benchmark.key], kind, index),
         )
 

@@ -82,6 +82,8 @@ class Worker:
             Path(f"/proc/{self.pid}/oom_score_adj").write_text("1000")
         self.usage: Any = None
         """What wait4 said, once the process has ended: `ru_nvcsw`, `ru_nivcsw`, …"""
+        self.undid = True
+        """Something was undone at its end, as far as is known."""
 
     def __enter__(self) -> Worker:
         return self
@@ -141,6 +143,12 @@ class Worker:
                 # Every thread: a library may have started some while the benchmark's module was imported.
                 sched.pin(self.pid, cpu)
 
+    @property
+    def peak(self) -> int:
+        """Bytes that it had in memory at most, once it has ended: on Linux not less than this process had at its
+        start."""
+        return int(self.usage.ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
+
     def fileno(self) -> int:
         """The descriptor that becomes readable when a reply comes."""
         return self._replies.fileno()
@@ -177,6 +185,7 @@ class Worker:
                 self.send({"do": "end"}, limit)
             while self._asked == "end" and "more" not in reply:  # a forked child may answer too, after its parent
                 reply = self.receive(limit)
+            self.undid = bool(reply.get("undone", True) or reply.get("more", True))
             if self._asked == "leave" and self._busy:
                 self.receive(LEAVING)
         except WorkerFailed:
@@ -259,7 +268,7 @@ class Worker:
             return self._failed("closed the worker's private pipe and went on", self._printed())
         printed = self._printed()
         self.end()
-        peak = self.usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        peak = self.peak
         much = self._memory is not None and peak > self._memory // 2
         code = self._process.returncode
         cause = Cause.KILLED if code == -signal.SIGKILL else Cause.OTHER
@@ -287,6 +296,11 @@ def begin(
     """The replies to the first request of workers that have just been started, each by itself; as `receive_all`."""
     for worker in workers.values():
         worker.send(request, limit)
+    return begun(workers, limit, look)
+
+
+def begun(workers: Mapping[Arm, Worker], limit: float, look: float = LOADING) -> dict[Arm, dict[str, Any]]:
+    """As `begin`, for workers that were sent their first request when they were started."""
     for worker in workers.values():
         worker.greet()
     return receive_all(workers, limit, look, apart=True)

@@ -277,6 +277,11 @@ def fixed(benchmark: Benchmark) -> Settings:
     return Settings(mode=Mode.ADJACENT, calls={Arm.BASE: 1, Arm.HEAD: 1}, cycles=1, window=0.0, warmup=0)
 
 
+def preemptions(pid: int) -> int:
+    """Times that a process, its first thread alone, was kept from going on; 0 where the system does not tell."""
+    return _status(pid, "nonvoluntary_ctxt_switches:")
+
+
 def _voluntary_switches(pid: int) -> int:
     return _status(pid, "voluntary_ctxt_switches:")
 

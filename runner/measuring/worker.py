@@ -24,7 +24,8 @@ and what it prints goes where standard error goes.
     {"do": "peak"}                         peak memory of one call     → {"value": …}
     {"do": "count", "warmup": n, "calls": [n, …]}   so many calls between marks for callgrind   → {"value": null}
     {"do": "allocated"}                    bytes allocated at the peak of one call   → {"value": …}
-    {"do": "end"}                          tear down; whether there is more to do at the end   → {"more": …}
+    {"do": "end"}                          tear down; whether it has undone anything, and whether there is more to do at
+                                               the end   → {"undone": …, "more": …}
     {"do": "leave"}                        do that: what `atexit` has, and the shared memory of multiprocessing
 
 It is interrupted by SIGINT while it works, in a set-up by a second one. When the parent is gone it tears down, and
@@ -65,6 +66,8 @@ if TYPE_CHECKING:
         """One call; what it returns is its value."""
         alone: bool
         """Calls of both arms are not to be made at the same time. It may be seen by and by."""
+        undoes: bool
+        """Tearing it down undoes what it, or whoever opened something for it, has done."""
 
         def setup(self) -> None: ...
 
@@ -523,6 +526,7 @@ class Server:
             raise Refused("it works in processes of its own, which are not counted")
 
     def do_end(self, request: dict[str, Any]) -> bytes:
+        undone = self.live and self.benchmark.undoes
         if self.live:
             self.live = False
             self.where = "teardown"
@@ -530,7 +534,7 @@ class Server:
         exits = sys.modules.get("atexit")
         count = getattr(exits, "_ncallbacks", None)
         more = _tracker() is not None or (exits is not None and (count is None or count() > 0))
-        return b'{"more": %s}\n' % (b"true" if more else b"false")
+        return b'{"undone": %d, "more": %d}\n' % (undone, more)
 
     def do_leave(self, request: dict[str, Any]) -> bytes:
         self.where = "exit"

@@ -67,6 +67,7 @@ class Benchmark:
         self.setups = [partial(step, *arguments) for step in _hooks(owners, "setup")]
         self.setting_up = False
         self.teardowns = [partial(step, *arguments) for step in _hooks(owners[::-1], "teardown")]
+        self.undoes = bool(self.teardowns)
         self.sources = owners[::-1]
         due = self.number and (self.setups or self.teardowns)
         self.renew: Callable[[], None] | None = self._again if due else None

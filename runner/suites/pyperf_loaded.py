@@ -69,6 +69,7 @@ class Task:
     """A `worker.Loaded`: a task of pyperf's. A call is one of its inner loops, so that a time is what pyperf says."""
 
     number = 0
+    undoes = True  # whatever the script has opened around it, it closes when it goes on
 
     def __init__(self, task: Any) -> None:
         self.task = task

@@ -163,6 +163,7 @@ def test_a_large_value_costs_nothing(bench: Bench, twins: Twins) -> None:
     assert {row["verdict"] for row in report["benchmarks"]} == {"same"}
     starts: dict[str, list[float]] = {}
     for block in bench.blocks():
-        starts.setdefault(block["benchmark"], []).append(block["readings"]["start"])
+        if "ahead" not in block["readings"]:  # else it was there before it was waited for
+            starts.setdefault(block["benchmark"], []).append(block["readings"]["start"])
     # The least of some, since a machine may stand still.
     assert len(starts) == 4 and max(map(min, starts.values())) < 5, "what a call returns is looked at in a moment"

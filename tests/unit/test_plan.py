@@ -54,6 +54,47 @@ def test_a_run_killed_at_any_point_goes_on_as_if_it_had_not_been(world: World, d
 
 
 @LAWS
+@given(worlds())
+def test_asking_what_will_follow_changes_nothing(world: World) -> None:
+    plan = world.plan()
+    assert world.run(plan, lambda spec: plan.following()) == world.run(world.plan())
+
+
+@LAWS
+@given(worlds())
+def test_what_is_to_follow_follows_but_where_a_block_has_changed_what_is_left(world: World) -> None:
+    plan, guesses, specs = world.plan(), list[BlockSpec | None](), list[BlockSpec]()
+    unsettled = list[set[str]]()
+
+    def see(spec: BlockSpec) -> None:
+        specs.append(spec)
+        guesses.append(plan.following())
+        unsettled.append({key for key, one in plan.progress.items() if not one.settled})
+
+    blocks = world.run(plan, see)
+    for number, (guess, then) in enumerate(zip(guesses, specs[1:], strict=False)):
+        same = unsettled[number] == unsettled[number + 1] and then.kind is not BlockKind.CANARY
+        if specs[number].kind is BlockKind.CALIBRATION:
+            assert guess is None, "it is not known what it will choose"
+        elif same and world.budget is None:
+            assert guess == then
+    assert len(blocks) == len(specs)
+
+
+def test_the_last_one_of_a_suite_follows_on_itself() -> None:
+    world = World(seed=5, spread=(0.05,), costs=(0.2,))
+    plan, guesses, specs = world.plan(), list[BlockSpec | None](), list[BlockSpec]()
+
+    def see(spec: BlockSpec) -> None:
+        specs.append(spec)
+        guesses.append(plan.following())
+
+    world.run(plan, see)
+    assert len(specs) > 100 and guesses[0] is None
+    assert guesses[2:-1] == specs[3:] and [one.index for one in specs[2:]] == list(range(1, len(specs) - 1))
+
+
+@LAWS
 @given(worlds(), st.data())
 def test_the_blocks_alone_say_whether_the_plan_wants_more(world: World, data: st.DataObject) -> None:
     """A report of them may be asked for when the plan would not know them: it was another rule's."""

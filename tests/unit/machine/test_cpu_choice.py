@@ -131,12 +131,22 @@ def test_one_cpu_works_and_says_so(plant: Plant) -> None:
     pinning = choose(topology(root), still(0))
     assert (pinning.worker, pinning.parent) == (0, (0,))
     assert [(notice.kind, dict(notice.numbers)) for notice in pinning.notices] == [("one-cpu", {"cpu": 0})]
+    assert not pinning.apart
 
 
 def test_one_core_with_two_threads_says_that_it_is_shared(plant: Plant) -> None:
     pinning = choose(topology(plant(smt8("1,5"))), still(1, 5))
     assert (pinning.worker, pinning.parent) == (5, (1,))
     assert [notice.kind for notice in pinning.notices] == ["sibling"]
+    assert not pinning.apart
+
+
+@pytest.mark.parametrize(("quota", "apart"), [("max", True), ("200000", True), ("190000", False), ("100000", False)])
+def test_what_two_cpus_may_not_do_at_once_would_hold_up_the_measured_one(
+    plant: Plant, quota: str, apart: bool
+) -> None:
+    root = plant({**smt8("0-7"), "proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": f"{quota} 100000\n"})
+    assert choose(topology(root), still(*range(8))).apart is apart
 
 
 def test_missing_files_mean_unpinned(tmp_path: Path) -> None:

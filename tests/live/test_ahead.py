@@ -1,0 +1,146 @@
+"""A block is begun while another one is measured: real processes, and benchmarks that do not bear it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench import TIME_LIMIT, Bench, Twins, wait_until
+
+from runner.jobs.ab import AbRequest, arms_of, prepare
+from runner.machine import activity, choose, quiet, topology
+from runner.measuring.copies import scratch
+from runner.measuring.execute import Executor
+from runner.measuring.plan import Plan
+
+WORK = """
+import fcntl
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def time_plain():
+    return sorted(range(300), key=lambda n: -n)
+
+
+def track_length():
+    return 17
+
+
+class Lent:
+    def setup(self):
+        (HERE / "lent").write_text("seventeen")
+
+    def time_reading(self):
+        return (HERE / "lent").read_text()
+
+    def teardown(self):
+        (HERE / "lent").unlink(missing_ok=True)
+
+
+class Places:
+    def setup(self):
+        for number in range(2):
+            self.place = open(HERE / f"place-{number}", "w")
+            try:
+                return fcntl.flock(self.place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+        raise RuntimeError("there are two places")
+
+    def time_nothing(self):
+        return sorted(range(300))
+"""
+
+# Tests that run at once have one CPU each.
+pytestmark = [pytest.mark.alone, pytest.mark.skipif(
+    not choose(topology(), activity(0.0)).apart, reason="there is no CPU beside the measured one")]
+
+
+class Quiet:
+    """A view that nobody sees."""
+
+    def phase(self, text: str) -> None: ...
+    def say(self, text: str) -> None: ...
+    def measured(self, plan: object, progress: object) -> None: ...
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    folder = tmp_path / "ahead"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "work.py").write_text(WORK)
+    return folder
+
+
+def measured(bench: Bench, twins: Twins, suite: Path, pattern: str) -> list[dict[str, Any]]:
+    """The scored blocks of a run of a few seconds; none has failed."""
+    done = bench.run("ab", *twins.pythons, "--suite", suite, "-b", pattern, "--margin", "0.01%", "--budget", "4s",
+                     "--seed", 5)
+    assert done.returncode in (0, 1), done.stderr
+    blocks = [block for block in bench.blocks() if block["kind"] == "scored"]
+    assert len(blocks) >= 6 and not any(block["failure"] for block in blocks)
+    return blocks
+
+
+def begun(blocks: list[dict[str, Any]]) -> list[bool]:
+    return ["ahead" in block["readings"] for block in blocks]
+
+
+def test_all_but_the_first_block_of_a_benchmark_is_begun_while_another_is_measured(
+    bench: Bench, twins: Twins, suite: Path
+) -> None:
+    blocks = measured(bench, twins, suite, "plain|track")
+    timed = [block for block in blocks if block["benchmark"] == "work.time_plain"]
+    # But for the canary, and for folders of one name.
+    assert begun(timed)[0] is False and sum(begun(timed)) > len(timed) / 2
+    assert {(len(block["base"]), len(block["head"])) for block in timed} == {(timed[0]["settings"]["cycles"],) * 2}
+    for before, after in zip(bench.blocks(), bench.blocks()[1:], strict=False):
+        assert before["started"] + before["seconds"] <= after["started"] + 0.001, "what is measured is so by itself"
+    counted = [block for block in blocks if block["benchmark"] == "work.track_length"]
+    assert [block["base"] for block in counted] == [[17]] * 3 and begun(counted)[0] is False
+
+
+def test_what_undoes_at_its_end_what_it_has_done_is_alone(bench: Bench, twins: Twins, suite: Path) -> None:
+    assert not any(begun(measured(bench, twins, suite, "Lent")))
+
+
+def test_what_fails_beside_another_is_measured_again_and_alone_from_then_on(
+    bench: Bench, twins: Twins, suite: Path
+) -> None:
+    assert not any(begun(measured(bench, twins, suite, "Places")))
+
+
+def test_what_was_begun_and_is_not_measured_is_torn_down(twins: Twins, suite: Path) -> None:
+    base, head = map(str, twins.pythons)
+    request = AbRequest(base=base, head=head, suite=str(suite), pattern="plain|Lent", seed=5)
+    ready = prepare(request, *arms_of(request, Quiet()), Quiet())
+    plan = Plan(ready.manifest.benchmarks, seed=5, margin=1e-5, budget=None, canary=False)
+    with scratch() as place, quiet(ready.pinning), Executor(ready.context(place, place)) as executor:
+        for _ in range(20):
+            spec, following = plan.next(), plan.following()
+            assert spec is not None
+            plan.observe(executor.run(spec, following))
+            if following is not None and spec.benchmark.name == "work.time_plain" != following.benchmark.name:
+                break
+        wait_until((suite / "lent").exists, 20)
+    assert not (suite / "lent").exists()
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_of_it_outlives_the_program(
+    bench: Bench, twins: Twins, suite: Path, signal_: signal.Signals,
+    background: Callable[[subprocess.Popen[str]], subprocess.Popen[str]],
+) -> None:
+    process = background(bench.start(
+        "ab", *twins.pythons, "--suite", suite, "-b", "plain", "--margin", "0.001%"))
+    wait_until(lambda: any(begun(bench.blocks())))
+    process.send_signal(signal_)
+    process.communicate(timeout=TIME_LIMIT)
+    wait_until(lambda: bench.processes() == [], 20)
