@@ -37,7 +37,7 @@ class Lent:
         (HERE / "lent").write_text("seventeen")
 
     def time_reading(self):
-        return (HERE / "lent").read_text()
+        return (HERE / "lent").exists()  # it would not fail, but be another benchmark
 
     def teardown(self):
         (HERE / "lent").unlink(missing_ok=True)
