@@ -91,7 +91,8 @@ class MachineBench:
                 if ready.layouts is not None and layout not in linked:
                     linked[layout] = ready.layouts.addresses(layout)
 
-            context = replace(context, host=self.name, linked=note)
+            # Between two blocks the machine may be another run's: nothing goes on then.
+            context = replace(context, host=self.name, linked=note, ahead=False)
             self._session = _Session(ready=ready, context=context, stack=stack.pop_all(), linked=linked)
         self._told(f"measuring {request.base} and {request.head}")
         return Answer(text=records.opened.dump_json(

@@ -27,7 +27,8 @@ class Ahead:
     def may(self, spec: BlockSpec, following: BlockSpec) -> bool:
         """Whether the processes of `following` may be started, and set up, while `spec` is measured.
 
-        Not beside what was not seen, or undoes something at its end, such as a file that both have written.
+        Not beside what was not seen, or undoes something at its end, such as a file that both have written; nor beside
+        the same with other parameters, which may write that file anew.
         """
         one, other = spec.benchmark, following.benchmark
         return (
@@ -35,6 +36,7 @@ class Ahead:
             and all(block.settings is None or block.settings.mode in BY_THEMSELVES for block in (spec, following))
             and one.cache is None and other.cache is None
             and {one.key, other.key}.isdisjoint(self._large | self._failed)
+            and (one.name != other.name or one.key == other.key)
             and spec.directory != following.directory
         )
 

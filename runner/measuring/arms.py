@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from runner import builds
+from runner.machine import sched
 from runner.measuring.copies import Copies
 from runner.model import Arm, BlockKind, BlockSpec, Interpreter
 
@@ -25,15 +27,23 @@ class Arms:
     """Both arms of a session, as each block runs them."""
 
     def __init__(
-        self, base: Interpreter, head: Interpreter, folder: Path, *, layouts: builds.Layouts | None, copies: bool
+        self, base: Interpreter, head: Interpreter, folder: Path, *, layouts: builds.Layouts | None, copies: bool,
+        beside: int | None = None,
     ) -> None:
-        """`layouts` links both anew (scope ``source``); with `copies`, each round has new byte copies, in `folder`."""
+        """`layouts` links both anew (scope ``source``); with `copies`, each round has new byte copies, in `folder`.
+
+        `beside`: the CPU on which the next layout is linked while something else is measured; None: it is not.
+        """
         self._arms = {Arm.BASE: base, Arm.HEAD: head}
         self._layouts, self._copied = layouts, copies
         self._copies = Copies(self._arms, folder)
         self._linked: dict[int, set[str]] = {}
         """Layouts that are linked, with their extension modules."""
-        self._linker = ThreadPoolExecutor(1)
+        self._tried: set[int] = set()
+        """Layouts that were to be linked beside something else."""
+        self._beside = beside
+        self._linker = ThreadPoolExecutor(1, initializer=None if beside is None else partial(
+            sched.move_thread, 0, {beside}))
         self._coming: _Coming | None = None
 
     def of_block(self, spec: BlockSpec) -> dict[Arm, Interpreter]:
@@ -58,14 +68,23 @@ class Arms:
 
     def link(self, layout: int | None) -> None:
         """Begin to link a layout, with all that others have, and do not wait for it."""
-        if self._layouts is None or layout is None or layout in self._linked or self._coming is not None:
+        if (
+            self._layouts is None or self._beside is None or layout is None or self._coming is not None
+            or layout in self._tried or layout in self._linked
+        ):
             return
+        self._tried.add(layout)
         extensions = tuple(sorted(set().union(*self._linked.values())))
         done = self._linker.submit(self._layouts.arms, layout, extensions)
         self._coming = _Coming(layout=layout, extensions=extensions, done=done)
 
-    def close(self) -> None:
+    def wait(self) -> None:
         """Wait for what is being linked."""
+        self._take_in(wait=True)
+
+    def close(self) -> None:
+        """Wait for what is being linked; nothing is linked beside anything from then on."""
+        self._beside = None
         self._linker.shutdown()
 
     @property

@@ -95,11 +95,11 @@ class Copies:
     def of_round(self, round: int, first: Arm) -> dict[Arm, Interpreter]:
         """The pair for the blocks of a round, ready to be changed; `first` is copied first."""
         if self._round != round:
-            self._round = round
             if len(self._pairs) >= self.KEPT:
                 self._drop(*self._pairs.pop(self._made % (self.KEPT - 1)).values())
-            pair = {arm: self._copier(arm).copy(self._new(arm.value)) for arm in (first, first.other)}
+            pair = {arm: self._copy(self._copier(arm), arm.value) for arm in (first, first.other)}
             self._pairs.append({arm: pair[arm] for arm in Arm})
+            self._round = round  # last: one that could not be made is tried again, and not taken for the one before
         return dict(self._pairs[-1])
 
     def of_canary(self, base: Interpreter) -> dict[Arm, Interpreter]:
@@ -109,7 +109,7 @@ class Copies:
                 oldest = next(iter(self._canaries))
                 self._drop(*self._canaries.pop(oldest).values())
             copier = builds.Copier(base)
-            self._canaries[base.executable] = {arm: copier.copy(self._new("copy")) for arm in Arm}
+            self._canaries[base.executable] = {arm: self._copy(copier, "copy") for arm in Arm}
         return dict(self._canaries[base.executable])
 
     def _copier(self, arm: Arm) -> builds.Copier:
@@ -121,9 +121,14 @@ class Copies:
                     copier.level()
         return self._copiers[arm]
 
-    def _new(self, name: str) -> Path:
+    def _copy(self, copier: builds.Copier, name: str) -> Interpreter:
         self._made += 1
-        return self._folder / f"{name}-{self._made:04d}"
+        place = self._folder / f"{name}-{self._made:04d}"
+        try:
+            return copier.copy(place)
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
 
     def _drop(self, *copies: Interpreter) -> None:
         for interpreter in copies:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import builds, machine
-from runner.errors import LockstepError, UsageError
+from runner.errors import LockstepError, MachineError, UsageError
 from runner.measuring import modes, settings
 from runner.measuring.ahead import Ahead
 from runner.measuring.arms import Arms
@@ -21,7 +21,19 @@ from runner.measuring.launch import NO_SURPLUS, Launch, Surplus, bytecode, comma
 from runner.measuring.modes import Outcome
 from runner.measuring.pacemaker import Pacemaker
 from runner.measuring.process import Worker, WorkerFailed, begun
-from runner.model import Arm, Benchmark, Block, BlockKind, BlockSpec, Cause, Failure, Interpreter, Metric, Settings
+from runner.model import (
+    Arm,
+    Benchmark,
+    Block,
+    BlockKind,
+    BlockSpec,
+    Cause,
+    Failure,
+    Interpreter,
+    Metric,
+    Mode,
+    Settings,
+)
 from runner.suites import Suite
 
 VERSION = 7
@@ -54,7 +66,7 @@ class Context:
     session: str = ""
     """Of this process, in its run."""
     linked: Callable[[int], None] = lambda seed: None
-    """Called with the seed of a layout when both arms are linked in it, before anything runs in it."""
+    """Called with the seed of a layout when both arms are linked in it, before anything is measured in it."""
     layouts: builds.Layouts | None = None
     """What links both arms anew, scope ``source`` only."""
     copies: bool = False
@@ -78,9 +90,17 @@ class _Opened:
     workers: Mapping[Arm, Worker]
     stack: ExitStack
     """What is to be closed at its end."""
+    ahead: bool
+    """It was begun while another block was measured."""
 
-    def end(self) -> None:
-        """Have it torn down, whether or not it was measured. What goes wrong is nobody's: nothing of it counts."""
+    def end(self, *, measured: bool = False) -> None:
+        """Have it torn down. What goes wrong is nobody's: nothing more of it counts.
+
+        What was not `measured` may be setting up; that is waited for, since a set-up that was cut is not torn down.
+        """
+        with suppress(WorkerFailed):
+            if not measured:
+                begun(self.workers, self.spec.benchmark.timeout)
         with suppress(WorkerFailed):
             self.stack.close()
 
@@ -92,7 +112,7 @@ class Executor:
         self._context = context
         self._arms = Arms(
             context.base, context.head, context.memory or context.scratch, layouts=context.layouts,
-            copies=context.copies,
+            copies=context.copies, beside=context.other_cpu if context.ahead else None,
         )
         self._loading = context.suite.loader(context.scratch)
         self._caches = Caches(context.scratch, self._loading)
@@ -111,45 +131,45 @@ class Executor:
     def __enter__(self) -> Executor:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
+    def __exit__(self, *problem: object) -> None:
         """End the processes of other blocks than the one that is measured, and wait for what is being linked."""
-        self._end_done()
-        self._abandon()
-        self._arms.close()
-
-    def _abandon(self) -> None:
-        opened, self._begun = self._begun, None
-        if opened is not None:
-            opened.end()
+        with ExitStack() as stack:
+            stack.callback(self._arms.close)
+            stack.callback(self._abandon, interrupted=any(problem))
+            self._end_done()
 
     def run(self, spec: BlockSpec, following: BlockSpec | None = None) -> Block:
         """Measure one block, or calibrate when the spec has no settings.
 
         `following` is the block that will probably be asked for next: where that may be, its processes are started
-        meanwhile. None: nothing is known of it, or it is not to be begun. What was begun ends with `close`.
+        meanwhile. None: nothing is known of it, or it is not to be begun. What was begun ends with the context.
         """
-        clock = time.perf_counter()
-        opened = None
-        if self._begun is not None and self._begun.spec == spec:
-            opened, self._begun = self._begun, None
-        self._abandon()
+        started, clock = time.time(), time.perf_counter()
+        opened = self._begun if self._begun is not None and self._begun.spec == spec else None
         if opened is None:
             self._end_done()
+            # The canary comes in between: what was begun has its turn after that.
+            if self._begun is not None and not (
+                spec.kind is BlockKind.CANARY and self._ahead.may(spec, self._begun.spec)
+            ):
+                self._abandon()
         block = self._run(spec, following, opened)
         if block.failure is not None and (opened is not None or self._begun is not None):
             # It may be the other block's doing, which was there meanwhile.
             self._end_done()
             self._abandon()
+            self._arms.wait()
             self._ahead.failed(spec)
-            block = replace(self._run(spec, None, None), started=block.started)
-            block = replace(block, seconds=time.perf_counter() - clock)
-        return block
+            block = self._run(spec, None, None)
+        return replace(block, started=started, seconds=time.perf_counter() - clock)
+
+    def _abandon(self, *, interrupted: bool = False) -> None:
+        """End the block that was begun, which will not be measured."""
+        opened, self._begun = self._begun, None
+        if opened is not None:
+            opened.end(measured=interrupted)
 
     def _run(self, spec: BlockSpec, following: BlockSpec | None, opened: _Opened | None) -> Block:
-        started, clock = time.time(), time.perf_counter()
         chosen = spec.settings or settings.fixed(spec.benchmark)
         outcome = Outcome()
         failure = None
@@ -159,7 +179,7 @@ class Executor:
         except UsageError as error:  # a copy does not run
             if spec.kind is not BlockKind.CANARY:
                 raise
-            return self._without_canary(spec, chosen, started, str(error))
+            return self._without_canary(spec, chosen, str(error))
         if spec.layout is not None:
             self._context.linked(spec.layout)
         before, launched = machine.read(self._context.worker_cpu), time.perf_counter()
@@ -170,6 +190,8 @@ class Executor:
                     opened = self._open(spec, arms, taken)
                     launched += taken.get("cache", 0.0)
                 stack.push(opened.stack)
+                if opened is self._begun:
+                    self._begun = None
                 workers, handles = opened.workers, opened.handles
                 self._load(opened)
                 taken["start"] = time.perf_counter() - launched
@@ -180,13 +202,15 @@ class Executor:
                     cpu = self._context.worker_cpu
                     chosen = settings.calibrate(workers, spec.benchmark, forced.get("mode"), handles, cpu, warm)
                 else:
+                    if chosen.mode is Mode.ADJACENT:
+                        self._arms.wait()
                     switched = {arm: settings.preemptions(worker.pid) for arm, worker in workers.items()}
                     outcome = modes.measure(
                         workers, spec, chosen, handles, pacemaker, lambda: self._meanwhile(following, spec))
                     for arm, worker in workers.items():
                         switches = settings.preemptions(worker.pid) - switched[arm]
                         taken[f"switches_{arm.value}"] = max(0, switches)
-                if self._begun is not None:
+                if self._begun is not None and spec.kind is not BlockKind.CANARY:
                     self._done = opened
                     stack.pop_all()  # it is ended later
         except WorkerFailed as error:
@@ -199,8 +223,8 @@ class Executor:
         if opened is not None and opened is not self._done and failure is None:
             self._ahead.measured(spec, opened.workers.values())
         return Block(
-            benchmark=spec.benchmark.key, kind=spec.kind, index=spec.index, settings=chosen, started=started,
-            seconds=time.perf_counter() - clock, base=tuple(outcome.base), head=tuple(outcome.head),
+            benchmark=spec.benchmark.key, kind=spec.kind, index=spec.index, settings=chosen, started=0.0,
+            seconds=0.0, base=tuple(outcome.base), head=tuple(outcome.head),
             first=spec.first, order=outcome.order, readings=readings, failure=failure,
             layout=spec.layout, extensions=extensions, uncovered=self._arms.uncovered(extensions),
             unsteady=self._unsteady.get(spec.benchmark.key, ""), **self._where(),
@@ -229,25 +253,27 @@ class Executor:
         self._end_done()
         self._arms.link(spec.next_layout)
         if (
-            following is None or self._is_to_compile(following) or not self._arms.ready(following)
-            or not self._ahead.may(spec, following)
+            self._begun is not None or following is None or self._is_to_compile(following)
+            or not self._arms.ready(following) or not self._ahead.may(spec, following)
         ):
             return
         # Its own turn will say what is wrong.
-        with suppress(WorkerFailed, LockstepError), ExitStack() as stack:
+        with suppress(WorkerFailed, LockstepError, OSError), ExitStack() as stack:
             arms = self._arms.of_block(following)
             cwd, handles = self._place(following, stack)
             launches = self._launches(
                 following, arms, cwd, handles, dict.fromkeys(Arm, self._context.other_cpu))
-            self._begun = self._started(following, arms, handles, launches, stack)
+            self._begun = self._started(following, arms, handles, launches, stack, ahead=True)
 
     def _end_done(self) -> None:
         done, self._done = self._done, None
         if done is None:
             return
-        for worker in done.workers.values():
-            worker.pin(self._context.other_cpu)  # what it had in memory is freed where it runs
-        done.end()
+        with suppress(MachineError):
+            for worker in done.workers.values():
+                worker.pin(self._context.other_cpu)  # what it had in memory is freed where it runs
+        done.end(measured=True)
+        self._ahead.measured(done.spec, done.workers.values())
 
     def _place(self, spec: BlockSpec, stack: ExitStack) -> tuple[Path, modes.Handles]:
         """The folder and the pipes of a block, until `stack` ends."""
@@ -257,7 +283,7 @@ class Executor:
 
     def _started(
         self, spec: BlockSpec, arms: Mapping[Arm, Interpreter], handles: modes.Handles,
-        launches: Mapping[Arm, Launch], stack: ExitStack,
+        launches: Mapping[Arm, Launch], stack: ExitStack, *, ahead: bool = False,
     ) -> _Opened:
         workers = {arm: stack.enter_context(Worker(launches[arm])) for arm in (spec.first, spec.first.other)}
         self._compiled.add(spec.benchmark.name)
@@ -265,12 +291,14 @@ class Executor:
         for worker in workers.values():
             worker.send(request, spec.benchmark.timeout)
         return _Opened(
-            spec=spec, arms=arms, launches=launches, handles=handles, workers=workers, stack=stack.pop_all())
+            spec=spec, arms=arms, launches=launches, handles=handles, workers=workers, stack=stack.pop_all(),
+            ahead=ahead,
+        )
 
-    def _without_canary(self, spec: BlockSpec, chosen: Settings, started: float, reason: str) -> Block:
+    def _without_canary(self, spec: BlockSpec, chosen: Settings, reason: str) -> Block:
         return Block(
-            benchmark=spec.benchmark.key, kind=spec.kind, index=spec.index, settings=chosen, started=started,
-            seconds=0.0, base=(), head=(), first=spec.first, layout=spec.layout,
+            benchmark=spec.benchmark.key, kind=spec.kind, index=spec.index, settings=chosen, started=0.0, seconds=0.0,
+            base=(), head=(), first=spec.first, layout=spec.layout,
             failure=Failure(reason=reason, arm=None), **self._where(),
         )
 
@@ -360,6 +388,8 @@ class Executor:
     def _load(self, opened: _Opened) -> None:
         """Wait for both arms, which import, set up and make a first call; the values that it returns must agree."""
         benchmark, workers = opened.spec.benchmark, opened.workers
+        if opened.ahead:  # both are on the other CPU: what has not loaded yet goes on on two
+            workers[opened.spec.first].pin(self._context.worker_cpu)
         replies = begun(workers, benchmark.timeout)
         values = {arm: str(reply["value"]) for arm, reply in replies.items()}
         if values[Arm.BASE] != values[Arm.HEAD] and self._context.values == "compare":
@@ -372,6 +402,8 @@ class Executor:
         benchmark, workers = opened.spec.benchmark, opened.workers
         if benchmark.key in self._unsteady:
             return
+        if opened.ahead:
+            raise WorkerFailed(Failure(reason="the arms disagree beside another block", arm=None))
         if any(worker.ask({"do": "again"}, benchmark.timeout)["value"] != values[arm]
                for arm, worker in workers.items()):
             self._unsteady[benchmark.key] = "calls"

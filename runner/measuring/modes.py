@@ -38,11 +38,13 @@ def measure(
 ) -> Outcome:
     """Measure a block of a benchmark that both arms have loaded, in the mode of its settings.
 
-    `handles` are those of `pipes`; the `pacemaker` is for `shared`. `meanwhile` is called, once, while the arms measure
-    by themselves: not where they are asked for each slice. Raises WorkerFailed.
+    `handles` are those of `pipes`; the `pacemaker` is for `shared`. `meanwhile` is called, once, where another CPU may
+    be used meanwhile: not where the arms are asked for each slice, or for a value that may be a time. Raises
+    WorkerFailed.
     """
-    if spec.benchmark.metric is not Metric.TIME:
+    if spec.benchmark.metric is Metric.PEAK_MEMORY:
         meanwhile()
+    if spec.benchmark.metric is not Metric.TIME:
         return single_values(workers, spec)
     if settings.mode is Mode.SHARED:
         return shared(workers, spec, settings, pacemaker, meanwhile)

@@ -309,15 +309,16 @@ class Plan:
 
     def _spec(self, progress: Progress, kind: BlockKind, index: int, round: int) -> BlockSpec:
         benchmark, calibration = progress.benchmark, progress.calibration
+        # The canary links nothing of its own: it runs in the layout that was measured last.
+        place = self._latest if kind is BlockKind.CANARY else index
         settings = calibration.settings if calibration is not None else None
         if kind is BlockKind.CANARY and settings is not None:
             settings = replace(settings, calls=dict.fromkeys(Arm, settings.calls[Arm.BASE]))
         return BlockSpec(
             benchmark=benchmark, kind=kind, index=index, round=round, settings=settings,
             extensions=calibration.extensions if calibration is not None else (),
-            # The canary links nothing of its own: it runs in the layout that was measured last.
-            layout=self.layout(self._latest if kind is BlockKind.CANARY else index),
-            next_layout=self.layout(index + (self._repeats or 0 if self._blocks is None else 1)),
+            layout=self.layout(place),
+            next_layout=self.layout(place + (self._repeats or 0 if self._blocks is None else 1)),
             **draws.of_block(self._seed, self._numbers[benchmark.key], kind, index),
         )
 

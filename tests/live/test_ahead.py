@@ -51,6 +51,7 @@ class Places:
                 return fcntl.flock(self.place, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue
+        (HERE / "refused").touch()
         raise RuntimeError("there are two places")
 
     def time_nothing(self):
@@ -101,8 +102,6 @@ def test_all_but_the_first_block_of_a_benchmark_is_begun_while_another_is_measur
     # But for the canary, and for folders of one name.
     assert begun(timed)[0] is False and sum(begun(timed)) > len(timed) / 2
     assert {(len(block["base"]), len(block["head"])) for block in timed} == {(timed[0]["settings"]["cycles"],) * 2}
-    for before, after in zip(bench.blocks(), bench.blocks()[1:], strict=False):
-        assert before["started"] + before["seconds"] <= after["started"] + 0.001, "what is measured is so by itself"
     counted = [block for block in blocks if block["benchmark"] == "work.track_length"]
     assert [block["base"] for block in counted] == [[17]] * 3 and begun(counted)[0] is False
 
@@ -115,6 +114,7 @@ def test_what_fails_beside_another_is_measured_again_and_alone_from_then_on(
     bench: Bench, twins: Twins, suite: Path
 ) -> None:
     assert not any(begun(measured(bench, twins, suite, "Places")))
+    assert (suite / "refused").exists(), "one was begun, and has failed"
 
 
 def test_what_was_begun_and_is_not_measured_is_torn_down(twins: Twins, suite: Path) -> None:

@@ -14,7 +14,9 @@ from bench import Bench
 
 from runner import builds
 from runner.errors import UsageError
-from runner.model import Interpreter
+from runner.measuring.launch import Launch, bytecode, command
+from runner.measuring.process import Worker
+from runner.model import Arm, Interpreter
 
 CODE = (
     "import sys, json, _json, site; "
@@ -28,6 +30,27 @@ def says(interpreter: Interpreter, code: str = CODE) -> str:
 
 def resolved(spec: object) -> Interpreter:
     return builds.resolve(str(spec), progress=lambda phase: None)
+
+
+@pytest.mark.parametrize("anew", ["copied", "linked"])
+def test_the_process_of_another_copy_or_layout_compiles_nothing_that_the_first_has_not(tmp_path: Path, anew: str) -> None:
+    """Who compiles has its objects lie otherwise than all others, and may be slower for it by 5 %."""
+    original = resolved("cpython@3.13.5")
+    if anew == "copied":
+        copier = builds.Copier(original)
+        arms = [copier.copy(tmp_path / name) for name in ("one", "two", "six")]
+    else:
+        layouts = builds.Layouts(original, original)
+        arms = [layouts.arms(seed)[Arm.BASE] for seed in (1, 2, 3)]
+    (folder := tmp_path / "scratch").mkdir()
+    code = bytecode(original, original, folder)[Arm.BASE]
+    written = []
+    for arm in arms:
+        launch = Launch(arm=Arm.BASE, command=command(arm, code), env={"PATH": "/usr/bin:/bin"}, cwd=tmp_path, cpus=())
+        with Worker(launch) as worker:
+            worker.greet()
+        written.append({str(path) for path in folder.rglob("*.pyc")})
+    assert len(written[0]) == 1 and written[0] == written[1] == written[2]
 
 
 @pytest.mark.parametrize("kind", ["build", "installed", "environment", "system"])

@@ -60,6 +60,14 @@ def test_nothing_is_begun_beside_what_undoes_something() -> None:
     assert ahead.may(ONE, OTHER), "what ends first undoes nothing"
 
 
+def test_nothing_is_begun_beside_the_same_with_other_parameters() -> None:
+    """It may write the same file: one set-up, two lengths."""
+    short = replace(ONE, benchmark=replace(ONE.benchmark, params={"n": "10"}, index=(0,)))
+    long = replace(OTHER, benchmark=replace(ONE.benchmark, params={"n": "10000"}, index=(1,)))
+    ahead = seen((short, Ended()), (long, Ended()))
+    assert not ahead.may(short, long) and ahead.may(short, replace(short, directory="ww"))
+
+
 def test_what_fills_the_memory_is_alone() -> None:
     for spec in (ONE, OTHER):
         ahead = seen((ONE, Ended()), (OTHER, Ended()), (spec, Ended(peak=LIMIT // 2 + 1)), (spec, Ended()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -29,18 +30,24 @@ class Slow:
 
     let: threading.Event = field(default_factory=threading.Event)
     asked: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
+    places: list[set[int]] = field(default_factory=list)
     bad: int = 0
 
     def arms(self, seed: int, extensions: Sequence[str] = ()) -> dict[Arm, Interpreter]:
         self.asked.append((seed, tuple(extensions)))
+        self.places.append(os.sched_getaffinity(0))
         assert seed == SPEC.layout or self.let.wait(20)
         if seed == self.bad:
             raise BuildError("the disk is full")
         return {arm: interpreter(f"/layouts/{seed}/{arm.value}") for arm in Arm}
 
 
-def made(layouts: Slow) -> Arms:
-    arms = Arms(interpreter(), interpreter(), Path("/none"), layouts=cast(Layouts, layouts), copies=False)
+def made(layouts: Slow, *, beside: bool = True) -> Arms:
+    here = min(os.sched_getaffinity(0))
+    arms = Arms(
+        interpreter(), interpreter(), Path("/none"), layouts=cast(Layouts, layouts), copies=False,
+        beside=here if beside else None,
+    )
     arms.of_block(SPEC)
     return arms
 
@@ -61,6 +68,21 @@ def test_a_layout_is_linked_meanwhile_with_all_that_others_have() -> None:
     assert layouts.asked[2] == (2, ("_bz2.so", "_io.so")) and layouts.asked[3:] == [(2, ("_io.so",))]
 
 
+def test_it_is_linked_on_the_one_cpu_that_leaves_the_measured_one_alone_or_not_beside_it() -> None:
+    layouts = Slow()
+    layouts.let.set()
+    arms = made(layouts)
+    arms.link(2)
+    arms.wait()
+    assert layouts.places[1] == {min(os.sched_getaffinity(0))}
+    arms.close()
+    arms.link(3)
+    alone = made(layouts, beside=False)
+    alone.link(2)
+    alone.close()
+    assert not alone.ready(NEXT) and [seed for seed, _ in layouts.asked] == [1, 2, 1]
+
+
 def test_what_is_there_is_not_linked_again_and_the_next_one_waits_for_the_last() -> None:
     layouts = Slow()
     arms = made(layouts)
@@ -77,8 +99,10 @@ def test_what_cannot_be_linked_is_said_by_the_block_that_needs_it() -> None:
     layouts.let.set()
     arms = made(layouts)
     arms.link(2)
+    arms.wait()
+    arms.link(2)
     arms.close()
-    assert not arms.ready(NEXT)
+    assert not arms.ready(NEXT) and [seed for seed, _ in layouts.asked] == [1, 2], "it is not tried again meanwhile"
     with pytest.raises(BuildError, match="the disk is full"):
         arms.of_block(NEXT)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.builds import Copier
+from runner.errors import MachineError
 from runner.measuring.copies import Copies, memory
 from runner.model import Arm, Build, Interpreter
 
@@ -48,6 +50,26 @@ def test_all_benchmarks_of_a_round_share_a_pair_of_copies_and_the_next_round_has
         assert (file.parent / "build/lib.some/_one.so").read_text() == "extension"
     # Both arms' paths are equally long, so no padding has to make up for them.
     assert len({len(str(file)) for file in files}) == 1
+
+
+def test_a_pair_that_could_not_be_made_leaves_nothing_and_is_not_taken_for_the_one_before(
+    build: Interpreter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = copies_of(build, tmp_path / "memory")
+    first = copies.of_round(0, Arm.BASE)
+    there = set((tmp_path / "memory").iterdir())
+
+    def full(copier: Copier, place: Path) -> Interpreter:
+        place.mkdir()
+        (place / "half").touch()
+        raise MachineError("no space is left")
+
+    for _ in range(2):
+        with monkeypatch.context() as patch, pytest.raises(MachineError):
+            patch.setattr(Copier, "copy", full)
+            copies.of_round(1, Arm.BASE)
+        assert set((tmp_path / "memory").iterdir()) == there
+    assert copies.of_round(1, Arm.BASE) != first
 
 
 def test_few_copies_are_there_at_a_time_and_the_one_that_is_used_is(build: Interpreter, tmp_path: Path) -> None:
