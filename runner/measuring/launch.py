@@ -11,9 +11,9 @@ from runner import shell
 from runner.model import Arm, Interpreter
 
 WORKER = Path(__file__).with_name("worker.py")
-# Loaded by path through the import system, so that its bytecode is cached; a script's never is. The folder is for its code
-# alone: what it imports from the library would be compiled anew by the first process of every copy and layout, whose
-# memory then lay otherwise than that of all others (docs/decisions/0030).
+# Loaded by path through the import system, so that its bytecode is cached; a script's never is. The folder is for its
+# code alone: what it imports from the library would be compiled anew by the first process of every copy and layout,
+# whose memory then lay otherwise than that of all others (docs/decisions/0030).
 START = (
     "import sys; from importlib.machinery import SourceFileLoader; before, sys.pycache_prefix = sys.pycache_prefix, "
     "sys.argv[2]; code = SourceFileLoader('lockstep_worker', sys.argv[1]).get_code('lockstep_worker'); "

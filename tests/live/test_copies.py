@@ -33,7 +33,9 @@ def resolved(spec: object) -> Interpreter:
 
 
 @pytest.mark.parametrize("anew", ["copied", "linked"])
-def test_the_process_of_another_copy_or_layout_compiles_nothing_that_the_first_has_not(tmp_path: Path, anew: str) -> None:
+def test_the_process_of_another_copy_or_layout_compiles_nothing_that_the_first_has_not(
+    tmp_path: Path, anew: str
+) -> None:
     """Who compiles has its objects lie otherwise than all others, and may be slower for it by 5 %."""
     original = resolved("cpython@3.13.5")
     if anew == "copied":
