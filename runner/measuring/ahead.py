@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from runner.measuring.process import Worker
-from runner.model import BlockKind, BlockSpec, Mode
+from runner.model import Benchmark, BlockKind, BlockSpec, Mode
 
 BY_THEMSELVES = (Mode.TURNS, Mode.SHARED)
 """Modes in which the arms measure by themselves, on one CPU, and leave the other one idle."""
@@ -28,7 +28,7 @@ class Ahead:
         """Whether the processes of `following` may be started, and set up, while `spec` is measured.
 
         Not beside what was not seen, or undoes something at its end, such as a file that both have written; nor beside
-        the same with other parameters, which may write that file anew.
+        what has the same set-up and other parameters, which may write that file anew.
         """
         one, other = spec.benchmark, following.benchmark
         return (
@@ -36,7 +36,7 @@ class Ahead:
             and all(block.settings is None or block.settings.mode in BY_THEMSELVES for block in (spec, following))
             and one.cache is None and other.cache is None
             and {one.key, other.key}.isdisjoint(self._large | self._failed)
-            and (one.name != other.name or one.key == other.key)
+            and (one.key == other.key or one.params == other.params or _owner(one) != _owner(other))
             and spec.directory != following.directory
         )
 
@@ -52,3 +52,8 @@ class Ahead:
     def failed(self, spec: BlockSpec) -> None:
         """A block has failed where another one was there."""
         self._failed.add(spec.benchmark.key)
+
+
+def _owner(benchmark: Benchmark) -> str:
+    """The class that has its set-up, or the module."""
+    return benchmark.name.rpartition(".")[0]

@@ -98,11 +98,9 @@ class _Opened:
 
         What was not `measured` may be setting up; that is waited for, since a set-up that was cut is not torn down.
         """
-        with suppress(WorkerFailed):
+        with suppress(WorkerFailed), self.stack, suppress(WorkerFailed):
             if not measured:
                 begun(self.workers, self.spec.benchmark.timeout)
-        with suppress(WorkerFailed):
-            self.stack.close()
 
 
 class Executor:
@@ -119,7 +117,7 @@ class Executor:
         self._bytecode = bytecode(context.base, context.head, context.scratch)
         self._surplus = self._of_wrappers()
         self._found = with_commands({Arm.BASE: context.base, Arm.HEAD: context.head}, context.environment)
-        self._compiled: set[str] = set()
+        self._compiled: set[tuple[str, ...]] = set()
         self._unsteady: dict[str, str] = {}
         self._ahead = Ahead(possible=context.ahead, memory_limit=context.memory_limit)
         self._begun: _Opened | None = None
@@ -244,7 +242,7 @@ class Executor:
                 clock = time.perf_counter()
                 launches = self._caches.starting(spec.benchmark, launches, spec.kind is BlockKind.CANARY)
                 taken["cache"] = time.perf_counter() - clock
-            self._compile(launches, spec)
+            self._compile(launches, spec, arms)
             return self._started(spec, arms, handles, launches, stack)
 
     def _meanwhile(self, following: BlockSpec | None, spec: BlockSpec) -> None:
@@ -253,13 +251,15 @@ class Executor:
         self._end_done()
         self._arms.link(spec.next_layout)
         if (
-            self._begun is not None or following is None or self._is_to_compile(following)
-            or not self._arms.ready(following) or not self._ahead.may(spec, following)
+            self._begun is not None or following is None or not self._arms.ready(following)
+            or not self._ahead.may(spec, following)
         ):
             return
         # Its own turn will say what is wrong.
         with suppress(WorkerFailed, LockstepError, OSError), ExitStack() as stack:
             arms = self._arms.of_block(following)
+            if self._is_to_compile(following, arms):
+                return
             cwd, handles = self._place(following, stack)
             launches = self._launches(
                 following, arms, cwd, handles, dict.fromkeys(Arm, self._context.other_cpu))
@@ -286,7 +286,7 @@ class Executor:
         launches: Mapping[Arm, Launch], stack: ExitStack, *, ahead: bool = False,
     ) -> _Opened:
         workers = {arm: stack.enter_context(Worker(launches[arm])) for arm in (spec.first, spec.first.other)}
-        self._compiled.add(spec.benchmark.name)
+        self._compiled.add(self._compiling(spec, arms))
         request = {**self._request(spec.benchmark), "trial": spec.settings is None}
         for worker in workers.values():
             worker.send(request, spec.benchmark.timeout)
@@ -360,19 +360,23 @@ class Executor:
         cwd = fresh(self._context.scratch / "wrappers")
         return {arm: surplus(one, self._environment(cwd, 0), cwd) for arm, one in arms.items()}
 
-    def _is_to_compile(self, spec: BlockSpec) -> bool:
+    def _is_to_compile(self, spec: BlockSpec, arms: Mapping[Arm, Interpreter]) -> bool:
         """Whether a benchmark is to be loaded once before this block, the first of it in this session.
 
         A calibration needs that no more than another first time does: it is not scored. But a library that has to be
-        compiled too is not its time limit's.
+        compiled too is not its time limit's, and may be at another path in every copy.
         """
         calibrates = spec.settings is None and spec.benchmark.metric is Metric.TIME
         needs = self._bytecode[Arm.BASE].library or not calibrates
-        return needs and spec.benchmark.name not in self._compiled
+        return needs and self._compiling(spec, arms) not in self._compiled
 
-    def _compile(self, launches: Mapping[Arm, Launch], spec: BlockSpec) -> None:
+    def _compiling(self, spec: BlockSpec, arms: Mapping[Arm, Interpreter]) -> tuple[str, ...]:
+        library = self._bytecode[Arm.BASE].library
+        return spec.benchmark.name, *(str(arms[arm].executable) for arm in Arm if library)
+
+    def _compile(self, launches: Mapping[Arm, Launch], spec: BlockSpec, arms: Mapping[Arm, Interpreter]) -> None:
         """Load a benchmark where that is due, so that no block compiles its modules."""
-        if not self._is_to_compile(spec):
+        if not self._is_to_compile(spec, arms):
             return
         limit = max(spec.benchmark.timeout, COMPILING)
         for launch in launches.values():

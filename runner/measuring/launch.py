@@ -17,7 +17,8 @@ WORKER = Path(__file__).with_name("worker.py")
 START = (
     "import sys; from importlib.machinery import SourceFileLoader; before, sys.pycache_prefix = sys.pycache_prefix, "
     "sys.argv[2]; code = SourceFileLoader('lockstep_worker', sys.argv[1]).get_code('lockstep_worker'); "
-    "sys.pycache_prefix = before; w = type(sys)('lockstep_worker'); exec(code, w.__dict__); w.main()"
+    "sys.pycache_prefix = before if sys.argv[3] == 'own' else sys.argv[2]; w = type(sys)('lockstep_worker'); "
+    "exec(code, w.__dict__); w.main()"
 )
 ASK_LIBRARIES = (
     "import os, sysconfig; paths = sysconfig.get_paths(); "

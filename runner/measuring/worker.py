@@ -618,7 +618,10 @@ def _keep_apart() -> None:
     library is at another path in every layout and copy: each would compile it once more.
     """
     packages = [place for place in sys.path if "site-packages" in place or "dist-packages" in place]
-    library = tuple(os.path.join(place, "") for place in [os.path.dirname(os.__file__), *packages])
+    lib = os.path.dirname(os.__file__)
+    # A build that was not installed has a part of its library in a folder beside it.
+    made = os.path.join(os.path.dirname(lib), "build")
+    library = tuple(os.path.join(place, "") for place in [lib, made, *packages])
     finder = machinery.FileFinder.path_hook(
         (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES), (Loader, machinery.SOURCE_SUFFIXES),
         (machinery.SourcelessFileLoader, machinery.BYTECODE_SUFFIXES),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from bench import Bench
 
-from runner import builds
+from runner import builds, suites
 from runner.errors import UsageError
 from runner.measuring.launch import Launch, bytecode, command
 from runner.measuring.process import Worker
@@ -44,15 +44,23 @@ def test_the_process_of_another_copy_or_layout_compiles_nothing_that_the_first_h
     else:
         layouts = builds.Layouts(original, original)
         arms = [layouts.arms(seed)[Arm.BASE] for seed in (1, 2, 3)]
+    (tmp_path / "suite").mkdir()
+    (tmp_path / "suite" / "__init__.py").touch()
+    (tmp_path / "suite" / "work.py").write_text(
+        "import sysconfig\n\ndef time_it():\n    return sysconfig.get_config_vars()\n")
     (folder := tmp_path / "scratch").mkdir()
+    suite = suites.open(str(tmp_path / "suite"))
+    found = suites.select(*suites.discover(suite, original.executable, original.executable, {}), None).benchmarks
+    request = {**suite.loader(folder)(found[0]), "do": "load", "call": True, "trial": False}
     code = bytecode(original, original, folder)[Arm.BASE]
     written = []
     for arm in arms:
         launch = Launch(arm=Arm.BASE, command=command(arm, code), env={"PATH": "/usr/bin:/bin"}, cwd=tmp_path, cpus=())
         with Worker(launch) as worker:
             worker.greet()
+            assert worker.ask(request, 60.0)["value"].startswith("{")
         written.append({str(path) for path in folder.rglob("*.pyc")})
-    assert len(written[0]) == 1 and written[0] == written[1] == written[2]
+    assert any("work." in path for path in written[0]) and written[0] == written[1] == written[2]
 
 
 @pytest.mark.parametrize("kind", ["build", "installed", "environment", "system"])

@@ -60,12 +60,15 @@ def test_nothing_is_begun_beside_what_undoes_something() -> None:
     assert ahead.may(ONE, OTHER), "what ends first undoes nothing"
 
 
-def test_nothing_is_begun_beside_the_same_with_other_parameters() -> None:
+def test_nothing_is_begun_beside_what_has_the_same_set_up_and_other_parameters() -> None:
     """It may write the same file: one set-up, two lengths."""
-    short = replace(ONE, benchmark=replace(ONE.benchmark, params={"n": "10"}, index=(0,)))
-    long = replace(OTHER, benchmark=replace(ONE.benchmark, params={"n": "10000"}, index=(1,)))
-    ahead = seen((short, Ended()), (long, Ended()))
-    assert not ahead.may(short, long) and ahead.may(short, replace(short, directory="ww"))
+    short = replace(ONE, benchmark=benchmark("work.Files.time_one", params={"n": "10"}, index=(0,)))
+    long = replace(OTHER, benchmark=benchmark("work.Files.time_other", params={"n": "10000"}, index=(1,)))
+    elsewhere = replace(long, benchmark=benchmark("work.Others.time_other", params={"n": "10000"}, index=(1,)))
+    equal = replace(long, benchmark=benchmark("work.Files.time_other", params={"n": "10"}, index=(0,)))
+    ahead = seen((short, Ended()), (long, Ended()), (elsewhere, Ended()), (equal, Ended()))
+    assert not ahead.may(short, long) and not ahead.may(long, short)
+    assert all(ahead.may(short, one) for one in (elsewhere, equal, replace(short, directory="ww")))
 
 
 def test_what_fills_the_memory_is_alone() -> None:
