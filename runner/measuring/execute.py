@@ -93,13 +93,13 @@ class _Opened:
     ahead: bool
     """It was begun while another block was measured."""
 
-    def end(self, *, measured: bool = False) -> None:
+    def end(self, *, loading: bool) -> None:
         """Have it torn down. What goes wrong is nobody's: nothing more of it counts.
 
-        What was not `measured` may be setting up; that is waited for, since a set-up that was cut is not torn down.
+        What may be `loading` is waited for, since a set-up that was cut is not torn down.
         """
         with suppress(WorkerFailed), self.stack, suppress(WorkerFailed):
-            if not measured:
+            if loading:
                 begun(self.workers, self.spec.benchmark.timeout)
 
 
@@ -133,7 +133,7 @@ class Executor:
         """End the processes of other blocks than the one that is measured, and wait for what is being linked."""
         with ExitStack() as stack:
             stack.callback(self._arms.close)
-            stack.callback(self._abandon, interrupted=any(problem))
+            stack.callback(self._abandon, wait=not any(problem))
             self._end_done()
 
     def run(self, spec: BlockSpec, following: BlockSpec | None = None) -> Block:
@@ -161,13 +161,14 @@ class Executor:
             block = self._run(spec, None, None)
         return replace(block, started=started, seconds=time.perf_counter() - clock)
 
-    def _abandon(self, *, interrupted: bool = False) -> None:
-        """End the block that was begun, which will not be measured."""
+    def _abandon(self, *, wait: bool = True) -> None:
+        """End the block that was begun, which will not be measured; `wait` until it has loaded, or interrupt it."""
         opened, self._begun = self._begun, None
         if opened is not None:
-            opened.end(measured=interrupted)
+            opened.end(loading=wait)
 
     def _run(self, spec: BlockSpec, following: BlockSpec | None, opened: _Opened | None) -> Block:
+        """The block without its times: when it began, and what it took, `run` knows. `opened`: it was begun ahead."""
         chosen = spec.settings or settings.fixed(spec.benchmark)
         outcome = Outcome()
         failure = None
@@ -272,7 +273,7 @@ class Executor:
         with suppress(MachineError):
             for worker in done.workers.values():
                 worker.pin(self._context.other_cpu)  # what it had in memory is freed where it runs
-        done.end(measured=True)
+        done.end(loading=False)
         self._ahead.measured(done.spec, done.workers.values())
 
     def _place(self, spec: BlockSpec, stack: ExitStack) -> tuple[Path, modes.Handles]:

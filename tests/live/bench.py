@@ -78,6 +78,14 @@ class Bench:
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
+class Quiet:
+    """A view that nobody sees."""
+
+    def phase(self, text: str) -> None: ...
+    def say(self, text: str) -> None: ...
+    def measured(self, plan: object, progress: object) -> None: ...
+
+
 def lives(pid: int) -> bool:
     """Whether a process runs; a zombie, which has ended and was not waited for, does not."""
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import TIME_LIMIT, Bench, Twins, wait_until
+from bench import TIME_LIMIT, Bench, Quiet, Twins, wait_until
 
 from runner.jobs.ab import AbRequest, arms_of, prepare
 from runner.machine import activity, choose, quiet, topology
@@ -61,14 +61,6 @@ class Places:
 # Tests that run at once have one CPU each.
 pytestmark = [pytest.mark.alone, pytest.mark.skipif(
     not choose(topology(), activity(0.0)).apart, reason="there is no CPU beside the measured one")]
-
-
-class Quiet:
-    """A view that nobody sees."""
-
-    def phase(self, text: str) -> None: ...
-    def say(self, text: str) -> None: ...
-    def measured(self, plan: object, progress: object) -> None: ...
 
 
 @pytest.fixture

@@ -9,12 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench import LOCKSTEP, TIME_LIMIT, Bench
+from bench import LOCKSTEP, TIME_LIMIT, Bench, Quiet
 
 from runner import builds
 from runner.jobs.verify import VerifyRequest, alike, verify_arms
-from runner.measuring.plan import Plan
-from runner.measuring.progress import Progress
 from runner.model import Interpreter
 
 GOOD = "cpython@3.13.5"
@@ -25,14 +23,6 @@ FAULTS = {
 """Each with the kind of source without which it cannot be seen."""
 COW = {f"test.test_memoryio.CBytesIOTest.test_cow_{what}" for what in ("write", "truncate", "setstate")}
 """CPython's own tests that ask for sharing itself."""
-
-
-class Quiet:
-    def phase(self, text: str) -> None: ...
-
-    def say(self, text: str) -> None: ...
-
-    def measured(self, plan: Plan, progress: Progress) -> None: ...
 
 
 def resolve(spec: str) -> Interpreter:
