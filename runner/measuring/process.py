@@ -185,7 +185,7 @@ class Worker:
                 self.send({"do": "end"}, limit)
             while self._asked == "end" and "more" not in reply:  # a forked child may answer too, after its parent
                 reply = self.receive(limit)
-            self.undid = bool(reply.get("undone", True) or reply.get("more", True))
+            self.undid = bool(reply.get("undone", True))
             if self._asked == "leave" and self._busy:
                 self.receive(LEAVING)
         except WorkerFailed:

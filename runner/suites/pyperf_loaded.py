@@ -49,7 +49,7 @@ def load(request: dict[str, Any], loader: Any) -> Task:
     def serve(runner: Any, task: Any) -> None:
         check(runner.args)
         if not found and escaped(task.name) == request["name"]:
-            found.append(Task(task))
+            found.append(Task(task, undoes=is_inside(sys._getframe(1))))
             if request["trial"]:
                 found[0].watch()
             request["stay"](found[0])
@@ -69,10 +69,10 @@ class Task:
     """A `worker.Loaded`: a task of pyperf's. A call is one of its inner loops, so that a time is what pyperf says."""
 
     number = 0
-    undoes = True  # whatever the script has opened around it, it closes when it goes on
 
-    def __init__(self, task: Any) -> None:
-        self.task = task
+    def __init__(self, task: Any, *, undoes: bool = True) -> None:
+        """`undoes`: see `is_inside`."""
+        self.task, self.undoes = task, undoes
         self.inner: int = task.inner_loops or 1
         self.timed = unit_of(task) == "second"
         self.calls, self.seen = 0, False
@@ -163,6 +163,37 @@ class Task:
             now = perf_counter_ns()
             lots.append([begun, now, cpu * min(1.0, took / (now - begun)) / (loops * self.inner)])
         return lots
+
+
+def is_inside(frame: Any) -> bool:
+    """Whether a frame of the script, from this one outwards, is inside a `with` or a `try`, or may be.
+
+    What it has opened there, such as a folder, it closes when it goes on.
+    """
+    library = os.path.dirname(sys.modules["pyperf._runner"].__file__ or "")
+    while frame is not None and frame.f_code is not run.__code__:
+        if os.path.dirname(frame.f_code.co_filename) != library and _is_guarded(frame.f_code, frame.f_lasti):
+            return True
+        frame = frame.f_back
+    return frame is None  # in another thread
+
+
+def _is_guarded(code: Any, at: int) -> bool:
+    """Whether the instruction `at` so many bytes is inside a `with` or a `try`; before CPython 3.11, whether any is."""
+    if not hasattr(code, "co_exceptiontable"):
+        from opcode import opname
+
+        names = {opname[operation] for operation in code.co_code[::2]}
+        return any(name.startswith("SETUP_") for name in names - {"SETUP_ANNOTATIONS"})
+    # Four numbers for each stretch, in units of two bytes: start, length, and what is done; six bits a byte, and one
+    # that says that more follow (CPython's InternalDocs/exception_handling.md).
+    numbers, number = [], 0
+    for byte in code.co_exceptiontable:
+        number = number << 6 | byte & 63
+        if not byte & 64:
+            numbers.append(number)
+            number = 0
+    return any(start <= at // 2 < start + length for start, length in zip(numbers[::4], numbers[1::4]))  # noqa: B905
 
 
 def unit_of(task: Any) -> str:

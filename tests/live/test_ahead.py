@@ -19,6 +19,7 @@ from runner.measuring.plan import Plan
 
 WORK = """
 import fcntl
+import logging  # what it does at the end undoes nothing
 from pathlib import Path
 
 HERE = Path(__file__).parent

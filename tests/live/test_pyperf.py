@@ -183,6 +183,18 @@ def test_every_kind_is_served(place: Place, python: Path, key: str) -> None:
     assert list((place.folder / "tmp").iterdir()) == [], "what the script had open is closed"
 
 
+@pytest.mark.parametrize(("key", "undoes"), [
+    ("plain", False), ("in a with", True), ("in a try", True), ("before an exit", True),
+])
+def test_what_is_open_around_a_benchmark_is_undone_at_its_end(place: Place, python: Path, key: str, undoes: bool) -> None:
+    """Nothing else is begun beside it then. logging, which the script imports, undoes nothing."""
+    with place.worker(str(SCRIPTS / "opens.py"), key, python) as worker:
+        worker.ask({"do": "slice", "calls": 10}, 60.0)
+        assert worker.undid, "nobody knows before it ends"
+    # Before 3.11 nobody sees which `with` of a function is open.
+    assert worker.undid == (undoes or version(python).startswith("3.8"))
+
+
 def test_inner_loops_are_calls(place: Place) -> None:
     """Of four inner loops: a slice of 40 calls is one of ten loops, and four calls are one."""
     with place.worker(KINDS, "timed/size=500") as worker:

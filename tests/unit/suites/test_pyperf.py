@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
+import contextlib
+import dis
 import shlex
+import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import CodeType, ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +24,7 @@ from runner.errors import UsageError
 from runner.model import Metric
 from runner.suites import pyperf, pyperf_requirements, pyperf_scripts
 from runner.suites.fingerprint import Watched
-from runner.suites.pyperf_loaded import Task, check, escaped
+from runner.suites.pyperf_loaded import Task, _is_guarded, check, escaped
 from runner.suites.pyperf_scripts import Script
 
 SCRIPTS = Path(__file__).parents[2] / "live" / "pyperf_scripts"
@@ -274,3 +280,28 @@ def test_what_would_measure_something_else_is_refused() -> None:
     check(SimpleNamespace(tracemalloc=False, profile=None))
     with pytest.raises(ValueError, match="--track-memory is not for Lockstep"):
         check(SimpleNamespace(track_memory=True))
+
+
+# --- What is open around a benchmark
+
+
+def codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from codes(constant)
+
+
+@pytest.mark.parametrize("module", [tempfile, subprocess, contextlib, argparse])
+def test_an_instruction_is_inside_a_with_or_a_try_where_the_interpreter_has_a_handler_for_it(
+    module: ModuleType
+) -> None:
+    source = Path(str(module.__file__)).read_text("utf-8")
+    inside = outside = 0
+    for code in codes(compile(source, "it", "exec")):
+        handled = {at for entry in dis._parse_exception_table(code)  # type: ignore[attr-defined]
+                   for at in range(entry.start, entry.end, 2)}
+        for at in range(0, len(code.co_code), 2):
+            assert _is_guarded(code, at) == (at in handled), (code.co_qualname, at)
+            inside, outside = inside + (at in handled), outside + (at not in handled)
+    assert inside > 20 and outside > 1000
