@@ -24,7 +24,7 @@ and what it prints goes where standard error goes.
     {"do": "peak"}                         peak memory of one call     → {"value": …}
     {"do": "count", "warmup": n, "calls": [n, …]}   so many calls between marks for callgrind   → {"value": null}
     {"do": "allocated"}                    bytes allocated at the peak of one call   → {"value": …}
-    {"do": "end"}                          tear down; whether anything is undone then or later, and whether there is more
+    {"do": "end"}                          tear down; whether it has undone anything or will, and whether there is more
                                                to do at the end   → {"undone": …, "more": …}
     {"do": "leave"}                        do that: what `atexit` has, and the shared memory of multiprocessing
 

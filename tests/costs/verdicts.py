@@ -36,11 +36,12 @@ def line(report: dict, percent: str) -> str:
     truth = math.log1p(float(percent) / 100)
     rows = report["benchmarks"]
     off = [math.log(row["ratio"]) - truth for row in rows if row["ratio"]]
-    seconds = sorted((row["machine_seconds"] for row in rows), reverse=True)
+    seconds = sum(row["machine_seconds"] for row in rows)
+    slowest, second, *_ = sorted((row["machine_seconds"] for row in rows), reverse=True)
     counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in ("same", "slower", "faster")}
     error = math.sqrt(sum(d * d for d in off) / len(off))
     return (f"{percent:>4} % | {counts['same']:2} same {counts['slower']:2} slower {counts['faster']:2} faster | "
-            f"{sum(seconds):6.1f} s in all, slowest {seconds[0]:5.1f} and {seconds[1]:.1f} s | error {100 * error:.2f} %")
+            f"{seconds:6.1f} s in all, slowest {slowest:5.1f} and {second:.1f} s | error {100 * error:.2f} %")
 
 
 def main() -> None:

@@ -186,7 +186,9 @@ def test_every_kind_is_served(place: Place, python: Path, key: str) -> None:
 @pytest.mark.parametrize(("key", "undoes"), [
     ("plain", False), ("in a with", True), ("in a try", True), ("before an exit", True),
 ])
-def test_what_is_open_around_a_benchmark_is_undone_at_its_end(place: Place, python: Path, key: str, undoes: bool) -> None:
+def test_what_is_open_around_a_benchmark_is_undone_at_its_end(
+    place: Place, python: Path, key: str, undoes: bool
+) -> None:
     """Nothing else is begun beside it then. logging, which the script imports, undoes nothing."""
     with place.worker(str(SCRIPTS / "opens.py"), key, python) as worker:
         worker.ask({"do": "slice", "calls": 10}, 60.0)
