@@ -35,6 +35,9 @@ otherwise they would share it with a set-up."""
 SET_UPS, LEAST_SET_UP = 2.0, 2
 """Seconds that the cycles of a block should take at most where there are set-ups between the calls, and the cycles that
 it has all the same."""
+LONG_CALL, LONG_CYCLES = 0.2, 4
+"""Calls that take longer than this (seconds, the slower arm) are so dear that a block of `adjacent` has only so many
+cycles (decision 0031)."""
 SHARED_LOTS, FEWEST_LOTS = 6, 3
 """Lots of calls, of the slower arm, that should lie wholly inside the common stretch of `shared`; and of long calls."""
 SHARED_STRETCH, LONG_SHARED_STRETCH = 0.2, 0.4
@@ -94,7 +97,7 @@ def calibrate(
         choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, forced, seconds, warm) for seconds in SLICES
     ]
     if candidates[0].mode is Mode.SHARED:
-        return replace(candidates[0], pace=_pace(workers, candidates[0], benchmark, cpu))
+        return replace(candidates[0], pace=_pace(workers, candidates[0], trials, benchmark, cpu))
     if candidates[0].mode is not Mode.TURNS:
         return candidates[0]
     return shortest(candidates, lambda one, longest: _dearer(workers, one, longest, benchmark, handles))
@@ -134,27 +137,38 @@ def _dearer(
     )
 
 
-def _pace(workers: Mapping[Arm, Worker], settings: Settings, benchmark: Benchmark, cpu: int | None) -> float:
+def _pace(
+    workers: Mapping[Arm, Worker], settings: Settings, trials: Mapping[Arm, Trial], benchmark: Benchmark,
+    cpu: int | None,
+) -> float:
     """Seconds between the pacemaker's beats; 0: calls that live in the caches are better without it."""
     return next((
         pace for pace in PACES
-        if cpu is not None and not all(_slowed(workers, settings, benchmark, cpu, pace) for _ in range(AGREEING))
+        if cpu is not None
+        and not all(_slowed(workers, settings, trials, benchmark, cpu, pace) for _ in range(AGREEING))
     ), 0.0)
 
 
 def _slowed(
-    workers: Mapping[Arm, Worker], settings: Settings, benchmark: Benchmark, cpu: int, pace: float
+    workers: Mapping[Arm, Worker], settings: Settings, trials: Mapping[Arm, Trial], benchmark: Benchmark, cpu: int,
+    pace: float,
 ) -> bool:
     """Whether calls take longer with a pacemaker than without, in the arm where that is worse."""
     # As short as it can be: a call of each arm, or a few ticks of the kernel's clock.
     brief = replace(settings, window=min(settings.window / 2 / FEWEST_LOTS, SHARED_STRETCH / 4), warmup=0)
-    taken: list[dict[Arm, float]] = []
-    for period in (pace, 0.0):
+
+    def dearer(than: Mapping[Arm, float]) -> bool:
+        return any(paced[arm] > DEARER * than[arm] for arm in Arm)
+
+    def taken(period: float) -> dict[Arm, float]:
+        """CPU nanoseconds of a call."""
         with Pacemaker(cpu, period) as pacemaker:
             lots = modes.window(workers, brief, benchmark.timeout, pacemaker)
-        taken.append({arm: median(cpu_time for _, _, cpu_time in own) for arm, own in lots.items()})
-    paced, plain = taken
-    return max(paced[arm] / plain[arm] for arm in Arm) > DEARER
+        return {arm: median(cpu_time for _, _, cpu_time in own) for arm, own in lots.items()}
+
+    paced = taken(pace)
+    # Alone a call takes no longer than beside the other arm's: most need no second measurement.
+    return dearer({arm: trial.call * trial.busy * 1e9 for arm, trial in trials.items()}) and dearer(taken(0.0))
 
 
 def warming(*interpreters: Interpreter, jit: bool = False) -> float:
@@ -189,9 +203,9 @@ def choose(
         window = max(SHARED_STRETCH, few, min(many, LONG_SHARED_STRETCH))
         # Long calls have been called once, and are too dear for another.
         return Settings(mode=mode, calls=calls, cycles=SHARED_LOTS if window >= many else FEWEST_LOTS, window=window,
-                        warmup=0 if few >= SHARED_STRETCH else 1)
+                        warmup=0 if few >= SHARED_STRETCH else 1, stretch=window + longest)
     stretch = STRETCH if seconds == SLICE else LONG_STRETCH
-    cycles = int(min(max(stretch / cycle, LEAST_CYCLES), MOST_CYCLES)) if slow < 1.0 else 4
+    cycles = int(min(max(stretch / cycle, LEAST_CYCLES), MOST_CYCLES)) if slow <= LONG_CALL else LONG_CYCLES
     renewed = _renewed(base, head)
     if renewed:
         cycles = min(cycles, max(LEAST_SET_UP, int(SET_UPS / cycle)))

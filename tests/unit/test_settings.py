@@ -11,20 +11,26 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from samples import benchmark, interpreter
 
+from runner.measuring import modes
 from runner.measuring.modes import OUTSIDE, together
 from runner.measuring.settings import (
     DEARER,
     LEAST_CYCLES,
     LEAST_SET_UP,
+    LONG_CALL,
+    LONG_CYCLES,
     LONGEST_TURN,
     MOST_CYCLES,
+    PACES,
     SET_UPS,
     SHARED_STRETCH,
     SLICE,
     SLICES,
+    UNEQUAL,
     WARM,
     WARM_JIT,
     Trial,
+    _pace,
     choose,
     shortest,
     warming,
@@ -90,7 +96,7 @@ def test_laws_of_the_settings(base: float, head: float, number: int | None, forc
         assert chosen.window >= max(SHARED_STRETCH, 2 * slow), "both arms at half speed, and several calls inside"
     else:
         assert chosen.window == 0 and chosen.cycles % 4 == 0
-        assert (4 if slow >= 1 else LEAST_CYCLES) <= chosen.cycles <= MOST_CYCLES
+        assert (LONG_CYCLES if slow > LONG_CALL else LEAST_CYCLES) <= chosen.cycles <= MOST_CYCLES
 
 
 @given(st.floats(1e-8, SLICE / 4), st.floats(1.0, 5000.0))
@@ -260,3 +266,40 @@ def test_what_the_machine_does_in_a_moment_is_in_both_arms_and_in_no_ratio(facto
     assert np.median(found) == pytest.approx(math.log(factor), abs=0.01)
     assert np.std(found) < (0.01 if factor == 1.0 else 0.8) * alone
     assert alone > 0.04, "there was something to be free of"
+
+
+@given(st.floats(1.0, UNEQUAL), st.floats(LONG_CALL * 1.001, 20.0))
+def test_a_long_call_is_called_as_rarely_as_it_can_be(factor: float, call: float) -> None:
+    """Both arms at half speed, three calls each; the slower arm's third one begins before the stretch ends."""
+    slow = call * factor
+    chosen = choose(trial(slow), trial(call), BENCHMARK, None)
+    assert (chosen.mode, chosen.cycles, chosen.warmup) == (Mode.SHARED, 3, 0)
+    assert 4 * slow < chosen.window < 6 * slow and chosen.stretch == pytest.approx(6 * slow)
+    waits = trial(slow, busy=0.1, waits=1.0)
+    assert choose(waits, waits, BENCHMARK, None).cycles == LONG_CYCLES == 4
+
+
+def test_a_pacemaker_is_judged_by_one_stretch_unless_calls_seem_dearer_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Alone a call takes 0.3 s of CPU time. What each stretch says, in turn, and how many there were."""
+    alone = {arm: trial(0.3) for arm in Arm}
+    chosen = choose(alone[Arm.BASE], alone[Arm.HEAD], BENCHMARK, None)
+
+    def paces(*seconds: float) -> tuple[float, int]:
+        said = iter(seconds)
+
+        def window(workers: object, settings: Settings, *_: object) -> dict[Arm, list[tuple[float, float, float]]]:
+            assert settings.window <= 0.3, "one call of each arm"
+            base = next(said)
+            return {Arm.BASE: [(0.0, 1.0, base * 1e9)], Arm.HEAD: [(0.0, 1.0, 0.3e9)]}
+
+        monkeypatch.setattr(modes, "window", window)
+        pace = _pace({}, chosen, alone, BENCHMARK, 0)
+        return pace, len(seconds) - len(list(said))
+
+    assert paces(0.31) == (PACES[0], 1)
+    assert paces(0.4, 0.39) == (PACES[0], 2), "beside the other arm it takes longer without beats too"
+    assert paces(*[0.4, 0.3] * 3, 0.31) == (PACES[1], 7)
+    assert paces(*[0.4, 0.3] * 6) == (0.0, 12)
+    assert _pace({}, chosen, alone, BENCHMARK, None) == 0.0
