@@ -130,7 +130,8 @@ class Benchmark:
     one without a set-up states. None: it is set up once per process."""
     form: str = ""
     """What a call is, where name and metric do not say: ``raw``: source text, timed in processes of its own; ``size``:
-    the size of what the function returns. Empty: the function."""
+    the size of what the function returns; ``task``: what a script comes to after whatever it does before. Empty: the
+    function."""
     cache: Cache | None = None
     """What its processes start with; None: nothing."""
     attribute: str = ""

@@ -28,7 +28,7 @@ class Ahead:
         """Whether the processes of `following` may be started, and set up, while `spec` is measured.
 
         Not beside what was not seen, or undoes something at its end, such as a file that both have written; nor beside
-        what has the same set-up and other parameters, which may write that file anew.
+        another that may write that file anew with other contents: see `_are_apart`.
         """
         one, other = spec.benchmark, following.benchmark
         return (
@@ -36,7 +36,7 @@ class Ahead:
             and all(block.settings is None or block.settings.mode in BY_THEMSELVES for block in (spec, following))
             and one.cache is None and other.cache is None
             and {one.key, other.key}.isdisjoint(self._large | self._failed)
-            and (one.key == other.key or one.params == other.params or _owner(one) != _owner(other))
+            and _are_apart(one, other)
             and spec.directory != following.directory
         )
 
@@ -52,6 +52,19 @@ class Ahead:
     def failed(self, spec: BlockSpec) -> None:
         """A block has failed where another one was there."""
         self._failed.add(spec.benchmark.key)
+
+
+def _are_apart(one: Benchmark, other: Benchmark) -> bool:
+    """Whether the set-ups of two benchmarks are the same, or have nothing in common.
+
+    Otherwise they may write one file with different contents: one set-up with other parameters, and a script on its way
+    to another of its tasks.
+    """
+    if one.key == other.key:
+        return True
+    if one.form == other.form == "task":
+        return one.attribute.partition(":")[0] != other.attribute.partition(":")[0]
+    return one.params == other.params or _owner(one) != _owner(other)
 
 
 def _owner(benchmark: Benchmark) -> str:

@@ -36,8 +36,8 @@ SET_UPS, LEAST_SET_UP = 2.0, 2
 """Seconds that the cycles of a block should take at most where there are set-ups between the calls, and the cycles that
 it has all the same."""
 LONG_CALL, LONG_CYCLES = 0.2, 4
-"""Calls that take longer than this (seconds, the slower arm) are so dear that a block of `adjacent` has only so many
-cycles (decision 0031)."""
+"""Calls that take longer than this with their set-ups (seconds, the slower arm) are so dear that a block of `turns` or
+`adjacent` has only so many cycles (decision 0031)."""
 SHARED_LOTS, FEWEST_LOTS = 6, 3
 """Lots of calls, of the slower arm, that should lie wholly inside the common stretch of `shared`; and of long calls."""
 SHARED_STRETCH, LONG_SHARED_STRETCH = 0.2, 0.4
@@ -64,6 +64,8 @@ class Trial:
     """Calls in the slices that it was seen in."""
     setup: float = 0.0
     """Wall seconds per call that the set-ups between calls take."""
+    cpu: float
+    """CPU seconds per call, in the slice where they were fewest."""
     busy: float
     """CPU time ÷ wall time: below 1 it waits, above 1 it uses several threads."""
     waits: float
@@ -97,7 +99,9 @@ def calibrate(
         choose(trials[Arm.BASE], trials[Arm.HEAD], benchmark, forced, seconds, warm) for seconds in SLICES
     ]
     if candidates[0].mode is Mode.SHARED:
-        return replace(candidates[0], pace=_pace(workers, candidates[0], trials, benchmark, cpu))
+        # What a JIT has not compiled yet takes longer alone than it will beside the other arm.
+        alone = {arm: trial.cpu if warm == WARM else 0.0 for arm, trial in trials.items()}
+        return replace(candidates[0], pace=_pace(workers, candidates[0], alone, benchmark, cpu))
     if candidates[0].mode is not Mode.TURNS:
         return candidates[0]
     return shortest(candidates, lambda one, longest: _dearer(workers, one, longest, benchmark, handles))
@@ -138,19 +142,22 @@ def _dearer(
 
 
 def _pace(
-    workers: Mapping[Arm, Worker], settings: Settings, trials: Mapping[Arm, Trial], benchmark: Benchmark,
+    workers: Mapping[Arm, Worker], settings: Settings, alone: Mapping[Arm, float], benchmark: Benchmark,
     cpu: int | None,
 ) -> float:
-    """Seconds between the pacemaker's beats; 0: calls that live in the caches are better without it."""
+    """Seconds between the pacemaker's beats; 0: calls that live in the caches are better without it.
+
+    `alone`: CPU seconds of a call of each arm while the other one waits; 0: not known.
+    """
     return next((
         pace for pace in PACES
         if cpu is not None
-        and not all(_slowed(workers, settings, trials, benchmark, cpu, pace) for _ in range(AGREEING))
+        and not all(_slowed(workers, settings, alone, benchmark, cpu, pace) for _ in range(AGREEING))
     ), 0.0)
 
 
 def _slowed(
-    workers: Mapping[Arm, Worker], settings: Settings, trials: Mapping[Arm, Trial], benchmark: Benchmark, cpu: int,
+    workers: Mapping[Arm, Worker], settings: Settings, alone: Mapping[Arm, float], benchmark: Benchmark, cpu: int,
     pace: float,
 ) -> bool:
     """Whether calls take longer with a pacemaker than without, in the arm where that is worse."""
@@ -158,17 +165,17 @@ def _slowed(
     brief = replace(settings, window=min(settings.window / 2 / FEWEST_LOTS, SHARED_STRETCH / 4), warmup=0)
 
     def dearer(than: Mapping[Arm, float]) -> bool:
-        return any(paced[arm] > DEARER * than[arm] for arm in Arm)
+        return any(paced[arm] > DEARER * than[arm] for arm in Arm if arm in paced and arm in than)
 
     def taken(period: float) -> dict[Arm, float]:
-        """CPU nanoseconds of a call."""
+        """CPU seconds of a call; without an arm that was held up, and has done none."""
         with Pacemaker(cpu, period) as pacemaker:
             lots = modes.window(workers, brief, benchmark.timeout, pacemaker)
-        return {arm: median(cpu_time for _, _, cpu_time in own) for arm, own in lots.items()}
+        return {arm: median(cpu_time for _, _, cpu_time in own) / 1e9 for arm, own in lots.items() if own}
 
     paced = taken(pace)
     # Alone a call takes no longer than beside the other arm's: most need no second measurement.
-    return dearer({arm: trial.call * trial.busy * 1e9 for arm, trial in trials.items()}) and dearer(taken(0.0))
+    return dearer(alone) and dearer(taken(0.0))
 
 
 def warming(*interpreters: Interpreter, jit: bool = False) -> float:
@@ -279,6 +286,7 @@ def _try(worker: Worker, benchmark: Benchmark) -> Trial:
     replies = [reply, *(worker.ask({"do": "slice", "calls": calls}, benchmark.timeout) for _ in range(again))]
     return Trial(
         call=max(median(r["ns"] for r in replies), 1) / 1e9 / calls, calls=calls, waits=waits / calls,
+        cpu=min(r["cpu"] for r in replies) / 1e9 / calls,
         threads=_threads(worker.pid),
         busy=sum(r["cpu"] for r in replies) / max(1, sum(r["ns"] for r in replies)),
         alone=any(r["alone"] for r in replies), children=sum(r["children"] for r in replies),

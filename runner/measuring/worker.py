@@ -276,7 +276,7 @@ class Server:
         """It was set up, and is to be torn down."""
         self.paused = False
         """Garbage is not collected until the call has ended."""
-        self.exits = _exits() or 0
+        self.exits = _undoing() or 0
         self.working = self.stopping = False
         """It answers a request; it is to give up as soon as it can."""
         self.ballast = Ballast(int(os.environ.get("PYTHONHASHSEED", "0")))  # the same in both arms
@@ -532,11 +532,9 @@ class Server:
             self.live = False
             self.where = "teardown"
             self.benchmark.teardown()
-        exits, tracked = _exits(), _tracker() is not None
-        # What logging has there flushes and closes, and undoes nothing. Half of all suites import it.
-        harmless = self.exits + ("logging" in sys.modules)
-        undone = undone or tracked or exits is None or exits > harmless
-        return b'{"undone": %d, "more": %d}\n' % (undone, tracked or exits != 0)
+        undoing, tracked = _undoing(), _tracker() is not None
+        undone = undone or tracked or undoing is None or undoing > self.exits
+        return b'{"undone": %d, "more": %d}\n' % (undone, tracked or _exits() != 0)
 
     def do_leave(self, request: dict[str, Any]) -> bytes:
         self.where = "exit"
@@ -600,6 +598,12 @@ def _exits() -> int | None:
         return 0
     count: Callable[[], int] | None = getattr(exits, "_ncallbacks", None)
     return None if count is None else count()
+
+
+def _undoing() -> int | None:
+    """As `_exits`, without that of logging: it flushes and closes, and undoes nothing. Half of all suites import it."""
+    exits = _exits()
+    return None if exits is None else exits - ("logging" in sys.modules)
 
 
 def _tracker() -> Any:

@@ -211,7 +211,7 @@ def _benchmark(script: Script, told: Mapping[str, Any], taken: set[str]) -> Benc
         name=name, params={}, index=(), metric=Metric.TIME if timed else Metric.TRACK,
         unit="s" if timed else UNITS.get(told["unit"], told["unit"]), version=hashed.hexdigest(),
         timeout=float(told["timeout"] or TIME_LIMIT), number=told["inner"] if timed and told["inner"] > 1 else None,
-        attribute=f"{script.entry}:{escaped(told['name'])}",
+        form="task", attribute=f"{script.entry}:{escaped(told['name'])}",
     )
 
 

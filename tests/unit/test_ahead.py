@@ -71,6 +71,18 @@ def test_nothing_is_begun_beside_what_has_the_same_set_up_and_other_parameters()
     assert all(ahead.may(short, one) for one in (elsewhere, equal, replace(short, directory="ww")))
 
 
+def test_nothing_is_begun_beside_another_task_of_the_same_script() -> None:
+    """Each process runs the script up to its own, and may write the same file on its way."""
+    def task(place: str, name: str) -> BlockSpec:
+        one = replace(benchmark(name), form="task", attribute=f"{place}:{name}")
+        return replace(ONE, benchmark=one, directory=f"{place}-{name}")
+
+    short, long, other = task("bm_read", "read 10"), task("bm_read", "read 10000"), task("bm_sort", "sort")
+    ahead = seen((short, Ended()), (long, Ended()), (other, Ended()))
+    assert not ahead.may(short, long) and not ahead.may(long, short)
+    assert ahead.may(short, other) and ahead.may(short, replace(short, directory="ww"))
+
+
 def test_what_fills_the_memory_is_alone() -> None:
     for spec in (ONE, OTHER):
         ahead = seen((ONE, Ended()), (OTHER, Ended()), (spec, Ended(peak=LIMIT // 2 + 1)), (spec, Ended()))

@@ -119,6 +119,17 @@ def test_a_block_is_expected_to_last_as_long_as_its_calibration_and_its_window()
     assert whole == pytest.approx([0.5 + LOOKS[0] * 0.5, 0.5 + LOOKS[0] * 3.0])
 
 
+def test_a_block_of_which_the_stretch_is_known_is_expected_to_last_as_long_as_its_start_and_that() -> None:
+    """Its calibration may have made many more calls."""
+    plan = World(seed=2, budget=60.0, spread=(0.002,), costs=(1.0,)).plan()
+    spec = plan.next()
+    assert spec is not None
+    calibration = answer(spec, log_ratio=0.0, seconds=9.0, settings=replace(TURNS, window=2.0, stretch=2.5))
+    plan.observe(replace(calibration, readings={**calibration.readings, "start": 0.5}))
+    outlook = plan.outlook()
+    assert outlook is not None and outlook.whole == pytest.approx(9.0 + LOOKS[0] * 3.0)
+
+
 @pytest.mark.parametrize("seed", [1, 5, 12, 14])
 def test_the_hopeless_get_what_the_others_leave(seed: int) -> None:
     """Once the first look has shown that the last will not settle it, even a cheap benchmark waits for the others."""

@@ -39,7 +39,7 @@ from runner.model import Arm, Mode, Settings
 
 
 def trial(call: float, *, busy: float = 1.0, waits: float = 0.0, threads: int = 1, children: float = 0.0) -> Trial:
-    return Trial(call=call, calls=100, busy=busy, waits=waits, threads=threads, children=children)
+    return Trial(call=call, calls=100, cpu=call * busy, busy=busy, waits=waits, threads=threads, children=children)
 
 
 BENCHMARK = benchmark()
@@ -283,23 +283,25 @@ def test_a_pacemaker_is_judged_by_one_stretch_unless_calls_seem_dearer_with_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Alone a call takes 0.3 s of CPU time. What each stretch says, in turn, and how many there were."""
-    alone = {arm: trial(0.3) for arm in Arm}
-    chosen = choose(alone[Arm.BASE], alone[Arm.HEAD], BENCHMARK, None)
+    one = trial(0.3)
+    chosen = choose(one, one, BENCHMARK, None)
 
-    def paces(*seconds: float) -> tuple[float, int]:
+    def paces(*seconds: float, alone: float = 0.3) -> tuple[float, int]:
         said = iter(seconds)
 
         def window(workers: object, settings: Settings, *_: object) -> dict[Arm, list[tuple[float, float, float]]]:
             assert settings.window <= 0.3, "one call of each arm"
             base = next(said)
-            return {Arm.BASE: [(0.0, 1.0, base * 1e9)], Arm.HEAD: [(0.0, 1.0, 0.3e9)]}
+            return {Arm.BASE: [(0.0, 1.0, base * 1e9)] if base else [], Arm.HEAD: [(0.0, 1.0, 0.3e9)]}
 
         monkeypatch.setattr(modes, "window", window)
-        pace = _pace({}, chosen, alone, BENCHMARK, 0)
+        pace = _pace({}, chosen, dict.fromkeys(Arm, alone), BENCHMARK, 0)
         return pace, len(seconds) - len(list(said))
 
     assert paces(0.31) == (PACES[0], 1)
     assert paces(0.4, 0.39) == (PACES[0], 2), "beside the other arm it takes longer without beats too"
     assert paces(*[0.4, 0.3] * 3, 0.31) == (PACES[1], 7)
     assert paces(*[0.4, 0.3] * 6) == (0.0, 12)
-    assert _pace({}, chosen, alone, BENCHMARK, None) == 0.0
+    assert paces(0.31, 0.3, alone=0.0) == (PACES[0], 2), "what it takes alone is not known"
+    assert paces(0.0) == paces(0.4, 0.0)[:1] + (1,) == (PACES[0], 1), "an arm that was held up says nothing"
+    assert _pace({}, chosen, dict.fromkeys(Arm, 0.3), BENCHMARK, None) == 0.0

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,7 @@ from runner.measuring.worker import (
     Refused,
     Server,
     _number,
+    _undoing,
     describe,
 )
 from runner.suites import asv_loaded
@@ -334,3 +335,30 @@ def _sizes(seed: int) -> list[list[int]]:
         ballast.shift()
         sizes.append([sys.getsizeof(held) for held in ballast.held])
     return sizes
+
+
+def test_of_what_is_due_at_the_end_that_of_logging_undoes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(before: int, logging_before: bool, after: int | None, logging_after: bool) -> dict[str, int]:
+        def has(count: int | None, logging: bool) -> None:
+            atexit = SimpleNamespace() if count is None else SimpleNamespace(_ncallbacks=lambda: count)
+            monkeypatch.setitem(sys.modules, "atexit", atexit)
+            if logging:
+                monkeypatch.setitem(sys.modules, "logging", SimpleNamespace())
+            else:
+                monkeypatch.delitem(sys.modules, "logging", raising=False)
+
+        server = Server.__new__(Server)
+        has(before, logging_before)
+        server.exits, server.live = _undoing() or 0, False
+        has(after, logging_after)
+        told: dict[str, int] = json.loads(server.do_end({}))
+        monkeypatch.undo()
+        return told
+
+    assert ended(0, False, 0, False) == {"undone": 0, "more": 0}
+    assert ended(0, False, 1, True) == {"undone": 0, "more": 1}
+    assert ended(1, False, 2, True) == {"undone": 0, "more": 1}, "what the interpreter starts with has its own"
+    assert ended(0, False, 2, True)["undone"] == ended(0, False, 1, False)["undone"] == 1
+    assert ended(1, True, 1, True)["undone"] == 0
+    assert ended(1, True, 2, True)["undone"] == 1, "logging was there before"
+    assert ended(0, False, None, True) == {"undone": 1, "more": 1}, "nobody can say"
