@@ -27,7 +27,8 @@ class ComparedFiles:
 def compare_files(base: Sequence[Path], head: Sequence[Path], margin: float) -> ComparedFiles:
     """Judge result files of pyperf and pyperformance; `margin` as a fraction.
 
-    Raises UsageError for files that are none, for one that is named twice, and where no benchmark is in both.
+    Raises UsageError for files that are none, for one that is named twice, for a side of several builds, and where no
+    benchmark is in both.
     """
     ours, theirs = _side(base), _side(head)
     files = (*ours.files, *theirs.files)
@@ -45,4 +46,6 @@ def compare_files(base: Sequence[Path], head: Sequence[Path], margin: float) -> 
 
 
 def _side(paths: Sequence[Path]) -> Side:
-    return Side(name=", ".join(map(str, paths)), files=tuple(pyperf_json.read(path) for path in paths))
+    files = tuple(pyperf_json.read(path) for path in paths)
+    pyperf_json.check_alike(files, pyperf_json.ONE_BUILD, "The files of one side are of one build.")
+    return Side(name=", ".join(map(str, paths)), files=files)

@@ -18,8 +18,6 @@ from runner.storage.pyperf_json import Results
 from runner.storage.store import new_id
 
 COMMIT = re.compile(r"[0-9a-f]{7,64}")
-ONE_BUILD = ("hostname", "python_version", "python_implementation", "cpu_model_name", "performance_version")
-"""What the files of one build have to agree in, in pyperf's words; in the first one unless the machine is named."""
 ENDINGS = (".json.gz", ".json", ".gz")
 
 
@@ -100,8 +98,5 @@ def _check(files: Sequence[Results], *, one_host: bool) -> None:
         for earlier in files[:number]:
             if earlier.sha256 == other.sha256:
                 raise UsageError(f"{earlier.name} and {other.name} are the same file; name each once.")
-        for what in ONE_BUILD if one_host else ONE_BUILD[1:]:
-            mine, its = first.metadata.get(what), other.metadata.get(what)
-            if mine != its:
-                raise UsageError(f"{first.name} and {other.name} differ in {what}: {mine or 'unknown'} and "
-                                 f"{its or 'unknown'}. Files of one import are of one build on one machine.")
+    alike = (*["hostname"] * one_host, "cpu_model_name", *pyperf_json.ONE_BUILD)
+    pyperf_json.check_alike(files, alike, "Files of one import are of one build on one machine.")

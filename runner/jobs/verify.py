@@ -81,7 +81,7 @@ def verify_arms(request: VerifyRequest, base: Interpreter, head: Interpreter, vi
                 )
                 differences += _differences(searched, pair)
     return Verified(base=base, head=head, differences=tuple(differences), known=tuple(known), modules=tuple(modules),
-                    searched=searched, problems=tuple(problems))
+                    searched=searched, problems=(*problems, *behaviour.unseen(modules)))
 
 
 def alike(base: Interpreter, head: Interpreter, environment: Mapping[str, str], view: View) -> Difference | None:

@@ -55,14 +55,33 @@ def of_tests(modules: Iterable[Module], known: str | None) -> tuple[list[Differe
 
 def _of_test(module: Module, one: Odd) -> Difference:
     passed = PASSED in (one.base.word, one.head.word)
-    arm = Arm.BASE if one.base.word in ((PASSED,) if passed else BAD) else Arm.HEAD
+    arm = one.ended
+    what = f"{one.test} takes the interpreter with it"
+    if arm is None or one.whole or passed:
+        arm = Arm.BASE if one.base.word in ((PASSED,) if passed else BAD) else Arm.HEAD
+        what = f"{one.test} {'passes' if passed else 'goes wrong'}"
     words = {side: f"{outcome.word}: {outcome.reason}" if outcome.reason else outcome.word
              for side, outcome in ((Arm.BASE, one.base), (Arm.HEAD, one.head))}
     return Difference(
-        what=f"{one.test} {'passes' if passed else 'goes wrong'} in {arm.value} only",
+        what=f"{what} in {arm.value} only",
         script=f"-m test {module.name}" + ("" if one.whole else f" -m {one.test}"),
         base=words[Arm.BASE], head=words[Arm.HEAD],
     )
+
+
+def unseen(modules: Sequence[Module]) -> list[str]:
+    """What of the tests was not looked at, in words: what comes after a test that an interpreter has ended in, and
+    modules of which no test passed. Of an arm that has no tests at all, nothing is said here."""
+    having = [arm for arm in Arm if any(arm not in module.idle for module in modules)]
+    said = []
+    for module in modules:
+        for test in dict.fromkeys(module.cut.values()):
+            arms = " and ".join(arm.value for arm in Arm if module.cut.get(arm) == test)
+            said.append(f"{module.name} ended at {test} in {arms}; what comes after it was not run there")
+        for reason in dict.fromkeys(module.idle[arm] for arm in having if arm in module.idle):
+            arms = " and ".join(arm.value for arm in having if module.idle.get(arm) == reason)
+            said.append(f"no test of {module.name} passed in {arms} ({reason})")
+    return said
 
 
 def of_search(found: Sequence[Found], scripts: Sequence[str], alone: Sequence[bool]) -> list[Difference]:

@@ -146,8 +146,10 @@ def _alone(pair: _Pair, margin: float) -> Judgement:
     estimate = pair.estimate
     if estimate is not None and estimate.se > 0:
         return judge_estimate(estimate, margin)
-    if estimate is not None and pair.constant is not None and not pair.timed:
-        base, head = (np.full(pair.base.size, value) for value in pair.constant)
+    if estimate is not None and not pair.timed:
+        # Those that were trimmed away may be others: two counts of twenty.
+        constant = pair.constant or _medians(pair)
+        base, head = (np.full(pair.base.size, value) for value in constant)
         exact = judge_exact(base, head, margin)
         if exact is not None:
             return exact
@@ -156,10 +158,14 @@ def _alone(pair: _Pair, margin: float) -> Judgement:
         p_same=None, needed=None, settled=True)
 
 
+def _medians(pair: _Pair) -> tuple[float, float]:
+    return exp(float(np.median(pair.base))), exp(float(np.median(pair.head)))
+
+
 def _line(pair: _Pair, judged: Judgement, q: float | None) -> Comparison:
     ratio, low, high = _ratios(judged)
     unjudged = judged.look is None and pair.estimate is not None
-    base, head = pair.constant or (exp(float(np.median(pair.base))), exp(float(np.median(pair.head))))
+    base, head = pair.constant or _medians(pair)
     return replace(
         _empty(pair.name, pair.unit), verdict=Verdict.FAILED if unjudged else judged.verdict, clear=judged.clear,
         tiny=judged.tiny, exact=judged.exact, ratio=ratio, low=low, high=high, base_value=base, head_value=head,

@@ -76,8 +76,12 @@ def render(
 def sentences(report: Unpaired, said: Mapping[str, Said]) -> list[str]:
     """What a reader must know of the verdicts, the most important first."""
     judged = [one for one in report.comparisons if one.base_values.size]
+    exported = _exported(report)
     by_file = sum(one.name in report.by_file for one in judged)
-    if by_file == len(judged):
+    if exported:
+        found = [f"Both sides are of {exported}, a run of Lockstep's that measured them together. As files they are not "
+                 f"paired any more: `lockstep show {exported}` has the verdicts."]
+    elif by_file == len(judged):
         found = [f"{NOT_PAIRED} {BY_FILE}"]
     elif by_file:
         found = [f"{NOT_PAIRED} {SESSIONS} Of {by_file} of {len(judged)} benchmarks each side has {FEWEST} files or "
@@ -88,11 +92,22 @@ def sentences(report: Unpaired, said: Mapping[str, Said]) -> list[str]:
         f"base and head differ in {what.replace('_', ' ')}, so that the ratios are about that too: "
         f"{base or 'unknown'} → {head or 'unknown'}" for what, (base, head) in report.differences.items()
     ]
+    found += [
+        f"{arm} is of several machines, {listed(hosts)}, so that what these differ in is in its spread"
+        for arm, side in (("base", report.base), ("head", report.head))
+        if len(hosts := sorted({str(file.metadata.get("hostname", "unknown")) for file in side.files})) > 1
+    ]
     untested = [name for name, one in said.items() if one.significant is None]
     if untested:
         found.append(f"pyperf does not test {listed(sorted(untested))}: base and head have different numbers of "
                      "values, or values that do not vary.")
     return found
+
+
+def _exported(report: Unpaired) -> str:
+    """The run of Lockstep's that all files were exported from; empty where they are not of one."""
+    runs = {str(file.metadata.get("lockstep_run", "")) for side in (report.base, report.head) for file in side.files}
+    return runs.pop() if len(runs) == 1 else ""
 
 
 def _heading(report: Unpaired) -> Table:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.text import Text
 
-from runner.judging.behaviour import Difference, Verified
+from runner.judging.behaviour import Difference, Verified, unseen
 from runner.model import Arm, Interpreter
 from runner.report.text import clean, plain_table, print_to_text
 from runner.verifying.own_tests import BAD, PASSED, SKIPPED, Module
@@ -89,6 +89,8 @@ def _headline(verified: Verified) -> Text:
     if verified.modules and idle:
         where = "" if len(idle) == len(Arm) else f" in {idle[0]}"
         return Text(f"no difference found, and none of CPython's own tests ran{where}", style="bold yellow")
+    if unseen(verified.modules):
+        return Text("no difference found, and not all of CPython's own tests were run", style="bold yellow")
     return Text("no difference in behaviour found", style="bold green")
 
 

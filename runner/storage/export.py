@@ -6,6 +6,7 @@ csv, parquet: one table, a row a slice, by pandas.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -110,9 +111,20 @@ def _metadata(run: Run, arm: Arm) -> Metadata:
         "python_version": interpreter.version, "python_executable": str(interpreter.executable),
         "python_implementation": interpreter.implementation, "lockstep_run": manifest.id,
         # Without it `pyperformance compare` refuses; it holds files against each other that agree in it.
-        "performance_version": f"Lockstep {manifest.versions.get('lockstep', '')}, suite {Path(manifest.suite).name}",
+        "performance_version": f"Lockstep {manifest.versions.get('lockstep', '')}, suite {_suite(manifest.suite)}",
         **{name: value for name, value in known.items() if isinstance(value, str | int | float) and value},
     }
+
+
+def _suite(place: str) -> str:
+    """A suite without the folders that it is in; a script's options follow, as on a command line."""
+    try:
+        script, *options = shlex.split(place)
+    except ValueError:  # blank, or quotation marks that do not end: a folder's name
+        script, options = place, []
+    # A folder of several words is no command line.
+    return (shlex.join([Path(script).name, *options]) if any(word.startswith("-") for word in options)
+            else Path(place).name)
 
 
 def per_call(benchmark: Benchmark, block: Block, arm: Arm) -> list[float]:

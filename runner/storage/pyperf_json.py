@@ -8,6 +8,7 @@ process here: a run is a whole comparison. Its warm-ups, and runs that only cali
 from __future__ import annotations
 
 import datetime
+import gzip
 import hashlib
 import math
 import zlib
@@ -20,6 +21,8 @@ import pyperf
 
 from runner.errors import MachineError, UsageError
 
+ONE_BUILD = ("python_version", "python_implementation", "performance_version")
+"""What the files of one build agree in, in pyperf's words."""
 UNITS = {"s": "second", "bytes": "byte"}
 """Our units by pyperf's; what else is counted is its ``integer``, and has no unit here."""
 UNREADABLE = (
@@ -64,7 +67,7 @@ class Results:
     name: str = ""
     """The file's name, without its folder."""
     sha256: str = ""
-    """Of the file's bytes."""
+    """Of the file's bytes, uncompressed."""
 
     @property
     def started(self) -> float | None:
@@ -80,8 +83,9 @@ def read(path: Path) -> Results:
     """
     try:
         suite = pyperf.BenchmarkSuite.load(str(path.absolute()))  # else it takes - for standard input
-        # Of the same bytes, unless somebody writes meanwhile.
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        # Of the same bytes, unless somebody writes meanwhile; compressed anew they are the same results.
+        with (gzip.open if path.name.endswith(".gz") else open)(path, "rb") as stream:
+            digest = hashlib.sha256(stream.read()).hexdigest()
         found = tuple(_sampled(one) for one in suite.get_benchmarks())
         return Results(
             benchmarks=found, name=path.name, sha256=digest,
@@ -91,6 +95,17 @@ def read(path: Path) -> Results:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{error}"
         raise UsageError(f"{path} cannot be read as a result file of pyperf: {reason or type(error).__name__}. "
                          "It is what `pyperf` and `pyperformance run` write by -o FILE.json.") from error
+
+
+def check_alike(files: Sequence[Results], metadata: Sequence[str], otherwise: str) -> None:
+    """Raises UsageError, whose last sentence is `otherwise`, where files do not agree in these metadata."""
+    first, *others = files
+    for other in others:
+        for name in metadata:
+            mine, its = first.metadata.get(name), other.metadata.get(name)
+            if mine != its:
+                raise UsageError(f"{first.name} and {other.name} differ in {name}: {mine or 'unknown'} and "
+                                 f"{its or 'unknown'}. {otherwise}")
 
 
 def _sampled(one: Any) -> Sampled:

@@ -140,6 +140,7 @@ def discover(
     Raises as `Suite.discover` does.
     """
     found = suite.discover(base, environment, hash_seed=0), suite.discover(head, environment, hash_seed=1)
+    found = _named(*found), _named(*found[::-1])
     found = _listed(*found), _listed(*found[::-1])
     found = _steady(*found), found[1]
     keys = [_keys(one) for one in found]
@@ -161,6 +162,22 @@ def discover(
                 problems=(*one.problems, problem))
         for one in found
     )  # type: ignore[return-value]
+
+
+def _named(one: Found, other: Found) -> Found:
+    """What one interpreter sees, with the other's names for tasks that are told there from another script's.
+
+    Two scripts may use one name, and one of them be for one of the interpreters alone.
+    """
+    theirs = {there.attribute: there.name for there in other.benchmarks if there.form == "task"}
+    mine = {there.name for there in one.benchmarks}
+    names = {there.name: name for there in one.benchmarks if there.form == "task"
+             and len(name := theirs.get(there.attribute, "")) > len(there.name) and name not in mine}
+    return replace(
+        one, benchmarks=tuple(replace(there, name=names.get(there.name, there.name)) for there in one.benchmarks),
+        places={names.get(name, name): place for name, place in one.places.items()},
+        unlisted={names.get(name, name): script for name, script in one.unlisted.items()},
+    ) if names else one
 
 
 def _listed(one: Found, other: Found) -> Found:

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 AS_WORKER = ("--worker", "--loops=1", "--warmups=0")
 """The options by which a script runs as a worker: of pyperf's own, which it always passes before the script's."""
+DECIDED: dict[str, Any] = {
+    "worker": True, "worker_task": None, "loops": 1, "warmups": 0, "values": 1, "calibrate_loops": False,
+    "recalibrate_loops": False, "calibrate_warmups": False, "recalibrate_warmups": False, "output": None,
+    "append": None, "compare_to": None, "pipe": None,
+}
+"""What options of pyperf's own come to, whatever the script's say of it: Lockstep measures, and writes no file."""
 FAILED = ".failed"
 """What follows the kind of interpreter in the name of the file that says why a set of packages is not installed."""
 REFUSED = ("tracemalloc", "track_memory", "profile", "hook")
@@ -227,14 +233,15 @@ def prepare(library: str) -> None:
 def add(folders: list[str]) -> None:
     """Add the packages that a script needs to `sys.path`: in each folder they are in one for each kind of interpreter.
 
-    Raises RuntimeError with what the installer said, where they could not be installed for this kind.
+    They come before what the interpreter has installed, which may be other versions, and behind its own library. Raises RuntimeError with what the installer said, where they could not be installed for this kind.
     """
     for folder in folders:
         place = os.path.join(folder, kind())
         if not os.path.isdir(place) and os.path.exists(place + FAILED):
             with open(place + FAILED, encoding="utf-8") as stream:
                 raise RuntimeError(stream.read())
-        sys.path.append(place)
+        installed = (at for at, entry in enumerate(sys.path) if "site-packages" in entry or "dist-packages" in entry)
+        sys.path.insert(next(installed, len(sys.path)), place)
 
 
 def kind() -> str:
@@ -251,6 +258,13 @@ def run(script: str, options: list[str], serve: Callable[[Any, Any], None], load
     os.environ.update(UNINSTALLED)
     runner.get_hook_names = tuple  # it would look through all that is installed
     runner.Runner._worker = serve
+    process = runner.Runner._process_args
+
+    def decided(self: Any) -> None:
+        vars(self.args).update(DECIDED)
+        process(self)
+
+    runner.Runner._process_args = decided
     sys.argv[:] = [script, *AS_WORKER, *options]
     sys.path.insert(0, os.path.dirname(script))
     main: Any = type(sys)("__main__")

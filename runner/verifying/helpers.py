@@ -35,9 +35,9 @@ def wanted(library: Path, tests: Sequence[str], known: Sequence[str]) -> list[st
     """
     found: set[str] = set()
     for name in tests:
-        text = _text(library / f"{name}.py")
+        text = _of_module(library, name)
         beside = {part for parts in _IMPORTED.findall(text) for part in parts if part} - {"support"}
-        for one in (text, *(_text(library / f"{part}.py") for part in sorted(beside))):
+        for one in (text, *(_of_module(library, part) for part in sorted(beside))):
             found.update(module for module in known if re.search(rf"\b{module}\b", one))
     return sorted(found)
 
@@ -75,3 +75,9 @@ def build(interpreter: Interpreter, tests: Sequence[str], folder: Path) -> list[
 
 def _text(path: Path) -> str:
     return path.read_text("utf-8", "replace") if path.is_file() else ""
+
+
+def _of_module(library: Path, name: str) -> str:
+    """The source of a module of tests; of a package, of all that is in it."""
+    place = library.joinpath(*name.split("."))
+    return _text(place.with_name(f"{place.name}.py")) + "".join(map(_text, sorted(place.rglob("*.py"))))

@@ -48,9 +48,17 @@ class Odd:
     @property
     def differs(self) -> bool:
         """It passed in one arm and went wrong in the other; else one of them has skipped it or lacks it. Of what is no
-        test, that it went wrong in one arm alone is enough."""
+        test, that it went wrong in one arm alone is enough; and that one arm alone has ended in it, of any."""
         words = {self.base.word, self.head.word}
+        if self.ended is not None:
+            return True
         return (PASSED in words or self.whole) and not words <= set(BAD) and not words.isdisjoint(BAD)
+
+    @property
+    def ended(self) -> Arm | None:
+        """The arm whose interpreter has ended in it, where the other's has not."""
+        ended = [arm for arm, outcome in ((Arm.BASE, self.base), (Arm.HEAD, self.head)) if outcome.word == CRASHED]
+        return ended[0] if len(ended) == 1 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +72,10 @@ class Module:
     """Those that do not end alike; where any differs, a second time."""
     unsteady: tuple[str, ...]
     """Those that did not end alike at first, and did when they were tried again."""
+    cut: Mapping[Arm, str]
+    """Of an arm whose interpreter has ended before the module did: the test in which it was."""
+    idle: Mapping[Arm, str]
+    """Of an arm in which no test passed: what is said of the first that did not."""
 
 
 Outcomes = Mapping[str, Outcome]
@@ -74,26 +86,39 @@ def run(
     tick: Callable[[], None],
 ) -> Module:
     """Run a module's tests in both arms at once. Where one differs, those that do not end alike are run once more,
-    alone; with a class or module that went wrong, all of them.
+    alone; where a class, a module or the interpreter went wrong, all of them.
 
     `folder`: an empty one, to run in; `tick` is called a few times a second. Raises MachineError where an interpreter
     cannot be started.
     """
     first = _both(arms, name, (), environments, folder, tick)
     odd = unlike(first)
-    if not odd:
-        return Module(name=name, counts=_counts(first), odd=(), unsteady=())
     chosen = [one.test for one in odd]
-    # What went wrong as a whole has no test of that name to be chosen: then all are run again.
+    # What went wrong as a whole has no test of that name to be chosen, and what an interpreter ends in may be the doing
+    # of a test before it: then all are run again.
+    whole = any(one.whole or one.ended is not None for one in odd)
     again = first if not any(one.differs for one in odd) else _both(
-        arms, name, () if any(one.whole for one in odd) else chosen, environments, folder, tick)
+        arms, name, () if whole else chosen, environments, folder, tick)
     # An interpreter that ends may do so elsewhere the second time.
-    still = {one.test: one for one in unlike(again)
-             if one.test in chosen or CRASHED in (one.base.word, one.head.word)}
+    still = {one.test: one for one in unlike(again) if one.test in chosen or one.ended is not None}
     return Module(
         name=name, counts=_counts(first), odd=tuple(still.values()),
-        unsteady=tuple(test for test in chosen if test not in still),
+        unsteady=tuple(test for test in chosen if test not in still), cut=_cut(first), idle=_idle(first),
     )
+
+
+def _cut(outcomes: Mapping[Arm, Outcomes]) -> dict[Arm, str]:
+    return {arm: test for arm, there in outcomes.items()
+            for test, outcome in there.items() if outcome.word == CRASHED}
+
+
+def _idle(outcomes: Mapping[Arm, Outcomes]) -> dict[Arm, str]:
+    found = {}
+    for arm, there in outcomes.items():
+        if not any(outcome.word == PASSED for outcome in there.values()):
+            first = next(iter(there.values()), Outcome(word="no test in it"))
+            found[arm] = f"{first.word}: {first.reason}" if first.reason else first.word
+    return found
 
 
 def unlike(outcomes: Mapping[Arm, Outcomes]) -> list[Odd]:

@@ -122,6 +122,20 @@ def test_options_reach_the_script_and_are_part_of_what_the_suite_is() -> None:
         assert f"pyperf's option {option} is not for Lockstep" in problem
 
 
+def test_options_that_choose_how_pyperf_measures_have_no_effect(tmp_path: Path, python: Path) -> None:
+    """Each of them would end the script, or pass its benchmarks over."""
+    (tmp_path / "there.json").write_text("{}")
+    (tmp_path / "bm.py").write_text("import pyperf\npyperf.Runner().bench_func('one', len, '')\n")
+    for options in (
+        ("--loops=0",), ("-w", "3", "--calibrate-loops"), ("--recalibrate-warmups", "--loops=0"), ("--values=0",),
+        ("-o", str(tmp_path / "there.json")), ("--append", str(tmp_path / "there.json"), "--compare-to", "python"),
+        ("--worker-task=5",), ("--fast", "--processes=2", "--pipe=1"), ("--debug-single-value",),
+    ):
+        seen = suites.open(str(tmp_path / "bm.py"), options).discover(python)
+        assert ([one.name for one in seen.benchmarks], seen.problems) == (["one"], ()), options
+    assert (tmp_path / "there.json").read_text() == "{}"
+
+
 def test_what_a_script_gives_before_it_ends_is_kept(twins: Twins) -> None:
     suite = suites.open(str(SCRIPTS / "broken_off.py"))
     base, head = suites.discover(suite, *twins.pythons)

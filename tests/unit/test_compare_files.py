@@ -107,6 +107,32 @@ def test_counts_that_repeat_themselves_are_compared_as_numbers() -> None:
     assert one.state == NOT_REACHED
 
 
+def test_counts_of_which_a_few_are_others_are_compared_as_numbers() -> None:
+    """Two in twenty are trimmed away on either side; what is left does not vary, and is no failure for it."""
+    base = counts("peak", *[1000000.0] * 18, *[1004096.0] * 2)
+    for head, verdict in ((1200000.0, Verdict.SLOWER), (1000000.0, Verdict.SAME), (900000.0, Verdict.FASTER)):
+        (one,) = compared(base, counts("peak", *[head] * 19, 1234567.0)).comparisons
+        assert (one.verdict, one.exact) == (verdict, True)
+        assert one.ratio == pytest.approx(head / 1e6)
+
+
+def test_files_that_lockstep_wrote_are_told_from_others() -> None:
+    run = {**HOST, "lockstep_run": "20261130T005818Z-17c438"}
+    sides = [results(SUITE, seed=seed, metadata=run) for seed in (1, 2)]
+    first, *_ = report.sentences(compared(*sides), {})
+    assert "lockstep show 20261130T005818Z-17c438" in first and "one after the other" not in first
+    mixed = compared(sides[0], results(SUITE, seed=3))
+    assert report.NOT_PAIRED in report.sentences(mixed, {})[0]
+
+
+def test_a_side_of_several_machines_is_told() -> None:
+    other = results(SUITE, seed=2, metadata={**HOST, "hostname": "other"})
+    said = report.sentences(compared([results(SUITE, seed=1), other], results(SUITE, seed=3)), {})
+    assert any(text.startswith("base is of several machines, box, other") for text in said)
+    assert not any("machines" in text for text in report.sentences(compared(
+        results(SUITE, seed=1), results(SUITE, seed=3)), {}))
+
+
 def test_times_that_do_not_vary_are_no_measurements() -> None:
     (one,) = compared(counts("a", *[1e-3] * 5, unit="s"), counts("a", *[2e-3] * 5, unit="s")).comparisons
     assert one.verdict is Verdict.FAILED and one.failure is not None and "the same to the digit" in one.failure.reason

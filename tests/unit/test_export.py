@@ -92,6 +92,15 @@ def test_what_cannot_be_written_is_told(run: Run, tmp_path: Path) -> None:
     assert frame(empty).empty
 
 
+@pytest.mark.parametrize(("place", "said"), [
+    ("/home/me/benchmarks", "benchmarks"), ("/home/me/my benchmarks", "my benchmarks"), ("/x y/bm.py", "bm.py"),
+    ("pyperformance:telco", "pyperformance:telco"), ("/x/bm.py --file /data/in.json", "bm.py --file /data/in.json"),
+    ("'/x/my bm.py' --size 9", "'my bm.py' --size 9"), ("it's", "it's"), ("", ""),
+])
+def test_a_suite_is_named_without_its_folder_and_with_its_options(place: str, said: str) -> None:
+    assert export._suite(place) == said
+
+
 def test_both_arms_have_the_same_numbers_of_values(run: Run) -> None:
     """Their t tests take nothing else: see what pyperf's is, and pyperformance's, which is its copy."""
     base, head = both(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import re
@@ -137,11 +138,14 @@ def test_what_must_not_be_imported_is_refused(lockstep: Lockstep, tmp_path: Path
     host = written(tmp_path / "host.json", results(SUITE, seed=3, metadata={**HOST, "hostname": "5f3a"}))
     copy = tmp_path / "copy.json"
     copy.write_bytes(one.read_bytes())
+    packed = tmp_path / "packed.json.gz"
+    packed.write_bytes(gzip.compress(one.read_bytes()))
     (tmp_path / "none.json").write_text("{}")
     for words, told in (
         ((one, other, "--build", "b"), "one.json and other.json differ in python_version: 3.13.0 (64-bit) and 3.14.0."),
         ((one, host, "--build", "b"), "differ in hostname: box and 5f3a"),
         ((one, copy, "--build", "b"), "one.json and copy.json are the same file"),
+        ((one, packed, "--build", "b"), "one.json and packed.json.gz are the same file"),
         ((one, "--commit", "main"), "--commit main: that is no hash of a commit"),
         ((tmp_path / "none.json",), "cannot be read as a result file of pyperf"),
         ((tmp_path / "nowhere.json",), "No such file"),
@@ -150,14 +154,20 @@ def test_what_must_not_be_imported_is_refused(lockstep: Lockstep, tmp_path: Path
         assert (code, out) == (2, "") and told in error, words
     assert not (config.STATE / "imports").exists(), "nothing was kept"
     assert lockstep("import", one, host, "--build", "b", "--machine", "container")[0] == 0
-    code, _, error = lockstep("import", copy)
-    assert code == 2 and "is imported already, as b: " in error and "Remove that file" in error
+    for again in (copy, packed):
+        code, _, error = lockstep("import", again)
+        assert code == 2 and "is imported already, as b: " in error and "Remove that file" in error
 
 
 def test_compare_refuses_what_cannot_be_compared(lockstep: Lockstep, tmp_path: Path) -> None:
     one = written(tmp_path / "one.json", results({"a": 1.0}, seed=1))
     other = written(tmp_path / "o,ther.json", results({"b": 1.0}, seed=2))
+    newer = written(tmp_path / "newer.json", results({"a": 1.0}, seed=3, metadata={**HOST, "python_version": "3.14"}))
+    packed = tmp_path / "packed.json.gz"
+    packed.write_bytes(gzip.compress(one.read_bytes()))
     for words, told in (
+        ((f"{one},{newer}", other), "newer.json differ in python_version: 3.13.0 (64-bit) and 3.14. The files of one"),
+        ((one, packed), "packed.json.gz is there twice"),
         ((one, other), "have no benchmark in common"), ((one, one), "one.json is there twice"),
         ((one, f"{one},{tmp_path / 'two.json'}"), "two.json cannot be read"), ((one, "python3"), "-o FILE.json"),
     ):

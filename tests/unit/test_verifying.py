@@ -224,7 +224,8 @@ def test_what_goes_wrong_as_a_whole_in_one_arm_is_a_difference(name: str, word: 
 
 
 def module(*odd: Odd) -> Module:
-    return Module(name="test_io", counts={arm: {"passed": 9, "failed": len(odd)} for arm in Arm}, odd=odd, unsteady=())
+    return Module(name="test_io", counts={arm: {"passed": 9, "failed": len(odd)} for arm in Arm}, odd=odd, unsteady=(),
+                  cut={}, idle={})
 
 
 def verified(**changes: Any) -> Verified:
@@ -235,6 +236,63 @@ def verified(**changes: Any) -> Verified:
         "problems": (),
     }
     return Verified(**(facts | changes))
+
+
+def outcomes(**words: str) -> dict[str, Outcome]:
+    return {f"test.test_io.A.test_{test}": Outcome(word=word) for test, word in words.items()}
+
+
+@pytest.mark.parametrize("word", ["passed", "failed", "skipped", None])
+@pytest.mark.parametrize("arm", list(Arm))
+def test_a_test_that_takes_one_interpreter_with_it_is_a_difference(word: str | None, arm: Arm) -> None:
+    """Whatever came of it in the other arm, which may have no such test."""
+    other = outcomes(x="passed", y="passed", **({} if word is None else {"z": word}))
+    odd = own_tests.unlike({arm: outcomes(x="passed", z="crashed"), arm.other: other})
+    assert [(one.test, one.ended) for one in odd if one.differs] == [("test.test_io.A.test_z", arm)]
+    (said,), _ = behaviour.of_tests([module(*odd)], None)
+    assert said.what == "test.test_io.A.test_z " + (
+        f"passes in {arm.other.value} only" if word == "passed" else f"takes the interpreter with it in {arm.value} only")
+
+
+def arms_that_do(monkeypatch: pytest.MonkeyPatch, *turns: tuple[dict[str, Outcome], dict[str, Outcome]]) -> Module:
+    """What is made of a module whose runs, one after the other, end so in base and head; all are asked for."""
+    left = iter(turns)
+
+    def both(arms: object, name: str, chosen: Sequence[str], *_: object) -> dict[Arm, dict[str, Outcome]]:
+        assert not chosen, "the whole module"
+        return dict(zip(Arm, next(left), strict=True))
+
+    monkeypatch.setattr(own_tests, "_both", both)
+    found = own_tests.run({}, "test_io", {}, Path(), lambda: None)
+    assert list(left) == []
+    return found
+
+
+def test_where_an_interpreter_ends_the_whole_module_is_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it ends in may be the doing of a test before it."""
+    good, bad = outcomes(x="passed", z="passed"), outcomes(x="passed", z="crashed")
+    steady = arms_that_do(monkeypatch, (good, bad), (good, bad))
+    assert [one.test for one in steady.odd if one.differs] == ["test.test_io.A.test_z"]
+    assert steady.cut == {Arm.HEAD: "test.test_io.A.test_z"} and steady.idle == {}
+    assert arms_that_do(monkeypatch, (good, bad), (good, good)).unsteady == ("test.test_io.A.test_z",)
+
+
+def test_what_was_not_run_is_told_and_is_not_green(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = outcomes(x="passed", y="crashed")
+    both = arms_that_do(monkeypatch, (bad, bad))
+    assert behaviour.unseen([both]) == [
+        "test_io ended at test.test_io.A.test_y in base and head; what comes after it was not run there"]
+    lacking = {"test.test_zlibb": Outcome(word="skipped", reason="No module named 'test.test_zlibb'")}
+    gone = replace(arms_that_do(monkeypatch, (lacking, lacking)), name="test_zlibb")
+    assert behaviour.unseen([module(), gone]) == [
+        "no test of test_zlibb passed in base and head (skipped: No module named 'test.test_zlibb')"]
+    moved = arms_that_do(monkeypatch, (outcomes(x="passed"), lacking))
+    assert [text.partition(" (")[0] for text in behaviour.unseen([module(), moved])] == [
+        "no test of test_io passed in head"]
+    for one in (both, gone, moved):
+        assert "not all of CPython's own tests were run" in words.render(verified(modules=(module(), one)))
+    assert behaviour.unseen([gone]) == [], "an interpreter without tests is told once"
+    assert behaviour.unseen([module()]) == []
 
 
 def test_tests_come_first_and_known_ones_are_no_difference() -> None:
@@ -267,7 +325,7 @@ def test_a_program_gets_what_a_person_gets() -> None:
 
 def test_what_is_said_of_equals() -> None:
     assert "no difference in behaviour found" in words.render(verified(modules=(module(),)))
-    none_ran = Module(name="test_io", counts={arm: {"error": 1} for arm in Arm}, odd=(), unsteady=())
+    none_ran = replace(module(), counts={arm: {"error": 1} for arm in Arm})
     assert "none of CPython's own tests ran\n" in words.render(verified(modules=(none_ran,)))
     half = replace(none_ran, counts={Arm.BASE: {"passed": 3}, Arm.HEAD: {"skipped": 1}})
     assert "none of CPython's own tests ran in head\n" in words.render(verified(modules=(half,)))
@@ -292,6 +350,10 @@ def test_helper_modules_are_those_that_tests_name(tmp_path: Path) -> None:
     (tmp_path / "pickles.py").write_text("import _testbuffer\n")
     (tmp_path / "support.py").write_text("import _testcapi\n")
     assert helpers.wanted(tmp_path, ["test_a", "test_gone"], list(known)) == ["_testbuffer"]
+    (tmp_path / "test_package" / "inner").mkdir(parents=True)
+    (tmp_path / "test_package" / "inner" / "test_deep.py").write_text("import xxlimited\n")
+    assert helpers.wanted(tmp_path, ["test_package"], list(known)) == ["xxlimited"]
+    assert helpers.wanted(tmp_path, ["test_package.inner.test_deep"], list(known)) == ["xxlimited"]
 
 
 @pytest.mark.parametrize(("options", "message"), [

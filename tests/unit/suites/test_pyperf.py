@@ -8,6 +8,7 @@ import contextlib
 import dis
 import shlex
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,8 +23,9 @@ from hypothesis import strategies as st
 from runner import suites
 from runner.errors import UsageError
 from runner.model import Metric
-from runner.suites import pyperf, pyperf_requirements, pyperf_scripts
+from runner.suites import protocol, pyperf, pyperf_loaded, pyperf_requirements, pyperf_scripts
 from runner.suites.fingerprint import Watched
+from runner.suites.protocol import Found
 from runner.suites.pyperf_loaded import Task, _is_guarded, check, escaped
 from runner.suites.pyperf_scripts import Script
 
@@ -201,6 +203,41 @@ def test_versions_of_python_are_judged_by_the_measured_interpreter() -> None:
         "odd is not measured: the Python that it is for, 'three', cannot be read",
     ]
     assert pyperf._fit(scripts[2:3], Path("/python"), "3.14.0")[1] == []
+
+
+def seen(*benchmarks: tuple[str, str], unlisted: str = "") -> Found:
+    """What an interpreter sees of scripts; where one could not be installed, what stands for its benchmarks."""
+    taken: set[str] = set()
+    found = [pyperf._benchmark(script(entry=entry), told(name)["benchmark"], taken) for entry, name in benchmarks]
+    return Found(benchmarks=tuple(found), problems=(), places={one.name: {"place": one.attribute} for one in found},
+                 unlisted={unlisted: unlisted} if unlisted else {})
+
+
+def test_a_name_that_two_scripts_use_is_of_the_same_one_in_both_arms() -> None:
+    """The first of them may be for one of the interpreters alone."""
+    one, both = seen(("b", "sort")), seen(("a", "sort"), ("b", "sort"))
+    for found, other in ((one, both), (both, one)):
+        base, head = protocol._named(found, other), protocol._named(other, found)
+        selection = protocol.select(base, head, None)
+        assert [(there.name, there.attribute) for there in selection.benchmarks] == [("b.sort", "b:sort")]
+        assert [there.attribute for there, _ in selection.missing] == ["a:sort"]
+        assert base.places["b.sort"] == head.places["b.sort"] == {"place": "b:sort"}
+    assert protocol._named(both, both) is both
+    # Where the first could not be installed, the other arm's stand for it.
+    lacking = protocol._named(seen(("b", "sort"), ("a", "a"), unlisted="a"), both)
+    assert [there.name for there in protocol._listed(lacking, both).benchmarks] == ["b.sort", "sort"]
+
+
+def test_packages_of_a_script_come_before_what_is_installed_and_behind_the_library(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "path", ["", "/lib/python3", "/lib/python3/dist-packages", "/lib/site-packages"])
+    pyperf_loaded.add([str(tmp_path)])
+    assert sys.path == ["", "/lib/python3", str(tmp_path / pyperf_loaded.kind()), "/lib/python3/dist-packages",
+                        "/lib/site-packages"]
+    monkeypatch.setattr(sys, "path", ["", "/lib/python3"])
+    pyperf_loaded.add([str(tmp_path)])
+    assert sys.path[2:] == [str(tmp_path / pyperf_loaded.kind())]
 
 
 def test_a_set_of_packages_is_told_by_its_content(tmp_path: Path) -> None:
