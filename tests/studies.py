@@ -156,8 +156,9 @@ def origin(moments: Sequence[float], facts: Mapping[str, object]) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], rule: Sequence[str] = ()) -> list[str]:
-    """The lines of a table in Markdown; `rule` is the line below its head."""
-    return ["| " + " | ".join(cells) + " |" for cells in (head, rule or ["---"] * len(head), *rows)]
+    """The lines of a table in Markdown; `rule` is the line below its head. A cell may hold any text."""
+    told = [[" ".join(cell.split()).replace("|", "\\|") for cell in cells] for cells in (head, *rows)]
+    return ["| " + " | ".join(cells) + " |" for cells in (told[0], rule or ["---"] * len(head), *told[1:])]
 
 
 def numbers(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -9,6 +9,7 @@ from studies import origin, table
 
 from design_space.designs import EVERY, NOCOW, RELEASE, SUITES, TODAY
 from design_space.records import Compared, Kind, Row, Seen, Study, Verified
+from runner.amounts import as_time
 from runner.judging.report import NOT_REACHED
 from runner.model import Metric, Verdict
 from runner.report import quantities
@@ -48,7 +49,7 @@ print(hash(value) == hash(bytes(bytearray(value))))  # False: a dict does not fi
 SPEED = """\
 Counts of timings by verdict; a ratio is the design's time divided by the other's. A verdict is about the whole family
 of a run's timings, as in every report. What the budget left before a first look is *not reached*; the geometric mean is
-over those that were reached, and says nothing of the others."""
+over those that were reached, and says nothing of the rest. *others*: failed, skipped, or only in one of them."""
 COUNTED = (Verdict.FASTER.value, Verdict.SLOWER.value, Verdict.SAME.value, Verdict.UNDECIDED.value, NOT_REACHED)
 
 VERIFIED = """\
@@ -57,7 +58,7 @@ all kinds of objects, which may change in between. Of each kind of object it sho
 
 LIMITS = """\
 - One machine, one release, one compiler, and the suites of this project.
-- Each comparison had one budget; what it left undecided is counted as undecided.
+- {budgets}; what that left undecided is counted as undecided.
 - The designs are our own code after what the thread says of them, not its patches, which fit CPython 3.5: what is
   lent is seen through a memoryview, where a patch had a `Py_buffer` in the stream."""
 
@@ -72,7 +73,7 @@ def render(study: Study) -> str:
     parts += ["### Benchmarks that a design changes", "", *_changed(study.compared), "",
               "## Bytes allocated", "", *_allocated(study.compared), "",
               "## What `lockstep verify` finds", "", VERIFIED, "", *_verified(study.verified), "",
-              "## Limits", "", LIMITS, "", _origin(study)]
+              "## Limits", "", LIMITS.format(budgets=_budgets(study.compared)), "", _origin(study)]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -90,8 +91,9 @@ def _answer(study: Study) -> list[str]:
             (wrong if changing else sound).append(f"`{seen.design}`")
             what = f"of these, streams change with: {', '.join(changing)}" if changing else "none of these can change"
             parts.append(f"- `{seen.design}` shares also: {', '.join(more)}; {what}.")
-    if wrong or sound:
-        parts.append("")
+    if not wrong and not sound:
+        return []
+    parts.append("")
     if wrong:
         parts.append("Who borrows a buffer is told whether the borrower may write, not whether its owner can; a hash "
                      "says which object it is, not that it stays as it is. So what is not immutable is taken for it by "
@@ -137,7 +139,7 @@ def _speed(found: Sequence[Compared]) -> list[str]:
 
 
 def _counts(runs: Sequence[Compared]) -> list[str]:
-    head = ["design", "timings", *COUNTED, "geometric mean", "over", "most gained", "most lost"]
+    head = ["design", "timings", *COUNTED, "others", "geometric mean", "over", "most gained", "most lost"]
     rows = []
     for run in runs:
         timed = [row for row in run.rows if row.metric is Metric.TIME]
@@ -145,7 +147,8 @@ def _counts(runs: Sequence[Compared]) -> list[str]:
         counts = [states[state] for state in COUNTED]
         mean, over = ("–", "–") if run.mean is None else (
             quantities.ratio(run.mean.ratio, run.mean.low, run.mean.high), str(run.mean.count))
-        rows.append([f"`{run.design}`", str(sum(counts)), *map(str, counts), mean, over,
+        partly = "" if run.pattern is None else f" (those with `{run.pattern}`)"
+        rows.append([f"`{run.design}`{partly}", str(len(timed)), *map(str, counts), str(len(timed) - sum(counts)), mean, over,
                      _most(timed, Verdict.FASTER), _most(timed, Verdict.SLOWER)])
     return table(head, rows)
 
@@ -208,13 +211,19 @@ def _verified(found: Sequence[Verified]) -> list[str]:
     for one in sorted(found, key=_place):
         count = len(one.hazards)
         told = "no difference" if not count else "1 difference" if count == 1 else f"{count} differences"
+        problems = "".join(f" Not looked at: {_code(problem)}." for problem in one.problems)
         parts.append(f"`{one.design}` against `{TODAY.name}`: {told}. {one.sequences:,} sequences of operations were "
-                     f"tried in {one.seconds:.0f} s.")
+                     f"tried in {one.seconds:.0f} s.{problems}")
         for hazard in one.hazards:
             parts += ["", f"{hazard.what}: `{TODAY.name}` gives {_code(hazard.base)}, `{one.design}` "
                       f"{_code(hazard.head)}.", "", "```python", hazard.script.strip(), "```"]
         parts.append("")
     return parts
+
+
+def _budgets(found: Sequence[Compared]) -> str:
+    told = [as_time(budget) for budget in sorted({one.budget for one in found})]
+    return f"A comparison had {' to '.join(dict.fromkeys((told[0], told[-1])))}" if told else "Nothing was compared"
 
 
 def _code(text: str, longest: int = 100) -> str:

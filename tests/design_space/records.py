@@ -29,6 +29,10 @@ class Compared:
     digests: tuple[str, str]
     """Of the two designs' sources, as the names come: a design that was changed since is measured anew."""
     suite: str
+    pattern: str | None
+    """Regular expression that its benchmarks match; None: it is the whole suite."""
+    budget: float
+    """Seconds."""
     run: str
     """Name of the run's folder."""
     started: float
@@ -93,6 +97,8 @@ class Verified:
     sequences: int
     """Of operations that were tried in both."""
     hazards: tuple[Hazard, ...]
+    problems: tuple[str, ...]
+    """What could not be looked at, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from design_space import records
 from design_space.designs import EVERY, SUITES, TODAY, WEIGHED, Design, Pair, pairs
 from design_space.records import Compared, Hazard, Kind, Seen, Study, Verified
 from runner import builds, jobs, machine, shell, suites
-from runner.errors import UsageError
+from runner.errors import LockstepError, UsageError
 from runner.jobs.ab import AbRequest
 from runner.jobs.verify import VerifyRequest, verify
 from runner.judging.report import Report
@@ -61,20 +62,33 @@ class Session:
         here = machine.describe()
         self.study = current(records.read(settings.data) or Study(machine=here))
         check_machine(self.study.machine, here, settings.data)
+        self._failed = False
+        """Something could not be done, and was said."""
 
     def run(self) -> bool:
         """Do what is not stored, as long as there is time; returns whether all that was asked for is there now.
 
-        Raises KeyboardInterrupt where a comparison is interrupted, which is then not stored, and what the jobs raise.
+        What cannot be done of a design is said, and the rest goes on. Raises KeyboardInterrupt where a comparison is
+        interrupted, which is then not stored.
         """
         steps = {"look": self._look_at_all, "verify": self._verify_all, "compare": self._compare_all}
-        return all(steps[part]() for part in PARTS if part in self.settings.parts)
+        return all([steps[part]() for part in PARTS if part in self.settings.parts]) and not self._failed
+
+    @contextlib.contextmanager
+    def _saying(self, what: str, design: Design) -> Iterator[None]:
+        """Say what goes wrong in it, in place of ending."""
+        try:
+            yield
+        except LockstepError as problem:
+            self.say(f"{what} {design.name} failed: {problem}")
+            self._failed = True
 
     def _look_at_all(self) -> bool:
         stored = {one.design for one in self.study.seen}
         for design in EVERY:
             if self._wanted(design) and design.name not in stored:
-                self._store(seen=(*self.study.seen, self._look(design)))
+                with self._saying("looking at", design):
+                    self._store(seen=(*self.study.seen, self._look(design)))
         return True
 
     def _look(self, design: Design) -> Seen:
@@ -93,7 +107,8 @@ class Session:
             if self._wanted(design) and design.name not in stored:
                 if not self._time_for("verifying", design):
                     return False
-                self._store(verified=(*self.study.verified, self._verify(design)))
+                with self._saying("verifying", design):
+                    self._store(verified=(*self.study.verified, self._verify(design)))
         return True
 
     def _verify(self, design: Design) -> Verified:
@@ -104,17 +119,20 @@ class Session:
             Hazard(what=one.what, script=one.script, base=one.base, head=one.head) for one in found.differences)
         return Verified(
             design=design.name, digests=(TODAY.digest, design.digest), started=started, hazards=hazards,
-            seconds=found.searched.seconds, sequences=found.searched.sequences)
+            seconds=found.searched.seconds, sequences=found.searched.sequences, problems=found.problems)
 
     def _compare_all(self) -> bool:
         there = {suite for suite in self.settings.suites if self._is_there(suite)}
-        stored = {(one.design, one.against, one.suite) for one in self.study.compared}
         for pair in pairs():
-            done = (pair.design.name, pair.against.name, pair.suite) in stored
+            stored = [one for one in self.study.compared if _of(one) == (pair.design.name, pair.against.name, pair.suite)]
+            # Of other benchmarks it is another comparison.
+            done = any(one.pattern == self.settings.pattern for one in stored)
             if pair.suite in there and self._wanted(pair.design) and not done:
                 if not self._time_for("comparing", pair.design):
                     return False
-                self._store(compared=(*self.study.compared, self._compare(pair)))
+                with self._saying("comparing", pair.design):
+                    found = self._compare(pair)
+                    self._store(compared=(*(one for one in self.study.compared if one not in stored), found))
         return True
 
     def _compare(self, pair: Pair) -> Compared:
@@ -125,7 +143,7 @@ class Session:
         ), View(self.say))
         if finished.interrupted:
             raise KeyboardInterrupt
-        return compared(pair, finished.report)
+        return compared(pair, finished.report, self.settings)
 
     def _time_for(self, what: str, design: Design) -> bool:
         if self.end - time.monotonic() < self.settings.budget:
@@ -149,11 +167,15 @@ class Session:
         records.write(self.settings.data, self.study)
 
 
-def compared(pair: Pair, report: Report) -> Compared:
+def _of(one: Compared) -> tuple[str, str, str]:
+    return one.design, one.against, one.suite
+
+
+def compared(pair: Pair, report: Report, settings: Settings) -> Compared:
     """What is kept of a run's report."""
     return Compared(
         design=pair.design.name, against=pair.against.name, digests=(pair.design.digest, pair.against.digest),
-        suite=pair.suite, run=report.run, started=report.started, seconds=report.seconds, scope=report.scope,
+        suite=pair.suite, pattern=settings.pattern, budget=settings.budget, run=report.run, started=report.started, seconds=report.seconds, scope=report.scope,
         margin=report.margin, mean=report.mean,
         rows=rows(report),
     )

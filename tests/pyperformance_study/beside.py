@@ -37,9 +37,13 @@ def under_pyperf(
     return answers.compare_to(printed, RULE, answers.means(*map(str, files)))
 
 
-def in_lockstep(report: Report) -> Answer:
-    """What a run of one benchmark says; undecided claims nothing. Raises ValueError for a run of several."""
+def in_lockstep(report: Report) -> tuple[Answer, str]:
+    """What a run of one benchmark says, and in a report's own words; undecided claims nothing.
+
+    Raises ValueError for a run of several.
+    """
     if len(report.comparisons) != 1:
         raise ValueError(f"{len(report.comparisons)} benchmarks, and not one")
     (one,) = report.comparisons
-    return Answer(rule="lockstep", said=answers.SIDES.get(one.verdict.value, Said.FAILED), ratio=one.ratio)
+    answer = Answer(rule="lockstep", said=answers.SIDES.get(one.verdict.value, Said.FAILED), ratio=one.ratio)
+    return answer, one.state

@@ -12,7 +12,7 @@ from rivals.records import Answer, Said
 from rivals.score import Share
 from studies import Row, origin, placed, table
 
-from pyperformance_study.parts import BESIDE, DICTS, FUNCTION, PAIRS, WORK, parts
+from pyperformance_study.parts import BESIDE, DICTS, EQUAL, FUNCTION, PAIRS, WORK, parts
 from pyperformance_study.records import Beside, Explained, Measured, Side, Study
 from runner.amounts import as_time
 from runner.judging.report import COMPARED, NOT_REACHED
@@ -26,6 +26,7 @@ HEADER = "# Evidence\n\nWhat was measured, with the data that it is made of.\n"
 COUNTED = (Verdict.FASTER.value, Verdict.SLOWER.value, Verdict.SAME.value, Verdict.UNDECIDED.value, NOT_REACHED)
 CHANGED = (Verdict.FASTER.value, Verdict.SLOWER.value)
 DECIDED = (*CHANGED, Verdict.SAME.value)
+SLOWER = Verdict.SLOWER.value
 LONGEST = 12
 """Rows that a table of changes has on either side at most."""
 
@@ -42,6 +43,10 @@ COUNTS = """\
 before a first look. *others*: failed, skipped, or only in one arm. The geometric mean is over those that were
 reached."""
 
+EQUALS = """\
+Head has one more function, which nothing calls (the variant `{variant}`): another executable, which does the same.
+Every block links both anew, in one order for both."""
+
 DICT = """\
 The variant `{variant}` of CPython 3.13.5 does a little more in each call of `{function}`. It was measured over the
 scripts {scripts}, which use dicts; they were chosen by what they do, before anything was measured."""
@@ -49,15 +54,17 @@ scripts {scripts}, which use dicts; they were chosen by what they do, before any
 BESIDE_METHOD = """\
 Ten scripts of pyperformance, run by pyperf as its documentation says: base, then head, with its own numbers of
 processes, values and loops, then `pyperf compare_to`. What that took is the budget of `lockstep ab` over the same
-script, right after it. Two pairs: one build of CPython 3.13.5 as both arms, of which the true ratio is 1; and one whose
+script, right after it. Both tools are scored over the pairs where both gave an answer; undecided and not reached
+claim nothing. Two pairs: one build of CPython 3.13.5 as both arms, of which the true ratio is 1; and one whose
 head does a little more in each dict lookup (the variant `{variant}`), which all of these scripts use. How much slower
 that makes each of them is not known, so that only *slower* is counted there."""
 
 BESIDE_LIMITS = """\
 [low, high] is the exact 95 % interval in percent. *error*: root mean square of the log ratio of one build to itself.
 What Lockstep does before the first block (looking for the benchmark, linking a layout) is not in its machine-seconds;
-its last block may end after the budget. The machine was as it was, for both; pyperf advises a tuned and quiet one. This
-comparison was made by the authors of one of the tools."""
+its last block may end after the budget. Its seconds are those of one CPU, while another one starts its next processes;
+pyperf's are wall time. pyperf always came first. The machine was as it was, for both; pyperf advises a tuned and quiet
+one. This comparison was made by the authors of one of the tools."""
 
 
 def render(study: Study) -> str:
@@ -66,7 +73,7 @@ def render(study: Study) -> str:
     sections = [
         [INTRODUCTION.format(budget=_budget(study)), "", *_whole(study)],
         ["## Verdicts", "", *_verdicts(study), "", COUNTS.format(margin=margin)],
-        ["## Two builds of one source", "", *_equal(study)],
+        ["## Two builds that do the same", "", EQUALS.format(variant=EQUAL.partition("+")[2]), "", *_equal(study)],
         ["## Without and with copy-on-write", "", *_changes(study.of("nocow"))],
         ["## Two versions", "", *_changes(study.of("versions"))],
         ["## Work in each dict lookup", "", *_dict(study)],
@@ -79,16 +86,17 @@ def render(study: Study) -> str:
 def section(study: Study) -> str:
     """What docs/evidence.md says of the scripts that were measured under pyperf too."""
     lines = ["## pyperformance under pyperf itself, and in Lockstep", "", BESIDE_METHOD.format(variant=_variant()), ""]
-    found = [one for one in study.beside if one.lockstep is not None]
-    if not found:
+    if not study.beside:
         return "\n".join([*lines, "Nothing has been measured yet; `make pyperformance` does it.", ""])
-    told = [f"`--processes {number}`" for number in sorted({one.processes for one in study.beside} - {None})]
-    lines += [f"Otherwise than that, pyperf was told {' and '.join(told)}.", ""] if told else []
+    told = Counter(one.processes for one in study.beside if one.processes is not None)
+    lines += [f"Otherwise than that, pyperf was told `--processes {number}` in {count} of {len(study.beside)} pairs."
+              for number, count in sorted(told.items())]
+    lines += [""] * bool(told)
     left = len(BESIDE) * len(PAIRS) - len(study.beside)
     if left > 0:
         lines += [f"This is a part: {left} of {len(BESIDE) * len(PAIRS)} pairs are not measured yet.", ""]
     lines += [*table(
-        ["tool", "false changes, one build as both arms", "error", "finds more work in dict lookups",
+        ["tool", "false changes, one build as both arms", "error", "finds more work in dict lookups", "undecided",
          "machine-seconds", "from start to verdict", "failed"],
         [_told(_score(name, study.beside)) for name in ("lockstep", "pyperf")]), "", BESIDE_LIMITS, ""]
     return "\n".join([*lines, f"{origin(_moments(study.beside), study.machine)}, {_span(study.beside)}. {_tools(study)}"
@@ -101,10 +109,11 @@ def place_into(page: str, told: str) -> str:
 
 
 def _budget(study: Study) -> str:
-    """The option that all comparisons had; empty where they had several, or none."""
+    """The option that all comparisons had; empty where they had none. Which of several it was is in the table."""
     budgets = {one.budget for one in study.measured}
-    (budget,) = budgets if len(budgets) == 1 else (None,)
-    return "" if budget is None else f" --budget {as_time(budget)}"
+    told = {None if budget is None else as_time(budget) for budget in budgets}
+    (budget,) = told if len(told) == 1 else ("TIME",) if told else (None,)
+    return "" if budget is None else f" --budget {budget}"
 
 
 def _whole(study: Study) -> list[str]:
@@ -119,15 +128,19 @@ def _whole(study: Study) -> list[str]:
     cells = len(BESIDE) * len(PAIRS)
     if len(study.beside) < cells:
         said.append(f"Under pyperf itself: {len(study.beside)} of {cells} pairs of runs.")
-    if any(one.suite != parts()[0].suite for one in study.measured if one.part != "dict"):
+    suites = {part.name: part.suite for part in parts()}
+    if any(one.suite != suites[one.part] for one in study.measured):
         said.append("Not over all scripts, but some that were named.")
+    using = study.of("dict")
+    if using is not None and not _explanations(study, using) and any(row.state == SLOWER for row in using.rows):
+        said.append("Nothing is explained yet.")
     return ["**This is a part of it.** " + " ".join(said)] if said else ["All of it is measured."]
 
 
 def _verdicts(study: Study) -> list[str]:
     if not study.measured:
         return ["Nothing is measured yet."]
-    head = ["comparison", "base", "head", "measuring", "benchmarks", *COUNTED, "others", "decided", "geometric mean"]
+    head = ["comparison", "base", "head", "budget", "measuring", "benchmarks", *COUNTED, "others", "decided", "geometric mean"]
     cells = []
     for one in _ordered(study):
         states = Counter(row.state for row in one.rows)
@@ -135,7 +148,8 @@ def _verdicts(study: Study) -> list[str]:
         mean = "–" if one.mean is None else (
             f"{quantities.ratio(one.mean.ratio, one.mean.low, one.mean.high)} over {one.mean.count}")
         cells.append([
-            _title(one) + ("" if one.complete else " (interrupted)"), *_arms(one), quantities.duration(one.seconds),
+            _title(one) + ("" if one.complete else " (interrupted)"), *_arms(one),
+            "none" if one.budget is None else as_time(one.budget), quantities.duration(one.seconds),
             str(len(one.rows)), *(str(states[state]) for state in COUNTED),
             str(len(one.rows) - sum(states[state] for state in COUNTED)),
             f"{decided} of {of} = {100 * decided / max(1, of):.0f} %", mean])
@@ -150,7 +164,7 @@ def _equal(study: Study) -> list[str]:
             lines.append("- Not measured yet.")
             continue
         changed = [row for row in one.rows if row.state in CHANGED]
-        reached = sum(row.state in (*DECIDED, Verdict.UNDECIDED.value) for row in one.rows)
+        reached = _reached(one)
         names = "".join(f"; `{row.benchmark}` {row.state}, {_ratio(row)}" for row in changed)
         lines.append(f"- {_cap(_title(one))}: {len(changed)} of {reached} that were reached are reported "
                      f"changed{names}.{_partly(one)}")
@@ -161,7 +175,8 @@ def _changes(one: Measured | None) -> list[str]:
     """What a comparison says changed, the largest first on each side."""
     if one is None:
         return ["Not measured yet."]
-    lines = [f"`{_arms(one)[0]}` against `{_arms(one)[1]}`, scope {one.scope}.{_partly(one)}", ""]
+    lines = [f"`{_arms(one)[0]}` against `{_arms(one)[1]}`, scope {one.scope}; {_reached(one)} of {len(one.rows)} were "
+             f"reached.{_partly(one)}", ""]
     for state in CHANGED:
         found = sorted((row for row in one.rows if row.state == state), key=_size, reverse=True)
         count = f"{len(found)} {state}"
@@ -183,19 +198,28 @@ def _dict(study: Study) -> list[str]:
     if one is None:
         return [*lines, "Not measured yet."]
     slower = sorted((row for row in one.rows if row.state == Verdict.SLOWER.value), key=_size, reverse=True)
-    lines += [f"Found slower: {len(slower)} of {len(one.rows)} benchmarks.{_partly(one)}", ""]
+    lines += [f"Found slower: {len(slower)} of {_reached(one)} benchmarks that were reached.{_partly(one)}", ""]
     lines += [*_rows(slower), ""] if slower else []
     rest = [f"`{row.benchmark}` {row.state}" for row in one.rows if row.state != Verdict.SLOWER.value]
     lines += [f"The others: {', '.join(rest)}.", ""] if rest else []
-    told = [line for line in study.explained if line.run == one.run]
+    told = _explanations(study, one)
     if not told:
-        return [*lines, "`lockstep explain` was not asked yet."]
+        return [*lines, "`lockstep explain` was not asked."]
     named = sum(line.place is not None and line.place <= SHOWN for line in told)
     lines += [f"`lockstep explain` names `{FUNCTION}` among the {SHOWN} functions that it lists in {named} of "
               f"{len(told)} that it was asked about (those with the shortest calls):", ""]
     return [*lines, *table(
         ["benchmark", "instructions a call, base", "head", f"more in `{FUNCTION}`", "its place", "first in the list"],
         [_explained(line) for line in told])]
+
+
+def _reached(one: Measured) -> int:
+    """How many of its benchmarks were measured up to a first look."""
+    return sum(row.state in (*DECIDED, Verdict.UNDECIDED.value) for row in one.rows)
+
+
+def _explanations(study: Study, run: Measured) -> list[Explained]:
+    return [line for line in study.explained if line.run == run.run]
 
 
 def _explained(line: Explained) -> list[str]:
@@ -213,15 +237,16 @@ def _scripts(found: Sequence[Beside]) -> list[str]:
     named = {"equal": "one build as both arms", "work": "work in each dict lookup"}
     cells = []
     for one in found:
-        ours = ("–", "–") if one.lockstep is None else _said(one.lockstep)
+        ours = ("–", "–") if one.lockstep is None else _said(one.lockstep, one.state)
         cells.append([f"`{one.script}`", named[one.pair], *_said(one.pyperf), *ours, one.failure])
     return [*lines, *table(["script", "pair", "pyperf", "its seconds", "lockstep", "its seconds", "failed"], cells)]
 
 
-def _said(side: Side) -> tuple[str, str]:
+def _said(side: Side, word: str = "") -> tuple[str, str]:
+    """What a tool says, in its own `word` where it has one, and its seconds."""
     answer = side.answer
     ratio = "" if answer.ratio is None else f" {answer.ratio:.3f}"
-    return answer.said.value + ratio, f"{side.seconds:.0f}"
+    return (word or answer.said.value) + ratio, f"{side.seconds:.0f}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +260,10 @@ class Score:
     """Slower was claimed of the variant."""
     error: float | None
     """Root mean square of the log ratio of one build to itself; None without a ratio."""
+    ratios: Share
+    """Pairs of one build and itself of which there is one."""
+    undecided: Share
+    """Pairs that it could not decide, or did not reach."""
     seconds: float
     wall: float
     """Of measuring, and from the start to the verdict: medians; nan for none."""
@@ -242,8 +271,13 @@ class Score:
 
 
 def _score(tool: str, found: Iterable[Beside]) -> Score:
-    sides = [(one.pair, one.pyperf if tool == "pyperf" else one.lockstep) for one in found]
-    told = [(pair, side) for pair, side in sides if side is not None]
+    found = list(found)
+    both = [one for one in found if one.lockstep is not None and Said.FAILED not in
+            (one.lockstep.answer.said, one.pyperf.answer.said)]
+    ours = tool == "lockstep"
+    told = [(one.pair, side) for one in both if (side := one.lockstep if ours else one.pyperf) is not None]
+    states = [one.state for one in both] if ours else []
+    tried = [side for one in found if (side := one.lockstep if ours else one.pyperf) is not None]
     equal = [side.answer for pair, side in told if pair == "equal"]
     work = [side.answer.said for pair, side in told if pair == "work"]
     logs = [math.log(answer.ratio) for answer in equal if answer.ratio]
@@ -251,9 +285,11 @@ def _score(tool: str, found: Iterable[Beside]) -> Score:
         tool=tool, false=Share(count=sum(map(_claims, equal)), of=len(equal)),
         found=Share(count=work.count(Said.SLOWER), of=len(work)),
         error=math.sqrt(sum(log * log for log in logs) / len(logs)) if logs else None,
+        ratios=Share(count=len(logs), of=len(equal)),
+        undecided=Share(count=sum(states.count(word) for word in (Verdict.UNDECIDED.value, NOT_REACHED)), of=len(told)),
         seconds=median(side.seconds for _, side in told) if told else math.nan,
         wall=median(side.wall for _, side in told) if told else math.nan,
-        failed=Share(count=sum(side.answer.said is Said.FAILED for _, side in told), of=len(told)),
+        failed=Share(count=sum(side.answer.said is Said.FAILED for side in tried), of=len(tried)),
     )
 
 
@@ -262,8 +298,9 @@ def _claims(answer: Answer) -> bool:
 
 
 def _told(score: Score) -> list[str]:
-    error = "–" if score.error is None else f"{100 * score.error:.2f} %"
-    return [score.tool, _share(score.false), error, _share(score.found), f"{score.seconds:.0f}",
+    error = "–" if score.error is None else f"{100 * score.error:.2f} % of {score.ratios.count}"
+    undecided = "–" if score.tool == "pyperf" else f"{score.undecided.count}/{score.undecided.of}"
+    return [score.tool, _share(score.false), error, _share(score.found), undecided, f"{score.seconds:.0f}",
             f"{score.wall:.0f} s", f"{score.failed.count}/{score.failed.of}"]
 
 

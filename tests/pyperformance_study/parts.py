@@ -8,6 +8,8 @@ from pathlib import Path
 
 RELEASE = "cpython@3.13.5"
 WORK = f"{RELEASE}+dict-lookup-work"
+EQUAL = f"{RELEASE}+bystander"
+"""With one more function, which nothing calls: it does the same, in another executable."""
 FUNCTION = "_Py_dict_lookup"
 """What the variant of `WORK` makes slower."""
 VERSIONS = ("python3.12", "python3.13")
@@ -49,10 +51,10 @@ def parts(versions: Sequence[str] = VERSIONS, only: Sequence[str] = ()) -> tuple
     The last is left out where none of its scripts is among them.
     """
     whole, using = suite(only), chosen(DICTS, only)
-    first, second = f"{RELEASE}?layout=1", f"{RELEASE}?layout=2"
+    # Two layouts of one build would not do: scope `source` links both arms anew, and they would be one file.
     found = [
-        Part(name="equal-1", title="two builds of one source", base=first, head=second, suite=whole),
-        Part(name="equal-2", title="the same again", base=first, head=second, suite=whole),
+        Part(name="equal-1", title="two builds that do the same", base=RELEASE, head=EQUAL, suite=whole),
+        Part(name="equal-2", title="the same again", base=RELEASE, head=EQUAL, suite=whole),
         Part(name="nocow", title="without and with copy-on-write in `io.BytesIO`", base=f"{RELEASE}+nocow",
              head=RELEASE, suite=whole),
         Part(name="versions", title="two versions, each as it was installed", base=versions[0], head=versions[1],

@@ -100,6 +100,8 @@ class Beside:
     pyperf: Side
     lockstep: Side | None
     """None where pyperf gave no answer, and so no number of seconds."""
+    state: str = ""
+    """What a report of Lockstep's says, such as ``undecided``; empty where it did not run."""
     run: str
     """Name of Lockstep's run folder; empty for none."""
     failure: str

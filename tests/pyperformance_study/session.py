@@ -190,13 +190,13 @@ class Session:
             theirs, failure = self._under_pyperf(name, pythons)
             if failure:
                 self.say(f"{name}, {pair}: {failure}")
-                ours, run = None, ""
+                ours, state, run = None, "", ""
             else:
                 self.say(f"{name}, {pair}: in Lockstep, {theirs.wall:.0f} s")
-                ours, run = self._in_lockstep(name, pair, theirs.wall)
+                ours, state, run = self._in_lockstep(name, pair, theirs.wall)
         self._took("pyperf", begun)
-        return Beside(script=name, pair=pair, processes=self.settings.processes, pyperf=theirs, lockstep=ours, run=run,
-                      failure=failure)
+        return Beside(script=name, pair=pair, processes=self.settings.processes, pyperf=theirs, lockstep=ours,
+                      state=state, run=run, failure=failure)
 
     def _under_pyperf(self, name: str, pythons: Sequence[Path]) -> tuple[Side, str]:
         """What pyperf says, and why it gave no answer; empty where it did."""
@@ -209,21 +209,23 @@ class Session:
             commands.start()
             try:
                 answer = beside.under_pyperf(script, pythons, library, folder, commands, self.settings.processes)
-            except (ToolError, ValueError, KeyError, OSError) as problem:
-                (answer,), failure = failed([beside.RULE]), tidy(f"{type(problem).__name__}: {problem}"[:600], folder)
+            except (ToolError, ValueError, KeyError) as problem:  # a full disk is not its doing
+                (answer,), failure = failed([beside.RULE]), tidy(f"{type(problem).__name__}: {problem}", folder)[:600]
             wall = commands.wall
         return Side(started=started, wall=wall, seconds=wall, answer=answer), failure
 
-    def _in_lockstep(self, name: str, pair: str, budget: float) -> tuple[Side, str]:
-        """What a run of so many seconds says, and the name of its folder; the caller has the machine for itself."""
+    def _in_lockstep(self, name: str, pair: str, budget: float) -> tuple[Side, str, str]:
+        """What a run of so many seconds says, in its own word too, and the name of its folder; the caller has the
+        machine for itself."""
         base, head = PAIRS[pair]
         started, clock = time.time(), time.monotonic()
         finished = jobs.ab(AbRequest(base=base, head=head, suite=suite([name]), budget=budget, held=True,
                                      out=self.settings.runs), View(self.say))
         if finished.interrupted:
             raise KeyboardInterrupt
-        return Side(started=started, wall=time.monotonic() - clock, seconds=finished.report.seconds,
-                    answer=beside.in_lockstep(finished.report)), finished.report.run
+        answer, state = beside.in_lockstep(finished.report)
+        side = Side(started=started, wall=time.monotonic() - clock, seconds=finished.report.seconds, answer=answer)
+        return side, state, finished.report.run
 
     def _folder(self, run: str) -> Path:
         return config.runs_folder(self.settings.runs) / run

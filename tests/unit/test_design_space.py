@@ -10,14 +10,14 @@ import pytest
 
 from runner import machine
 from runner.builds import edits, planning
-from runner.errors import UsageError
+from runner.errors import BuildError, UsageError
 from runner.judging.report import STATES, Mean
 from runner.model import Metric
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from design_space import page, records
-from design_space.designs import EVERY, NOCOW, TODAY, WEIGHED, Design, pairs
+from design_space.designs import EVERY, NOCOW, TODAY, WEIGHED, Design, Pair, pairs
 from design_space.records import Compared, Hazard, Kind, Row, Seen, Study, Verified
 from design_space.session import Session, Settings, current
 
@@ -38,8 +38,8 @@ def row(benchmark: str, state: str = "same", ratio: float | None = 1.0, **change
 
 def compared(design: Design, against: Design, *rows: Row, suite: str = "bytesio") -> Compared:
     return Compared(
-        design=design.name, against=against.name, digests=(design.digest, against.digest), suite=suite, run="r",
-        started=1.8e9, seconds=90.0, scope="source", margin=0.01, mean=Mean(ratio=0.5, low=0.4, high=0.6, count=3),
+        design=design.name, against=against.name, digests=(design.digest, against.digest), suite=suite, pattern=None,
+        budget=90.0, run="r", started=1.8e9, seconds=90.0, scope="source", margin=0.01, mean=Mean(ratio=0.5, low=0.4, high=0.6, count=3),
         rows=rows)
 
 
@@ -63,17 +63,17 @@ STUDY = Study(
     ),
     compared=(
         compared(WHITE, TODAY, row("a.time_a", "faster", 0.01), row("a.time_b", "slower", 1.05), row("a.time_c"),
-                 row("a.time_d", "undecided", 1.0), row("a.time_e", "not reached", None),
+                 row("a.time_d", "undecided", 1.0), row("a.time_e", "not reached", None), row("a.time_f", "failed", None),
                  count("m.track_a", 1000.0, 200.0), count("m.track_b", 7.0, 7.0)),
         compared(ANY, TODAY, row("a.time_a", "faster", 0.5), row("a.time_b"), row("a.time_c")),
         compared(TODAY, NOCOW, row("a.time_a"), count("m.track_a", 1000.0, 1000.0), suite="consumers"),
     ),
     verified=(
         Verified(design=WHITE.name, digests=(TODAY.digest, WHITE.digest), started=1.8e9, seconds=60.0,
-                 sequences=12_345, hazards=()),
+                 sequences=12_345, hazards=(), problems=("test_io ended at test_x",)),
         Verified(design=ANY.name, digests=(TODAY.digest, ANY.digest), started=1.8e9, seconds=2.0,
                  sequences=67, hazards=(
-            Hazard(what="getvalue() differs", script="import io\nprint(1)\n", base="one`\n two", head="x" * 200),)),
+            Hazard(what="getvalue() differs", script="import io\nprint(1)\n", base="one`\n two", head="x" * 200),), problems=()),
     ),
 )
 
@@ -152,9 +152,32 @@ def test_a_sitting_without_time_for_a_comparison_begins_none(tmp_path: Path) -> 
     assert not settings.data.exists()
 
 
+def test_of_other_benchmarks_it_is_another_comparison_and_what_fails_does_not_end_the_rest(tmp_path: Path) -> None:
+    said: list[str] = []
+    settings = Settings(data=tmp_path / "study.json", runs=tmp_path, seconds=60, budget=10, designs=[WHITE.name],
+                        parts=["compare"], suites=["bytesio"])
+    ours = [compared(WHITE, against) for against in (TODAY, NOCOW)]
+    part = replace(ours[0], pattern="construct")
+    records.write(settings.data, replace(STUDY, machine=machine.describe(), compared=(part, ours[1])))
+
+    class Failing(Session):
+        def _compare(self, pair: Pair) -> Compared:
+            said.append(f"{pair.design.name} against {pair.against.name}")
+            if pair.against is TODAY and len(said) == 1:
+                raise BuildError("no compiler")
+            return ours[0]
+
+    assert not Failing(settings, said.append).run()
+    assert said == [f"{WHITE.name} against bytes-only", f"comparing {WHITE.name} failed: no compiler"]
+    assert Failing(settings, said.append).run()
+    study = records.read(settings.data)
+    assert study is not None and study.compared == (ours[1], ours[0])
+    assert "(those with `construct`)" in page.render(replace(STUDY, compared=(part,)))
+
+
 def test_the_page_counts_what_was_measured() -> None:
     text = page.render(STUDY)
-    assert [f"`{WHITE.name}`", "5", "1", "1", "1", "1", "1", "0.500 [0.400, 0.600]", "3", "`a.time_a` 100x",
+    assert [f"`{WHITE.name}`", "6", "1", "1", "1", "1", "1", "1", "0.500 [0.400, 0.600]", "3", "`a.time_a` 100x",
             "`a.time_b` 1.050x"] in lines(text, f"| `{WHITE.name}`")
     assert lines(text, "| `a.time_a`") == [["`a.time_a`", "▼2.00x", "▼100x"]]
     assert lines(text, "| `a.time_b`") == [["`a.time_b`", "=", "▲1.050x"]]
@@ -162,6 +185,7 @@ def test_the_page_counts_what_was_measured() -> None:
     assert lines(text, "| `m.track_a`") == [["`m.track_a`", "1,000 B", "1,000 B", "200 B"]]
     assert not lines(text, "| `m.track_b`"), "the same in all"
     assert "Suite `consumers`, against `bytes-only`:\n\nNot measured yet." in text
+    assert "- A comparison had 90s; what" in text
     assert "3 runs, 4 minutes of measuring, scope source" in text and "2027-01-15" in text
     assert all(len(set(map(len, table))) == 1 for table in tables(text))
 
@@ -188,6 +212,7 @@ def test_the_page_answers_with_what_was_seen() -> None:
         ["read-only memoryview of a bytearray", "copied", "shared, **changes**, *held*", "copied"]]
     assert "goes wrong in `bytes-only`. A `bytes` object keeps its hash" in text
     assert f"`{WHITE.name}` against `bytes-only`: no difference. 12,345 sequences" in text
+    assert "in 60 s. Not looked at: `test_io ended at test_x`.\n" in text
     assert f"`{ANY.name}` against `bytes-only`: 1 difference. 67 sequences of operations were tried in 2 s.\n\n" in text
     assert (f"getvalue() differs: `bytes-only` gives `one' two`, `{ANY.name}` `{'x' * 100}…`.\n\n"
             "```python\nimport io\nprint(1)\n```\n") in text

@@ -63,8 +63,11 @@ def side(said: Said, ratio: float | None, seconds: float = 30.0, started: float 
     return Side(started=started, wall=wall, seconds=seconds, answer=Answer(rule="x", said=said, ratio=ratio))
 
 
-def beside(script: str, pair: str, theirs: Side, ours: Side | None, failure: str = "") -> Beside:
-    return Beside(script=script, pair=pair, processes=None, pyperf=theirs, lockstep=ours, run="r", failure=failure)
+def beside(
+    script: str, pair: str, theirs: Side, ours: Side | None, failure: str = "", state: str = "same"
+) -> Beside:
+    return Beside(script=script, pair=pair, processes=None, pyperf=theirs, lockstep=ours, state=state, run="r",
+                  failure=failure)
 
 
 SAME, SLOWER, FASTER, FAILED = Said.UNCHANGED, Said.SLOWER, Said.FASTER, Said.FAILED
@@ -90,7 +93,7 @@ STUDY = Study(
     beside=(
         beside("json_loads", "equal", side(SLOWER, 1.1), side(SAME, 1.001, 20.0, LATER)),
         beside("json_loads", "work", side(SLOWER, 1.3), side(SLOWER, 1.05, 20.0, LATER)),
-        beside("hexiom", "equal", side(SAME, 1 / 1.1), side(SAME, None, 20.0, LATER)),
+        beside("hexiom", "equal", side(SAME, 1 / 1.1), side(SAME, None, 20.0, LATER), state="undecided"),
         beside("hexiom", "work", side(FAILED, None), None, "ToolError: it ended"),
     ),
 )
@@ -223,20 +226,21 @@ def test_the_shortest_calls_are_explained_first() -> None:
 
 def test_the_page_counts_what_was_measured_and_says_what_was_not() -> None:
     text = page.render(STUDY)
-    assert cells(text, "| two builds of one source |") == [[
-        "two builds of one source", "cpython@3.13.5?layout=1", "cpython@3.13.5?layout=2", "18 min 20 s", "4",
+    assert cells(text, "| two builds that do the same |") == [[
+        "two builds that do the same", "cpython@3.13.5", "cpython@3.13.5+bystander", "20m", "18 min 20 s", "4",
         "0", "1", "1", "1", "1", "0", "2 of 4 = 50 %", "1.010 [0.990, 1.030] over 2"]]
     assert cells(text, "| two versions") == [[
-        "two versions, each as it was installed (interrupted)", "python3.12 (3.12.1)", "python3.13 (3.13.0)",
+        "two versions, each as it was installed (interrupted)", "python3.12 (3.12.1)", "python3.13 (3.13.0)", "20m",
         "5 min 00 s", "3", "1", "1", "0", "0", "0", "1", "2 of 2 = 100 %", "1.010 [0.990, 1.030] over 2"]]
     assert ("**This is a part of it.** Not measured yet: the same again. Interrupted: two versions, each as it was "
             "installed, after 5 min 00 s of 20 min 00 s. Under pyperf itself: 4 of 20 pairs of runs.") in text
-    assert ("- Two builds of one source: 1 of 3 that were reached are reported changed; `b` slower, "
+    assert ("- Two builds that do the same: 1 of 3 that were reached are reported changed; `b` slower, "
             "1.020 [1.010, 1.030].\n- Not measured yet.") in text
     assert "--suite pyperformance --budget 20m\n" in text
     assert "None faster.\n\nNone slower.\n\nFailed: `c`." in text
     assert "1 faster:" in text and "In one of them only: `2to3`." in text
-    assert "Found slower: 2 of 4 benchmarks.\n" in text and "The others: `mdp` not reached, `hexiom` same." in text
+    assert "scope source; 2 of 3 were reached." in text and "scope binary; 2 of 3 were reached." in text
+    assert "Found slower: 2 of 3 benchmarks that were reached.\n" in text and "The others: `mdp` not reached, `hexiom` same." in text
     assert text.index("| `deepcopy` | 300 µs | 360 µs | 1.200") < text.index("| `json_loads` | 20.0 µs")
     assert f"names `{FUNCTION}` among the 12 functions that it lists in 1 of 2 that" in text
     assert [f"`{name}`" for name in ("json_loads", "deepcopy")] == [
@@ -272,22 +276,32 @@ def test_a_whole_study_says_so_and_an_empty_one_says_nothing() -> None:
 def test_every_state_is_counted_once() -> None:
     one = measured("nocow", *(row(state, state) for state in STATES))
     (line,) = cells(page.render(Study(machine=MACHINE, measured=(one,))), "| without and with")
-    numbers = [int(cell) for cell in line[4:11]]
+    numbers = [int(cell) for cell in line[5:12]]
     assert numbers[0] == sum(numbers[1:]) == len(STATES) and numbers[1:6] == [1] * 5
-    assert line[11] == "3 of 5 = 60 %"
+    assert line[12] == "3 of 5 = 60 %"
 
 
 def test_the_two_tools_are_scored_by_what_is_known() -> None:
     text = page.section(STUDY)
-    error = f"{100 * math.log(1.1):.2f} %"
-    assert cells(text, "| pyperf |") == [["pyperf", "1/2 [1, 99]", error, "1/2 [1, 99]", "30", "30 s", "1/4"]]
-    assert cells(text, "| lockstep |") == [["lockstep", "0/2 [0, 84]", "0.10 %", "1/1 [2, 100]", "20", "25 s", "0/3"]]
+    error = f"{100 * math.log(1.1):.2f} % of 2"
+    assert cells(text, "| pyperf |") == [["pyperf", "1/2 [1, 99]", error, "1/1 [2, 100]", "–", "30", "30 s", "1/4"]]
+    assert cells(text, "| lockstep |") == [
+        ["lockstep", "0/2 [0, 84]", "0.10 % of 1", "1/1 [2, 100]", "1/3", "20", "25 s", "0/3"]]
+    assert "| undecided | 20 |" in page.render(STUDY), "in a report's own word"
     assert "This is a part: 16 of 20 pairs are not measured yet." in text
     assert "both tools over a script within 40 s of each other's start" in text
     assert "ToolError: it ended" in page.render(STUDY)
     assert "Otherwise" not in text
     other = replace(STUDY, beside=(*STUDY.beside[1:], replace(STUDY.beside[0], processes=3)))
-    assert "Otherwise than that, pyperf was told `--processes 3`." in page.section(other)
+    assert "Otherwise than that, pyperf was told `--processes 3` in 1 of 4 pairs." in page.section(other)
+    budgets = replace(STUDY, measured=(*STUDY.measured[1:], replace(STUDY.measured[0], budget=None)))
+    assert "--suite pyperformance --budget TIME\n" in page.render(budgets)
+
+
+def test_what_a_tool_has_printed_does_not_break_a_table() -> None:
+    failure = "ToolError: exit code 1: Traceback\n  File | x\n"
+    text = page.render(replace(STUDY, beside=(*STUDY.beside[:-1], replace(STUDY.beside[-1], failure=failure))))
+    assert "ToolError: exit code 1: Traceback File \\| x |" in text
 
 
 def test_the_section_is_put_between_its_own_marks() -> None:
