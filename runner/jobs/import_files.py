@@ -93,8 +93,7 @@ def _build(request: ImportRequest) -> str:
 
 def _check(files: Sequence[Results], *, one_host: bool) -> None:
     """Raises UsageError where files are not of one build, on one machine, or one of them is there twice."""
-    first, *others = files
-    for number, other in enumerate(others, start=1):
+    for number, other in enumerate(files):
         for earlier in files[:number]:
             if earlier.sha256 == other.sha256:
                 raise UsageError(f"{earlier.name} and {other.name} are the same file; name each once.")

@@ -22,7 +22,11 @@ from runner.errors import MachineError
 
 MARK = "getppid"
 """The function of libc that is called at a mark: exported, so that it has a name in stripped libraries too."""
-UNNAMED = re.compile(r"0x[0-9a-f]+|\?\?\?")
+UNNAMED = re.compile(r"0x[0-9a-f]+( .*)?|\?\?\?")
+ADDED = re.compile(r"(\.(constprop|isra|part|cold|lto_priv)(\.\d+)*)*('\d+)?$")
+"""What is added to a function's name: by a compiler to copies and pieces of it, and by callgrind to calls of itself."""
+LIBRARIES = ("libpython", "libpypy")
+"""How the names of libraries begin that hold an interpreter."""
 _SECONDS = 10.0
 _SPEC = re.compile(r"(c?(?:fn|ob|fl|fi|fe))=(?:\((\d+)\))?\s*(.*)")
 
@@ -32,7 +36,8 @@ class Function:
     """A function of the measured process, by names that mean the same in another build."""
 
     name: str
-    """As in the symbol table, static functions too; empty for one that has no name there."""
+    """As in the symbol table, static functions too, without what a compiler adds to copies and pieces of it; empty for
+    one that has no name there."""
     object: str
     """File that holds it, such as ``libc.so.6``; empty for the interpreter itself."""
     caller: str = ""
@@ -63,7 +68,9 @@ def prefix(valgrind: str, out: Path) -> tuple[str, ...]:
     """
     words = (
         valgrind, "--tool=callgrind", f"--callgrind-out-file={out}", f"--dump-before={MARK}", "--dump-line=no",
-        "--error-limit=no", "-q", "--",
+        "--separate-threads=no", "--error-limit=no",
+        "--vgdb=no",  # else its pipes stay in the temporary folder of each process that is killed
+        "-q", "--",
     )
     setarch = shutil.which("setarch")
     if setarch is None:
@@ -81,7 +88,8 @@ def read(out: Path, marks: int, executable: Path) -> list[Profile]:
     Raises MachineError when there are not as many files as `marks`: the process has called `getppid` itself, or not
     through libc.
     """
-    found = sorted(out.parent.glob(f"{out.name}.*"), key=lambda path: int(path.suffix[1:]))
+    found = sorted((path for path in out.parent.glob(f"{out.name}.*") if path.suffix[1:].isdigit()),
+                   key=lambda path: int(path.suffix[1:]))
     if len(found) != marks:
         raise MachineError(f"callgrind wrote {len(found)} parts instead of {marks}: the benchmark calls {MARK} itself, "
                            "or the interpreter does not call the one of libc. Its instructions cannot be counted.")
@@ -106,7 +114,7 @@ def parse(lines: Iterable[str], executable: Path) -> Profile:
             raise ValueError(f"line {number} is not one of callgrind's: {line.strip()[:80]!r}") from error
     # A shared interpreter keeps its functions in a library of its own.
     own = {str(executable), str(executable.resolve())}
-    interpreter = {place for place in reader.objects if place in own or "libpython" in Path(place).name}
+    interpreter = {place for place in reader.objects if place in own or Path(place).name.startswith(LIBRARIES)}
     functions: dict[Function, int] = defaultdict(int)
     callers: dict[Function, str] = {}
     for (place, name), cost in reader.costs.items():
@@ -143,7 +151,8 @@ class _Reader:
         if line[0] in "0123456789+-*":
             self._cost(line.split())
         elif match := _SPEC.fullmatch(line):
-            self._spec(match[1], self._full(match[1], match[2], match[3]))
+            text = self._full(match[1], match[2], match[3])
+            self._spec(match[1], ADDED.sub("", text) if match[1].endswith("fn") else text)
         elif line.startswith("calls="):
             self._call = True
         elif line.startswith(("jump=", "jcnd=")):

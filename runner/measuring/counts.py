@@ -20,8 +20,9 @@ from runner.measuring import callgrind
 from runner.measuring.caches import Caches
 from runner.measuring.callgrind import Function, Profile
 from runner.measuring.copies import fresh
-from runner.measuring.launch import Launch, bytecode, command, padded
+from runner.measuring.launch import Launch, bytecode, command, padded, with_commands
 from runner.measuring.process import Worker, WorkerFailed, begin, receive_all
+from runner.measuring.settings import has_jit
 from runner.model import Arm, Benchmark, Interpreter
 from runner.suites import Suite
 
@@ -113,6 +114,8 @@ class Counter:
         arms = {Arm.BASE: setting.base, Arm.HEAD: setting.head}
         self._wrapper = next((one.executable for one in arms.values() if one.starts is not None), None)
         self._executables = {arm: interpreter.executable for arm, interpreter in arms.items()}
+        self._jit = has_jit(setting.base, setting.head, setting.environment)
+        self._found = with_commands(arms, setting.environment)
         self._caches = Caches(setting.scratch, self._loading)
         self._bytecode = bytecode(setting.base, setting.head, setting.scratch)
         self._commands = {arm: command(interpreter, self._bytecode[arm]) for arm, interpreter in arms.items()}
@@ -133,7 +136,12 @@ class Counter:
             allocated = self._allocated(benchmark, tell)
         except WorkerFailed as error:
             problems.append(f"bytes allocated: {_words(error)}")
-        if self._valgrind is not None and self._wrapper is not None:
+        except MachineError as error:
+            problems.append(f"bytes allocated: {error}")
+        if self._valgrind is not None and self._jit:
+            problems.append("instructions: an arm has a JIT, and the few calls that are counted are not yet those that "
+                            "are timed")
+        elif self._valgrind is not None and self._wrapper is not None:
             problems.append(f"instructions: {self._wrapper} is a wrapper, and valgrind would count what it does itself")
         elif self._valgrind is not None:
             try:
@@ -169,6 +177,8 @@ class Counter:
                     calls = _calls(benchmark, longest)
                     seeds = SEEDS[:1] if longest >= VERY_LONG else SEEDS
                 found.append(pair.profiles(calls, calls[0]) if calls[0] else one)
+            if min(count.total for count in found[-1].values()) <= 0:
+                raise MachineError("later calls do less than those before them, so that no one call can be counted")
         assert calls is not None
         last = found.pop()
         return Instructions(
@@ -180,7 +190,8 @@ class Counter:
     def _pair(self, benchmark: Benchmark, seed: int, valgrind: str | None) -> _Pair:
         setting = self._setting
         cwd = fresh(setting.scratch / "counting")
-        env = padded(self._commands, {**setting.environment, "PYTHONHASHSEED": str(seed)}, 0)
+        own = {name: value for name, value in setting.environment.items() if name != "VALGRIND_OPTS"}
+        env = padded(self._commands, {**own, "PYTHONHASHSEED": str(seed)}, 0)
         outs = {arm: setting.scratch / f"callgrind-{arm.value}" / "out" for arm in Arm}
         for out in outs.values():
             fresh(out.parent)
@@ -188,7 +199,8 @@ class Counter:
                  self._commands[arm] for arm in Arm}
         launches = self._caches.starting(benchmark, {
             arm: Launch(
-                arm=arm, command=self._commands[arm], env={**env[arm], **self._bytecode[arm].environment},
+                arm=arm, command=self._commands[arm],
+                env={**env[arm], **self._bytecode[arm].environment, **self._found[arm]},
                 cwd=fresh(cwd / arm.value), cpus=(), memory=setting.memory_limit,
             ) for arm in Arm
         })
@@ -285,4 +297,7 @@ def _changes(found: list[dict[Arm, _Count]]) -> tuple[Change, ...]:
 
 def _words(error: WorkerFailed) -> str:
     failure = error.failure
-    return f"{failure.arm.value} {failure.reason}" if failure.arm is not None else failure.reason
+    said = f"{failure.arm.value} {failure.reason}" if failure.arm is not None else failure.reason
+    # What valgrind cannot do it prints; of a traceback the reason has the last line already.
+    last = next(iter(failure.detail.strip().splitlines()[-1:]), "").strip()
+    return f"{said} ({last})" if last and last not in said else said

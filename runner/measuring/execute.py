@@ -316,8 +316,8 @@ class Executor:
         return tuple(sorted({name for names in replies for name in names}))
 
     def _warming(self) -> float:
-        switched = self._context.environment.get("PYTHON_JIT", "0") != "0"
-        return settings.warming(self._context.base, self._context.head, jit=switched)
+        context = self._context
+        return settings.warming(jit=settings.has_jit(context.base, context.head, context.environment))
 
     def _gil(
         self, workers: Mapping[Arm, Worker], arms: Mapping[Arm, Interpreter], spec: BlockSpec

@@ -20,6 +20,9 @@ from runner.stats.decide import LAYOUTS, LOOKS
 
 UNKNOWN_COST = 0.2
 """Seconds a block is taken to cost before any was measured."""
+USUAL, SUPPOSED = LOOKS[2], 10
+"""Blocks that a benchmark is supposed to take before any was settled, and how many benchmarks that counts as: those
+that are settled first need the fewest (docs/decisions/0032)."""
 FAR = 2.0
 """Times what is left of a budget from which on a benchmark of known cost has to wait for those of unknown cost."""
 CANARY_SHARE = 0.03
@@ -223,7 +226,7 @@ class Plan:
 
     def _price(self, progress: Progress) -> float:
         """Seconds until a benchmark is settled, by its own costs, or by those of the others."""
-        usual = max(LOOKS[0], round(self._taken / self._settled)) if self._settled else LOOKS[0]
+        usual = round((self._taken + USUAL * SUPPOSED) / (self._settled + SUPPOSED))
         cost = progress.cost
         if cost is None:
             cost = self._costs / self._known if self._known else UNKNOWN_COST

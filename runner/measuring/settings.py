@@ -184,6 +184,11 @@ def warming(*interpreters: Interpreter, jit: bool = False) -> float:
     return WARM_JIT if jit else WARM
 
 
+def has_jit(base: Interpreter, head: Interpreter, environment: Mapping[str, str]) -> bool:
+    """Whether an arm compiles what it runs; `environment` is what both get, and may switch that on."""
+    return warming(base, head, jit=environment.get("PYTHON_JIT", "0") != "0") == WARM_JIT
+
+
 def choose(
     base: Trial, head: Trial, benchmark: Benchmark, forced: str | None, seconds: float = SLICE, warm: float = WARM
 ) -> Settings:

@@ -66,6 +66,8 @@ if TYPE_CHECKING:
         """One call; what it returns is its value."""
         alone: bool
         """Calls of both arms are not to be made at the same time. It may be seen by and by."""
+        uncollected: bool
+        """No garbage is collected while its calls are timed."""
         undoes: bool
         """Tearing it down undoes what it, or whoever opened something for it, has done."""
 
@@ -377,6 +379,15 @@ class Server:
             self.give_up_if_due()
         self.where = "call"
 
+    def as_timed(self) -> None:
+        """Make the process as it is when a call is timed: what is due is done, no garbage is left of that, and none is
+        collected where none would be."""
+        self.renew()
+        gc.collect()
+        if self.benchmark.uncollected and gc.isenabled():
+            self.paused = True
+            gc.disable()
+
     def interrupted(self, *_: object) -> None:
         """SIGINT: give up. What a set-up has made half could not be torn down, so that is given up the second time."""
         if self.working and (self.stopping or self.where != "setup"):
@@ -495,8 +506,7 @@ class Server:
         for _ in repeat(None, request["warmup"]):
             benchmark.call()
         for calls in request["calls"]:
-            self.renew()
-            gc.collect()
+            self.as_timed()
             times = repeat(None, calls)
             function, children = benchmark.call, _children()
             os.getppid()
@@ -509,9 +519,8 @@ class Server:
     def do_allocated(self, request: dict[str, Any]) -> bytes:
         import _tracemalloc  # tracemalloc itself, in Python, allocates too
 
-        self.renew()
+        self.as_timed()
         function, children = self.benchmark.call, _children()
-        gc.collect()
         _tracemalloc.start(1)
         try:
             function()

@@ -89,7 +89,10 @@ def _beginning(one: Explained, explanation: Explanation) -> str:
 def _elsewhere(one: Explained, explanation: Explanation) -> str:
     """Where a difference in time comes from that is not in the instructions."""
     if explanation.report.scope == "source":
-        return f"Both arms were linked anew many times, so it is not the luck of one layout: look at {_NOT_COUNTED}."
+        kept = next((notice.numbers["names"] for notice in one.comparison.notices if notice.kind == "extensions"), "")
+        but = f" but that of {kept}, which were not linked anew" if kept else ""
+        return (f"Both arms were linked anew many times, so it is not the luck of one layout{but}: look at "
+                f"{_NOT_COUNTED}.")
     if one.spread is not None:
         size = _percent(math.log(one.comparison.ratio or 1.0))
         where = f"layout spread of {_percent(one.spread.spread.value)} (run {one.spread.run})"
@@ -143,10 +146,12 @@ def _percent(log_ratio: float) -> str:
 
 def _mostly(counted: Instructions) -> str:
     whole = fmean(counted.head) - fmean(counted.base)
-    if not counted.changes or whole == 0:
+    # Of all that differs, and not of what it comes to: a function that was renamed is gone, and is there anew.
+    moved = sum(abs(one.head - one.base) for one in counted.changes)
+    if not counted.changes or moved == 0 or whole == 0:
         return ""
     first = counted.changes[0]
-    share = (first.head - first.base) / whole
+    share = math.copysign(first.head - first.base, (first.head - first.base) * whole) / moved
     return f", mostly in {function(first)}" if share > 0.5 else ""
 
 

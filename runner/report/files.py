@@ -79,8 +79,8 @@ def sentences(report: Unpaired, said: Mapping[str, Said]) -> list[str]:
     exported = _exported(report)
     by_file = sum(one.name in report.by_file for one in judged)
     if exported:
-        found = [f"Both sides are of {exported}, a run of Lockstep's that measured them together. As files they are not "
-                 f"paired any more: `lockstep show {exported}` has the verdicts."]
+        found = [f"Both sides are of {exported}, a run of Lockstep's that measured them together. As files they are "
+                 f"not paired any more: `lockstep show {exported}` has the verdicts."]
     elif by_file == len(judged):
         found = [f"{NOT_PAIRED} {BY_FILE}"]
     elif by_file:

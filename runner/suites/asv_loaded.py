@@ -43,6 +43,7 @@ class Benchmark:
     """A `worker.Loaded`: the bound function, and how to set it up again."""
 
     alone = False
+    uncollected = True
 
     def __init__(self, request: dict[str, Any], package: str, loader: Any) -> None:
         self.number = request["number"]

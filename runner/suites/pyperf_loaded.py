@@ -75,6 +75,7 @@ class Task:
     """A `worker.Loaded`: a task of pyperf's. A call is one of its inner loops, so that a time is what pyperf says."""
 
     number = 0
+    uncollected = False
 
     def __init__(self, task: Any, *, undoes: bool = True) -> None:
         """`undoes`: see `is_inside`."""
@@ -233,7 +234,9 @@ def prepare(library: str) -> None:
 def add(folders: list[str]) -> None:
     """Add the packages that a script needs to `sys.path`: in each folder they are in one for each kind of interpreter.
 
-    They come before what the interpreter has installed, which may be other versions, and behind its own library. Raises RuntimeError with what the installer said, where they could not be installed for this kind.
+    They come before what the interpreter has installed, which may be other versions, and behind its own library.
+
+    Raises RuntimeError with what the installer said, where they could not be installed for this kind.
     """
     for folder in folders:
         place = os.path.join(folder, kind())

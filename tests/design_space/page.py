@@ -148,8 +148,8 @@ def _counts(runs: Sequence[Compared]) -> list[str]:
         mean, over = ("–", "–") if run.mean is None else (
             quantities.ratio(run.mean.ratio, run.mean.low, run.mean.high), str(run.mean.count))
         partly = "" if run.pattern is None else f" (those with `{run.pattern}`)"
-        rows.append([f"`{run.design}`{partly}", str(len(timed)), *map(str, counts), str(len(timed) - sum(counts)), mean, over,
-                     _most(timed, Verdict.FASTER), _most(timed, Verdict.SLOWER)])
+        rows.append([f"`{run.design}`{partly}", str(len(timed)), *map(str, counts), str(len(timed) - sum(counts)),
+                     mean, over, _most(timed, Verdict.FASTER), _most(timed, Verdict.SLOWER)])
     return table(head, rows)
 
 

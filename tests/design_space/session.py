@@ -72,7 +72,7 @@ class Session:
         interrupted, which is then not stored.
         """
         steps = {"look": self._look_at_all, "verify": self._verify_all, "compare": self._compare_all}
-        return all([steps[part]() for part in PARTS if part in self.settings.parts]) and not self._failed
+        return all(steps[part]() for part in PARTS if part in self.settings.parts) and not self._failed
 
     @contextlib.contextmanager
     def _saying(self, what: str, design: Design) -> Iterator[None]:
@@ -124,7 +124,8 @@ class Session:
     def _compare_all(self) -> bool:
         there = {suite for suite in self.settings.suites if self._is_there(suite)}
         for pair in pairs():
-            stored = [one for one in self.study.compared if _of(one) == (pair.design.name, pair.against.name, pair.suite)]
+            names = pair.design.name, pair.against.name, pair.suite
+            stored = [one for one in self.study.compared if (one.design, one.against, one.suite) == names]
             # Of other benchmarks it is another comparison.
             done = any(one.pattern == self.settings.pattern for one in stored)
             if pair.suite in there and self._wanted(pair.design) and not done:
@@ -167,15 +168,12 @@ class Session:
         records.write(self.settings.data, self.study)
 
 
-def _of(one: Compared) -> tuple[str, str, str]:
-    return one.design, one.against, one.suite
-
-
 def compared(pair: Pair, report: Report, settings: Settings) -> Compared:
     """What is kept of a run's report."""
     return Compared(
         design=pair.design.name, against=pair.against.name, digests=(pair.design.digest, pair.against.digest),
-        suite=pair.suite, pattern=settings.pattern, budget=settings.budget, run=report.run, started=report.started, seconds=report.seconds, scope=report.scope,
+        suite=pair.suite, pattern=settings.pattern, budget=settings.budget, run=report.run,
+        started=report.started, seconds=report.seconds, scope=report.scope,
         margin=report.margin, mean=report.mean,
         rows=rows(report),
     )

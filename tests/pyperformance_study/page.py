@@ -140,7 +140,8 @@ def _whole(study: Study) -> list[str]:
 def _verdicts(study: Study) -> list[str]:
     if not study.measured:
         return ["Nothing is measured yet."]
-    head = ["comparison", "base", "head", "budget", "measuring", "benchmarks", *COUNTED, "others", "decided", "geometric mean"]
+    head = ["comparison", "base", "head", "budget", "measuring", "benchmarks", *COUNTED, "others", "decided",
+            "geometric mean"]
     cells = []
     for one in _ordered(study):
         states = Counter(row.state for row in one.rows)

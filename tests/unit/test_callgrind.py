@@ -165,6 +165,19 @@ def test_functions_without_a_name_are_told_by_object_and_nearest_named_caller() 
     }
 
 
+def test_calls_of_itself_and_what_a_compiler_cuts_off_belong_to_a_function() -> None:
+    """callgrind counts the second level of a recursion apart, and a compiler makes copies and pieces."""
+    text = (
+        "ob=/opt/python\nfn=(1) eval\n1 5\ncfn=(2) eval'2\ncalls=1 0\n1 9\n\nfn=(2)\n1 9\ncob=/lib/libc.so.6\n"
+        "cfn=(3) 0x188718'2\ncalls=1 0\n1 4\n\nfn=(4) lookup.constprop.0\n1 1\n\nfn=(5) lookup.part.0.cold\n1 2\n\n"
+        "fn=(6) lookup.lto_priv.3'2\n1 4\n\nob=/lib/libc.so.6\nfn=(3)\n0 4\n\nfn=(7) 0x1a0b40 [PLT]\n0 3\n"
+    )
+    assert costs(text) == {
+        Function(name="eval", object=""): 14, Function(name="lookup", object=""): 7,
+        Function(name="", object="libc.so.6", caller="eval"): 4, Function(name="", object="libc.so.6"): 3,
+    }
+
+
 def test_the_functions_of_a_shared_interpreter_are_its_own() -> None:
     text = "ob=/opt/lib/libpython3.13.so.1.0\nfn=PyList_New\n1 5\n"
     assert costs(text) == {Function(name="PyList_New", object=""): 5}
@@ -184,6 +197,7 @@ def test_what_lies_between_two_marks_is_read_in_the_order_of_the_marks(tmp_path:
     for number, cost in enumerate((9000, 1, 500, 2, 600, 3, 700, 4, 800, 5, 900, 6), start=1):
         (tmp_path / f"out.{number}").write_text(part(cost))
     (tmp_path / "out").write_text(part(7))
+    (tmp_path / "out.1-01").write_text("of another tool")
     assert [profile.total for profile in read(tmp_path / "out", 12, PYTHON)] == [1, 2, 3, 4, 5, 6]
 
 

@@ -39,7 +39,8 @@ def row(benchmark: str, state: str = "same", ratio: float | None = 1.0, **change
 def compared(design: Design, against: Design, *rows: Row, suite: str = "bytesio") -> Compared:
     return Compared(
         design=design.name, against=against.name, digests=(design.digest, against.digest), suite=suite, pattern=None,
-        budget=90.0, run="r", started=1.8e9, seconds=90.0, scope="source", margin=0.01, mean=Mean(ratio=0.5, low=0.4, high=0.6, count=3),
+        budget=90.0, run="r", started=1.8e9, seconds=90.0, scope="source", margin=0.01,
+        mean=Mean(ratio=0.5, low=0.4, high=0.6, count=3),
         rows=rows)
 
 
@@ -63,7 +64,8 @@ STUDY = Study(
     ),
     compared=(
         compared(WHITE, TODAY, row("a.time_a", "faster", 0.01), row("a.time_b", "slower", 1.05), row("a.time_c"),
-                 row("a.time_d", "undecided", 1.0), row("a.time_e", "not reached", None), row("a.time_f", "failed", None),
+                 row("a.time_d", "undecided", 1.0), row("a.time_e", "not reached", None),
+                 row("a.time_f", "failed", None),
                  count("m.track_a", 1000.0, 200.0), count("m.track_b", 7.0, 7.0)),
         compared(ANY, TODAY, row("a.time_a", "faster", 0.5), row("a.time_b"), row("a.time_c")),
         compared(TODAY, NOCOW, row("a.time_a"), count("m.track_a", 1000.0, 1000.0), suite="consumers"),
@@ -72,8 +74,8 @@ STUDY = Study(
         Verified(design=WHITE.name, digests=(TODAY.digest, WHITE.digest), started=1.8e9, seconds=60.0,
                  sequences=12_345, hazards=(), problems=("test_io ended at test_x",)),
         Verified(design=ANY.name, digests=(TODAY.digest, ANY.digest), started=1.8e9, seconds=2.0,
-                 sequences=67, hazards=(
-            Hazard(what="getvalue() differs", script="import io\nprint(1)\n", base="one`\n two", head="x" * 200),), problems=()),
+                 sequences=67, problems=(), hazards=(
+            Hazard(what="getvalue() differs", script="import io\nprint(1)\n", base="one`\n two", head="x" * 200),)),
     ),
 )
 

@@ -303,5 +303,5 @@ def test_a_pacemaker_is_judged_by_one_stretch_unless_calls_seem_dearer_with_it(
     assert paces(*[0.4, 0.3] * 3, 0.31) == (PACES[1], 7)
     assert paces(*[0.4, 0.3] * 6) == (0.0, 12)
     assert paces(0.31, 0.3, alone=0.0) == (PACES[0], 2), "what it takes alone is not known"
-    assert paces(0.0) == paces(0.4, 0.0)[:1] + (1,) == (PACES[0], 1), "an arm that was held up says nothing"
+    assert paces(0.0) == (*paces(0.4, 0.0)[:1], 1) == (PACES[0], 1), "an arm that was held up says nothing"
     assert _pace({}, chosen, dict.fromkeys(Arm, 0.3), BENCHMARK, None) == 0.0

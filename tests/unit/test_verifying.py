@@ -242,6 +242,9 @@ def outcomes(**words: str) -> dict[str, Outcome]:
     return {f"test.test_io.A.test_{test}": Outcome(word=word) for test, word in words.items()}
 
 
+ENDS = "takes the interpreter with it in {} only"
+
+
 @pytest.mark.parametrize("word", ["passed", "failed", "skipped", None])
 @pytest.mark.parametrize("arm", list(Arm))
 def test_a_test_that_takes_one_interpreter_with_it_is_a_difference(word: str | None, arm: Arm) -> None:
@@ -250,8 +253,8 @@ def test_a_test_that_takes_one_interpreter_with_it_is_a_difference(word: str | N
     odd = own_tests.unlike({arm: outcomes(x="passed", z="crashed"), arm.other: other})
     assert [(one.test, one.ended) for one in odd if one.differs] == [("test.test_io.A.test_z", arm)]
     (said,), _ = behaviour.of_tests([module(*odd)], None)
-    assert said.what == "test.test_io.A.test_z " + (
-        f"passes in {arm.other.value} only" if word == "passed" else f"takes the interpreter with it in {arm.value} only")
+    passes = f"passes in {arm.other.value} only"
+    assert said.what == f"test.test_io.A.test_z {passes if word == 'passed' else ENDS.format(arm.value)}"
 
 
 def arms_that_do(monkeypatch: pytest.MonkeyPatch, *turns: tuple[dict[str, Outcome], dict[str, Outcome]]) -> Module:

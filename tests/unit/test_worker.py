@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import gc
 import io
 import json
 import math
@@ -16,7 +17,7 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from types import FrameType, SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pytest
@@ -335,6 +336,20 @@ def _sizes(seed: int) -> list[list[int]]:
         ballast.shift()
         sizes.append([sys.getsizeof(held) for held in ballast.held])
     return sizes
+
+
+@pytest.mark.parametrize("uncollected", [True, False])
+def test_garbage_is_collected_while_a_call_is_counted_where_it_is_while_one_is_timed(uncollected: bool) -> None:
+    seen: list[bool] = []
+    server = Server.__new__(Server)
+    server.paused = False
+    server.benchmark = cast(Any, SimpleNamespace(
+        renew=None, uncollected=uncollected, call=lambda: seen.append(gc.isenabled())))
+    server.do_count({"warmup": 0, "calls": (1, 2)})
+    server.do_allocated({})
+    assert seen == [not uncollected] * 4
+    server.resume()
+    assert gc.isenabled()
 
 
 def test_of_what_is_due_at_the_end_that_of_logging_undoes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from runner.judging.explanation import Explanation, Reading, Spread, explained
 from runner.judging.report import Comparison
 from runner.measuring.callgrind import Function
 from runner.measuring.counts import Allocated, Change, Counts, Instructions
-from runner.model import Arm, Block, Metric, Verdict
+from runner.model import Arm, Block, Metric, Notice, Verdict
 from runner.report import as_html, explain
 from runner.stats.variance import Noise, Range, noise
 
@@ -113,6 +113,20 @@ def test_time_goes_with_work_and_the_largest_part_is_named() -> None:
     assert text == (
         "Head executes 1/800 as many instructions here, and it is 25.0x faster: the time goes with the work, mostly in "
         "__memcpy_avx (libc.so.6), called from PyBytes_FromStringAndSize.")
+
+
+def test_a_function_that_only_has_another_name_is_not_where_the_work_went() -> None:
+    """It is gone under one name and there under another; the rest is a hundredth of either."""
+    old = replace(OWN, function=replace(OWN.function, name="old"), base=1e6, head=0.0)
+    new = replace(OWN, function=replace(OWN.function, name="new"), base=0.0, head=9.9e5)
+    text = told(verdict(Verdict.FASTER, 0.9), counts(2e6, 1.99e6, changes=(old, new)))
+    assert "the time goes with the work." in text
+
+
+def test_a_library_that_kept_its_layout_is_named() -> None:
+    kept = Notice(kind="extensions", numbers={"names": "_pickle.so"})
+    c = replace(verdict(Verdict.SLOWER, 1.02), notices=(kept,))
+    assert "not the luck of one layout but that of _pickle.so, which were not" in told(c, counts(), scope="source")
 
 
 def test_more_work_in_the_same_time() -> None:
