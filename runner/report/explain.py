@@ -151,8 +151,8 @@ def _mostly(counted: Instructions) -> str:
     if not counted.changes or moved == 0 or whole == 0:
         return ""
     first = counted.changes[0]
-    share = math.copysign(first.head - first.base, (first.head - first.base) * whole) / moved
-    return f", mostly in {function(first)}" if share > 0.5 else ""
+    own = first.head - first.base
+    return f", mostly in {function(first)}" if abs(own) > moved / 2 and 0 < own / whole < 2 else ""
 
 
 def function(change: Change) -> str:

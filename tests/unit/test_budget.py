@@ -12,7 +12,7 @@ from hypothesis import given
 from samples import TURNS, answer, benchmark, block
 from worlds import LAWS, World, worlds
 
-from runner.measuring.plan import Plan
+from runner.measuring.plan import USUAL, Plan
 from runner.measuring.progress import Progress
 from runner.model import Metric, Verdict
 from runner.stats.blocks import judge_blocks, scored
@@ -68,6 +68,18 @@ def test_a_budget_that_cannot_settle_the_suite_settles_some_of_it() -> None:
     assert len(done) >= 15 and sum(spent[key] for key in done) > 0.6 * plan.spent
 
 
+def test_a_budget_does_not_begin_what_it_cannot_bring_to_an_end() -> None:
+    """Noise as in pyperformance: half of a suite needs more than twelve blocks. Each was begun, and few were settled."""
+    settled = 0.0
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        costs, spread = 2.0 * np.exp(rng.normal(0, 0.6, 313)), 0.006 * np.exp(rng.normal(0, 0.6, 313))
+        plan = (world := World(seed=seed, budget=600.0, spread=tuple(spread), costs=tuple(costs), canary=True)).plan()
+        world.run(plan)
+        settled += sum(one.settled for one in plan.progress.values()) / 4
+    assert settled > 15, "19; it was 9"
+
+
 def test_one_dear_benchmark_does_not_keep_the_others_from_being_tried() -> None:
     """Costs are not known before a benchmark was tried; here the first that is tried could never be settled."""
     for seed in range(8):
@@ -92,15 +104,15 @@ def test_a_budget_says_from_the_first_blocks_on_how_much_it_can_settle() -> None
         plan.observe(seen[-1])
     early = plan.outlook()
     assert early is not None
-    # A calibration and the blocks up to the first look, each at what the dearest or the cheapest block so far has cost.
-    dear, cheap = ((1 + LOOKS[0]) * of(block.seconds for block in seen) for of in (max, min))
+    # A calibration and the usual blocks, each at what the dearest or the cheapest block so far has cost.
+    dear, cheap = ((1 + USUAL) * of(block.seconds for block in seen) for of in (max, min))
     assert 60 // dear <= early.within <= 60 // cheap
     assert 50 * cheap <= early.whole <= 50 * dear
     world.run(plan)
     late = plan.outlook()
     settled = sum(one.settled for one in plan.progress.values())
     assert late is not None and late.within == settled
-    assert abs(early.within - settled) <= 2
+    assert early.within <= settled <= 2 * early.within, "these are quieter than the usual"
     without = replace(world, budget=None).plan()
     without.observe(world.measure(spec if (spec := without.next()) is not None else pytest.fail()))
     assert without.outlook() is None
@@ -116,7 +128,7 @@ def test_a_block_is_expected_to_last_as_long_as_its_calibration_and_its_window()
         outlook = plan.outlook()
         assert outlook is not None
         whole.append(outlook.whole)
-    assert whole == pytest.approx([0.5 + LOOKS[0] * 0.5, 0.5 + LOOKS[0] * 3.0])
+    assert whole == pytest.approx([0.5 + USUAL * 0.5, 0.5 + USUAL * 3.0])
 
 
 def test_a_block_of_which_the_stretch_is_known_is_expected_to_last_as_long_as_its_start_and_that() -> None:
@@ -127,7 +139,7 @@ def test_a_block_of_which_the_stretch_is_known_is_expected_to_last_as_long_as_it
     calibration = answer(spec, log_ratio=0.0, seconds=9.0, settings=replace(TURNS, window=2.0, stretch=2.5))
     plan.observe(replace(calibration, readings={**calibration.readings, "start": 0.5}))
     outlook = plan.outlook()
-    assert outlook is not None and outlook.whole == pytest.approx(9.0 + LOOKS[0] * 3.0)
+    assert outlook is not None and outlook.whole == pytest.approx(9.0 + USUAL * 3.0)
 
 
 @pytest.mark.parametrize("seed", [1, 5, 12, 14])

@@ -167,7 +167,7 @@ def test_compare_refuses_what_cannot_be_compared(lockstep: Lockstep, tmp_path: P
     packed.write_bytes(gzip.compress(one.read_bytes()))
     for words, told in (
         ((f"{one},{newer}", other), "newer.json differ in python_version: 3.13.0 (64-bit) and 3.14. The files of one"),
-        ((one, packed), "packed.json.gz is there twice"),
+        ((one, packed), "one.json is there twice, by one name or two"),
         ((one, other), "have no benchmark in common"), ((one, one), "one.json is there twice"),
         ((one, f"{one},{tmp_path / 'two.json'}"), "two.json cannot be read"), ((one, "python3"), "-o FILE.json"),
     ):

@@ -35,12 +35,12 @@ def test_blocks_interval_and_what_is_settled_are_told() -> None:
 
 def test_a_budget_that_is_too_short_is_told_with_what_it_is_good_for() -> None:
     suite = [benchmark(f"work.time_{number}") for number in range(50)]
-    for budget, told in ((60.0, ", enough for about 8; all would take about 5:50"), (900.0, ""), (None, "")):
+    for budget, told in ((60.0, ", enough for about 4; all would take about 10:50"), (900.0, ""), (None, "")):
         made = Plan(suite, seed=1, margin=0.01, budget=budget)
         spec = made.next()
         assert spec is not None
         made.observe(answer(spec, log_ratio=0.0, seconds=1.0))
-        left = {60.0: "0:59", 900.0: "5:49", None: "5:49"}[budget]
+        left = {60.0: "0:59", 900.0: "10:49", None: "10:49"}[budget]
         shown = measuring(made, made.progress[spec.benchmark.key])
         assert shown == f"0 of 50 settled, about {left} left{told} · {spec.benchmark.key}: calibrating"
 

@@ -40,7 +40,7 @@ def test_what_is_written_is_read_back(
     assert back.benchmarks == found
     assert {name: back.metadata[name] for name in metadata} == {
         name: " ".join(value.split()) for name, value in metadata.items()}
-    assert (back.name, back.sha256) == ("x.json.gz", hashlib.sha256(path.read_bytes()).hexdigest())
+    assert (back.name, back.sha256) == ("x.json.gz", hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest())
     suite = pyperf.BenchmarkSuite.load(str(path))
     assert suite.get_benchmark_names() == [one.name for one in found]
     assert suite.get_benchmarks()[0].get_nvalue() == sum(len(one.values) for one in found[0].processes)
