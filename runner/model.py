@@ -293,8 +293,7 @@ class Settings:
     warmup: int
     """Cycles (`shared`: lots) that each arm does before anything is kept, the same for both."""
     stretch: float = 0.0
-    """Seconds that all of this will take, set-ups between the calls included, where there are any, and in `shared`;
-    else 0."""
+    """Seconds that all of this will take, set-ups between the calls included; 0: not known, as in older runs."""
     pace: float = 0.0
     """Seconds between two beats of the pacemaker in `shared`; 0: there is none."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from runner import builds, config, machine, suites
 from runner.builds import Progress
 from runner.errors import UsageError, listed
-from runner.machine import files
+from runner.machine import addresses, files
 from runner.storage.store import SCHEMA, Manifest
 from runner.suites import fingerprint
 from runner.suites.fingerprint import Watched
@@ -32,6 +32,10 @@ def check(manifest: Manifest, progress: Progress) -> Watched:
         )
     _check_machine(manifest)
     _check_cpus(manifest)
+    refusal = addresses.refusal() if manifest.addresses else None
+    if refusal is not None:
+        raise UsageError(f"run {manifest.id} has drawn the addresses of its processes, and goes on so. Here {refusal}. "
+                         f"Start a new run: {manifest.command}")
     suite = check_suite(manifest)
     for arm in (manifest.base, manifest.head):
         builds.check(arm, progress=progress, environment=environment(manifest))

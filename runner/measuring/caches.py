@@ -51,7 +51,8 @@ class Caches:
         try:
             with ExitStack() as stack:
                 workers = {
-                    arm: stack.enter_context(Worker(replace(launch, cwd=folders[arm], inherited=())))
+                    # A canary's head is started as the base that it is.
+                    arm: stack.enter_context(Worker(replace(launch, arm=arm, cwd=folders[arm], inherited=())))
                     for arm, launch in launches.items()
                 }
                 begin(workers, {**self._loading(benchmark), "do": "cache"}, cache.timeout)

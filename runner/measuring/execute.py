@@ -93,14 +93,21 @@ class _Opened:
     ahead: bool
     """It was begun while another block was measured."""
 
-    def end(self, *, loading: bool) -> None:
+    def end(self, *, loading: bool, soon: bool = False) -> None:
         """Have it torn down. What goes wrong is nobody's: nothing more of it counts.
 
-        What may be `loading` is waited for, since a set-up that was cut is not torn down.
+        What may be `loading` is waited for, since a set-up that was cut is not torn down. `soon`: the run was
+        interrupted, and a teardown gets no more time than it would for that.
         """
-        with suppress(WorkerFailed), self.stack, suppress(WorkerFailed):
+        with suppress(WorkerFailed, _Soon), self.stack, suppress(WorkerFailed):
             if loading:
                 begun(self.workers, self.spec.benchmark.timeout)
+            if soon:
+                raise _Soon
+
+
+class _Soon(Exception):
+    """A block is to be ended as where the run was interrupted."""
 
 
 class Executor:
@@ -165,7 +172,7 @@ class Executor:
         """End the block that was begun, which will not be measured; `wait` until it has loaded, or interrupt it."""
         opened, self._begun = self._begun, None
         if opened is not None:
-            opened.end(loading=wait)
+            opened.end(loading=wait, soon=not wait)
 
     def _run(self, spec: BlockSpec, following: BlockSpec | None, opened: _Opened | None) -> Block:
         """The block without its times: when it began, and what it took, `run` knows. `opened`: it was begun ahead."""
@@ -381,7 +388,8 @@ class Executor:
             return
         limit = max(spec.benchmark.timeout, COMPILING)
         for launch in launches.values():
-            with suppress(WorkerFailed), Worker(launch) as worker:  # the block itself tells of what fails
+            # The block itself tells of what fails.
+            with suppress(WorkerFailed), Worker(_elsewhere(launch, spec.benchmark)) as worker:
                 worker.greet()
                 worker.ask({**self._request(spec.benchmark), "call": False}, limit)
 
@@ -399,8 +407,11 @@ class Executor:
         values = {arm: str(reply["value"]) for arm, reply in replies.items()}
         if values[Arm.BASE] != values[Arm.HEAD] and self._context.values == "compare":
             self._disagree(values, opened)
+        chosen = opened.spec.settings
         for worker in workers.values():
             worker.pin(self._context.worker_cpu)
+            if chosen is None or chosen.mode is Mode.ADJACENT:  # else it has none
+                worker.pin_children(self._context.worker_cpu)
 
     def _disagree(self, values: Mapping[Arm, str], opened: _Opened) -> None:
         """See whether an arm agrees with itself, once for each benchmark. Raises WorkerFailed where both do."""
@@ -414,7 +425,7 @@ class Executor:
             self._unsteady[benchmark.key] = "calls"
             return
         for arm, launch in opened.launches.items():
-            with Worker(launch) as worker:
+            with Worker(_elsewhere(launch, benchmark)) as worker:
                 worker.greet()
                 if worker.ask(self._request(benchmark), benchmark.timeout)["value"] != values[arm]:
                     self._unsteady[benchmark.key] = "processes"
@@ -424,3 +435,10 @@ class Executor:
             reason=f"the arms disagree: base returned {base}, head {head} (--values ignore measures it all the same)",
             arm=None,
         ))
+
+
+def _elsewhere(launch: Launch, benchmark: Benchmark) -> Launch:
+    """The same in a working directory of its own: a set-up may make there what another one finds. A cache's is shared."""
+    if benchmark.cache is not None:
+        return launch
+    return replace(launch, cwd=fresh(launch.cwd.with_name(f"{launch.cwd.name}-beside")))

@@ -30,7 +30,10 @@ class Pacemaker:
         """Start it, without waiting for it."""
         if self._cpu is not None and self._period > 0:
             words = [sys.executable, "-I", "-S", str(SCRIPT), str(self._cpu), str(self._period)]
-            self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            # Ctrl-C at the terminal is not for it: it ends when its input does.
+            self._process = subprocess.Popen(
+                words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                start_new_session=True)
             set_slice(self._process.pid, SHORTEST)  # who asks for little is soon let in
         return self
 

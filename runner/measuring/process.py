@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -95,8 +95,8 @@ class Worker:
             if self.usage is None:
                 self._leave(orderly)
         except BaseException as problem:
+            orderly = False
             if not isinstance(problem, WorkerFailed):  # interrupted while it tears down: a moment more, and not again
-                orderly = False
                 self._leave(orderly)
             raise
         finally:
@@ -142,6 +142,12 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):  # it has ended; the next request says so
                 # Every thread: a library may have started some while the benchmark's module was imported.
                 sched.pin(self.pid, cpu)
+
+    def pin_children(self, cpu: int | None) -> None:
+        """Move what it has started, which is where it was then: as `pin`."""
+        for process in () if cpu is None else _descendants(self.pid):
+            with contextlib.suppress(ProcessLookupError):
+                sched.pin(process.pid, cpu)
 
     @property
     def peak(self) -> int:
@@ -216,8 +222,13 @@ class Worker:
         if self.usage is not None:
             return
         others = [] if orderly else _descendants(self.pid)
-        if not orderly:
-            self._linger()
+        try:
+            if not orderly:
+                self._linger()
+        finally:  # interrupted once more meanwhile
+            self._kill(others)
+
+    def _kill(self, others: Sequence[psutil.Process]) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         for pid in _session(self.pid):
@@ -324,7 +335,12 @@ def receive_all(
             ready, _, _ = select.select(waiting, [], [], max(0.0, min(look, end - time.monotonic())))
         if not ready:
             for worker in waiting:
-                worker.look()
+                try:
+                    worker.look()
+                except WorkerFailed as error:
+                    if not apart:
+                        raise
+                    failures[worker.arm] = error.failure
             if time.monotonic() >= end and failures:
                 break
             if time.monotonic() >= end:

@@ -225,7 +225,7 @@ def choose(
     cycles -= cycles % 4 if cycles > 4 else 0
     warmup = max(2, math.ceil(2 * warm / cycle)) if slow < 0.1 else 0
     return Settings(mode=mode, calls=calls, cycles=cycles, window=0.0, warmup=warmup,
-                    stretch=(cycles + warmup) * cycle if renewed else 0.0)
+                    stretch=(cycles + warmup) * cycle)
 
 
 def _mode(base: Trial, head: Trial) -> Mode:

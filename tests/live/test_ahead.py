@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from runner.machine import activity, choose, quiet, topology
 from runner.measuring.copies import scratch
 from runner.measuring.execute import Executor
 from runner.measuring.plan import Plan
+from runner.model import BlockKind
 
 WORK = """
 import fcntl
@@ -57,6 +59,35 @@ class Places:
 
     def time_nothing(self):
         return sorted(range(300))
+"""
+
+STARTED = """
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+class Started:
+    lockstep_setup = "once"
+
+    def setup(self):
+        self.child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
+        self.calls = 0
+        time.sleep(0.2)  # by now it is where it starts
+
+    def time_waiting(self):
+        time.sleep(0.002)
+        self.calls += 1
+        if self.calls == 2:  # the first is made where it was loaded
+            with open(Path(__file__).with_name("seen"), "a") as seen:
+                seen.write(f"{Path.cwd().name} {sorted(os.sched_getaffinity(self.child.pid))}\\n".replace(", ", ","))
+
+    def teardown(self):
+        self.child.kill()
+        self.child.wait()
+
 """
 
 # Tests that run at once have one CPU each.
@@ -124,6 +155,33 @@ def test_what_was_begun_and_is_not_measured_is_torn_down(twins: Twins, suite: Pa
                 break
         wait_until((suite / "lent").exists, 20)
     assert not (suite / "lent").exists()
+
+
+def test_what_a_benchmark_has_started_is_on_the_measured_cpu_in_both_arms(
+    bench: Bench, twins: Twins, suite: Path
+) -> None:
+    """It was started where its arm loaded: of one arm on the other CPU, which that would have had for itself."""
+    (suite / "started.py").write_text(STARTED)
+    bench.run("ab", *twins.pythons, "--suite", suite, "-b", "Started", "--margin", "90%", "--budget", "5s")
+    found = [line.split() for line in (suite / "seen").read_text().splitlines()]
+    assert len({arm for arm, _ in found}) == 2 and len({place for _, place in found}) == 1, found[:4]
+
+
+def test_a_canary_may_be_the_first_that_needs_a_cache(twins: Twins, suite: Path) -> None:
+    """As in a run that goes on. Base's cache was waited for in the name of head, until its time was over."""
+    (suite / "cached.py").write_text("def setup_cache():\n    return 17\n\ndef time_it(value):\n    assert value == 17\n")
+    base, head = map(str, twins.pythons)
+    request = AbRequest(base=base, head=head, suite=str(suite), pattern="cached", seed=5)
+    ready = prepare(request, *arms_of(request, Quiet()), Quiet())
+    plan = Plan(ready.manifest.benchmarks, seed=5, margin=0.5, budget=None, canary=False)
+    spec = plan.next()
+    assert spec is not None
+    with scratch() as place, quiet(ready.pinning), Executor(ready.context(place, place)) as executor:
+        chosen = executor.run(spec).settings
+    canary = replace(spec, kind=BlockKind.CANARY, settings=chosen)
+    with scratch() as place, quiet(ready.pinning), Executor(ready.context(place, place)) as executor:
+        block = executor.run(canary)
+    assert block.failure is None and block.base and block.seconds < 20
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGKILL])

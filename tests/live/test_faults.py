@@ -39,6 +39,7 @@ ONE_ARM = {"disagreeing.time_only_in_head": "only in head", "disagreeing.time_on
 WELL = {
     "healthy.time_sum", "healthy.time_sort", "harmless.time_prints_a_megabyte",
     "harmless.time_forks_and_the_child_exits", "harmless.LeavesAChild.time_nothing",
+    "harmless.MakesAFolder.track_folders", "harmless.MakesAFolderOnce.time_nothing",
     "reserving.time_reads_a_byte", "unsteady.time_another_value_in_every_call",
     "unsteady.time_another_value_in_every_process",
 }
@@ -78,6 +79,7 @@ def test_what_one_arm_lacks_is_no_fault(rows: dict[str, dict[str, Any]], name: s
 def test_a_fault_of_both_arms_is_of_neither(rows: dict[str, dict[str, Any]]) -> None:
     assert rows["raising.time_in_the_body"]["failed_arm"] is None
     assert rows["ending.time_segfaults"]["failed_arm"] is None
+    assert rows["misusing.time_eats_memory"]["failed_arm"] is None
 
 
 def test_a_traceback_is_the_suites_own(rows: dict[str, dict[str, Any]]) -> None:

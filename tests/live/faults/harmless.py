@@ -26,3 +26,22 @@ class LeavesAChild:
 
     def time_nothing(self):
         pass
+
+
+class MakesAFolder:
+    """In its working directory, which is its own, and is empty when it begins."""
+
+    def setup(self):
+        os.mkdir("made")
+
+    def track_folders(self):
+        return len(os.listdir())
+
+
+class MakesAFolderOnce(MakesAFolder):
+    lockstep_setup = "once"
+
+    def time_nothing(self):
+        return len(os.listdir())
+
+    track_folders = None
