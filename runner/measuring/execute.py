@@ -438,7 +438,7 @@ class Executor:
 
 
 def _elsewhere(launch: Launch, benchmark: Benchmark) -> Launch:
-    """The same in a working directory of its own: a set-up may make there what another one finds. A cache's is shared."""
+    """The same in a working directory of its own: a set-up may make there what another finds. A cache's is shared."""
     if benchmark.cache is not None:
         return launch
     return replace(launch, cwd=fresh(launch.cwd.with_name(f"{launch.cwd.name}-beside")))

@@ -12,7 +12,7 @@ import pytest
 from bench import Bench, Twins
 
 from runner import suites
-from runner.stats.decide import LOOKS
+from runner.stats.decide import EXACT_BLOCKS, LOOKS
 
 SUITE = Path(__file__).parent / "faults"
 FAULTS = {
@@ -98,7 +98,7 @@ def test_a_fault_is_told_for_what_it_is(rows: dict[str, dict[str, Any]], name: s
 def test_the_healthy_are_measured_in_the_same_run(rows: dict[str, dict[str, Any]], name: str) -> None:
     assert rows[name]["verdict"] in ("same", "undecided", "faster", "slower")
     assert rows[name]["reason"] is None
-    assert rows[name]["blocks"] >= LOOKS[0]
+    assert rows[name]["blocks"] >= (EXACT_BLOCKS if "track" in name else LOOKS[0])
 
 
 def test_what_waits_for_children_is_measured_one_after_the_other(rows: dict[str, dict[str, Any]]) -> None:

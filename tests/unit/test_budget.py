@@ -69,7 +69,7 @@ def test_a_budget_that_cannot_settle_the_suite_settles_some_of_it() -> None:
 
 
 def test_a_budget_does_not_begin_what_it_cannot_bring_to_an_end() -> None:
-    """Noise as in pyperformance: half of a suite needs more than twelve blocks. Each was begun, and few were settled."""
+    """Noise as in pyperformance: half of it needs more than twelve blocks. All were begun, and few were settled."""
     settled = 0.0
     for seed in range(4):
         rng = np.random.default_rng(seed)
