@@ -121,7 +121,7 @@ class Commands(_Taught, TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            raise Interrupted("interrupted; what was measured is stored (`lockstep runs` lists it).") from error
+            raise Interrupted("interrupted; a run that had begun is stored (`lockstep runs` lists it).") from error
         except BrokenPipeError as error:
             # Of a process of ours, since the streams are silent. The library would exit with 1, which is a verdict.
             raise RuntimeError(f"a pipe to another process broke: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Sequence
@@ -65,8 +66,9 @@ def import_files(request: ImportRequest) -> ImportFinished:
     there = imports.read(request.folder)
     known = imports.known(there.imports)
     for path, file in zip(request.files, files, strict=True):
-        if file.sha256 in known:
-            old = known[file.sha256]
+        # Older versions have the hash of the file as it lies there, compressed.
+        old = known.get(file.sha256) or known.get(hashlib.sha256(path.read_bytes()).hexdigest())
+        if old is not None:
             raise UsageError(f"{path} is imported already, as {old.build}: {request.folder / old.id}.json. Remove that "
                              "file to import it anew.")
     now = time.time()

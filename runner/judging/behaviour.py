@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from runner.model import Arm, Interpreter
-from runner.verifying.own_tests import BAD, PASSED, Module, Odd
+from runner.verifying.own_tests import BAD, PASSED, WHOLE, Module, Odd
 from runner.verifying.search import Found, Searched
 
 
@@ -77,7 +77,8 @@ def unseen(modules: Sequence[Module]) -> list[str]:
     for module in modules:
         for test in dict.fromkeys(module.cut.values()):
             arms = " and ".join(arm.value for arm in Arm if module.cut.get(arm) == test)
-            said.append(f"{module.name} ended at {test} in {arms}; what comes after it was not run there")
+            where = "outside of any test" if test == WHOLE else f"at {test}"
+            said.append(f"{module.name} ended {where} in {arms}; what comes after it was not run there")
         for reason in dict.fromkeys(module.idle[arm] for arm in having if arm in module.idle):
             arms = " and ".join(arm.value for arm in having if module.idle.get(arm) == reason)
             said.append(f"no test of {module.name} passed in {arms} ({reason})")

@@ -126,6 +126,8 @@ class Executor:
         self._found = with_commands({Arm.BASE: context.base, Arm.HEAD: context.head}, context.environment)
         self._compiled: set[tuple[str, ...]] = set()
         self._unsteady: dict[str, str] = {}
+        self._has_children: dict[str, bool] = {}
+        """Benchmarks that were loaded, and whether they have started processes by then."""
         self._ahead = Ahead(possible=context.ahead, memory_limit=context.memory_limit)
         self._begun: _Opened | None = None
         """The block that was begun while another one was measured."""
@@ -407,11 +409,12 @@ class Executor:
         values = {arm: str(reply["value"]) for arm, reply in replies.items()}
         if values[Arm.BASE] != values[Arm.HEAD] and self._context.values == "compare":
             self._disagree(values, opened)
-        chosen = opened.spec.settings
         for worker in workers.values():
             worker.pin(self._context.worker_cpu)
-            if chosen is None or chosen.mode is Mode.ADJACENT:  # else it has none
-                worker.pin_children(self._context.worker_cpu)
+        # To look for children takes some milliseconds: of a benchmark that had none at first there will be none.
+        if benchmark.metric is Metric.TIME and self._has_children.get(benchmark.key, True):
+            found = [worker.pin_children(self._context.worker_cpu) for worker in workers.values()]
+            self._has_children[benchmark.key] = any(found)
 
     def _disagree(self, values: Mapping[Arm, str], opened: _Opened) -> None:
         """See whether an arm agrees with itself, once for each benchmark. Raises WorkerFailed where both do."""

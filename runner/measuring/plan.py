@@ -102,7 +102,7 @@ class Plan:
         self._costs, self._known = 0.0, 0
         """Sum of what a block of each benchmark costs, and the number of those of which that is known."""
         self._taken = self._settled = 0
-        """Blocks of the benchmarks that are settled, and their number; without those that failed."""
+        """Blocks of the benchmarks that are settled, and their number; without tracked values, and those that failed."""
 
     def begin(self, session: str, host: str = "") -> None:
         """A process goes on with the run, or begins it. What has failed in those before it is tried once more; what was
@@ -161,7 +161,9 @@ class Plan:
         if progress.cost is not None:
             self._costs += progress.cost - (before or 0.0)
             self._known += before is None
-        if progress.settled and not progress.failed and not was_settled:
+        # A count takes three blocks, whatever the timings take.
+        usual = progress.benchmark.metric is not Metric.TRACK
+        if progress.settled and not progress.failed and not was_settled and usual:
             self._taken += len(progress.blocks)
             self._settled += 1
         if progress in self._promises:

@@ -143,11 +143,14 @@ class Worker:
                 # Every thread: a library may have started some while the benchmark's module was imported.
                 sched.pin(self.pid, cpu)
 
-    def pin_children(self, cpu: int | None) -> None:
-        """Move what it has started, which is where it was then: as `pin`."""
-        for process in () if cpu is None else _descendants(self.pid):
-            with contextlib.suppress(ProcessLookupError):
+    def pin_children(self, cpu: int | None) -> bool:
+        """Move what it has started, which is where it was then, but for what may not be moved; returns whether there is
+        any."""
+        started = _descendants(self.pid)
+        for process in () if cpu is None else started:
+            with contextlib.suppress(ProcessLookupError, MachineError):  # of another user, say
                 sched.pin(process.pid, cpu)
+        return bool(started)
 
     @property
     def peak(self) -> int:

@@ -44,6 +44,8 @@ class Odd:
     head: Outcome
     whole: bool = False
     """It is no test: a class, the module or the interpreter itself went wrong, which has a name in that arm alone."""
+    both_ended: bool = False
+    """Both interpreters have ended in the module, so that one may only not have come to what the other ended in."""
 
     @property
     def differs(self) -> bool:
@@ -57,8 +59,11 @@ class Odd:
     @property
     def ended(self) -> Arm | None:
         """The arm whose interpreter has ended in it, where the other's has not."""
-        ended = [arm for arm, outcome in ((Arm.BASE, self.base), (Arm.HEAD, self.head)) if outcome.word == CRASHED]
-        return ended[0] if len(ended) == 1 else None
+        words = {Arm.BASE: self.base.word, Arm.HEAD: self.head.word}
+        ended = [arm for arm, word in words.items() if word == CRASHED]
+        if len(ended) != 1 or (self.both_ended and words[ended[0].other] == MISSING):
+            return None
+        return ended[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +108,8 @@ def run(
     still = {one.test: one for one in unlike(again) if one.test in chosen or one.ended is not None}
     return Module(
         name=name, counts=_counts(first), odd=tuple(still.values()),
-        unsteady=tuple(test for test in chosen if test not in still), cut=_cut(first), idle=_idle(first),
+        unsteady=tuple(test for test in chosen if test not in still), cut=_cut(again if whole else first),
+        idle=_idle(first),
     )
 
 
@@ -124,8 +130,9 @@ def _idle(outcomes: Mapping[Arm, Outcomes]) -> dict[Arm, str]:
 def unlike(outcomes: Mapping[Arm, Outcomes]) -> list[Odd]:
     """The tests that do not end alike, in base's order and then head's; those that pass in one arm alone come first."""
     base, head = outcomes[Arm.BASE], outcomes[Arm.HEAD]
-    missing = Outcome(word=MISSING)
-    both = [Odd(test=test, base=base.get(test, missing), head=head.get(test, missing), whole=not _single(test))
+    missing, cut = Outcome(word=MISSING), _cut(outcomes)
+    both = [Odd(test=test, base=base.get(test, missing), head=head.get(test, missing), whole=not _single(test),
+                both_ended=len(cut) == len(Arm))
             for test in dict.fromkeys((*base, *head))]
     odd = [one for one in both if one.base.word != one.head.word]
     return sorted(odd, key=lambda one: not one.differs)

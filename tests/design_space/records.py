@@ -29,9 +29,9 @@ class Compared:
     digests: tuple[str, str]
     """Of the two designs' sources, as the names come: a design that was changed since is measured anew."""
     suite: str
-    pattern: str | None
+    pattern: str | None = None
     """Regular expression that its benchmarks match; None: it is the whole suite."""
-    budget: float
+    budget: float = 180.0
     """Seconds."""
     run: str
     """Name of the run's folder."""
@@ -97,7 +97,7 @@ class Verified:
     sequences: int
     """Of operations that were tried in both."""
     hazards: tuple[Hazard, ...]
-    problems: tuple[str, ...]
+    problems: tuple[str, ...] = ()
     """What could not be looked at, in words."""
 
 

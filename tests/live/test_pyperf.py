@@ -127,7 +127,7 @@ def test_options_that_choose_how_pyperf_measures_have_no_effect(tmp_path: Path, 
     (tmp_path / "there.json").write_text("{}")
     (tmp_path / "bm.py").write_text("import pyperf\npyperf.Runner().bench_func('one', len, '')\n")
     for options in (
-        ("--loops=0",), ("-w", "3", "--calibrate-loops"), ("--recalibrate-warmups", "--loops=0"), ("--values=0",),
+        ("--loops=0",), ("-w", "3", "--calibrate-loops"), ("--recalibrate-warmups", "--loops=0"), ("--values=5",),
         ("-o", str(tmp_path / "there.json")), ("--append", str(tmp_path / "there.json"), "--compare-to", "python"),
         ("--worker-task=5",), ("--fast", "--processes=2", "--pipe=1"), ("--debug-single-value",),
     ):

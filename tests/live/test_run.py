@@ -184,7 +184,7 @@ def test_an_interruption_before_the_first_block_ends_in_words(
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=TIME_LIMIT)
     assert process.returncode == 130
-    assert "lockstep: interrupted; what was measured is stored" in error and "Traceback" not in error
+    assert "lockstep: interrupted; a run that had begun is stored" in error and "Traceback" not in error
     assert bench.processes() == []
 
 

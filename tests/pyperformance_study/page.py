@@ -60,7 +60,8 @@ head does a little more in each dict lookup (the variant `{variant}`), which all
 that makes each of them is not known, so that only *slower* is counted there."""
 
 BESIDE_LIMITS = """\
-[low, high] is the exact 95 % interval in percent. *error*: root mean square of the log ratio of one build to itself.
+[low, high] is the exact 95 % interval in percent. *error*: root mean square of the log ratio of one build to itself, of
+so many pairs in which there is one.
 What Lockstep does before the first block (looking for the benchmark, linking a layout) is not in its machine-seconds;
 its last block may end after the budget. Its seconds are those of one CPU, while another one starts its next processes;
 pyperf's are wall time. pyperf always came first. The machine was as it was, for both; pyperf advises a tuned and quiet

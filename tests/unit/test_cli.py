@@ -173,7 +173,7 @@ def test_an_interruption_outside_of_measuring_ends_with_130(
     monkeypatch.setattr(store, "find", interrupted)
     code, _, error = lockstep("show", "last")
     assert code == 130
-    assert "interrupted; what was measured is stored" in error
+    assert "interrupted; a run that had begun is stored" in error
 
 
 def test_show_prints_the_report_and_writes_the_files(

@@ -277,7 +277,14 @@ def test_where_an_interpreter_ends_the_whole_module_is_run_again(monkeypatch: py
     steady = arms_that_do(monkeypatch, (good, bad), (good, bad))
     assert [one.test for one in steady.odd if one.differs] == ["test.test_io.A.test_z"]
     assert steady.cut == {Arm.HEAD: "test.test_io.A.test_z"} and steady.idle == {}
-    assert arms_that_do(monkeypatch, (good, bad), (good, good)).unsteady == ("test.test_io.A.test_z",)
+    once = arms_that_do(monkeypatch, (good, bad), (good, good))
+    assert once.unsteady == ("test.test_io.A.test_z",) and once.cut == {}
+
+
+def test_what_an_arm_did_not_come_to_says_nothing_of_where_the_other_ended() -> None:
+    base, head = outcomes(x="passed", y="crashed"), outcomes(x="passed", y="passed", z="crashed")
+    odd = own_tests.unlike({Arm.BASE: base, Arm.HEAD: head})
+    assert [one.test for one in odd if one.differs] == ["test.test_io.A.test_y"]
 
 
 def test_what_was_not_run_is_told_and_is_not_green(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,6 +299,9 @@ def test_what_was_not_run_is_told_and_is_not_green(monkeypatch: pytest.MonkeyPat
     moved = arms_that_do(monkeypatch, (outcomes(x="passed"), lacking))
     assert [text.partition(" (")[0] for text in behaviour.unseen([module(), moved])] == [
         "no test of test_io passed in head"]
+    outside = {**outcomes(x="passed"), "the module": Outcome(word="crashed")}
+    assert behaviour.unseen([arms_that_do(monkeypatch, (outside, outside))]) == [
+        "test_io ended outside of any test in base and head; what comes after it was not run there"]
     for one in (both, gone, moved):
         assert "not all of CPython's own tests were run" in words.render(verified(modules=(module(), one)))
     assert behaviour.unseen([gone]) == [], "an interpreter without tests is told once"

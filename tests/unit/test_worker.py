@@ -361,6 +361,7 @@ def test_of_what_is_due_at_the_end_that_of_logging_undoes_nothing(monkeypatch: p
                 monkeypatch.setitem(sys.modules, "logging", SimpleNamespace())
             else:
                 monkeypatch.delitem(sys.modules, "logging", raising=False)
+            monkeypatch.delitem(sys.modules, "multiprocessing.resource_tracker", raising=False)
 
         server = Server.__new__(Server)
         has(before, logging_before)
