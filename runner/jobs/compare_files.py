@@ -47,5 +47,6 @@ def compare_files(base: Sequence[Path], head: Sequence[Path], margin: float) -> 
 
 def _side(paths: Sequence[Path]) -> Side:
     files = tuple(pyperf_json.read(path) for path in paths)
-    pyperf_json.check_alike(files, pyperf_json.ONE_BUILD, "The files of one side are of one build, and one version of the benchmarks.")
+    pyperf_json.check_alike(
+        files, pyperf_json.ONE_BUILD, "The files of one side are of one build, and one version of the benchmarks.")
     return Side(name=", ".join(map(str, paths)), files=files)

@@ -102,7 +102,7 @@ class Plan:
         self._costs, self._known = 0.0, 0
         """Sum of what a block of each benchmark costs, and the number of those of which that is known."""
         self._taken = self._settled = 0
-        """Blocks of the benchmarks that are settled, and their number; without tracked values, and those that failed."""
+        """Blocks of the benchmarks that are settled, and their number; without tracked values and those that failed."""
 
     def begin(self, session: str, host: str = "") -> None:
         """A process goes on with the run, or begins it. What has failed in those before it is tried once more; what was

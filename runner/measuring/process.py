@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from runner.errors import MachineError
 from runner.machine import addresses, sched
 from runner.measuring.launch import START_LIMIT, Launch
 from runner.model import Arm, Cause, Failure
