@@ -148,9 +148,10 @@ class Worker:
         """Move what it has started, which is where it was then, but for what may not be moved; returns whether there is
         any."""
         started = _descendants(self.pid)
-        for process in () if cpu is None else started:
-            with contextlib.suppress(ProcessLookupError, MachineError):  # of another user, say
-                sched.pin(process.pid, cpu)
+        if cpu is not None:
+            for process in started:
+                with contextlib.suppress(ProcessLookupError, MachineError):  # of another user, say
+                    sched.pin(process.pid, cpu)
         return bool(started)
 
     @property
