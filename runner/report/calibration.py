@@ -73,7 +73,8 @@ def section(summary: Summary) -> str:
     for table in tables(summary):
         parts += [f"**{table.title}**", _markdown(table), *([table.note] if table.note else [])]
     rows = [(demand(one), one.state.value, seen(one)) for one in summary.criteria]
-    parts += ["**What it must show**", DECIDED, _markdown(Table(title="", columns=("demand", "", "seen"), rows=rows))]
+    demands = Table(title="", columns=("demand", "decided", "seen"), rows=rows)
+    parts += ["**What it must show**", DECIDED, _markdown(demands)]
     return "\n\n".join(parts) + "\n"
 
 

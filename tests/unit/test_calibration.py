@@ -248,6 +248,8 @@ def test_text_and_page_show_the_same(tmp_path: Path) -> None:
     assert known["layout_deviation"] == pytest.approx(0.03 / math.sqrt(2), rel=0.05)
     text = report.render(summary, folder="/data/x", width=120)
     page = report.section(summary)
+    heads = [line for line, rule in itertools.pairwise(page.splitlines()) if rule.startswith("| ---")]
+    assert len(heads) > 3 and all(cell.strip() for line in heads for cell in line.strip("|").split("|"))
     for table in report.tables(summary):
         assert table.title in text and f"**{table.title}**" in page
         for row in table.rows:
