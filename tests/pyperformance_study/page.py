@@ -34,7 +34,8 @@ INTRODUCTION = """\
 # pyperformance, measured
 
 The benchmarks of [pyperformance](pyperf-suites.md) that need no third-party package, unmodified. `make pyperformance`
-makes this page of what it has measured, and goes on where it was. Each comparison is one command:
+makes this page of what it has measured, and goes on where it was. Each comparison is one command, with the budget that
+the table says:
 
     lockstep ab BASE HEAD --suite pyperformance{budget}"""
 
@@ -110,11 +111,9 @@ def place_into(page: str, told: str) -> str:
 
 
 def _budget(study: Study) -> str:
-    """The option that all comparisons had; empty where they had none. Which of several it was is in the table."""
-    budgets = {one.budget for one in study.measured}
-    told = {None if budget is None else as_time(budget) for budget in budgets}
-    (budget,) = told if len(told) == 1 else ("TIME",) if told else (None,)
-    return "" if budget is None else f" --budget {budget}"
+    """The option that most comparisons had; empty where they had none. The table has it for each."""
+    budgets = Counter(one.budget for one in study.measured).most_common(1)
+    return "".join(f" --budget {as_time(budget)}" for budget, _ in budgets if budget is not None)
 
 
 def _whole(study: Study) -> list[str]:
