@@ -206,9 +206,10 @@ class Executor:
                 taken |= self._gil(workers, arms, spec)
                 if spec.settings is None and spec.benchmark.metric is Metric.TIME:
                     extensions = self._extensions(workers, spec)
-                    forced, warm = self._context.forced, self._warming()
-                    cpu = self._context.worker_cpu
-                    chosen = settings.calibrate(workers, spec.benchmark, forced.get("mode"), handles, cpu, warm)
+                    context = self._context
+                    warm = settings.warming(context.base, context.head, context.environment)
+                    chosen = settings.calibrate(
+                        workers, spec.benchmark, context.forced.get("mode"), handles, context.worker_cpu, warm)
                 else:
                     if chosen.mode is Mode.ADJACENT:
                         self._arms.wait()
@@ -323,10 +324,6 @@ class Executor:
             return ()
         replies = [worker.ask({"do": "extensions"}, spec.benchmark.timeout)["names"] for worker in workers.values()]
         return tuple(sorted({name for names in replies for name in names}))
-
-    def _warming(self) -> float:
-        context = self._context
-        return settings.warming(jit=settings.has_jit(context.base, context.head, context.environment))
 
     def _gil(
         self, workers: Mapping[Arm, Worker], arms: Mapping[Arm, Interpreter], spec: BlockSpec

@@ -162,8 +162,8 @@ class Plan:
             self._costs += progress.cost - (before or 0.0)
             self._known += before is None
         # A count takes three blocks, whatever the timings take.
-        usual = progress.benchmark.metric is not Metric.TRACK
-        if progress.settled and not progress.failed and not was_settled and usual:
+        counts = progress.benchmark.metric is Metric.TRACK
+        if progress.settled and not (progress.failed or was_settled or counts):
             self._taken += len(progress.blocks)
             self._settled += 1
         if progress in self._promises:

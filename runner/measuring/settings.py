@@ -178,15 +178,15 @@ def _slowed(
     return dearer(alone) and dearer(taken(0.0))
 
 
-def warming(*interpreters: Interpreter, jit: bool = False) -> float:
-    """Seconds of slices that each arm does before any is kept, the same for all; `jit`: one was switched on."""
-    jit = jit or any(one.implementation == "pypy" or one.facts.get("jit") == "True" for one in interpreters)
-    return WARM_JIT if jit else WARM
-
-
 def has_jit(base: Interpreter, head: Interpreter, environment: Mapping[str, str]) -> bool:
     """Whether an arm compiles what it runs; `environment` is what both get, and may switch that on."""
-    return warming(base, head, jit=environment.get("PYTHON_JIT", "0") != "0") == WARM_JIT
+    return environment.get("PYTHON_JIT", "0") != "0" or any(
+        one.implementation == "pypy" or one.facts.get("jit") == "True" for one in (base, head))
+
+
+def warming(base: Interpreter, head: Interpreter, environment: Mapping[str, str]) -> float:
+    """Seconds of slices that each arm does before any is kept, the same for both."""
+    return WARM_JIT if has_jit(base, head, environment) else WARM
 
 
 def choose(

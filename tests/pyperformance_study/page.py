@@ -275,10 +275,9 @@ def _score(tool: str, found: Iterable[Beside]) -> Score:
     found = list(found)
     both = [one for one in found if one.lockstep is not None and Said.FAILED not in
             (one.lockstep.answer.said, one.pyperf.answer.said)]
-    ours = tool == "lockstep"
-    told = [(one.pair, side) for one in both if (side := one.lockstep if ours else one.pyperf) is not None]
-    states = [one.state for one in both] if ours else []
-    tried = [side for one in found if (side := one.lockstep if ours else one.pyperf) is not None]
+    told = [(one.pair, side) for one in both if (side := _side(one, tool)) is not None]
+    states = [one.state for one in both] if tool == "lockstep" else []
+    tried = [side for one in found if (side := _side(one, tool)) is not None]
     equal = [side.answer for pair, side in told if pair == "equal"]
     work = [side.answer.said for pair, side in told if pair == "work"]
     logs = [math.log(answer.ratio) for answer in equal if answer.ratio]
@@ -292,6 +291,10 @@ def _score(tool: str, found: Iterable[Beside]) -> Score:
         wall=median(side.wall for _, side in told) if told else math.nan,
         failed=Share(count=sum(side.answer.said is Said.FAILED for side in tried), of=len(tried)),
     )
+
+
+def _side(one: Beside, tool: str) -> Side | None:
+    return one.lockstep if tool == "lockstep" else one.pyperf
 
 
 def _claims(answer: Answer) -> bool:

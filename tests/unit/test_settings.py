@@ -142,9 +142,9 @@ def test_an_arm_that_compiles_as_it_runs_is_warmed_longer_and_so_is_the_other() 
         replace(interpreter(), implementation=name, facts={"jit": on})
         for name, on in (("cpython", "False"), ("cpython", "True"), ("pypy", "False"))
     )
-    assert warming(plain, plain) == WARM
-    assert warming(plain, jit) == warming(jit, plain) == warming(plain, pypy) == WARM_JIT
-    assert warming(plain, plain, jit=True) == WARM_JIT
+    assert warming(plain, plain, {}) == WARM
+    assert warming(plain, jit, {}) == warming(jit, plain, {}) == warming(plain, pypy, {}) == WARM_JIT
+    assert warming(plain, plain, {"PYTHON_JIT": "1"}) == WARM_JIT
     one = trial(1e-5)
     usual, longer = (choose(one, one, BENCHMARK, None, warm=warm) for warm in (WARM, WARM_JIT))
     seconds = 1e-5 * longer.calls[Arm.BASE] * longer.warmup
