@@ -68,10 +68,15 @@ class View:
     def __init__(self, say: Callable[[str], None], until: float = math.inf) -> None:
         self.say, self._until = say, until
         self.late = False
-        self._told = time.monotonic()
+        self._told = self._phased = time.monotonic()
+        self._phase = ""
 
     def phase(self, text: str) -> None:
-        self.say(text)
+        """Say it; of a state that goes on, up to the colon, only now and then."""
+        now, what = time.monotonic(), text.partition(":")[0]
+        if what != self._phase or now - self._phased >= EVERY:
+            self._phase, self._phased = what, now
+            self.say(text)
 
     def measured(self, plan: Standing, progress: Progress) -> None:
         now = time.monotonic()

@@ -44,7 +44,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--designs", nargs="+", choices=names, default=names, metavar="NAME", help="only these")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART",
                         help=f"only these of {', '.join(PARTS)}")
-    parser.add_argument("--suites", nargs="+", choices=SUITES, default=SUITES, metavar="SUITE",
+    parser.add_argument("--suites", nargs="+", choices=tuple(SUITES), default=tuple(SUITES), metavar="SUITE",
                         help=f"only these of {', '.join(SUITES)}")
     parser.add_argument("-b", "--bench", metavar="REGEX", help="only benchmarks whose name matches")
     parser.add_argument("--report", action="store_true", help="make the page of what is stored, and measure nothing")

@@ -29,7 +29,7 @@ measured.
 SHARED = """\
 A stream is made from an object of {size}; then the object's owner changes its first byte, and wants to resize or close
 it. **copied**: the stream has memory of its own. **shared**: it reads the object's memory. **changes**: so does what
-the stream reads. *held*: the owner is refused as long as the stream lives."""
+the stream reads. *held*: the owner is refused as long as the stream is only read."""
 
 STALE = """\
 Where stream and program share `bytes`, one thing goes wrong in {designs}. A `bytes` object keeps its hash, and a stream
@@ -50,14 +50,17 @@ SPEED = """\
 Counts of timings by verdict; a ratio is the design's time divided by the other's. A verdict is about the whole family
 of a run's timings, as in every report. What the budget left before a first look is *not reached*; the geometric mean is
 over those that were reached, and says nothing of the rest. *others*: failed, skipped, or only in one of them."""
+HASH = "`hash-as-test`"
 COUNTED = (Verdict.FASTER.value, Verdict.SLOWER.value, Verdict.SAME.value, Verdict.UNDECIDED.value, NOT_REACHED)
 
 VERIFIED = """\
-`lockstep verify` runs CPython's `test_memoryio` under both, and random sequences of operations on streams made from
-all kinds of objects, which may change in between. Of each kind of object it shows one difference, made short."""
+`lockstep verify` runs CPython's `test_memoryio` under both, and random sequences of operations on streams and on what
+they are made from, which may change in between. Of each kind of object it shows one difference, made short."""
 
 LIMITS = """\
 - One machine, one release, one compiler, and the suites of this project.
+- `bytesio` makes streams from the same views and subclasses again and again, so that `hash-as-test` finds each hash
+  ready; `fresh-views` has none that was hashed.
 - {budgets}; what that left undecided is counted as undecided.
 - The designs are our own code after what the thread says of them, not its patches, which fit CPython 3.5: what is
   lent is seen through a memoryview, where a patch had a `Py_buffer` in the stream."""
@@ -91,17 +94,37 @@ def _answer(study: Study) -> list[str]:
             (wrong if changing else sound).append(f"`{seen.design}`")
             what = f"of these, streams change with: {', '.join(changing)}" if changing else "none of these can change"
             parts.append(f"- `{seen.design}` shares also: {', '.join(more)}; {what}.")
+            parts += [f"  - {told}" for told in _gains(study.compared, seen.design)]
     if not wrong and not sound:
         return []
     parts.append("")
     if wrong:
-        parts.append("Who borrows a buffer is told whether the borrower may write, not whether its owner can; a hash "
-                     "says which object it is, not that it stays as it is. So what is not immutable is taken for it by "
-                     f"{_and(wrong)}, and a stream's content changes behind its back.")
+        lends = ["Who borrows a buffer is told whether the borrower may write, not whether its owner can."]
+        hashes = ["A hash says which object it is, not that it stays as it is."]
+        parts.append(" ".join([
+            *(lends if set(wrong) - {HASH} else []), *(hashes if HASH in wrong else []),
+            f"So what is not immutable is taken for it by {_and(wrong)}, and a stream's content changes behind its "
+            "back."]))
     if sound:
-        parts.append(f"What asks for the type is right about what it shares: {_and(sound)}. What that gains, beyond "
-                     "`bytes` alone, is below.")
+        parts.append(f"What asks for the type is right about what it shares: {_and(sound)}.")
     return [*parts, ""]
+
+
+def _gains(found: Sequence[Compared], design: str) -> list[str]:
+    """In a sentence for each suite, what a design gains and loses against today's."""
+    runs = [one for suite in SUITES for one in found if (one.suite, one.design, one.against) == (
+        suite, design, TODAY.name)]
+    told = []
+    for run in runs:
+        timed = [row for row in run.rows if row.metric is Metric.TIME]
+        reached = [row for row in timed if row.ratio is not None]
+        sides = []
+        for verdict in (Verdict.FASTER, Verdict.SLOWER):
+            count = sum(row.state == verdict.value for row in timed)
+            sides.append(f"{count} {verdict.value}" + (f" (most: {_most(timed, verdict)})" if count else ""))
+        told.append(f"`{run.suite}` against `{TODAY.name}`: {', '.join(sides)}, of {len(reached)} timings that were "
+                    f"reached{'' if len(reached) == len(timed) else f', of {len(timed)}'}.")
+    return told
 
 
 def _shared(found: Sequence[Seen]) -> list[str]:
@@ -171,7 +194,8 @@ def _changed(found: Sequence[Compared]) -> list[str]:
     cells = {(run.design, row.benchmark): row for run in runs for row in run.rows if row.metric is not Metric.TRACK}
     names = dict.fromkeys(name for (_, name), row in cells.items() if row.clear and row.state in CHANGED)
     if not names:
-        return [f"None differs clearly from `{TODAY.name}` in any benchmark."]
+        return [f"Of {_and([f'`{design}`' for design in designs])} none differs clearly from `{TODAY.name}` in any "
+                "benchmark that was reached."]
     rows = [[f"`{name}`", *(_cell(cells.get((design, name))) for design in designs)] for name in names]
     key = f"Against `{TODAY.name}`: ▼ faster (or less), ▲ slower (or more), = the same, ? undecided, … not reached."
     return [key, "", *table(["benchmark", *(f"`{design}`" for design in designs)], rows)]
@@ -211,9 +235,11 @@ def _verified(found: Sequence[Verified]) -> list[str]:
     for one in sorted(found, key=_place):
         count = len(one.hazards)
         told = "no difference" if not count else "1 difference" if count == 1 else f"{count} differences"
+        sources = f"; streams were made from: {', '.join(one.kinds)}" if one.kinds else ""
         problems = "".join(f" Not looked at: {_code(problem)}." for problem in one.problems)
         parts.append(f"`{one.design}` against `{TODAY.name}`: {told}. {one.sequences:,} sequences of operations were "
-                     f"tried in {one.seconds:.0f} s.{problems}")
+                     f"tried, in {one.seconds:.0f} s of searching and in making short what was found{sources}."
+                     f"{problems}")
         for hazard in one.hazards:
             parts += ["", f"{hazard.what}: `{TODAY.name}` gives {_code(hazard.base)}, `{one.design}` "
                       f"{_code(hazard.head)}.", "", "```python", hazard.script.strip(), "```"]

@@ -15,7 +15,8 @@ import studies
 from pydantic import TypeAdapter
 from studies import Row
 
-from runner.judging.report import Mean
+from runner.judging.report import NOT_REACHED, Mean
+from runner.model import Verdict
 
 SCHEMA = "lockstep.design-space/1"
 
@@ -44,6 +45,11 @@ class Compared:
     """Over the timed benchmarks."""
     rows: tuple[Row, ...]
 
+    @property
+    def open(self) -> bool:
+        """Whether a larger budget might say more of a benchmark."""
+        return any(row.state in (Verdict.UNDECIDED.value, NOT_REACHED) for row in self.rows)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
@@ -54,7 +60,8 @@ class Kind:
     follows: bool | None
     """The stream's content changed with the object's; None: the object cannot change."""
     held: str
-    """What the object's owner was told, who is refused something as long as the stream lives; empty: nothing."""
+    """What the object's owner was told, who is refused something as long as the stream is only read;
+    empty: nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +102,9 @@ class Verified:
     seconds: float
     """Of searching."""
     sequences: int
-    """Of operations that were tried in both."""
+    """Of operations that were tried in both, those to make short what was found among them."""
+    kinds: tuple[str, ...] = ()
+    """Of sources that both can make streams from (`verifying.sequences`)."""
     hazards: tuple[Hazard, ...]
     problems: tuple[str, ...] = ()
     """What could not be looked at, in words."""

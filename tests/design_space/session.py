@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,19 +14,22 @@ from pydantic import TypeAdapter
 from studies import View, check_machine, rows
 
 from design_space import records
-from design_space.designs import EVERY, SUITES, TODAY, WEIGHED, Design, Pair, pairs
+from design_space.designs import EVERY, RELEASE, SUITES, TODAY, WEIGHED, Design, Pair, pairs
 from design_space.records import Compared, Hazard, Kind, Seen, Study, Verified
-from runner import builds, jobs, machine, shell, suites
+from runner import builds, config, jobs, machine, shell, suites
 from runner.errors import LockstepError, UsageError
 from runner.jobs.ab import AbRequest
 from runner.jobs.verify import VerifyRequest, verify
 from runner.judging.report import Report
+from runner.suites import pyperf_requirements
 
 PARTS = ("look", "verify", "compare")
 """What is done with each design, in this order."""
 TESTS = ("test_memoryio",)
 """Of CPython's own, for `lockstep verify`."""
 SOURCES = Path(__file__).with_name("sources.py")
+PACKAGES = Path(__file__).with_name("requirements.txt")
+"""What streams are made from too, where it can be installed for the builds."""
 _kinds = TypeAdapter(dict[str, Kind])
 
 
@@ -44,7 +48,7 @@ class Settings:
     """Names of those that are measured."""
     parts: Sequence[str] = PARTS
     """What is done: some of `PARTS`."""
-    suites: Sequence[str] = SUITES
+    suites: Sequence[str] = tuple(SUITES)
     pattern: str | None = None
     """Regular expression that benchmarks match, as with ``-b``."""
 
@@ -64,6 +68,7 @@ class Session:
         check_machine(self.study.machine, here, settings.data)
         self._failed = False
         """Something could not be done, and was said."""
+        self._folders: list[Path] | None = None
 
     def run(self) -> bool:
         """Do what is not stored, as long as there is time; returns whether all that was asked for is there now.
@@ -79,7 +84,7 @@ class Session:
         """Say what goes wrong in it, in place of ending."""
         try:
             yield
-        except LockstepError as problem:
+        except (LockstepError, OSError, ValueError) as problem:
             self.say(f"{what} {design.name} failed: {problem}")
             self._failed = True
 
@@ -94,7 +99,7 @@ class Session:
     def _look(self, design: Design) -> Seen:
         self.say(f"{design.name}: what it shares")
         executable = builds.resolve(design.spec, progress=self.say).executable
-        ended = shell.run([executable, "-B", "-E", "-s", SOURCES], timeout=120, apart=True)
+        ended = shell.run([executable, "-B", "-E", "-s", SOURCES, *self._packages(executable)], timeout=120, apart=True)
         if ended.code:
             raise UsageError(f"{SOURCES.name} ended with exit code {ended.code} in {design.spec}:\n{ended.errors}")
         told = json.loads(ended.output)
@@ -114,20 +119,36 @@ class Session:
     def _verify(self, design: Design) -> Verified:
         self.say(f"{design.name}: lockstep verify")
         started = time.time()
-        found = verify(VerifyRequest(base=TODAY.spec, head=design.spec, tests=TESTS), View(self.say))
+        packages = self._packages(builds.resolve(TODAY.spec, progress=self.say).executable)
+        found = verify(VerifyRequest(
+            base=TODAY.spec, head=design.spec, tests=TESTS,
+            environment={"PYTHONPATH": os.pathsep.join(map(str, packages))} if packages else {}), View(self.say))
         hazards = tuple(
             Hazard(what=one.what, script=one.script, base=one.base, head=one.head) for one in found.differences)
         return Verified(
             design=design.name, digests=(TODAY.digest, design.digest), started=started, hazards=hazards,
-            seconds=found.searched.seconds, sequences=found.searched.sequences, problems=found.problems)
+            seconds=found.searched.seconds, sequences=found.searched.sequences, kinds=found.searched.kinds,
+            problems=found.problems)
+
+    def _packages(self, executable: Path) -> list[Path]:
+        """The folder with numpy for builds of the release; none where pip cannot make it, which is said once."""
+        if self._folders is None:
+            try:
+                pyperf_requirements.install(PACKAGES, executable, RELEASE, config.environment({}))
+                self._folders = [pyperf_requirements.place(PACKAGES) / RELEASE]
+            except pyperf_requirements.InstallError as problem:
+                self.say(f"without numpy: {problem}")
+                self._folders = []
+        return self._folders
 
     def _compare_all(self) -> bool:
         there = {suite for suite in self.settings.suites if self._is_there(suite)}
         for pair in pairs():
             names = pair.design.name, pair.against.name, pair.suite
             stored = [one for one in self.study.compared if (one.design, one.against, one.suite) == names]
-            # Of other benchmarks it is another comparison.
-            done = any(one.pattern == self.settings.pattern for one in stored)
+            # Of other benchmarks, or with more time for what is open, it is another comparison.
+            done = any(one.pattern == self.settings.pattern and (one.budget >= self.settings.budget or not one.open)
+                       for one in stored)
             if pair.suite in there and self._wanted(pair.design) and not done:
                 if not self._time_for("comparing", pair.design):
                     return False
@@ -138,13 +159,14 @@ class Session:
 
     def _compare(self, pair: Pair) -> Compared:
         self.say(f"{pair.design.name} against {pair.against.name}, {pair.suite}")
+        digests = pair.design.digest, pair.against.digest
         finished = jobs.ab(AbRequest(
-            base=pair.against.spec, head=pair.design.spec, suite=pair.suite, pattern=self.settings.pattern,
+            base=pair.against.spec, head=pair.design.spec, suite=SUITES[pair.suite], pattern=self.settings.pattern,
             budget=self.settings.budget, out=self.settings.runs,
         ), View(self.say))
         if finished.interrupted:
             raise KeyboardInterrupt
-        return compared(pair, finished.report, self.settings)
+        return compared(pair, finished.report, self.settings, digests)
 
     def _time_for(self, what: str, design: Design) -> bool:
         if self.end - time.monotonic() < self.settings.budget:
@@ -157,7 +179,7 @@ class Session:
 
     def _is_there(self, suite: str) -> bool:
         try:
-            suites.open(suite)
+            suites.open(SUITES[suite])
         except UsageError as problem:
             self.say(f"without the suite {suite}: {problem}")
             return False
@@ -168,10 +190,10 @@ class Session:
         records.write(self.settings.data, self.study)
 
 
-def compared(pair: Pair, report: Report, settings: Settings) -> Compared:
-    """What is kept of a run's report."""
+def compared(pair: Pair, report: Report, settings: Settings, digests: tuple[str, str]) -> Compared:
+    """What is kept of a run's report; `digests` are those of the sources before it began."""
     return Compared(
-        design=pair.design.name, against=pair.against.name, digests=(pair.design.digest, pair.against.digest),
+        design=pair.design.name, against=pair.against.name, digests=digests,
         suite=pair.suite, pattern=settings.pattern, budget=settings.budget, run=report.run,
         started=report.started, seconds=report.seconds, scope=report.scope,
         margin=report.margin, mean=report.mean,

@@ -1,9 +1,10 @@
 """Run by an interpreter under test: what a stream is to the object that it was made from.
 
-Prints one JSON object: ``size``, of the objects in bytes, and for each of their ``kinds`` three things. ``allocated``:
-bytes that making the stream took at most. ``follows``: whether the stream's content changed when the object's did, null
-for what cannot change. ``held``: what the object's owner is told, who is refused something as long as the stream lives;
-empty where nothing is refused. ``stale``: whether a value can have the hash of what its stream held before.
+A folder with numpy may be given. Prints one JSON object: ``size``, of the objects in bytes, and for each of their
+``kinds`` three things. ``allocated``: bytes that making the stream took at most. ``follows``: whether the stream's
+content changed when the object's did, null for what cannot change. ``held``: what the object's owner is told, who is
+refused something as long as the stream is only read; empty where nothing is refused. ``stale``: whether a value can
+have the hash of what its stream held before.
 """
 
 import array
@@ -11,6 +12,7 @@ import io
 import json
 import mmap
 import os
+import sys
 import tempfile
 import tracemalloc
 
@@ -89,6 +91,16 @@ def of_another_stream():
             lambda: (view.release(), writable.release(), other.write(b"!")))
 
 
+def of_a_numpy_array():
+    data = numpy.frombuffer(bytearray(fresh()), dtype="B")
+    return data, lambda: data.__setitem__(0, 33), None
+
+
+def of_a_read_only_numpy_array():
+    data = numpy.frombuffer(bytearray(fresh()), dtype="B")
+    return numpy.broadcast_to(data, len(data)), lambda: data.__setitem__(0, 33), None
+
+
 KINDS = {
     "bytes": of_bytes,
     "subclass of bytes": of_a_subclass,
@@ -102,6 +114,7 @@ KINDS = {
     "mmap for reading": of_an_mmap_for_reading,
     "read-only getbuffer() of another stream": of_another_stream,
 }
+WITH_NUMPY = {"numpy array": of_a_numpy_array, "read-only numpy array": of_a_read_only_numpy_array}
 
 
 def look(make):
@@ -116,7 +129,8 @@ def look(make):
         change()
         follows = stream.read(1) == b"!"
         try:
-            own()
+            if own is not None:
+                own()
         except (BufferError, ValueError) as error:
             held = str(error)
     stream.seek(0)
@@ -136,5 +150,11 @@ def stale():
 
 
 if __name__ == "__main__":
-    kinds = {name: look(make) for name, make in KINDS.items()}
+    ways = dict(KINDS)
+    if sys.argv[1:]:
+        sys.path.append(sys.argv[1])
+        import numpy
+
+        ways.update(WITH_NUMPY)
+    kinds = {name: look(make) for name, make in ways.items()}
     print(json.dumps({"size": SIZE, "kinds": kinds, "stale": stale()}))

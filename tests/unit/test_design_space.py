@@ -17,7 +17,7 @@ from runner.model import Metric
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from design_space import page, records
-from design_space.designs import EVERY, NOCOW, TODAY, WEIGHED, Design, Pair, pairs
+from design_space.designs import EVERY, NOCOW, SUITES, TODAY, WEIGHED, Design, Pair, pairs
 from design_space.records import Compared, Hazard, Kind, Row, Seen, Study, Verified
 from design_space.session import Session, Settings, current
 
@@ -72,7 +72,8 @@ STUDY = Study(
     ),
     verified=(
         Verified(design=WHITE.name, digests=(TODAY.digest, WHITE.digest), started=1.8e9, seconds=60.0,
-                 sequences=12_345, hazards=(), problems=("test_io ended at test_x",)),
+                 sequences=12_345, kinds=("bytes", "read-only numpy"), hazards=(),
+                 problems=("test_io ended at test_x",)),
         Verified(design=ANY.name, digests=(TODAY.digest, ANY.digest), started=1.8e9, seconds=2.0,
                  sequences=67, problems=(), hazards=(
             Hazard(what="getvalue() differs", script="import io\nprint(1)\n", base="one`\n two", head="x" * 200),)),
@@ -111,7 +112,9 @@ def test_each_design_is_compared_with_the_source_as_it_was_and_as_it_is() -> Non
     assert len(found) == len(set(found)) == 2 * len(WEIGHED) + 1
     assert {(design.name, TODAY.name) for design in WEIGHED} | {(design.name, NOCOW.name) for design in WEIGHED} | {
         (TODAY.name, NOCOW.name)} == set(found)
-    assert [(pair.design.name, pair.against.name) for pair in pairs() if pair.suite == "consumers"] == found
+    for suite in SUITES:
+        assert [(pair.design.name, pair.against.name) for pair in pairs() if pair.suite == suite] == found
+    assert [pair.against for pair in pairs()][: 3 * len(WEIGHED)] == [TODAY] * 3 * len(WEIGHED), "what tells most"
 
 
 def test_a_study_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -177,6 +180,25 @@ def test_of_other_benchmarks_it_is_another_comparison_and_what_fails_does_not_en
     assert "(those with `construct`)" in page.render(replace(STUDY, compared=(part,)))
 
 
+def test_a_larger_budget_is_another_comparison_where_something_is_open(tmp_path: Path) -> None:
+    settled = compared(WHITE, TODAY, row("a", "faster", 0.5), row("b"))
+    left = [compared(WHITE, TODAY, row("a"), row("b", state, 1.0)) for state in ("undecided", "not reached")]
+    made: list[Pair] = []
+
+    class Listing(Session):
+        def _compare(self, pair: Pair) -> Compared:
+            made.append(pair)
+            return settled
+
+    for stored, budget, again in ((settled, 900, 0), (left[0], 900, 1), (left[1], 900, 1), (left[0], 90, 0)):
+        made.clear()
+        settings = Settings(data=tmp_path / "study.json", runs=tmp_path, seconds=1000, budget=budget, parts=["compare"],
+                            designs=[WHITE.name], suites=["bytesio"])
+        nocow = replace(settled, against=NOCOW.name, digests=(WHITE.digest, NOCOW.digest))
+        records.write(settings.data, replace(STUDY, machine=machine.describe(), compared=(stored, nocow)))
+        assert Listing(settings, print).run() and len(made) == again
+
+
 def test_the_page_counts_what_was_measured() -> None:
     text = page.render(STUDY)
     assert [f"`{WHITE.name}`", "6", "1", "1", "1", "1", "1", "1", "0.500 [0.400, 0.600]", "3", "`a.time_a` 100x",
@@ -213,9 +235,17 @@ def test_the_page_answers_with_what_was_seen() -> None:
     assert lines(text, "| read-only memoryview") == [
         ["read-only memoryview of a bytearray", "copied", "shared, **changes**, *held*", "copied"]]
     assert "goes wrong in `bytes-only`. A `bytes` object keeps its hash" in text
+    assert (f"- `{ANY.name}` shares also: memoryview of bytes, read-only memoryview of a bytearray; of these, streams "
+            "change with: read-only memoryview of a bytearray.\n"
+            "  - `bytesio` against `bytes-only`: 1 faster (most: `a.time_a` 2.00x), 0 slower, of 3 timings that were "
+            "reached.\n") in text
+    assert "1 slower (most: `a.time_b` 1.050x), of 4 timings that were reached, of 6.\n" in text
+    assert "told whether the borrower may write" in text and "A hash says" not in text
     assert f"`{WHITE.name}` against `bytes-only`: no difference. 12,345 sequences" in text
-    assert "in 60 s. Not looked at: `test_io ended at test_x`.\n" in text
-    assert f"`{ANY.name}` against `bytes-only`: 1 difference. 67 sequences of operations were tried in 2 s.\n\n" in text
+    assert ("tried, in 60 s of searching and in making short what was found; streams were made from: bytes, read-only "
+            "numpy. Not looked at: `test_io ended at test_x`.\n") in text
+    assert (f"`{ANY.name}` against `bytes-only`: 1 difference. 67 sequences of operations were tried, in 2 s of "
+            "searching and in making short what was found.\n\n") in text
     assert (f"getvalue() differs: `bytes-only` gives `one' two`, `{ANY.name}` `{'x' * 100}…`.\n\n"
             "```python\nimport io\nprint(1)\n```\n") in text
 
@@ -223,7 +253,7 @@ def test_the_page_answers_with_what_was_seen() -> None:
 def test_the_page_says_nothing_of_what_was_not_measured() -> None:
     text = page.render(Study(machine=MACHINE))
     assert "## The answer" not in text
-    assert text.count("Not measured yet.") == 6
+    assert text.count("Not measured yet.") == 8
     assert "Not looked at yet." in text and "Not verified yet." in text
     assert "Measured on Some CPU" in text and "0 runs" in text
 
