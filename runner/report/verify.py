@@ -149,5 +149,6 @@ def _search(verified: Verified) -> Iterator[Text]:
     searched = verified.searched
     assert searched is not None
     yield Text(f"{searched.sequences:,} sequences with {searched.statements:,} operations on io.BytesIO in both arms, "
-               f"{searched.seconds:.0f} s of searching, seed {searched.seed}")
+               f"{searched.seconds:.0f} s of searching{', and making short what was found' if searched.found else ''}, "
+               f"seed {searched.seed}")
     yield Text(f"made from: {', '.join(searched.kinds)}", style="dim")

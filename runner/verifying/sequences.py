@@ -43,27 +43,38 @@ ASKED = (
 """What changes nothing in most cases, and errors; several calls are parted by a bar."""
 MADE = {
     "bytes": ("{}", "Data({})"), "bytearray": ("bytearray({})",), "memoryview": ("memoryview({})",),
-    "mmap": ("mmap.mmap(-1, 10)",),
+    "read-only view": ("memoryview(bytearray({})).toreadonly()",), "mmap": ("mmap.mmap(-1, 10)",),
     "mapped file": ("mmap.mmap({name}_file.fileno(), 0, access=mmap.ACCESS_READ)",),
     "array": ("array.array('B', [97, 10, 98])", "array.array('H', [97, 10, 98])"),
     "numpy": ("numpy.array([97, 10, 98], dtype='B')", "numpy.array([97, 10, 98], dtype='H')"),
+    "read-only numpy": ("numpy.broadcast_to({name}_owner, 3)",),
 }
 """For each kind of source how it is made, some of a literal."""
+BEFORE = {
+    "mapped file": (
+        "{name}_file = tempfile.TemporaryFile()", r"os.write({name}_file.fileno(), b'one\ntwo\nend')",
+    ),
+    "read-only numpy": ("{name}_owner = numpy.array([97, 10, 98], dtype='B')",),
+}
+"""What has to be done before."""
 FORMS = ("io.BytesIO({})", "Stream({})", "io.BytesIO(initial_bytes={})")
 CHANGES = {
     "bytes": ("{0}[:2]", "{0}[0] = 33"),
     "bytearray": ("{0}[0] = 33", "{0}.append(33)", "{0}.clear()", "{0}[1:2] = b'xyz'"),
     "memoryview": ("{0}[0] = 33", "{0}.release()"),
+    "read-only view": ("{0}.obj[0] = 33", "{0}[0] = 33", "{0}.release()"),
     "mmap": ("{0}[0] = 33", "{0}.close()"),
     "mapped file": ("os.pwrite({0}_file.fileno(), b'!', 0)", "{0}.close()"),
     "array": ("{0}[0] = 33", "{0}.append(33)", "{0}.pop()"),
     "numpy": ("{0}[0] = 33",),
+    "read-only numpy": ("{0}_owner[0] = 33", "{0}[0] = 33"),
     "view": ("{0}[0] = 33", "{0}[-1] = 10", "{0}.release()", "bytes({0})"),
 }
 """For each kind of source, what changes it between operations, or takes its memory away."""
 KINDS = tuple(CHANGES)
-"""``mapped file``: an mmap through which nothing can be written, and others can; ``view``: of a stream's buffer."""
-NEEDED = {"mmap": "mmap", "mapped file": "mmap", "array": "array", "numpy": "numpy"}
+"""Through a ``mapped file``, a ``read-only view`` and ``read-only numpy`` nothing can be written, and others can write
+to what they show; ``view``: of a stream's buffer."""
+NEEDED = {"mmap": "mmap", "mapped file": "mmap", "array": "array", "numpy": "numpy", "read-only numpy": "numpy"}
 """Modules."""
 
 OLDEST = 3
@@ -140,9 +151,8 @@ class Sequences(RuleBasedStateMachine):
     def make_source(self, literal: str, way: int, other: bool) -> None:
         kind = "bytes" if other else self._kind
         name = f"source{self._count['source'] + 1}"
-        if kind == "mapped file":
-            self._say(f"{name}_file = tempfile.TemporaryFile()")
-            self._say(rf"os.write({name}_file.fileno(), b'one\ntwo\nend')")
+        for text in BEFORE.get(kind, ()):
+            self._say(text.format(name=name))
         ways = MADE[kind]
         self._make("source", ways[way % len(ways)].format(literal, name=name), kind)
 

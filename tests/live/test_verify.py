@@ -51,6 +51,15 @@ def test_a_planted_fault_is_found(good: Interpreter, fault: str, tmp_path: Path)
     assert len(first.script.splitlines()) < 25
 
 
+@pytest.mark.parametrize("kind", ["read-only view", "mapped file"])
+def test_what_others_may_write_to_is_told_where_a_build_shares_it(good: Interpreter, kind: str) -> None:
+    """Who borrows a buffer is told that it may not write to it, and not that nobody may."""
+    head = resolve(f"{GOOD}+share-any-buffer")
+    request = VerifyRequest(base=GOOD, head=head.spec, tests=(), seconds=TIME_LIMIT, seed=1, most=1, kinds=(kind,))
+    (found,) = verify_arms(request, good, head, Quiet()).differences
+    assert found.kinds == (kind,)
+
+
 def test_builds_that_behave_alike_pass(good: Interpreter) -> None:
     copying = resolve(f"{GOOD}+nocow")
     assert alike(copying, good, {}, Quiet()) is None
