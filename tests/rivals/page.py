@@ -74,7 +74,7 @@ def _machine(lines: Sequence[Measurement], tools: Sequence[Tool]) -> list[str]:
     parts = [
         f"{origin([line.place.started for line in lines], lines[-1].place.machine)}: "
         f"{len(lines) - interrupted} runs of {len({line.cell.tool for line in lines})} tools"
-        + (f", and {interrupted} that were interrupted by hand and are not scored" if interrupted else "")
+        + (f", and {interrupted} more, interrupted by hand and not scored" if interrupted else "")
         + f". {told}.", "",
     ]
     for budget, group in groupby(scores(lines, rules), lambda score: score.budget):

@@ -20,6 +20,7 @@ from rivals import answers
 from rivals.arms import SHARES, SUITE, Arms, name
 from rivals.records import Answer
 from runner import shell
+from runner.measuring import execute
 
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "ASV"))}
@@ -132,7 +133,7 @@ class Lockstep(Tool):
     locks = True
 
     def version(self) -> str:
-        return version("lockstep")
+        return f"{version('lockstep')} in the way of measuring {execute.VERSION}"
 
     def measure(self, task: Task, commands: Commands) -> tuple[tuple[Answer, ...], float]:
         report = task.folder / "report.json"

@@ -348,7 +348,7 @@ def test_the_page_says_what_was_measured() -> None:
              measured(None, 0.05)]
     text = page.render(lines, every())
     assert "| pyperf | 1/20 = 5 % [0, 25] | not run | not run | 1/1 = 100 % [2, 100] | 0/1 |" in text
-    assert "21 runs of 1 tools, and 1 that were interrupted by hand" in text
+    assert "21 runs of 1 tools, and 1 more, interrupted by hand and not scored" in text
     assert "on Some CPU, 2 cores" in text
     assert all(tool.practice in text for tool in every())
 
