@@ -287,7 +287,7 @@ class Settings:
     """Calls in a slice (`shared`: in a lot that is timed as one). Equal in both arms unless they differ in speed by
     more than four times."""
     cycles: int
-    """Cycles in a block (`turns`, `adjacent`); in `shared`, the calls hoped for inside the window."""
+    """Cycles in a block (`turns`, `adjacent`); in `shared`, the lots hoped for inside the window."""
     window: float
     """Length of the common stretch in `shared`, seconds; 0 in the other modes."""
     warmup: int
@@ -341,6 +341,8 @@ class Cause(Enum):
     """A time limit passed."""
     SKIPPED = "skipped"
     """No failure: the benchmark says that it does not apply."""
+    DISTURBED = "disturbed"
+    """The machine stood still for so long that nothing was left to compare."""
     OTHER = "other"
     """It would fail again: it raised, the arms disagree, …"""
 

@@ -47,7 +47,7 @@ class Setting:
     head: Interpreter
     suite: Suite
     environment: Mapping[str, str]
-    """The part of the environment that workers get (`execute.ENVIRONMENT`)."""
+    """The part of the environment that workers get (`config.environment`)."""
     memory_limit: int
     """Bytes in memory that a worker may use; not under valgrind, which uses memory of its own."""
     scratch: Path

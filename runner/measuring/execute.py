@@ -297,7 +297,7 @@ class Executor:
         launches: Mapping[Arm, Launch], stack: ExitStack, *, ahead: bool = False,
     ) -> _Opened:
         workers = {arm: stack.enter_context(Worker(launches[arm])) for arm in (spec.first, spec.first.other)}
-        self._compiled.add(self._compiling(spec, arms))
+        self._compiled |= self._compiling(spec, arms)
         request = {**self._request(spec.benchmark), "trial": spec.settings is None}
         for worker in workers.values():
             worker.send(request, spec.benchmark.timeout)
@@ -340,7 +340,7 @@ class Executor:
     ) -> dict[Arm, Launch]:
         """How both arms are started, each on one of `cpus` while it loads; None: on any."""
         context, where = self._context, {arm: () if cpu is None else (cpu,) for arm, cpu in cpus.items()}
-        of = {arm: Arm.BASE if spec.kind is BlockKind.CANARY else arm for arm in Arm}
+        of = {arm: _folder_of(arm, spec) for arm in Arm}
         code = {arm: self._bytecode[of[arm]] for arm in Arm}
         commands = {arm: command(arms[arm], code[arm]) for arm in Arm}
         env = padded(commands, self._environment(cwd, spec.hash_seed), spec.padding,
@@ -375,11 +375,14 @@ class Executor:
         """
         calibrates = spec.settings is None and spec.benchmark.metric is Metric.TIME
         needs = self._bytecode[Arm.BASE].library or not calibrates
-        return needs and self._compiling(spec, arms) not in self._compiled
+        return needs and not self._compiling(spec, arms) <= self._compiled
 
-    def _compiling(self, spec: BlockSpec, arms: Mapping[Arm, Interpreter]) -> tuple[str, ...]:
+    def _compiling(self, spec: BlockSpec, arms: Mapping[Arm, Interpreter]) -> set[tuple[str, str]]:
+        """What a block's processes compile where nobody has: the benchmark in the folder of each arm (base's for both
+        of a canary), or in each executable where the library is compiled too."""
         library = self._bytecode[Arm.BASE].library
-        return spec.benchmark.name, *(str(arms[arm].executable) for arm in Arm if library)
+        return {(spec.benchmark.name, str(arms[arm].executable) if library else _folder_of(arm, spec).value)
+                for arm in Arm}
 
     def _compile(self, launches: Mapping[Arm, Launch], spec: BlockSpec, arms: Mapping[Arm, Interpreter]) -> None:
         """Load a benchmark where that is due, so that no block compiles its modules."""
@@ -411,7 +414,8 @@ class Executor:
         # To look for children takes some milliseconds: of a benchmark that had none at first there will be none.
         if benchmark.metric is Metric.TIME and self._has_children.get(benchmark.key, True):
             found = [worker.pin_children(self._context.worker_cpu) for worker in workers.values()]
-            self._has_children[benchmark.key] = any(found)
+            if opened.spec.kind is not BlockKind.CANARY:  # of head it knows nothing
+                self._has_children[benchmark.key] = any(found)
 
     def _disagree(self, values: Mapping[Arm, str], opened: _Opened) -> None:
         """See whether an arm agrees with itself, once for each benchmark. Raises WorkerFailed where both do."""
@@ -435,6 +439,11 @@ class Executor:
             reason=f"the arms disagree: base returned {base}, head {head} (--values ignore measures it all the same)",
             arm=None,
         ))
+
+
+def _folder_of(arm: Arm, spec: BlockSpec) -> Arm:
+    """The arm whose folder for bytecode, and whose variables, a process of a block gets: a canary's are both base."""
+    return Arm.BASE if spec.kind is BlockKind.CANARY else arm
 
 
 def _elsewhere(launch: Launch, benchmark: Benchmark) -> Launch:

@@ -12,7 +12,7 @@ import numpy as np
 from runner.machine.sched import set_slice
 from runner.measuring.pacemaker import Pacemaker
 from runner.measuring.process import Worker, WorkerFailed, ask_each, receive_all
-from runner.model import Arm, BlockSpec, Failure, Metric, Mode, Settings
+from runner.model import Arm, BlockSpec, Cause, Failure, Metric, Mode, Settings
 
 Handles = Mapping[Arm, tuple[int, int]]
 """For each arm the descriptors through which the turn comes in and goes out."""
@@ -152,7 +152,9 @@ def shared(
         outcome.of(arm).extend(times)
     if not outcome.base:
         reason = f"no lot of calls lay wholly inside the common stretch of {settings.window:.1f} s"
-        raise WorkerFailed(Failure(reason=f"{reason}; its calls vary too much in length for this mode", arm=None))
+        raise WorkerFailed(Failure(
+            reason=f"{reason}: the machine stood still, or its calls vary too much in length for this mode", arm=None,
+            cause=Cause.DISTURBED))
     return outcome
 
 

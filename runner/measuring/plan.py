@@ -130,6 +130,8 @@ class Plan:
         if wanted is None or wanted[1] is BlockKind.CALIBRATION:
             return None
         current = wanted[0] if wanted[1] is BlockKind.SCORED else None
+        if (wanted[0].cost or 0.0) >= self._left():
+            return None  # this block is the last
         queued = islice(self._queue, 0 if current is None else 1, None)
         round, then = self._round, next((one for one in queued if not one.settled), None)
         if then is None:

@@ -197,8 +197,8 @@ def choose(
     `forced` is a mode's name set by hand, or None; `warm` is what `warming` gives.
     """
     slow, fast = max(base.whole, head.whole), min(base.whole, head.whole)
-    mode = Mode.ADJACENT if benchmark.form == "raw" else _mode(base, head) if forced is None else Mode(forced)
-    lot = benchmark.number or 1
+    lot = benchmark.number or 1  # calls that are timed as one: a slice has no fewer
+    mode = Mode.ADJACENT if benchmark.form == "raw" else _mode(base, head, lot) if forced is None else Mode(forced)
     seconds = seconds if mode is Mode.TURNS else LONG_SLICE
     if mode is Mode.SHARED and benchmark.number:
         calls = dict.fromkeys(Arm, lot)
@@ -217,21 +217,21 @@ def choose(
         return Settings(mode=mode, calls=calls, cycles=SHARED_LOTS if window >= many else FEWEST_LOTS, window=window,
                         warmup=0 if few >= SHARED_STRETCH else 1, stretch=window + longest)
     stretch = STRETCH if seconds == SLICE else LONG_STRETCH
-    cycles = int(min(max(stretch / cycle, LEAST_CYCLES), MOST_CYCLES)) if slow <= LONG_CALL else LONG_CYCLES
+    cycles = int(min(max(stretch / cycle, LEAST_CYCLES), MOST_CYCLES)) if lot * slow <= LONG_CALL else LONG_CYCLES
     renewed = _renewed(base, head)
     if renewed:
         cycles = min(cycles, max(LEAST_SET_UP, int(SET_UPS / cycle)))
     # A multiple of four: each order of the arms equally often (`Plan` balances it within every four cycles).
     cycles -= cycles % 4 if cycles > 4 else 0
-    warmup = max(2, math.ceil(2 * warm / cycle)) if slow < 0.1 else 0
+    warmup = max(2, math.ceil(2 * warm / cycle)) if lot * slow < 0.1 else 0
     return Settings(mode=mode, calls=calls, cycles=cycles, window=0.0, warmup=warmup,
                     stretch=(cycles + warmup) * cycle)
 
 
-def _mode(base: Trial, head: Trial) -> Mode:
+def _mode(base: Trial, head: Trial, lot: int) -> Mode:
     if _elsewhere(base) or _elsewhere(head):
         return Mode.ADJACENT
-    if max(base.whole, head.whole) <= (LONGEST_RENEWED_TURN if _renewed(base, head) else LONGEST_TURN):
+    if lot * max(base.whole, head.whole) <= (LONGEST_RENEWED_TURN if _renewed(base, head) else LONGEST_TURN):
         return Mode.TURNS
     set_up = base.setup > base.call or head.setup > head.call
     return Mode.ADJACENT if set_up else Mode.SHARED

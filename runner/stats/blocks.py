@@ -183,7 +183,7 @@ class Evidence:
     def _may_pass(self, failure: Failure) -> bool:
         """Whether it is worth another try: one in all, and only of what need not happen again."""
         hung = failure.cause is Cause.HUNG and self._scored > 0
-        return not self._failures and (hung or failure.cause in (Cause.KILLED, Cause.REFUSED))
+        return not self._failures and (hung or failure.cause in (Cause.KILLED, Cause.REFUSED, Cause.DISTURBED))
 
     def try_again(self) -> None:
         """Forget a failure that ended it. Another one ends it at once."""

@@ -184,6 +184,33 @@ def test_a_canary_may_be_the_first_that_needs_a_cache(twins: Twins, suite: Path)
     assert block.failure is None and block.base and block.seconds < 20
 
 
+def test_a_canary_that_comes_first_teaches_nothing_of_head(twins: Twins, suite: Path, tmp_path: Path) -> None:
+    """As in a run that goes on. Both of its processes are base's, so that head would have compiled while it was
+    measured, and base not."""
+    told = tmp_path / "told"
+    (suite / "fresh.py").write_text(
+        f"with open({str(told)!r}, 'a') as stream:\n"
+        "    print('loaded', file=stream)\n"
+        "def time_it():\n    pass\n")
+    base, head = map(str, twins.pythons)
+    request = AbRequest(base=base, head=head, suite=str(suite), pattern="fresh", seed=5)
+    ready = prepare(request, *arms_of(request, Quiet()), Quiet())
+    plan = Plan(ready.manifest.benchmarks, seed=5, margin=0.5, budget=None, canary=False)
+    spec = plan.next()
+    assert spec is not None
+    with scratch() as place, quiet(ready.pinning), Executor(ready.context(place, place)) as executor:
+        plan.observe(executor.run(spec))
+    then = plan.next()
+    assert then is not None and then.kind is BlockKind.SCORED
+    with scratch() as place, quiet(ready.pinning), Executor(ready.context(place, place)) as executor:
+        executor.run(replace(then, kind=BlockKind.CANARY))
+        told.write_text("")
+        block = executor.run(then)
+    assert block.failure is None
+    # Each arm once for nothing, to compile it, and once to be measured.
+    assert told.read_text().split() == ["loaded"] * 4
+
+
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_of_it_outlives_the_program(
     bench: Bench, twins: Twins, suite: Path, signal_: signal.Signals,

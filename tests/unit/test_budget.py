@@ -14,7 +14,7 @@ from worlds import LAWS, World, worlds
 
 from runner.measuring.plan import USUAL, Plan
 from runner.measuring.progress import Progress
-from runner.model import Metric, Verdict
+from runner.model import BlockKind, BlockSpec, Metric, Verdict
 from runner.stats.blocks import judge_blocks, scored
 from runner.stats.decide import LOOKS
 
@@ -28,6 +28,21 @@ def test_a_budget_is_exceeded_by_less_than_one_block(world: World) -> None:
         assert plan.spent - blocks[-1].seconds < world.budget
         assert plan.seconds_left() >= 0
         assert plan.spent >= world.budget or all(one.settled for one in plan.progress.values())
+
+
+@LAWS
+@given(worlds())
+def test_nothing_follows_the_last_block_of_a_budget(world: World) -> None:
+    """What was begun then would be started, set up, and waited for, in vain."""
+    plan, asked = world.plan(), list[tuple[float, bool]]()
+
+    def see(spec: BlockSpec) -> None:
+        cost = plan.progress[spec.benchmark.key].cost
+        if world.budget is not None and cost is not None and spec.kind is BlockKind.SCORED:
+            asked.append((world.budget - plan.spent - cost, plan.following() is not None))
+
+    world.run(plan, see)
+    assert not any(follows for left, follows in asked if left <= 0)
 
 
 def test_the_cheap_ones_come_first_when_the_budget_is_short() -> None:

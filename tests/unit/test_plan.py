@@ -188,6 +188,7 @@ def test_a_benchmark_is_spread_over_the_whole_session() -> None:
 
 @pytest.mark.parametrize(("cause", "index", "tries"), [
     (Cause.KILLED, -1, 2), (Cause.KILLED, 0, 2), (Cause.REFUSED, 3, 2), (Cause.HUNG, 3, 2),
+    (Cause.DISTURBED, 0, 2), (Cause.DISTURBED, 3, 2),
     (Cause.HUNG, 0, 1), (Cause.HUNG, -1, 1), (Cause.OTHER, 3, 1), (Cause.OTHER, -1, 1),
 ])
 def test_a_failure_that_may_pass_is_tried_again_once(cause: Cause, index: int, tries: int) -> None:

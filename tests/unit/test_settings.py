@@ -96,7 +96,7 @@ def test_laws_of_the_settings(base: float, head: float, number: int | None, forc
         assert chosen.window >= max(SHARED_STRETCH, 2 * slow), "both arms at half speed, and several calls inside"
     else:
         assert chosen.window == 0 and chosen.cycles % 4 == 0
-        assert (LONG_CYCLES if slow > LONG_CALL else LEAST_CYCLES) <= chosen.cycles <= MOST_CYCLES
+        assert (LONG_CYCLES if slow * (number or 1) > LONG_CALL else LEAST_CYCLES) <= chosen.cycles <= MOST_CYCLES
 
 
 @given(st.floats(1e-8, SLICE / 4), st.floats(1.0, 5000.0))
@@ -200,6 +200,15 @@ def test_a_number_that_the_benchmark_insists_on_is_kept() -> None:
     assert (shared.warmup, shared.cycles) == (0, 3)
     short = choose(trial(0.01), trial(0.01), BENCHMARK, None)
     assert (short.mode, short.window, short.warmup, short.cycles) == (Mode.SHARED, SHARED_STRETCH, 1, 6)
+
+
+def test_calls_that_are_timed_as_one_are_one_long_call_for_the_mode() -> None:
+    """A thousand calls of 1 ms took turns of a second each, in blocks of half a minute."""
+    chosen = choose(trial(1e-3), trial(1e-3), benchmark(number=1000), None)
+    assert chosen.mode is Mode.SHARED and chosen.window == pytest.approx(2 * 1.0 * 2.5)
+    assert choose(trial(1e-3), trial(1e-3), benchmark(number=3), None).mode is Mode.TURNS
+    forced = choose(trial(1e-3), trial(1e-3), benchmark(number=1000), "turns")
+    assert (forced.cycles, forced.warmup) == (LONG_CYCLES, 0)
 
 
 spans = st.lists(st.tuples(st.integers(1, 50), st.integers(0, 5)), min_size=0, max_size=30)
