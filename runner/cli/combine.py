@@ -29,7 +29,8 @@ def combine(
 ) -> int:
     """Make one report of several runs of one comparison: other days, other machines of one kind.
 
-    Exit code as of `ab`. Runs of different builds, benchmarks, scopes or margins are refused.
+    Exit code as of `ab`. Runs of different builds, benchmarks, scopes, margins or variables
+    are refused.
     """
     from runner import jobs
     from runner.storage import store

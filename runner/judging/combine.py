@@ -23,7 +23,7 @@ from runner.stats.combine import LEAST_SUITE, Combined, combine, contradiction
 from runner.stats.decide import Judgement, judge_estimate, together
 from runner.stats.mean import mean_of
 from runner.stats.paired import Estimate, interval
-from runner.storage.store import Run
+from runner.storage.store import Manifest, Run
 from runner.suites import fingerprint
 
 ALARM = 0.01
@@ -115,7 +115,7 @@ def check(runs: Sequence[Run]) -> None:
             raise UsageError(f"{pair} were written by different versions of Lockstep ({first.schema}, {other.schema}) "
                              "and were not measured alike; combine runs of one version.")
         theirs = _identity(other.base), _identity(other.head)
-        if theirs != arms and theirs == arms[::-1]:
+        if (theirs != arms and theirs == arms[::-1]) or _exchanged(first, other):
             raise UsageError(f"{pair} have base and head swapped: {first.base.spec} is base in the first and head in "
                              "the second. Repeat one of them with the arms in the other's order.")
         for name, one, two, mine, its in (
@@ -130,9 +130,24 @@ def check(runs: Sequence[Run]) -> None:
         if other.scope != first.scope:
             raise UsageError(f"{pair} have different scopes, {first.scope} and {other.scope}: their verdicts are about "
                              "different things. Repeat one of them with the other's --scope.")
+        if other.given != first.given:
+            raise UsageError(f"{pair} were measured with different variables: {_given(first.given)} and "
+                             f"{_given(other.given)}. Repeat one of them with the other's --env.")
         if other.margin != first.margin:
             raise UsageError(f"{pair} have different margins, {first.margin * 100:g} % and {other.margin * 100:g} %, "
                              "which decided when they stopped. Repeat one of them with the other's --margin.")
+
+
+def _exchanged(first: Manifest, other: Manifest) -> bool:
+    """Whether the arms have each other's packages: two virtual environments of one interpreter are told apart by these
+    alone."""
+    mine, its = (first.base.packages, first.head.packages), (other.base.packages, other.head.packages)
+    alike = _identity(first.base) == _identity(first.head)
+    return alike and None not in mine and mine[0] != mine[1] and its == mine[::-1]
+
+
+def _given(variables: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in sorted(variables.items())) or "none"
 
 
 def _check_suite(pair: str, mine: Mapping[str, str], its: Mapping[str, str]) -> None:
@@ -155,6 +170,10 @@ def _unlike(sources: Sequence[Source]) -> Iterator[Notice]:
                 found.append((f"the compiler of {arm}", mine.build.compiler, its.build.compiler))
             if mine.packages is not None and its.packages is not None and mine.packages != its.packages:
                 found.append((f"the packages of {arm}", *packages.differences(mine.packages, its.packages)))
+        for name in sorted({*first.settings, *other.settings}):
+            one, two = (str(settings.get(name, "default")) for settings in (first.settings, other.settings))
+            if one != two:
+                found.append((f"--{name.replace('_', '-')}", one, two))
         if first.suite_files and other.suite_files:
             unlike = fingerprint.differences(first.suite_files, other.suite_files)
             if unlike:

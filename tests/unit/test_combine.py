@@ -89,6 +89,11 @@ def test_runs_of_one_comparison_are_accepted() -> None:
     check([run(0, head=build("f")), run(1, head=build("f", compiler="gcc 13"))])
 
 
+def environment(numpy: str) -> Interpreter:
+    """A virtual environment of one interpreter, whose executable is a link to it."""
+    return replace(interpreter("1"), packages={"numpy": f"{numpy} aa"})
+
+
 OTHER_VERSION = replace(B, version="2")
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "file": ({}, {"head": interpreter("3")}, r"different builds as head: /opt/2/bin/python \(22222222\) and /opt/3"),
@@ -103,6 +108,10 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "more": ({"benchmarks": (A,)}, {}, "only the second has work.time_b"),
     "many": ({}, {"benchmarks": ()}, "only the first has work.time_a, work.time_b"),
     "missing": ({}, {"missing": (store.Missing(benchmark=B, present=Arm.BASE),)}, "lack different benchmarks"),
+    "environments swapped": (
+        {"base": environment("2.1"), "head": environment("2.2")},
+        {"base": environment("2.2"), "head": environment("2.1")}, "base and head swapped"),
+    "variables": ({"given": {"PYTHON_JIT": "1"}}, {}, "different variables: PYTHON_JIT=1 and none"),
     "scope": ({}, {"scope": "source"}, "different scopes, binary and source"),
     "margin": ({}, {"margin": 0.02}, "different margins, 1 % and 2 %"),
     "schema": ({}, {"schema": "lockstep.run/2"}, r"different versions of Lockstep \(lockstep.run/3, lockstep.run/2\)"),
@@ -133,6 +142,9 @@ def test_runs_that_differ_in_compiler_packages_or_files_are_combined_and_it_is_s
         f"{pair} the packages of base: numpy 2.1, six none → numpy 2.2, six 1.0{end}",
         f"{pair} the suite's files: a.py has changed{end}",
     ]
+    forced = reported([run(0, **alike), run(1, **alike, settings={"mode": "adjacent"})])
+    assert [notices.sentence(one) for one in forced.notices if one.kind == "unlike-runs"] == [
+        f"{pair} --mode: default → adjacent{end}"]
     # What an older version did not record is not compared.
     older = {"base": replace(arm("gcc 12"), packages=None)}
     assert "unlike-runs" not in kinds(reported([run(0, **alike), run(1, **older)]).notices)
