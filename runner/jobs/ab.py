@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from runner import builds, config, machine, suites
-from runner.errors import BuildError, UsageError, listed
+from runner.errors import BuildError, LockstepError, UsageError, listed
 from runner.jobs import continuing
 from runner.judging import calibration, compare, parallel, statistics
 from runner.judging.report import Report
@@ -337,7 +337,10 @@ def _measure(folder: Path, ready: Ready, view: View) -> Finished:
     # A run elsewhere (a test's, a calibration's) is none of the machine's usual ones; nor is one beside others.
     if not interrupted and folder.parent == config.runs_folder(None) and config.cpus() is None:
         here = config.calibration_folder(None, str(run.manifest.machine.get("fingerprint")))
-        calibration.add_canary(here, run)
+        try:
+            calibration.add_canary(here, run)
+        except (LockstepError, OSError) as problem:  # nothing of the report hangs on it
+            view.say(f"the canary's blocks are not added to this machine's record: {problem}")
     return Finished(folder=folder, report=compare.report(run), interrupted=interrupted)
 
 
