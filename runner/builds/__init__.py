@@ -15,7 +15,7 @@ from runner.builds.inspection import inspect
 from runner.builds.layouts import Layouts
 from runner.builds.planning import Plan
 from runner.builds.pruning import MAX_AGE, MAX_SIZE, Pruned, prune
-from runner.builds.spec import of_commit, parse, with_options
+from runner.builds.spec import BuildSpec, of_commit, parse, with_options
 from runner.errors import UsageError
 from runner.model import Build, Interpreter
 
@@ -37,25 +37,36 @@ def resolve_all(
     """The interpreters that specs name; a build that is not in the cache is made first: parsed, planned, made.
 
     `progress` is told each phase in words. A cached build is not run again. What is wrong with any name or edit is told
-    before the first is built. `environment` is what a measured process gets of variables, which matters to ready-made
-    interpreters; None: the caller's.
+    before the first is built. `environment` is what a measured process gets of variables, by which it finds packages;
+    None: the caller's.
 
     Raises UsageError for a name that means nothing, an interpreter that cannot be used or edits that do
     not fit, BuildError where a source cannot be had or a build fails, MachineError where the machine lacks
     a compiler, space or permission.
     """
     named = [(spec, parse(spec)) for spec in specs]
+    try:
+        return _resolved(named, progress, environment)
+    except OSError as error:
+        if error.errno in cache.FULL or any(spec is not None for _, spec in named):
+            raise cache.problem(error) from error
+        raise UsageError(f"{error.filename or ', '.join(specs)}: {error.strerror or error}") from error
+
+
+def _resolved(
+    named: Sequence[tuple[str, BuildSpec | None]], progress: Progress, environment: Mapping[str, str] | None
+) -> list[Interpreter]:
     ready = [
         inspect(spec, inspection.locate(spec), environment=environment)
         if wanted is None else planning.plan(wanted, progress)
         for spec, wanted in named
     ]
     build.check([one for one in ready if isinstance(one, Plan)], progress)
-    return [_made(one, progress) if isinstance(one, Plan) else one for one in ready]
+    return [_made(one, progress, environment) if isinstance(one, Plan) else one for one in ready]
 
 
-def _made(wanted: Plan, progress: Progress) -> Interpreter:
-    made = build.interpreter(wanted, build.obtain(wanted, progress))
+def _made(wanted: Plan, progress: Progress, environment: Mapping[str, str] | None) -> Interpreter:
+    made = build.interpreter(wanted, build.obtain(wanted, progress), environment)
     if wanted.spec.layout is None:
         return made
     progress(f"linking {wanted.label}")
@@ -81,7 +92,7 @@ def check(measured: Interpreter, *, progress: Progress, environment: Mapping[str
     """
     progress(f"checking {measured.spec}")
     use(measured.executable)
-    if measured.build is not None and not measured.executable.exists():
+    if measured.build is not None and not os.path.exists(measured.executable):
         resolve(measured.spec, progress=progress)
     if not os.access(measured.executable, os.X_OK):
         raise UsageError(f"{measured.executable}, which was measured, is gone or cannot be run.")

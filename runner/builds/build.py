@@ -45,10 +45,10 @@ def check(plans: Sequence[Plan], progress: Progress) -> None:
                     raise cache.problem(error) from error
 
 
-def interpreter(wanted: Plan, made: Record) -> Interpreter:
-    """What can be run of a finished build."""
+def interpreter(wanted: Plan, made: Record, environment: Mapping[str, str] | None) -> Interpreter:
+    """What can be run of a finished build, and the packages that it finds with these variables (as in `asking.ask`)."""
     # Asked each time: a build finds what is installed under its prefix, which is not in the cache.
-    answer = asking.ask(wanted.label, made.executable)
+    answer = asking.ask(wanted.label, made.executable, environment=environment)
     return Interpreter(
         spec=wanted.label, executable=made.executable, version=made.version,
         implementation=made.implementation, sha256=made.sha256, facts=made.facts, packages=answer.packages,

@@ -67,9 +67,9 @@ def make(tree: Path, spec: BuildSpec, label: str, log: Path, progress: Progress)
     text = (tree / "Makefile").read_text(encoding="utf-8", errors="replace")
     suffix = re.search(r"^BUILDEXE=\s*(\S*)$", text, re.MULTILINE)
     executable = tree / f"python{suffix[1] if suffix else ''}"
-    # The training run of PGO hangs on the default target; the others make only what is needed.
-    targets = ["all"] if spec.pgo else [executable.name, "sharedmods"]
-    doing = "compiling and training" if spec.pgo else "compiling"
+    # Training hangs on the default target; the others make only what is needed.
+    targets = ["all"] if spec.trained else [executable.name, "sharedmods"]
+    doing = "compiling and training" if spec.trained else "compiling"
     progress(f"{doing} {label}")
     _run(["make", f"-j{shell.cpus()}", *targets], tree, f"compiling {label}", log)
     if not executable.is_file():
@@ -118,9 +118,9 @@ _CONFIGURED = re.compile(r"(^|/)(configure|configure\.ac|Makefile\S*|Setup\S*|co
 def is_incremental(spec: BuildSpec, files: Iterable[str]) -> bool:
     """Whether edits to these files can start from a copy of the unedited build.
 
-    Not where configure has to run again, nor with PGO, whose training belongs to the edited program.
+    Not where configure has to run again, nor where training belongs to the edited program.
     """
-    return not spec.pgo and not any(map(is_configuration, files))
+    return not spec.trained and not any(map(is_configuration, files))
 
 
 def is_configuration(file: str) -> bool:

@@ -39,6 +39,8 @@ class Plan:
     def key(self) -> str:
         """Hash of all that decides; names the folder in the cache."""
         parts = [FORMAT, self.source.hash, self.edits_hash, self.flags, sorted(self.toolchain.items())]
+        if self.spec.trained and not self.spec.pgo:
+            parts.append("trained")  # older builds with BOLT were not
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
     @property

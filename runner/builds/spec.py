@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
+from runner import paths
 from runner.errors import UsageError
 
 
@@ -42,6 +44,11 @@ class BuildSpec:
     """Seed of a link order to be used instead of make's own."""
 
     @property
+    def trained(self) -> bool:
+        """Whether its build runs the interpreter to see what to optimise (PGO, BOLT)."""
+        return self.pgo or _asks(self.configure, "--enable-bolt")
+
+    @property
     def options(self) -> str:
         """What its build is made with, as it stands behind the question mark: ``pgo&lto``; without the layout."""
         words = [word for word in ("pgo", "lto", "debug") if getattr(self, word)]
@@ -59,6 +66,7 @@ class BuildSpec:
         return replace(bare, text=bare.written)
 
 
+PGO = "--enable-optimizations"
 _TARBALL = re.compile(r"\.(?:tar\.\w+|tar|tgz|txz|tbz2?)(?=$|[+?])")
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?")
 # A ref has none of "@:+" but in main@{upstream}, so that `git@host:a/b.git@main+fix.patch` splits where a reader does.
@@ -66,10 +74,17 @@ _GIT = re.compile(r"(?P<place>.+?)@(?P<ref>(?:[^@:+\s]|@\{[^}]*\})+)(?P<edits>(?
 
 
 def _exists(path: str) -> bool:
-    try:
-        return Path(path).expanduser().exists()
-    except OSError:  # longer than a file name may be
-        return False
+    return os.path.exists(paths.expanded(path))
+
+
+def _asks(configure: Sequence[str], option: str) -> bool:
+    """Whether configure is asked for an option, such as ``--enable-bolt``: as the last word on it has it."""
+    words = [word for word in configure if word.partition("=")[0] in _both(option)]
+    return bool(words) and words[-1].startswith(option) and words[-1].partition("=")[2] != "no"
+
+
+def _both(option: str) -> tuple[str, str]:
+    return option, option.replace("--enable-", "--disable-")
 
 
 def parse(text: str, *, exists: Callable[[str], bool] = _exists) -> BuildSpec | None:
@@ -157,6 +172,9 @@ def _configured(spec: BuildSpec, query: str) -> BuildSpec:
                 f"{spec.text}: {word!r} is not a build option; there are pgo, lto, debug, configure=--flag and"
                 " layout=NUMBER"
             )
+    if _asks(configure, PGO):  # the same build, by the word that asks for all of it
+        switches.add("pgo")
+        configure = [word for word in configure if word.partition("=")[0] not in _both(PGO)]
     return replace(
         spec, pgo="pgo" in switches, lto="lto" in switches, debug="debug" in switches,
         configure=tuple(configure), layout=layout,

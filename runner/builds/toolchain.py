@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 from runner import shell
 from runner.builds import compiling
@@ -20,6 +21,10 @@ from runner.owned import owned
 
 LIMIT = 20.0
 """Seconds for one question."""
+_GIVEN = ("CPPFLAGS", "CFLAGS", "OPT", "BASECFLAGS", "CFLAGS_NODIST")
+"""Variables that configure passes to the compiler."""
+_CLANGS = range(16, 24)
+"""Major versions by whose name a clang may be called."""
 _HEADERS: Mapping[str, tuple[str, str]] = {
     "bzip2": ("bzlib.h", ""), "bsddb": ("db.h", ""), "crypt": ("crypt.h", ""), "curses": ("curses.h", ""),
     "editline": ("editline/readline.h", ""), "expat": ("expat.h", ""), "ffi": ("ffi.h", ""),
@@ -49,7 +54,7 @@ def describe(flags: Sequence[str]) -> Mapping[str, str]:
     the compiler does not answer.
     """
     compiler = _words(flags, "CC")
-    given = [*_words(flags, "CPPFLAGS"), *_words(flags, "CFLAGS")]
+    given = [word for name in _GIVEN for word in _words(flags, name)]
     given += [f"-I{flag.partition('=')[2]}/include" for flag in flags if flag.startswith("--with-openssl=")]
     with owned("lockstep-toolchain-") as folder:
         macros = _ask([*compiler, *given, "-dM", "-E", "-x", "c", "/dev/null"], folder)
@@ -60,9 +65,10 @@ def describe(flags: Sequence[str]) -> Mapping[str, str]:
             "assembler": _assembler(compiler, folder),
             "linker": _line(_ask([*compiler, *given, *_words(flags, "LDFLAGS"), "-Wl,--version"], folder)) or "unknown",
             "libc": libc,
-            "pkg-config": _packages(folder),
+            "pkg-config": _packages(flags, folder),
             "libraries": _libraries(compiler, given, folder),
             "macros": hashlib.sha256(macros.encode()).hexdigest()[:16],
+            **({"clang": _clangs(folder)} if any("experimental-jit" in flag for flag in flags) else {}),
         }
 
 
@@ -96,12 +102,21 @@ def _libc(compiler: Sequence[str], given: Sequence[str], folder: Path) -> str:
     return "unknown"
 
 
-def _packages(folder: Path) -> str:
+def _clangs(folder: Path) -> str:
+    """The clangs that may make the templates of CPython's JIT, which finds one by itself."""
+    names = ["clang", *(f"clang-{number}" for number in _CLANGS)]
+    found = ((name, _line(_ask([name, "--version"], folder))) for name in names)
+    return ", ".join(f"{name}: {said}" for name, said in found if said) or "none"
+
+
+def _packages(flags: Sequence[str], folder: Path) -> str:
     """pkg-config's version, and those of the libraries that it knows: ``1.8.1: tcl 8.6.13, tk 8.6.13``."""
-    version = _line(_ask(["pkg-config", "--version"], folder))
+    variables = dict(flag.split("=", 1) for flag in flags if flag.startswith("PKG_CONFIG") and "=" in flag)
+    program = variables.get("PKG_CONFIG", "pkg-config")
+    version = _line(_ask([program, "--version"], folder, variables))
     if not version:
         return "none"
-    found = ((name, _line(_ask(["pkg-config", "--modversion", name], folder))) for name in _PACKAGES)
+    found = ((name, _line(_ask([program, "--modversion", name], folder, variables))) for name in _PACKAGES)
     return f"{version}: {', '.join(f'{name} {known}' for name, known in found if known) or 'none'}"
 
 
@@ -120,10 +135,11 @@ def _libraries(compiler: Sequence[str], given: Sequence[str], folder: Path) -> s
     return ", ".join(f"{name} {text}".strip() for name, text in sorted(texts.items())) or "none"
 
 
-def _ask(command: Sequence[str], folder: Path) -> str:
+def _ask(command: Sequence[str], folder: Path, variables: Mapping[str, str] = MappingProxyType({})) -> str:
     """What a program prints; nothing where it cannot be asked, which is an answer too."""
     try:
-        result = shell.run(command, cwd=folder, env=compiling.environment(), timeout=LIMIT, apart=True)
+        result = shell.run(
+            command, cwd=folder, env={**compiling.environment(), **variables}, timeout=LIMIT, apart=True)
     except MachineError:
         return ""
     return "" if result.code else result.output

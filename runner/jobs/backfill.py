@@ -172,7 +172,7 @@ class _Session:
                 self._view.say(f"{begun.name} cannot be gone on with, and the commit is measured anew: {problem}")
         request = self._request
         spec = builds.of_commit(self._repository, commit, edits=request.edits, options=request.configuration)
-        head = builds.resolve(spec, progress=self._view.phase)
+        head = builds.resolve(spec, progress=self._view.phase, environment=config.environment(request.environment))
         return compare_arms(AbRequest(
             base=self._base.spec, head=spec, suite=self._suite, pattern=request.pattern, margin=request.margin,
             scope=request.scope, out=request.out, memory_limit=request.memory_limit, values=request.values,

@@ -14,7 +14,7 @@ import pytest
 from bench import TIME_LIMIT, lives
 from fake_source import compiled, plant, snapshot, wait_for
 
-from runner import builds
+from runner import builds, config
 from runner.builds import cache
 from runner.errors import BuildError, MachineError, UsageError
 
@@ -40,6 +40,19 @@ def resolve(spec: str) -> tuple[builds.Interpreter, list[str]]:
 
 def finished(own_cache: Path) -> list[Path]:
     return list((own_cache / "builds").glob("*"))
+
+
+def test_the_packages_of_a_build_are_those_that_a_measured_process_finds(tree: Path, tmp_path: Path) -> None:
+    """A run that was begun with `--env PYTHONPATH` could not be gone on with: something seemed to be installed."""
+    about = tmp_path / "site" / "planted-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: planted\nVersion: 1.0\n")
+    environment = {**config.environment(), "PYTHONPATH": str(tmp_path / "site")}
+    made = builds.resolve(f"dir:{tree}", progress=print, environment=environment)
+    assert made.packages is not None and "planted" in made.packages
+    builds.check(made, progress=print, environment=environment)
+    with pytest.raises(UsageError, match=r"the packages of .* have changed"):
+        builds.check(made, progress=print)
 
 
 def test_a_build_is_made_once_and_then_found(tree: Path) -> None:
@@ -323,7 +336,7 @@ def test_builds_are_listed_and_removed(tree: Path, own_cache: Path) -> None:
     resolve(f"dir:{tree}")
     assert builds.cached()[0].key == plain.build.key  # used last
 
-    with pytest.raises(UsageError, match=r"no cached build nothing; the cache has .*\?debug"):
+    with pytest.raises(UsageError, match=r"no cached build nothing \(a name, .*; the cache has .*\?debug"):
         builds.remove([plain.build.key, "nothing"])
     assert len(builds.cached()) == 2
     with cache.locked(debug.build.key, print, ""), pytest.raises(MachineError, match="is being built"):

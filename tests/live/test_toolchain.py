@@ -169,6 +169,33 @@ def test_what_was_built_is_on_record_and_a_build_that_lost_a_library_is_made_aga
     assert cache.load(made.build.key) is not None
 
 
+@pytest.mark.parametrize("flag", ["OPT=-O2 -DPLANTED", "BASECFLAGS=-DPLANTED", "CFLAGS_NODIST=-DPLANTED"])
+def test_what_configure_passes_to_the_compiler_by_other_names_counts_too(flag: str) -> None:
+    assert describe(flag)["macros"] != describe(f"{flag.partition('=')[0]}=-O2")["macros"]
+
+
+def test_pkg_config_is_asked_as_configure_asks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "pkg-config"
+    program.write_text('#!/bin/sh\necho "1.8${PKG_CONFIG_PATH}"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    plain, given = describe(), describe("PKG_CONFIG_PATH=/opt/x")
+    assert plain["pkg-config"].startswith("1.8: ") and "1.8/opt/x" not in plain["pkg-config"]
+    assert "1.8/opt/x" in given["pkg-config"]
+
+
+def test_the_clang_that_makes_the_templates_of_a_jit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "clang-19"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    told = []
+    for version in ("19.1.0", "19.1.7"):
+        program.write_text(f'#!/bin/sh\necho "clang version {version}"\n')
+        program.chmod(0o755)
+        told.append(describe("--enable-experimental-jit")["clang"])
+    assert "clang-19: clang version 19.1.0" in told[0] and told[0] != told[1]
+    assert "clang" not in describe()
+
+
 def test_a_cache_that_was_moved_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its compiled library names the old place, which every import would correct: in this arm and not in the other."""
     made = resolve(f"dir:{plant(tmp_path / 'source')}")

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "model", "config", "amounts"),  # 0 words
+    ("errors", "model", "config", "amounts", "paths"),  # 0 words
     ("stats",),  # 1 mathematics
     # 2 one outside thing each; at the foot what the others run their commands through, and make folders with
     ("shell", "owned"),

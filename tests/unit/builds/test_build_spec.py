@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
-from runner.builds import compiling
+from runner.builds import compiling, planning, sources
 from runner.builds.spec import BuildSpec, Origin, of_commit, parse, with_options
 from runner.errors import UsageError
 
@@ -114,3 +117,52 @@ def test_flags_follow_the_options_and_the_user_wins() -> None:
 def test_edits_that_reach_configure_start_from_the_source(files: list[str], expected: bool) -> None:
     assert compiling.is_incremental(build("cpython@3.13.5+x"), files) is expected
     assert compiling.is_incremental(build("cpython@3.13.5+x?pgo"), files) is False
+    assert compiling.is_incremental(build("cpython@3.13.5+x?configure=--enable-bolt"), files) is False
+
+
+@pytest.mark.parametrize(("options", "pgo", "trained", "configure"), [
+    ("configure=--enable-optimizations", True, True, ()),
+    ("configure=--enable-optimizations=yes&configure=--with-x", True, True, ("--with-x",)),
+    ("configure=--enable-optimizations=no", False, False, ("--enable-optimizations=no",)),
+    ("configure=--enable-optimizations=1", True, True, ()),
+    ("configure=--enable-optimizations&configure=--disable-optimizations", False, False,
+     ("--enable-optimizations", "--disable-optimizations")),
+    ("configure=--disable-optimizations&configure=--enable-optimizations", True, True, ()),
+    ("configure=--enable-bolt&configure=--disable-bolt", False, False, ("--enable-bolt", "--disable-bolt")),
+    ("configure=--enable-bolt", False, True, ("--enable-bolt",)),
+    ("configure=--enable-bolt&configure=--enable-bolt=no", False, False, ("--enable-bolt", "--enable-bolt=no")),
+    ("pgo", True, True, ()), ("lto", False, False, ()),
+])
+def test_what_trains_the_interpreter_is_built_by_training_it(
+    options: str, pgo: bool, trained: bool, configure: tuple[str, ...]
+) -> None:
+    """configure's own words for it too: without the default target they would change nothing but the report."""
+    spec = build(f"cpython@3.13.5?{options}")
+    assert (spec.pgo, spec.trained, spec.configure) == (pgo, trained, configure)
+
+
+@pytest.mark.parametrize(("options", "targets"), [
+    ("", ["python", "sharedmods"]), ("?pgo", ["all"]), ("?configure=--enable-bolt", ["all"]),
+    ("?configure=--enable-optimizations", ["all"]),
+])
+def test_training_hangs_on_the_default_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, targets: list[str]
+) -> None:
+    (tmp_path / "bin").mkdir()
+    make = tmp_path / "bin" / "make"
+    make.write_text('#!/bin/sh\nshift\necho "$@" > words\ntouch python\n')
+    make.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    (tmp_path / "Makefile").write_text("BUILDEXE=\n")
+    made = compiling.make(tmp_path, build(f"cpython@3.13.5{options}"), "it", tmp_path / "log", lambda _: None)
+    assert made == tmp_path / "python" and (tmp_path / "words").read_text().split() == targets
+
+
+def test_what_is_trained_by_bolt_now_is_another_build_than_before() -> None:
+    def key(options: str) -> str:
+        spec = build(f"cpython@3.13.5{options}")
+        found = sources.find(spec, planning.DATA / "sources.toml", lambda _: None)
+        return planning.Plan(
+            spec=spec, source=found, edits=(), edits_hash="", flags=("--enable-bolt",), toolchain={}).key
+
+    assert key("?configure=--enable-bolt") != key("")
