@@ -9,6 +9,8 @@
     scratch/          what is being made, in folders that end with their process: renamed to its place at its very end
     locks/            KEY.lock, held while KEY is made
     logs/KEY.log      of the last build of KEY that failed
+    pyperf/HASH/KIND  packages of pyperf scripts, for a kind of interpreter (see `suites.pyperf_requirements`)
+    hypothesis/       constants that `lockstep verify` looks for differences with
 
 Where this cannot be written there is a second one (`config.caches`). A build that a process uses is locked in shared
 mode, by its build.json, for as long as the process lives; who removes it locks it alone.
@@ -95,7 +97,7 @@ def folder(name: str) -> Path:
 def kept(name: str) -> list[Path]:
     """The folders of one name that are there, in every cache."""
     first, *others = config.caches()
-    return [path for top in (first, *filter(_is_ours, others)) if (path := top / name).is_dir()]
+    return [path for top in (first, *filter(_is_ours, others)) if os.path.isdir(path := top / name)]
 
 
 def _is_ours(path: Path) -> bool:
@@ -106,8 +108,9 @@ def _is_ours(path: Path) -> bool:
 
 
 def problem(error: OSError) -> MachineError:
-    """An error of the disk that the cache lies on, with what helps."""
-    return MachineError(full() if error.errno in FULL else f"cannot build in {home()}: {error}")
+    """An error of the disk that the cache or the temporary folder lies on, with what helps."""
+    return MachineError(full() if error.errno in FULL else f"the cache {home()}, or the folder for temporary files, "
+                        f"cannot be used: {error}")
 
 
 def full() -> str:
@@ -357,7 +360,8 @@ def remove(keys_or_labels: Sequence[str]) -> list[Entry]:
         fits = [entry for entry in entries if _names(word, entry)]
         if not fits:
             there = ", ".join(f"{entry.label} ({entry.key[:12]})" for entry in entries) or "no build"
-            raise UsageError(f"there is no cached build {word}; the cache has {there}")
+            raise UsageError(f"there is no cached build {word} (a name, or six letters or more of a key); "
+                             f"the cache has {there}")
         chosen.update((entry.key, entry) for entry in fits)
     for entry in chosen.values():
         if not entry.folder.is_relative_to(home()):

@@ -1,7 +1,8 @@
 """What the cache can do without: leftovers, what was not used for long, and what is too much.
 
 Nothing goes that a living process uses or makes: a build and a layout are locked by who uses them, a scratch folder by
-who made it; what builds are made from stays while anything is being made.
+who made it; what builds are made from stays while anything is being made; packages of pyperf scripts stay for two days
+after a run has begun with them.
 """
 
 from __future__ import annotations
@@ -99,13 +100,23 @@ def _items(top: Path, now: float) -> Iterator[Item]:
         for path in _in(top / folder):
             torn = path.suffix in (".wrong", ".part") and now - _used(path) > DAY
             yield _item("leftover" if torn else kind, path, path.name, _used(path))
-    if (top / "apt").is_dir():
-        yield _item("package list", top / "apt", "apt", _used(top / "apt"))
+    for made in [made for path in _in(top / "pyperf") for made in _in(path) if made.is_dir()]:
+        left = made.name.startswith("making-")
+        if not left or now - _used(made) > DAY:
+            label = f"unfinished {made.name}" if left else f"packages for {made.name}"
+            yield _item("leftover" if left else "packages", made, label, _used(made))
+    for name, kind in (("apt", "package list"), ("hypothesis", "constants")):
+        if (top / name).is_dir():
+            yield _item(kind, top / name, name, _used(top / name))
 
 
 @contextlib.contextmanager
 def _claimed(item: Item) -> Iterator[bool]:
     """Whether no process uses or makes it; none can meanwhile."""
+    # They have no lock: each process of a run marks them when it begins to measure.
+    if item.kind == "packages" and time.time() - item.used < 2 * DAY:
+        yield False
+        return
     with contextlib.ExitStack() as stack:
         yield all(stack.enter_context(cache.free(path)) for path in _guards(item) if path.exists())
 

@@ -32,8 +32,8 @@ TIME_LIMIT = 60
 """Seconds for one script to come to its end when nothing is measured, and for a call where the script has no limit of
 its own (pyperf's --timeout)."""
 ASK = (
-    "import sys; from importlib.machinery import EXTENSION_SUFFIXES as known; "
-    "print('\\nlockstep', '%d.%d.%d' % sys.version_info[:3], known[0].rpartition('.')[0].lstrip('.'))"
+    f"import sys; sys.path.insert(0, {str(LOADED.parent)!r}); import {LOADED.stem}; "
+    f"print('\\nlockstep', '%d.%d.%d' % sys.version_info[:3], {LOADED.stem}.kind())"
 )
 UNITS = {"byte": "bytes", "integer": "unit"}
 """What pyperf calls the units of values that are no times, and what Lockstep does."""
@@ -110,6 +110,8 @@ class PyperfSuite:
         """See `protocol.Suite`. pyperf is what it makes there."""
         library = link_pyperf(scratch)
         scripts = {one.entry: one for one in self._named.scripts}
+        for requirements in {one.requirements for one in scripts.values() if one.requirements is not None}:
+            pyperf_requirements.mark(requirements)
 
         def loading(benchmark: Benchmark) -> Mapping[str, object]:
             entry, _, name = benchmark.attribute.partition(":")

@@ -7,9 +7,11 @@ imports as possible: see `runner.measuring.worker`, which loads this file by its
 
 from __future__ import annotations
 
+import builtins
 import errno
 import os
 import sys
+from _imp import source_hash
 from importlib.machinery import EXTENSION_SUFFIXES
 from time import perf_counter_ns, process_time_ns, sleep
 
@@ -248,8 +250,18 @@ def add(folders: list[str]) -> None:
 
 
 def kind() -> str:
-    """What interpreters have in common that can load the same packages, such as ``cpython-313-x86_64-linux-gnu``."""
-    return EXTENSION_SUFFIXES[0].rpartition(".")[0].lstrip(".")
+    """What interpreters have in common that can load the same packages: ``cpython-313-x86_64-linux-gnu-0a1b2c3d``.
+
+    The first part is the same from the first alpha of a version on, and in builds whose objects are laid out otherwise.
+    So a hash follows of the sizes of built-in types, and of the version where it is not final.
+    """
+    others: list[object] = [kind, kind.__code__, sys, (number for number in range(0))]
+    known: list[type[Any]] = [value for _, value in sorted(vars(builtins).items()) if isinstance(value, type)]
+    known += map(type, others)
+    sizes = [(one.__name__, getattr(one, "__basicsize__", 0), getattr(one, "__itemsize__", 0)) for one in known]
+    level = 0 if sys.version_info.releaselevel == "final" else sys.hexversion
+    hashed = source_hash(0, repr((level, sizes)).encode())
+    return "%s-%s" % (EXTENSION_SUFFIXES[0].rpartition(".")[0].lstrip("."), hashed.hex()[:8])
 
 
 def run(script: str, options: list[str], serve: Callable[[Any, Any], None], loader: Any) -> None:

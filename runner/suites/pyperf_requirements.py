@@ -1,15 +1,18 @@
 """Third-party packages that pyperf scripts need: one folder for each set of them and each kind of interpreter.
 
-A kind is what interpreters have in common that can load the same packages: two builds of one version of CPython have
-the very same files, so that they differ in the builds alone. pip of Lockstep's own environment makes the folder with
-the measured interpreter, which need not have pip.
+A kind is what interpreters have in common that can load the same packages: two builds of one version of CPython whose
+objects are laid out alike have the very same files, so that they differ in the builds alone. pip of Lockstep's own
+environment makes the folder with the measured interpreter, which need not have pip.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from runner import config, shell
@@ -21,6 +24,9 @@ LAST = 8
 """Lines of what pip says that are told where it fails."""
 TIME_LIMIT = 1800.0
 """Seconds for one set of packages: some are compiled."""
+_NAMES = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[\s=]*(\S+)", re.MULTILINE)
+_SOURCE = re.compile(
+    r"\s*(?P<editable>(?:-e|--editable)[\s=]+)?(?:[^\s@/\[]+(?:\[[^\]]*\])?\s*@\s*)?(?:file://)?(?P<path>[^\s\[;#]+)")
 
 
 class InstallError(Exception):
@@ -29,21 +35,67 @@ class InstallError(Exception):
 
 def place(requirements: Path) -> Path:
     """The folder of a set of packages, which has a folder for each kind of interpreter. Raises OSError."""
-    text = hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
-    return config.caches()[-1] / FOLDER / text
+    hashed = hashlib.sha256()
+    for file in _files(requirements, set()):
+        hashed.update(file.read_bytes())
+    return config.caches()[-1] / FOLDER / hashed.hexdigest()[:16]
+
+
+def _files(requirements: Path, seen: set[Path]) -> Iterator[Path]:
+    """A file of requirements, and those that it names (``-r``, ``-c``), each once, in order."""
+    file = requirements.resolve()
+    if file in seen:
+        return
+    seen.add(file)
+    yield file
+    for match in _NAMES.finditer(file.read_text(encoding="utf-8", errors="replace")):
+        named = file.parent / match[1]
+        if "://" not in match[1] and named.is_file():  # pip says which is missing
+            yield from _files(named, seen)
+
+
+def mark(requirements: Path) -> None:
+    """Note that packages are in use now: what no run has begun with for long is removed (`builds.pruning`)."""
+    with contextlib.suppress(OSError):  # where nothing can be written, nothing is removed
+        for made in place(requirements).iterdir():
+            os.utime(made)
+
+
+def _from_a_folder(requirements: Path) -> str | None:
+    """The first line by which something is installed from a folder."""
+    for file in _files(requirements, set()):
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+            found = _SOURCE.match(line)
+            # pip takes a bare word for a name, but where it is editable.
+            if found and (found["editable"] or "/" in found["path"] or found["path"].startswith(".")) and (
+                    file.parent / found["path"]).is_dir():
+                return line.strip()
+    return None
 
 
 def install(requirements: Path, executable: Path, kind: str, environment: Mapping[str, str]) -> None:
     """Make the folder for an interpreter of a kind where it is not there.
 
-    Raises InstallError; what it says is then in a file beside the place, for workers (`pyperf_loaded.add`).
+    Raises InstallError; what pip says is then in a file beside the place, for workers (`pyperf_loaded.add`).
     """
+    try:
+        _install(requirements, executable, kind, environment)
+    except OSError as error:
+        raise InstallError(f"{error.filename or requirements}: {error.strerror or error}") from error
+
+
+def _install(requirements: Path, executable: Path, kind: str, environment: Mapping[str, str]) -> None:
     folder = place(requirements)
     if (folder / kind).is_dir():
         return
     folder.mkdir(parents=True, exist_ok=True)
     failed = folder / f"{kind}{FAILED}"
     failed.unlink(missing_ok=True)
+    if (folder_named := _from_a_folder(requirements)) is not None:
+        text = (f"{requirements} wants {folder_named}, a folder. What is installed is kept, and would not follow it: "
+                "name a release, or a wheel")
+        failed.write_text(text, encoding="utf-8")
+        raise InstallError(text)
     with owned("making-", folder) as scratch:
         made = scratch / kind
         command: list[str | Path] = [

@@ -219,6 +219,18 @@ def test_what_was_not_used_for_long_goes_and_then_the_least_recently_used(tmp_pa
     assert of_builds(max_size=limit) == []
 
 
+def test_packages_of_scripts_go_when_no_run_has_begun_with_them_for_two_days(own_cache: Path) -> None:
+    for name, days in (("cpython-312", 3), ("cpython-313", 1)):
+        (own_cache / "pyperf/0a1b" / name).mkdir(parents=True)
+        (own_cache / "pyperf/0a1b" / name / "planted.py").write_text("x" * 100_000)
+        used(own_cache / "pyperf/0a1b" / name, days)
+    (own_cache / "hypothesis").mkdir()
+    before = builds.prune(dry_run=True)
+    assert before.kept >= 200_000 and before.gone == []
+    assert set(pruned(max_size=0)) == {"packages for cpython-312", "hypothesis"}
+    assert (own_cache / "pyperf/0a1b/cpython-313").is_dir() and not (own_cache / "pyperf/0a1b/cpython-312").exists()
+
+
 def test_leftovers_go(tree: Path, own_cache: Path) -> None:
     made = resolve(f"dir:{tree}")
     subprocess.run([sys.executable, "-c", KILLED], cwd=ROOT, check=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import builtins
 import contextlib
 import dis
 import shlex
@@ -20,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import suites
+from runner import config, suites
 from runner.errors import UsageError
 from runner.model import Metric
 from runner.suites import protocol, pyperf, pyperf_loaded, pyperf_requirements, pyperf_scripts
@@ -245,6 +246,60 @@ def test_a_set_of_packages_is_told_by_its_content(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     a, b, c = (pyperf_requirements.place(tmp_path / name) for name in "abc")
     assert a == b != c
+    for name, text in (("d", "x==1\n"), ("e", "x==1\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "common.txt").write_text(text)
+        (tmp_path / name / "it").write_text("-r common.txt\n-c common.txt\n-r https://example.org/x.txt\n")
+    d, e = (pyperf_requirements.place(tmp_path / name / "it") for name in "de")
+    (tmp_path / "e" / "common.txt").write_text("x==2\n-r it\n")
+    assert d == e != pyperf_requirements.place(tmp_path / "e" / "it")
+
+
+@pytest.mark.parametrize("line", [
+    "-e ./mine", "--editable=mine", "./mine", "  ../it/mine[extra]", "mine/", "it @ ./mine ; python_version > '3'",
+])
+def test_what_would_be_installed_from_a_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.setattr(config, "caches", lambda: (tmp_path / "cache",))
+    (tmp_path / "it" / "mine").mkdir(parents=True)
+    file = tmp_path / "it" / "requirements.txt"
+    file.write_text(f"six\nmine\n-e git+https://example.org/mine\n{line}\n")
+    with pytest.raises(pyperf_requirements.InstallError, match=r"wants .*mine.*, a folder"):
+        pyperf_requirements.install(file, Path("/nowhere/python"), "any", {})
+    monkeypatch.setattr(sys, "path", [])
+    with pytest.raises(RuntimeError, match="a folder"):
+        monkeypatch.setattr(pyperf_loaded, "kind", lambda: "any")
+        pyperf_loaded.add([str(pyperf_requirements.place(file))])
+
+
+def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cache").touch()
+    monkeypatch.setattr(config, "caches", lambda: (tmp_path / "cache",))
+    (tmp_path / "it").write_text("six\n")
+    with pytest.raises(pyperf_requirements.InstallError, match="Not a directory"):
+        pyperf_requirements.install(tmp_path / "it", Path("/nowhere/python"), "any", {})
+
+
+def test_interpreters_of_which_objects_or_the_level_differ_share_no_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All alphas of a version have one name for what they load."""
+    def kind(**changed: object) -> str:
+        facts = {"version_info": SimpleNamespace(releaselevel="alpha"), "hexversion": 0x030F00A1, "path": sys.path}
+        monkeypatch.setattr(pyperf_loaded, "sys", SimpleNamespace(**facts | changed))
+        return pyperf_loaded.kind()
+
+    assert kind() == kind() != kind(hexversion=0x030F00A2)
+    final = SimpleNamespace(releaselevel="final")
+    assert kind(version_info=final) == kind(version_info=final, hexversion=0x030F01F0)
+
+    class Larger:
+        __slots__ = tuple("abcdefgh")
+
+    Larger.__name__ = "list"
+    before = kind(version_info=final)
+    monkeypatch.setattr(pyperf_loaded, "builtins", SimpleNamespace(**{**vars(builtins), "list": Larger}))
+    assert kind(version_info=final) != before
+    assert before.startswith(f"cpython-{sys.version_info[0]}{sys.version_info[1]}")
 
 
 # --- What a call is
