@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from runner import config
+from runner import config, paths
 from runner.alerts.message import Message
 from runner.sending.web import HERE, address
 
@@ -173,4 +173,4 @@ class Channels(_Table):
     @classmethod
     def _is_path(cls, path: Path | None, info: ValidationInfo) -> Path | None:
         folder = Path(info.context["folder"]) if info.context else Path.cwd()
-        return None if path is None else folder / path.expanduser()
+        return None if path is None else folder / paths.expanded(path)

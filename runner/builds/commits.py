@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shlex
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runner import paths
 from runner.builds import cache, git
 from runner.builds.cache import Progress
 from runner.errors import BuildError, UsageError
@@ -45,13 +47,13 @@ def find(text: str, place: str, ref: str, progress: Progress, *, led: bool = Tru
         raise UsageError(f"{text} needs git, which is not installed; a tarball does without: tar:FILE")
     if ref.startswith("-"):
         raise UsageError(f"{text}: {ref!r} is not a branch, tag or commit")
-    path = Path(place).expanduser()
-    if path.is_dir():
+    path = paths.expanded(place)
+    if os.path.isdir(path):
         found = _local(text, path.resolve(), ref)
-    elif path.exists():
+    elif os.path.exists(path):
         raise UsageError(f"{text}: {path} is a file; a git build needs the folder or the URL of a repository")
     elif "://" not in place and not re.match(r"[^/]+:", place):
-        raise UsageError(f"{text}: there is no folder {path}, and it is not a URL either")
+        raise UsageError(f"{text}: {path} {paths.why_not(path)}, and it is not a URL either")
     else:
         found = _remote(text, place, ref, progress, SLOW if led else _STRICT)
     _check_submodules(text, found)
@@ -67,7 +69,7 @@ def _local(text: str, repository: Path, ref: str) -> Found:
         top = git.run(repository, "rev-parse", "--show-toplevel").output.strip("\n")
         raise UsageError(f"{text}: {repository} is a folder inside the git repository {top}, not a repository itself")
     _check_ambiguity(text, repository, ref)
-    found = git.run(repository, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}")
+    found = git.run(repository, "rev-parse", "--verify", f"{ref}^{{commit}}")
     if found.code:
         raise UsageError(f"{text}: cannot find {ref} in {repository}: "
                          + _missing(repository, ref, git.reason(repository, found), shallow == "true"))

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
+from runner import paths
 from runner.builds import applying, patches, sources
 from runner.builds.applying import Content
 from runner.errors import UsageError
@@ -170,7 +171,7 @@ def load(word: str, variants: Path) -> Edit:
             known = ", ".join(sorted(file.stem for file in variants.glob("*.toml"))) or "none"
             raise UsageError(f"no variant is called {word!r} (there are: {known}); a patch is given as a path")
         return read_variant(path, word)
-    path = Path(word).expanduser()
+    path = paths.expanded(word)
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner import paths
 from runner.builds import cache, commits, git
 from runner.builds.cache import Progress
 from runner.errors import BuildError, UsageError
@@ -25,7 +26,7 @@ SUBJECT = 300
 
 def is_url(place: str) -> bool:
     """Whether a repository is named by a URL, or as ``HOST:PATH``, and not by a folder."""
-    return "://" in place or (re.match(r"[^/]+:", place) is not None and not Path(place).expanduser().is_dir())
+    return "://" in place or (re.match(r"[^/]+:", place) is not None and not os.path.isdir(paths.expanded(place)))
 
 
 def fetch(place: str, progress: Progress) -> Path:
@@ -51,11 +52,11 @@ def fetch(place: str, progress: Progress) -> Path:
 
 def read_in(place: str) -> Path:
     """The folder in which the commits of what a folder or URL names are read, after `fetch`."""
-    return commits.copy_of(place) if is_url(place) else Path(place).expanduser().resolve()
+    return commits.copy_of(place) if is_url(place) else paths.expanded(place).resolve()
 
 
 def _folder(repository: Path) -> Path:
-    if not repository.is_dir():
+    if not os.path.isdir(repository):
         raise UsageError(f"there is no folder {repository}; a repository is named by its folder or its URL")
     asked = git.run(repository, "rev-parse", "--is-shallow-repository")
     if asked.code:
@@ -69,7 +70,7 @@ def _folder(repository: Path) -> Path:
 def tip(repository: Path, branch: str) -> str | None:
     """Full hash of the newest commit of a branch, or of a remote's (``origin/main``); None where there is none."""
     for name in (f"refs/heads/{branch}", f"refs/remotes/{branch}"):
-        found = git.run(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        found = git.run(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         if not found.code:
             return found.output.strip()
     return None
@@ -85,10 +86,12 @@ def branches_with(repository: Path, commit: str) -> Sequence[str]:
 def named(repository: Path, name: str) -> str:
     """Full hash of the commit that a tag or a hash names. Raises UsageError for a branch, which moves, and for what is
     not there."""
+    if name.startswith("-"):
+        raise UsageError(f"{name!r} is not a tag or a commit")
     if tip(repository, name) is not None:
         raise UsageError(f"{name} is a branch of {repository}, and moves. Name a tag or a commit, such as "
                          f"{tip(repository, name)}")
-    found = git.run(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    found = git.run(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     if found.code:
         raise UsageError(f"{repository} has no commit {name}")
     return found.output.strip()

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from runner import config
+from runner import config, paths
 from runner.builds.asking import Answer, SilentError, ask, is_script
 from runner.builds.releases import sha256_of
 from runner.errors import UsageError
@@ -35,10 +35,10 @@ def locate(spec: str) -> Path:
 
     Raises UsageError where there is none.
     """
-    path = _inside(Path.cwd() / Path(spec).expanduser())
+    path = _inside(Path.cwd() / paths.expanded(spec))
     found = None if "/" in spec else shutil.which(spec)
     # A folder of that name does not hide a command; a file does, and so does an environment.
-    if "/" in spec or (path.exists() and not (path.is_dir() and found)):
+    if "/" in spec or (os.path.exists(path) and not (path.is_dir() and found)):
         return path
     if found is None:
         raise UsageError(
@@ -51,8 +51,8 @@ def locate(spec: str) -> Path:
 def _inside(path: Path) -> Path:
     # Never resolve(): a venv's python is a link, and must stay one.
     python = path / "bin" / "python"
-    environment = (path / "pyvenv.cfg").is_file() or (path / "conda-meta").is_dir()
-    return python if environment and python.exists() else path
+    environment = os.path.isfile(path / "pyvenv.cfg") or os.path.isdir(path / "conda-meta")
+    return python if environment and os.path.exists(python) else path
 
 
 def inspect(spec: str, executable: Path, *, environment: Mapping[str, str] | None = None) -> Interpreter:
@@ -88,10 +88,11 @@ def inspect(spec: str, executable: Path, *, environment: Mapping[str, str] | Non
 
 
 def _check(spec: str, executable: Path) -> None:
-    if executable.is_symlink() and not executable.exists():
-        raise UsageError(f"{spec} is a link to {executable.readlink()}, which does not exist")
-    if not executable.exists():
-        raise UsageError(f"{spec} does not exist; give the path of a Python interpreter")
+    if os.path.islink(executable) and not os.path.exists(executable):
+        there = executable.readlink()
+        raise UsageError(f"{spec} is a link to {there}, which {paths.why_not(executable.parent / there)}")
+    if not os.path.exists(executable):
+        raise UsageError(f"{spec} {paths.why_not(executable)}; give the path of a Python interpreter")
     if executable.is_dir():
         hint = f"; to build the source in it, write dir:{spec}" if (executable / "configure").is_file() else ""
         python = next((one for one in (executable / "bin/python", executable / "bin/python3") if one.exists()), None)

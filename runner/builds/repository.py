@@ -11,7 +11,7 @@ from runner.builds import edits, git, releases, sources, trees
 from runner.builds.cache import Progress
 from runner.builds.edits import Edit
 from runner.builds.releases import Release
-from runner.errors import BuildError, UsageError
+from runner.errors import BuildError, MachineError, UsageError
 from runner.owned import owned
 
 AUTHOR = "Lockstep"
@@ -31,12 +31,21 @@ def make(folder: Path, version: str, data: Path, progress: Progress) -> tuple[st
     catalogue = releases.read(data / "sources.toml")
     release = catalogue.find(version)
     tag = f"v{version}"
-    if folder.exists():
+    if os.path.exists(folder):
         found = _git(folder, "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}")
         if found.code:
             why = f": {git.reason(folder, found)}" if found.errors else ""
             raise UsageError(f"{folder} exists and has no {tag}{why}. Remove it, or name another folder.")
         return _branches(folder)
+    try:
+        _make(folder, release, data, progress)
+    except OSError as error:
+        raise MachineError(f"cannot make {folder}: {error.filename or folder}: {error.strerror or error}") from error
+    return _branches(folder)
+
+
+def _make(folder: Path, release: Release, data: Path, progress: Progress) -> None:
+    catalogue, version, tag = releases.read(data / "sources.toml"), release.version, f"v{release.version}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with owned(f".{folder.name}.new-", folder.parent) as scratch:
         tree = scratch / "tree"
@@ -53,7 +62,6 @@ def make(folder: Path, version: str, data: Path, progress: Progress) -> tuple[st
             _branch(tree, when + 1, release, path, data, progress)
         _do(tree, when, "checkout", "--quiet", "main")
         tree.rename(folder)
-    return _branches(folder)
 
 
 def _branch(tree: Path, when: int, release: Release, variant: Path, data: Path, progress: Progress) -> None:

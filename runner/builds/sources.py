@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from runner import paths
 from runner.builds import commits, git, releases
 from runner.builds.cache import Progress
 from runner.builds.spec import BuildSpec, Origin
@@ -39,9 +40,16 @@ def find(spec: BuildSpec, catalogue: Path, progress: Progress) -> Source:
         return ReleaseSource(release=known.find(spec.place), catalogue=known)
     if spec.origin is Origin.GIT:
         return _git(spec, progress)
-    path = Path(spec.place).expanduser().resolve()
-    if not path.exists():
-        raise UsageError(f"{spec.text}: {path} does not exist")
+    path = paths.expanded(spec.place).resolve()
+    if not os.path.exists(path):
+        raise UsageError(f"{spec.text}: {path} {paths.why_not(path)}")
+    try:
+        return _of_path(spec, path)
+    except OSError as error:
+        raise UsageError(f"{spec.text}: {error.filename or path} cannot be read: {error.strerror}") from error
+
+
+def _of_path(spec: BuildSpec, path: Path) -> Source:
     if spec.origin is Origin.TARBALL:
         if not path.is_file():
             raise UsageError(f"{spec.text}: {path} is not a file; a source tree is named by dir:{spec.place}")

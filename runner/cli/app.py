@@ -18,7 +18,7 @@ from runner import amounts, config
 from runner.cli import targets
 from runner.cli.commands import Command, Commands
 from runner.cli.printing import output
-from runner.errors import UsageError
+from runner.errors import LockstepError, UsageError
 from runner.model import Verdict
 
 # scipy and pandas take seconds to import, so each command imports what it uses: `--help`,
@@ -279,6 +279,17 @@ def record(folder: Path, configuration: Path | None) -> None:
         output.line(str(path))
     for line in done.left:
         output.line(f"left out: {line}")
+
+
+def record_measured(folder: Path, configuration: Path | None, code: int) -> int:
+    """The same for a run that was just measured, with the exit code of its report: what cannot be added is said, and
+    makes the code another one only where it was 0."""
+    try:
+        record(folder, configuration)
+    except LockstepError as problem:
+        output.problem(f"the run is kept, and not added to asv's results: {problem}")
+        return code or problem.exit_code
+    return code
 
 
 def present(report: Report, *, verbose: bool, strict: bool, files: Files) -> int:

@@ -43,6 +43,11 @@ Options = Annotated[str, typer.Option(
     "--configuration", metavar="OPTIONS", help="What commits are built with: `pgo&lto&debug&configure=--flag`.",
 )]
 Scope = Annotated[str, typer.Option(metavar="auto|binary|source", help="What the verdicts are about.")]
+OF_A_NEW_ONE = (
+    "good", "bad", "repository", "pattern", "suite", "configuration", "margin", "budget", "scope", "memory_limit",
+    "values", "env",
+)
+"""Parameters of `bisect` that a search keeps from its beginning."""
 
 
 @command(examples="""\
@@ -50,6 +55,7 @@ lockstep bisect v3.13.0 main -b json --repo ~/cpython     what has changed the b
 lockstep bisect main~40 main -b 'time_sort$' --configuration 'pgo&lto'
 lockstep bisect --resume last                             go on after Ctrl-C or a crash""")
 def bisect(
+    context: typer.Context,
     good: Annotated[str | None, typer.Argument(
         metavar="[GOOD]", help="The older commit: a branch, tag or hash. All are compared with this one.",
     )] = None,
@@ -95,8 +101,11 @@ def bisect(
     from runner.storage import bisects
 
     if resume is not None:
-        if good is not None:
-            raise UsageError("--resume goes on with a search that has its commits; leave out GOOD and BAD.")
+        given = [param for param in context.command.params if param.name in OF_A_NEW_ONE
+                 and (source := context.get_parameter_source(param.name)) is not None and source.name == "COMMANDLINE"]
+        if given:
+            words = [param.opts[0] if param.opts[0].startswith("-") else param.opts[0].upper() for param in given]
+            raise UsageError(f"--resume goes on with a search as it was begun; leave out {' and '.join(words)}.")
         with Terminal() as view:
             done = job.go_on_with(bisects.find(config.bisects_folder(out), resume), view, wait=not no_wait)
     else:

@@ -29,7 +29,7 @@ from runner.cli.app import (
     check_values,
     close,
     command,
-    record,
+    record_measured,
     variables,
 )
 from runner.errors import UsageError
@@ -78,8 +78,9 @@ def continuous(
     Both are built and installed as asv.conf.json says, each in an environment of its own that is kept, and measured
     against each other over the project's benchmarks.
 
-    Exit code: 0 no regression, 1 a regression, 2 bad usage or input, 3 undecided (with --strict),
-    4 the machine or a build failed, 70 a fault of Lockstep's own, 130 interrupted (`lockstep resume` goes on).
+    Exit code: 0 no regression, 1 a regression, 2 bad usage or input, 3 undecided, failed or only in one arm
+    (with --strict), 4 the machine or a build failed, 70 a fault of Lockstep's own, 130 interrupted
+    (`lockstep resume` goes on).
     """
     from runner import jobs
     from runner.cli.terminal import Terminal
@@ -103,6 +104,4 @@ def continuous(
     with Terminal() as view:
         finished = job.continuous(wanted, request, view)
     code = close(finished, verbose=verbose, strict=strict, files=files)
-    if record_ and not finished.interrupted:
-        record(finished.folder, chosen)
-    return code
+    return record_measured(finished.folder, chosen, code) if record_ and not finished.interrupted else code

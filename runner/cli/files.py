@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def paths_of(words: str) -> tuple[Path, ...]:
     """Files that are named with commas between them; a file whose own name has commas is one."""
-    if Path(words).exists():
+    if os.path.exists(words):  # which a dozen names together are too long for
         return (Path(words),)
     return tuple(Path(one) for one in words.split(",") if one)
 

@@ -27,13 +27,15 @@ def age_of(value: str) -> float:
 @command(examples="""\
 lockstep build cpython@3.13.5+nocow cpython@3.13.5    make two builds
 lockstep build --list                                 what there is
-lockstep build --remove 3f2a                          remove one, by the beginning of its key""")
+lockstep build --remove 3f2a9c                        remove one, by the beginning of its key""")
 def build(
     specs: Annotated[
         list[str] | None, typer.Argument(metavar="[SPEC]...", help=INTERPRETER, show_default=False)
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the builds in the cache, with size and age.")] = False,
-    remove: Annotated[list[str] | None, typer.Option("--remove", metavar="KEY", help="Remove a build.")] = None,
+    remove: Annotated[list[str] | None, typer.Option(
+        "--remove", metavar="KEY", help="Remove a build: its name, or six letters or more of its key.",
+    )] = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove what was not used for long, or is too much, and leftovers.")
     ] = False,

@@ -32,7 +32,7 @@ from runner.cli.app import (
     check_values,
     close,
     command,
-    record,
+    record_measured,
     suite_of,
     variables,
 )
@@ -93,8 +93,9 @@ def ab(
 ) -> int:
     """Compare two interpreters: BASE first, then HEAD.
 
-    Exit code: 0 no regression, 1 a regression, 2 bad usage or input, 3 undecided (with --strict),
-    4 the machine or a build failed, 70 a fault of Lockstep's own, 130 interrupted (`lockstep resume` goes on).
+    Exit code: 0 no regression, 1 a regression, 2 bad usage or input, 3 undecided, failed or only in one arm
+    (with --strict), 4 the machine or a build failed, 70 a fault of Lockstep's own, 130 interrupted
+    (`lockstep resume` goes on).
     """
     from runner import jobs, suites
     from runner.cli.terminal import Terminal
@@ -120,12 +121,14 @@ def ab(
         with Terminal() as view:
             fleeted = session.ab_on(request, measuring, view)
         return close_fleet(fleeted, verbose=verbose, strict=strict, files=files)
+    if record_:
+        from runner.jobs.record import check
+
+        check([base, head])
     with Terminal() as view:
         finished = jobs.ab(request, view)
     code = close(finished, verbose=verbose, strict=strict, files=files)
-    if record_ and not finished.interrupted:
-        record(finished.folder, None)
-    return code
+    return record_measured(finished.folder, None, code) if record_ and not finished.interrupted else code
 
 
 @command(examples="""\

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from runner import paths
 from runner.cli.printing import output
 from runner.errors import MachineError, UsageError
 from runner.storage import store
@@ -50,8 +51,8 @@ def write(path: Path, text: str) -> None:
             stream.write(text)
             stream.flush()
             return
-    there = Path(os.path.realpath(path)) if not path.exists() else path
-    if not there.exists():
+    there = path if os.path.exists(path) else Path(os.path.realpath(path))
+    if not os.path.exists(there):
         store.write_whole(there, text)
         return
     try:
@@ -63,16 +64,20 @@ def write(path: Path, text: str) -> None:
 
 
 def _check(option: str, path: Path) -> None:
-    there = Path(os.path.realpath(path)) if not path.exists() else path
+    exists = os.path.exists(path)
+    there = path if exists else Path(os.path.realpath(path))
     folder = there.parent
-    if _RUN.fullmatch(str(path)) and not path.exists():
+    if _RUN.fullmatch(str(path)) and not exists:
         raise UsageError(f"{option} {path}: that names a run; {option} takes a file to write, or - (standard output).")
-    if there.is_dir():
+    if os.path.isdir(there):
         raise UsageError(f"{option} {path}: that is a folder. Name a file in it.")
-    if there.exists():
+    if os.path.exists(there):
         if not os.access(there, os.W_OK):
             raise MachineError(f"{option} {path}: it must not be written. Name another file.")
-    elif not folder.is_dir():
+    elif not os.path.isdir(folder):
+        why = paths.why_not(folder)
+        if why != "does not exist":
+            raise MachineError(f"{option} {path}: {folder} {why}. Name another folder.")
         raise UsageError(f"{option} {path}: there is no folder {folder}. Make it first: mkdir -p {folder}")
     elif not os.access(folder, os.W_OK | os.X_OK):
         raise MachineError(f"{option} {path}: nothing can be written in {folder}. Name another folder.")

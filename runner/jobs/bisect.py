@@ -5,13 +5,14 @@ What is to be measured next, and what follows from it, is decided in `judging.se
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from runner import builds, config, machine, suites
+from runner import builds, config, machine, paths, suites
 from runner.builds import ancestry, commits, history
 from runner.errors import BuildError, LockstepError, UsageError
 from runner.jobs import continuing
@@ -114,8 +115,8 @@ def begin(request: BisectRequest, view: View) -> Path:
 
 def whole(place: str) -> Path:
     """The clone that a user names, absolute. Raises UsageError for what is no folder, no repository, or shallow."""
-    folder = Path(place).expanduser()
-    if not folder.is_dir():
+    folder = paths.expanded(place)
+    if not os.path.isdir(folder):
         raise UsageError(f"there is no folder {folder}. Commits are searched in a clone on this machine: name its "
                          "folder by --repo")
     return history.fetch(place, lambda _: None)
@@ -200,10 +201,12 @@ class _Session:
                 self._view.say(f"the duel that was interrupted is measured anew: {problem}")
         specs = [builds.of_commit(self._repository, commit, options=self._asked.configuration)
                  for commit in (wanted.base, wanted.head)]
+        environment = config.environment(self._asked.environment)
         if wanted.base == self._stored.good:
-            builds.resolve(specs[0], progress=view.phase)  # that this one cannot be built is no fault of the head's
+            # That this one cannot be built is no fault of the head's.
+            builds.resolve(specs[0], progress=view.phase, environment=environment)
         try:
-            base, head = builds.resolve_all(specs, progress=view.phase)
+            base, head = builds.resolve_all(specs, progress=view.phase, environment=environment)
             finished = compare_arms(self._request(wanted, specs), base, head, view, bisects.labels(wanted))
         except (BuildError, UsageError) as problem:
             if wanted.purpose in ENDS:

@@ -21,6 +21,9 @@ from runner.storage import asv_results, origin, store
 from runner.storage.asv_results import OPTIONS, VARIANT, Measured, Record, Series, Value
 from runner.suites import asv_conf, asv_project
 
+_NO_BUILD = "asv files results by commit, and {} is no build of Lockstep's; it cannot be added to asv's results."
+_A_LAYOUT = "asv would take {} for the build as make links it; it cannot be added to asv's results."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
@@ -63,6 +66,17 @@ def record(folder: Path, asked: Path | None) -> Recorded:
     return Recorded(files=(*files, known), left=tuple(left))
 
 
+def check(specs: Sequence[str]) -> None:
+    """See, before anything is measured, that a run of these interpreters could be recorded. Raises UsageError."""
+    configuration(None)
+    for text in specs:
+        spec = builds.parse(text)
+        if spec is None:
+            raise UsageError(_NO_BUILD.format(text))
+        if spec.layout is not None:
+            raise UsageError(_A_LAYOUT.format(text))
+
+
 def _arm(run: store.Run, arm: Arm) -> Interpreter:
     return run.manifest.base if arm is Arm.BASE else run.manifest.head
 
@@ -76,11 +90,9 @@ def _series(conf: Any, repository: Any, interpreter: Interpreter) -> Series:
         )
     build = interpreter.build
     if build is None:
-        raise UsageError(
-            f"asv files results by commit, and {interpreter.spec} is no build of Lockstep's; use another format."
-        )
+        raise UsageError(_NO_BUILD.format(interpreter.spec))
     if build.layout is not None:
-        raise UsageError(f"asv would take {interpreter.spec} for the build as make links it; use another format.")
+        raise UsageError(_A_LAYOUT.format(interpreter.spec))
     spec = builds.parse(interpreter.spec)
     options = spec.options if spec is not None else ""
     exact, source = builds.trees_of(build)

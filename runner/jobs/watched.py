@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from runner import amounts, builds, config, suites
+from runner import amounts, builds, config, paths, suites
 from runner.alerts.settings import Base, Channels, GitHub, Mail, Variable, Webhook
 from runner.builds import history
 from runner.builds.spec import Origin
@@ -148,7 +148,7 @@ class Watch(_Table):
     def _is_place(cls, repository: str, info: ValidationInfo) -> str:
         if history.is_url(repository):
             return repository
-        return str((_folder(info) / Path(repository).expanduser()).resolve())
+        return str((_folder(info) / paths.expanded(repository)).resolve())
 
     @field_validator("branch")
     @classmethod
@@ -238,7 +238,7 @@ class Site(_Table):
     @field_validator("out")
     @classmethod
     def _is_folder(cls, out: Path | None, info: ValidationInfo) -> Path | None:
-        return None if out is None else _folder(info) / out.expanduser()
+        return None if out is None else _folder(info) / paths.expanded(out)
 
     @field_validator("commit_url")
     @classmethod
@@ -316,7 +316,7 @@ class Service(_Table):
     @field_validator("state", "asv")
     @classmethod
     def _is_path(cls, path: Path | None, info: ValidationInfo) -> Path | None:
-        return None if path is None else _folder(info) / path.expanduser()
+        return None if path is None else _folder(info) / paths.expanded(path)
 
     @property
     def runs(self) -> Path:

@@ -104,7 +104,7 @@ def sources(root: Path = Path("/")) -> Finding:
 
 def disk(cache: Path) -> Finding:
     """Room for builds and downloads in the cache folder, whether it exists already or not."""
-    there = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
+    there = next(folder for folder in (cache, *cache.parents) if os.path.isdir(folder))
     free = shutil.disk_usage(there).free
     value = f"{free / 2**30:.1f} GiB free for {cache}"
     if free >= 5 * 2**30:

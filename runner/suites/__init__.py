@@ -3,10 +3,12 @@
 A kind is two files: one such module, named in `open`, and one that loads a benchmark inside a worker.
 """
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner import paths
 from runner.errors import UsageError
 from runner.suites import pyperf_scripts
 from runner.suites.asv import AsvSuite
@@ -42,15 +44,15 @@ def joined(named: str | None, options: Sequence[str]) -> str | None:
 
 def beside(folder: Path, named: str) -> str:
     """What a file in `folder` calls a suite, as one text that `open` takes anywhere: with the path from the root on."""
-    whole = folder / Path(named).expanduser()
-    if whole.exists():
+    whole = folder / paths.expanded(named)
+    if os.path.exists(whole):  # several names may be longer than one may be
         return str(whole)
     try:
         word, *options = shlex.split(named)
     except ValueError:  # blank, or quotation marks that do not end
         return named
     for path in (word, word.rpartition(":")[0]):
-        file = str(folder / Path(path).expanduser())
+        file = str(folder / paths.expanded(path))
         if path and pyperf_scripts.is_file(file):
             return shlex.join([file + word[len(path):], *options])
     return named

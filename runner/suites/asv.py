@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 import asv_runner
 import pympler
 
-from runner import config, shell
+from runner import config, paths, shell
 from runner.errors import UsageError, listed
 from runner.model import Benchmark, Cache, Metric
 from runner.owned import owned
@@ -125,16 +126,16 @@ class AsvSuite:
 
 def _folder(name_or_dir: str | None) -> Path:
     name = name_or_dir or next(iter(OWN))
-    here = Path(name).expanduser().resolve()
+    here = paths.expanded(name).resolve()
     folder = OWN.get(name, here)
-    if name_or_dir and folder != here and here.is_dir():
+    if name_or_dir and folder != here and os.path.isdir(here):
         raise UsageError(
             f"{name} is one of Lockstep's own suites, and there is a folder of that name here. "
             f"Say ./{name} for the folder, or {folder} for Lockstep's own."
         )
-    if not folder.exists():
+    if not os.path.exists(folder):
         raise UsageError(
-            f"There is no suite {name}: {folder} does not exist. "
+            f"There is no suite {name}: {folder} {paths.why_not(folder)}. "
             f"Give {', '.join(OWN)}, a folder of asv benchmarks, a pyperf script or pyperformance."
         )
     if not folder.is_dir():

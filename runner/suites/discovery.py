@@ -98,18 +98,27 @@ class Walk:
             waiting[:0] = [name for _, name, _ in pkgutil.iter_modules(path, name + ".")]
             for folder in path:
                 self.not_looked_at(folder)
-            self.module(module)
+            try:
+                self.module(module)
+            except BaseException as error:  # such as a class attribute that cannot be read
+                self.problem(_place(error, self.suite), name, "could not be looked at whole: %s" % _said(error))
 
     def problem(self, place: str, what: str, why: str) -> None:
         self.tell(problem={"place": params.clean(place), "what": params.clean(what), "why": why})
 
     def not_looked_at(self, folder: str) -> None:
         """Tell of folders in a package's that hold benchmarks and are no packages: asv passes over them."""
-        entries = os.scandir(folder) if os.path.isdir(folder) else ()
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.name.startswith((".", "__")) or not entry.is_dir():
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            return
+        for entry in entries:
+            try:
+                if entry.name.startswith((".", "__")) or not entry.is_dir():
+                    continue
+                files = sorted(file for file in os.listdir(entry.path) if file.endswith(".py"))
+            except OSError:
                 continue
-            files = sorted(file for file in os.listdir(entry.path) if file.endswith(".py"))
             if "__init__.py" not in files and any(_holds_benchmarks(os.path.join(entry.path, file)) for file in files):
                 place = os.path.relpath(entry.path, os.path.dirname(self.suite))
                 self.problem(place, entry.name + os.sep, "was not looked at: it has no __init__.py")
@@ -187,8 +196,11 @@ def _keep(source: Any) -> None:
 
 
 def _holds_benchmarks(path: str) -> bool:
-    with open(path, "rb") as stream:
-        return BENCHMARK.search(stream.read()) is not None
+    try:
+        with open(path, "rb") as stream:
+            return BENCHMARK.search(stream.read()) is not None
+    except OSError:  # a link to nowhere, a folder of that name
+        return False
 
 
 def _record(found: Any) -> dict[str, Any]:

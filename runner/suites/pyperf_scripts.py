@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runner import paths
 from runner.errors import UsageError, listed
 
 PYPERFORMANCE = "pyperformance"
@@ -63,10 +64,7 @@ def _are_names(text: str) -> bool:
 
 def is_file(word: str) -> bool:
     """Whether a word is the path of a file, whatever else it may be."""
-    try:
-        return Path(word).expanduser().is_file()
-    except (OSError, ValueError, RuntimeError):  # too long, a zero in it, no such user
-        return False
+    return os.path.isfile(paths.expanded(word))
 
 
 def open(word: str, options: Sequence[str] = ()) -> Scripts:
@@ -76,12 +74,12 @@ def open(word: str, options: Sequence[str] = ()) -> Scripts:
     """
     if word.partition(":")[0] == PYPERFORMANCE:
         return _of_manifest(None, word.partition(":")[2], tuple(options))
-    file = Path(word).expanduser()
+    file = paths.expanded(word)
     if file.is_file() and file.suffix == ".py":
         return _of_script(file.resolve(), tuple(options))
     if file.is_file():
         return _of_manifest(file.resolve(), "", tuple(options))
-    return _of_manifest(Path(_before(word)).expanduser().resolve(), word.rpartition(":")[2], tuple(options))
+    return _of_manifest(paths.expanded(_before(word)).resolve(), word.rpartition(":")[2], tuple(options))
 
 
 def _before(word: str) -> str:

@@ -273,7 +273,7 @@ def test_a_branch_that_moved_is_fetched_again(repository: Path) -> None:
 @needs_git
 @pytest.mark.parametrize(("text", "error", "words"), [
     ("git:{0}@gone", UsageError, "cannot find gone in .*no such branch"),
-    ("git:{0}/nowhere@main", UsageError, "there is no folder"),
+    ("git:{0}/nowhere@main", UsageError, "does not exist, and it is not a URL"),
     ("git:file://{0}@gone", BuildError, "cannot fetch gone from file:"),
     ("git:{0}@--help", UsageError, "is not a branch"),
 ])

@@ -254,6 +254,28 @@ def test_a_suite_without_init_is_imported_and_what_is_not_looked_at_is_told(tmp_
     assert (only.key, value(suite, only, scratch)) == ("work.track_it", 3)
 
 
+def test_files_that_are_none_end_no_listing(tmp_path: Path) -> None:
+    """An editor's lock is a link to nowhere. The listing ended there, and the suite was said to hold nothing."""
+    suite = written(tmp_path / "planted", work="def track_it(): return 3\n")
+    written(tmp_path / "planted" / "data", zzz="def time_it(): pass\n")
+    (tmp_path / "planted" / "data" / ".#x.py").symlink_to("nowhere")
+    (tmp_path / "planted" / "data" / "folder.py").mkdir()
+    found = suite.discover(THIS)
+    assert [one.key for one in found.benchmarks] == ["work.track_it"]
+    assert found.problems == ("planted/data: data/ was not looked at: it has no __init__.py",)
+
+
+def test_what_cannot_be_looked_at_in_a_module_leaves_the_other_modules(tmp_path: Path) -> None:
+    refusing = (
+        "class Meta(type):\n"
+        "    def __dir__(self): raise RuntimeError('not now')\n"
+        "class Odd(metaclass=Meta): pass\n"
+    )
+    found = written(tmp_path / "planted", odd=refusing, work="def track_it(): return 3\n").discover(THIS)
+    assert [one.key for one in found.benchmarks] == ["work.track_it"]
+    assert len(found.problems) == 1 and "RuntimeError: not now" in found.problems[0]
+
+
 WRAPPED = '''
 def counting(function):
     def wrapper():

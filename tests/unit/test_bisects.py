@@ -151,6 +151,9 @@ def test_two_commits_or_a_search_to_go_on_with_are_needed(lockstep: Callable[...
     code, _, error = lockstep("bisect", "v1", "v2", "--resume", "last")
     assert code == 2
     assert "leave out GOOD and BAD" in error
+    code, _, error = lockstep("bisect", "--resume", "last", "--budget", "1m", "-b", "json")
+    assert code == 2
+    assert "goes on with a search as it was begun; leave out -b and --budget." in error
     code, _, error = lockstep("bisect", "--resume", "last")
     assert code == 2
     assert "there is no search" in error

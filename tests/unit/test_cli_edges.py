@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import benchmark, block, interpreter, manifest
 
-from runner import config
+from runner import config, jobs
 from runner.cli import app, targets
-from runner.cli.app import name_of, needs
+from runner.cli.app import name_of, needs, record_measured
 from runner.cli.printing import Stream
 from runner.cli.terminal import Terminal
 from runner.errors import MachineError, UsageError
@@ -228,6 +228,33 @@ def test_the_examples_are_commands() -> None:
             program, *typed = shlex.split(line.partition("   ")[0].partition(" | ")[0])
             assert (program, *typed[: len(words)]) == ("lockstep", *words), line
             command.make_context(words[-1], typed[len(words) :])
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (("python3.12", "cpython@3.13.5"), "python3.12 is no build of Lockstep's"),
+    (("cpython@3.13.5", "cpython@3.13.5?layout=3"), "take cpython@3.13.5?layout=3 for the build as make links it"),
+])
+def test_what_cannot_be_recorded_is_refused_before_it_is_measured(
+    lockstep: Lockstep, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], told: str
+) -> None:
+    def measured(*_: object) -> None:
+        raise AssertionError("it was measured")
+
+    monkeypatch.setattr(jobs, "ab", measured)
+    code, out, error = lockstep("ab", *words, "--record")
+    assert (code, out) == (2, "") and told in error
+
+
+@pytest.mark.parametrize(("verdict", "code"), [(0, 2), (1, 1), (3, 3)])
+def test_what_cannot_be_recorded_at_the_end_takes_no_verdict_away(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, verdict: int, code: int
+) -> None:
+    def refused(*_: object) -> None:
+        raise UsageError("the repository is gone")
+
+    monkeypatch.setitem(record_measured.__globals__, "record", refused)
+    assert record_measured(tmp_path, None, verdict) == code
+    assert "the run is kept, and not added to asv's results: the repository is gone" in capsys.readouterr().err
 
 
 def test_the_version(lockstep: Lockstep) -> None:
