@@ -223,7 +223,8 @@ def test_packages_of_scripts_go_when_no_run_has_begun_with_them_for_two_days(own
     for name, days in (("cpython-312", 3), ("cpython-313", 1)):
         (own_cache / "pyperf/0a1b" / name).mkdir(parents=True)
         (own_cache / "pyperf/0a1b" / name / "planted.py").write_text("x" * 100_000)
-        used(own_cache / "pyperf/0a1b" / name, days)
+        for path in ("planted.py", ""):
+            used(own_cache / "pyperf/0a1b" / name / path, days)
     (own_cache / "hypothesis").mkdir()
     before = builds.prune(dry_run=True)
     assert before.kept >= 200_000 and before.gone == []
