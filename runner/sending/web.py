@@ -1,5 +1,5 @@
-"""One request over HTTP, with a limit for all of it, by the standard library: proxies and certificates as on
-this system.
+"""One request over HTTP, with a limit for all of it, by the standard library: certificates as on this system, and
+proxies too, but for what is on this machine.
 
 No redirection is followed, since it would take a token to another host. Nothing that is raised holds the address or a
 header: either may be secret.
@@ -88,10 +88,12 @@ def request(
     among `headers`. Raises Failed where there is no answer within `limits.LIMIT` + `more` seconds."""
     limit = limits.LIMIT + more
     watch = Watch(limit)
-    opener = urllib.request.build_opener(_AsItIs, _Plain(watch), _Secure(watch))
-    opener.addheaders = []
     why = ""
     try:
+        # What may go unencrypted to this machine must not go to a proxy elsewhere.
+        proxies = urllib.request.ProxyHandler({} if urlsplit(address).hostname in HERE else None)
+        opener = urllib.request.build_opener(proxies, _AsItIs, _Plain(watch), _Secure(watch))
+        opener.addheaders = []
         asked = urllib.request.Request(address, data=body, method=method, headers={"User-Agent": AGENT, **headers})
         with watch, opener.open(asked, timeout=limit) as answer:
             content = answer.read(LARGEST + 1)

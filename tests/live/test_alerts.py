@@ -46,7 +46,6 @@ LIMIT = 1.0
 def short(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     silent = "hang" in request.node.name or "drip" in request.node.name
     monkeypatch.setattr(limits, "LIMIT", LIMIT if silent else TIME_LIMIT)
-    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
 
 
 @pytest.fixture
@@ -464,7 +463,7 @@ def killed(spool: Path, table: Channels, server: Web) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", SENDER, spool, table.model_dump_json(exclude_none=True),
          TypeAdapter(Message).dump_json(NEW).decode(), TOKEN],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "no_proxy": "127.0.0.1"},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )
     assert process.stdin is not None and process.stdout is not None
     with process:
@@ -562,7 +561,7 @@ def test_a_night_is_told_by_the_same_words_everywhere(
 def commands(folder: Path, *lines: Sequence[str]) -> list[subprocess.CompletedProcess[str]]:
     return [subprocess.run(
         [str(LOCKSTEP), *words], cwd=folder, capture_output=True, text=True, check=False,
-        env={**os.environ, "LOCKSTEP_GITHUB_TOKEN": TOKEN, "no_proxy": "127.0.0.1"}, timeout=TIME_LIMIT,
+        env={**os.environ, "LOCKSTEP_GITHUB_TOKEN": TOKEN}, timeout=TIME_LIMIT,
     ) for words in lines]
 
 

@@ -172,8 +172,7 @@ def a_job(folder: Path, home: Path, server: str, **inputs: str) -> Runner:
     known |= {f"inputs.{name.replace('_', '-')}": value for name, value in inputs.items()}
     return Runner(folder=folder, known={**known, "github.event.pull_request.number": "7"}, environment={
         **os.environ, "RUNNER_TEMP": str(folder), "GITHUB_ACTION_PATH": str(ROOT), "GITHUB_API_URL": server,
-        "GITHUB_REPOSITORY": "owner/project", "no_proxy": "127.0.0.1",
-        "GITHUB_STEP_SUMMARY": str(folder / "summary"), "HOME": str(home)})
+        "GITHUB_REPOSITORY": "owner/project", "GITHUB_STEP_SUMMARY": str(folder / "summary"), "HOME": str(home)})
 
 
 def test_a_pull_request_is_measured_and_gets_one_comment(project: Project, github: GitHub, tmp_path: Path) -> None:

@@ -37,7 +37,6 @@ class Answering(Web):
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answering]:
     monkeypatch.setattr(limits, "LIMIT", TIME_LIMIT)
-    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     with serving(Answering) as found:
         yield found
 
@@ -108,6 +107,18 @@ def test_lists_are_read_page_by_page(server: Answering, client: Client) -> None:
     assert sent(server)[1] == "series?benchmark=b%28n%3D1%29&limit=200"
     assert [one.id for one in client.requests("waiting")] == ["0a1b2c3d4e"]
     assert sent(server)[1] == "requests?state=waiting&limit=200"
+
+
+def test_a_token_for_this_machine_goes_to_no_proxy(
+    server: Answering, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    server.say.append((200, REQUEST))
+    with serving(Web) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.address)
+        assert client.look("0a1b2c3d4e").id == "0a1b2c3d4e"
+    assert sent(server) == ("GET", "requests/0a1b2c3d4e", None) and proxy.asked == []
 
 
 def test_a_refusal_says_why_and_never_the_token(server: Answering, client: Client) -> None:

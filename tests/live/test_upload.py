@@ -50,7 +50,6 @@ def quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     silent = any(kind in request.node.name for kind in SILENT)
     monkeypatch.setattr(limits, "LIMIT", LIMIT if silent else TIME_LIMIT)
     monkeypatch.setattr(spool, "FIRST", 0.05)
-    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     monkeypatch.setenv("LOCKSTEP_TOKEN", LST)
 
 
