@@ -125,7 +125,7 @@ class Work:
     def run(self, sessions: Mapping[str, str]) -> None:
         """Measure to the end. `sessions` are of the machines that are ready, by name.
 
-        Raises MachineError where no machine is left, and what `keep` raises.
+        Raises MachineError where no machine is left that may measure what remains, and what `keep` raises.
         """
         here = self._link.hosts() if sessions else {}
         for name, session in sessions.items():
@@ -135,6 +135,7 @@ class Work:
         while not self._deal.ended:
             self._look()
             self._hand_out()
+            self._see_that_it_goes_on()
             for number, answer in self._link.arrived(LOOK):
                 self._take(number, answer)
 
@@ -172,10 +173,6 @@ class Work:
                 self._deal.gone(name)
                 self._view.say(f"{name} has been away for {now - machine.since:.0f} s: others go on with what it had "
                                "begun, and begin what is not settled anew")
-        if all(machine.given_up or machine.out for machine in self._machines.values()):
-            reasons = [machine.out for machine in self._machines.values() if machine.out]
-            why = "; ".join(reasons) or "no machine of the fleet is there any more"
-            raise MachineError(f"{why}. What was measured is safe: `lockstep resume` goes on.")
 
     def _hand_out(self) -> None:
         # A lane of all machines before the next: where there are few hands, each gets one.
@@ -183,6 +180,20 @@ class Work:
             for name, machine in self._machines.items():
                 if machine.session and all(asked.lane != lane for asked in machine.asked.values()):
                     self._give(name, lane)
+
+    def _see_that_it_goes_on(self) -> None:
+        """Raise MachineError where nothing is asked of anybody, and no machine that is there may measure what remains:
+        of a benchmark's replicates each measures one."""
+        machines = self._machines.values()
+        there = [machine for machine in machines if not (machine.given_up or machine.out)]
+        waits = any(machine.asked for machine in machines) or not all(machine.session for machine in there)
+        if waits or self._deal.ended:
+            return
+        why = ("what remains is for other machines than those that are there, since each measures a benchmark once"
+               if there else "no machine of the fleet is left")
+        missing = [machine.out or f"{name} is away" for name, machine in self._machines.items()
+                   if machine.given_up or machine.out]
+        raise MachineError(f"{why}: {'; '.join(missing)}. What was measured is safe: `lockstep resume` goes on.")
 
     def _give(self, name: str, lane: int) -> None:
         """Give a machine's lane a hand, if there is one for it."""

@@ -44,6 +44,7 @@ class Machines:
 
     def hosts(self) -> dict[str, str]:
         self.looks += 1
+        assert self.looks < 100_000, "nothing is measured, and it does not end"
         return {name: f"{name}-{sum(self.blocks >= gap.stop for gap in [self.away.get(name, range(0))] if gap)}"
                 for name in self.names if self.blocks not in self.away.get(name, range(0))}
 
@@ -90,7 +91,9 @@ class Telling(Quiet):
 OPENING = records.request.dump_json(AbRequest(base="python3", head="python4", seed=9)).decode()
 
 
-def work(machines: Machines, view: Telling, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> tuple[Work, list[Kept]]:
+def work(
+    machines: Machines, view: Telling, monkeypatch: pytest.MonkeyPatch, *, replicates: int = 1, **changes: Any
+) -> tuple[Work, list[Kept]]:
     monkeypatch.setattr("runner.fleet.work.LOOK", 0.0)
     suite = WORLD.benchmarks
     dealt = hands(suite, seed=9, hosts=len(machines.names), budget=False)
@@ -103,7 +106,7 @@ def work(machines: Machines, view: Telling, monkeypatch: pytest.MonkeyPatch, **c
         "opening": OPENING, "hosts": tuple(machines.names), "check": lambda name, opened: None, "keep": kept.append,
         "patience": 0.0,
     }
-    return Work(machines, Deal(dealt, plan), Terms(**(facts | changes)), view), kept
+    return Work(machines, Deal(dealt, plan, replicates=replicates), Terms(**(facts | changes)), view), kept
 
 
 def alone() -> set[tuple[object, ...]]:
@@ -160,9 +163,23 @@ def test_a_machine_that_cannot_measure_is_left_out_with_its_reason(monkeypatch: 
 def test_no_machine_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     machines, view = Machines(names=("a",), away={"a": range(8, 10**9)}), Telling()
     made, kept = work(machines, view, monkeypatch)
-    with pytest.raises(MachineError, match="no machine of the fleet is there any more"):
+    with pytest.raises(MachineError, match="no machine of the fleet is left: a is away"):
         made.run({})
     assert len(kept) == 8
+
+
+@pytest.mark.parametrize(("befalls", "missing"), [
+    ({"breaks": {"b": 5}}, "b: the disk is full"), ({"away": {"b": range(10, 10**9)}}, "b is away"),
+])
+def test_a_run_ends_where_no_machine_is_left_for_a_replicate(
+    monkeypatch: pytest.MonkeyPatch, befalls: dict[str, Any], missing: str
+) -> None:
+    machines, view = Machines(names=("a", "b"), **befalls), Telling()
+    made, kept = work(machines, view, monkeypatch, replicates=2)
+    with pytest.raises(MachineError, match=rf"each measures a benchmark once: {missing}\. What was measured is safe"):
+        made.run({})
+    own = {(one.measured.block.benchmark, one.place.replicate) for one in kept if one.measured.block.host == "a"}
+    assert sorted(key for key, _ in own) == sorted(one.key for one in WORLD.benchmarks), "a has measured its part"
 
 
 def test_a_machine_that_is_another_one_now_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
