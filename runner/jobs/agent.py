@@ -288,9 +288,11 @@ class _Agent:
             self._client.end(errand.lease, "returned", problem=why)
 
     def _close(self, errand: Errand) -> None:
-        self._say(f"request {errand.request} was cancelled")
+        """Forget an errand that the server wants no more of us."""
+        self._say(f"request {errand.request} was cancelled, or is for another machine now")
         with contextlib.suppress(Failed):
-            self._client.end(errand.lease, "failed", problem="It was cancelled.")
+            # Not that it failed: it may wait for another machine, and would be over.
+            self._client.end(errand.lease, "returned")
         errands.remove(self._top, errand)
 
     def _deliver_all(self) -> int:

@@ -18,7 +18,7 @@ from made_runs import arm, make_run, some_benchmarks
 
 from runner import config
 from runner.cage import Cage
-from runner.client import Refused
+from runner.client import Beat, Refused
 from runner.errors import MachineError, UsageError
 from runner.jobs import agent as job
 from runner.jobs import errand as work
@@ -302,6 +302,47 @@ def test_what_strangers_have_locked_is_removed_all_the_same(tmp_path: Path) -> N
     errands.remove(tmp_path, ERRAND)
     assert not (tmp_path / ERRAND.request).exists()
     assert (tmp_path / "ours").stat().st_mode & 0o777 == 0o755, "what a link leads to stays as it is"
+
+
+# --- What the server is told
+
+
+class Server:
+    """As an agent's client: a server that has no request, and what it hears in order, each with its lease."""
+
+    address = ERRAND.server
+
+    def __init__(self, *, stops: bool = False) -> None:
+        self.told: list[tuple[str, str]] = []
+        self._stops = stops
+
+    def claim(self, facts: object) -> None:
+        self.told.append(("claim", ""))
+
+    def heartbeat(self, lease: str, note: str = "") -> Beat:
+        self.told.append(("beat", lease))
+        return Beat(expires=1.8e9, cancelled=self._stops)
+
+    def end(self, lease: str, state: str, *, runs: object = (), problem: str = "") -> None:
+        self.told.append((state, lease))
+
+
+def an_agent(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> job._Agent:
+    """One that works once, on a machine that is free."""
+    monkeypatch.setattr(job.machine, "alone", lambda **how: contextlib.nullcontext())
+    monkeypatch.setattr(job, "ROOM", 0)
+    request = job.AgentRequest(
+        client=server, folder=folder, untrusted="refuse", once=True)  # type: ignore[arg-type]
+    return job._Agent(request, lambda text: None)
+
+
+def test_an_agent_that_is_told_to_stop_ends_no_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told so too where the request waits for another machine, or has one."""
+    errands.write(tmp_path, ERRAND)
+    server = Server(stops=True)
+    assert an_agent(server, tmp_path, monkeypatch).run() == 0
+    assert server.told == [("beat", "l1"), ("returned", "l1"), ("claim", "")]
+    assert errands.all_of(tmp_path) == []
 
 
 # --- Patience

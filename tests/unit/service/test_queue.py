@@ -138,6 +138,7 @@ def test_a_machine_that_has_another_request_does_not_get_the_old_one_back(here: 
     second = ask(here, "bob", NOW + 500)
     assert claim(here, "m1", NOW + 500)[1].id == second
     assert queue.beat(here, lease.id, "m1", "", NOW + 501)[1], "its older self is to stop"
+    queue.end(here, lease.id, "m1", Tenure.RETURNED, [], "", NOW + 502)
     assert state(here, first) is State.WAITING and state(here, second) is State.RUNNING
 
 
