@@ -142,7 +142,10 @@ class _Agent:
             done = None
             if self._asking.ended():
                 with machine.alone(wait=True, told=self._say):
-                    errand = self._left() or self._taken()
+                    errand = self._left()
+                    # Not where the server has just been away: to claim gives up what one has.
+                    if errand is None and self._asking.ended():
+                        errand = self._taken()
                     done = None if errand is None else self._measured(errand)
                 answered += self._deliver_all()
             if self._request.once:
@@ -190,16 +193,17 @@ class _Agent:
                     errands.remove(self._top, found)
                 continue
             try:
-                if self._client.heartbeat(found.lease, "going on").cancelled:
-                    self._close(found)
-                    continue
+                beat = self._client.heartbeat(found.lease, "going on")
             except Failed as error:
                 if error.refused and not _closed(error):
                     self._lost.add(found.lease)
                     continue
                 self._away(self._asking, error)
                 return None
-            return found
+            self._back(self._asking)
+            if not beat.cancelled:
+                return found
+            self._close(found)
         return None
 
     def _keep(self, errand: Errand) -> Errand:

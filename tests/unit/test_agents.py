@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -308,23 +309,30 @@ def test_what_strangers_have_locked_is_removed_all_the_same(tmp_path: Path) -> N
 
 
 class Server:
-    """As an agent's client: a server that has no request, and what it hears in order, each with its lease."""
+    """As an agent's client: a server that has no request, and what it is told in order, each with its lease. To what
+    `away` names it gives no answer."""
 
     address = ERRAND.server
 
-    def __init__(self, *, stops: bool = False) -> None:
+    def __init__(self, *, stops: bool = False, away: Sequence[str] = ()) -> None:
         self.told: list[tuple[str, str]] = []
+        self.away = away
         self._stops = stops
 
     def claim(self, facts: object) -> None:
-        self.told.append(("claim", ""))
+        self._hear("claim", "")
 
     def heartbeat(self, lease: str, note: str = "") -> Beat:
-        self.told.append(("beat", lease))
+        self._hear("beat", lease)
         return Beat(expires=1.8e9, cancelled=self._stops)
 
     def end(self, lease: str, state: str, *, runs: object = (), problem: str = "") -> None:
-        self.told.append((state, lease))
+        self._hear(state, lease)
+
+    def _hear(self, what: str, lease: str) -> None:
+        self.told.append((what, lease))
+        if what in self.away:
+            raise Failed("no connection")
 
 
 def an_agent(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> job._Agent:
@@ -343,6 +351,17 @@ def test_an_agent_that_is_told_to_stop_ends_no_request(tmp_path: Path, monkeypat
     assert an_agent(server, tmp_path, monkeypatch).run() == 0
     assert server.told == [("beat", "l1"), ("returned", "l1"), ("claim", "")]
     assert errands.all_of(tmp_path) == []
+
+
+def test_a_heart_beat_that_gets_lost_gives_away_nothing_that_was_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim would: a machine has one request at most."""
+    errands.write(tmp_path, ERRAND)
+    server = Server(away=["beat"])
+    with pytest.raises(MachineError, match="no connection; trying again"):
+        an_agent(server, tmp_path, monkeypatch).run()
+    assert server.told == [("beat", "l1")] and errands.read(tmp_path / ERRAND.request) == ERRAND
 
 
 # --- Patience
