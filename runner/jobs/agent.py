@@ -133,6 +133,8 @@ class _Agent:
         self._told = ""
         self._lost: set[str] = set()
         """Leases that are known to be over."""
+        self._held: dict[str, Errand] = {}
+        """Errands by request that are further than the disk says, which had no room for that."""
 
     def run(self) -> int:
         self._open()
@@ -174,7 +176,7 @@ class _Agent:
     def _errands(self, *states: State) -> Iterator[Errand]:
         for folder in errands.all_of(self._top):
             try:
-                found = errands.read(folder)
+                found = self._read(folder)
             except UsageError as error:
                 self._once(str(error))
                 continue
@@ -190,7 +192,7 @@ class _Agent:
         for found in self._errands(State.TAKEN):
             if not found.lease or found.lease in self._lost:
                 if time.time() - found.taken >= KEPT:
-                    errands.remove(self._top, found)
+                    self._forget(found)
                 continue
             try:
                 beat = self._client.heartbeat(found.lease, "going on")
@@ -206,12 +208,33 @@ class _Agent:
             self._close(found)
         return None
 
+    def _read(self, folder: Path) -> Errand:
+        """An errand as it is now. Raises UsageError as `errands.read`."""
+        return self._held.get(folder.name) or errands.read(folder)
+
     def _keep(self, errand: Errand) -> Errand:
         try:
-            errands.write(self._top, errand)
+            self._write(errand)
+            self._held.pop(errand.request, None)
         except MachineError as error:
-            self._once(str(error))  # the server may hear of it all the same, while we live
+            # The server hears of it while we live. By what the disk says it would be measured again and again.
+            self._held[errand.request] = errand
+            self._once(str(error))
         return errand
+
+    def _write(self, errand: Errand) -> None:
+        """Put an errand on disk. Raises MachineError where there is no room, not even without what it was made in."""
+        try:
+            errands.write(self._top, errand)
+        except MachineError:
+            if errand.state is State.TAKEN:
+                raise
+            errands.clear(errands.folder_of(self._top, errand.request) / errands.WORK)
+            errands.write(self._top, errand)
+
+    def _forget(self, errand: Errand) -> None:
+        self._held.pop(errand.request, None)
+        errands.remove(self._top, errand)
 
     # What the server says
 
@@ -244,11 +267,11 @@ class _Agent:
                                    "nothing from the future. Have it set by NTP.")
             folder = errands.folder_of(self._top, errand.request)
             if (folder / errands.FILE).is_file():
-                known = errands.read(folder)
+                known = self._read(folder)
                 if known == replace(errand, lease=known.lease, taken=known.taken, state=known.state, run=known.run,
                                     problem=known.problem):
                     return self._keep(replace(known, lease=errand.lease, taken=errand.taken))
-                errands.remove(self._top, errand)
+                self._forget(errand)
             errands.write(self._top, errand)
         except UsageError as error:
             with contextlib.suppress(Failed):
@@ -297,7 +320,7 @@ class _Agent:
         with contextlib.suppress(Failed):
             # Not that it failed: it may wait for another machine, and would be over.
             self._client.end(errand.lease, "returned")
-        errands.remove(self._top, errand)
+        self._forget(errand)
 
     def _deliver_all(self) -> int:
         """Have the server know what became of what was taken on, as far as it listens; returns of how many it does."""
@@ -323,7 +346,7 @@ class _Agent:
                 raise
             self._say(f"request {errand.request}: the server has no use for what came of it: {error}")
         self._say(f"request {errand.request}: {f'run {errand.run}' if errand.run else f'failed: {errand.problem}'}")
-        errands.remove(self._top, errand)
+        self._forget(errand)
 
     def _sent(self, errand: Errand) -> Errand:
         """The errand, whose run the server has now; or which has failed, because the server does not take the run.

@@ -364,6 +364,33 @@ def test_a_heart_beat_that_gets_lost_gives_away_nothing_that_was_begun(
     assert server.told == [("beat", "l1")] and errands.read(tmp_path / ERRAND.request) == ERRAND
 
 
+@pytest.mark.parametrize("room", ["when what it was made in is gone", "never"])
+def test_a_request_that_found_the_disk_full_is_measured_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: str
+) -> None:
+    errands.write(tmp_path, ERRAND)
+    made_in = tmp_path / ERRAND.request / errands.WORK / errands.RUNS / RUN
+    made_in.mkdir()
+    writing = errands.write
+
+    def write(top: Path, errand: Errand) -> None:
+        if errand.state is State.FAILED and (room == "never" or made_in.exists()):
+            raise MachineError("cannot write it: No space left on device")
+        writing(top, errand)
+
+    monkeypatch.setattr(errands, "write", write)
+    monkeypatch.setattr(work, "measured", lambda errand, ways, watch: work.failed(errand, "the disk is full"))
+    monkeypatch.setattr(job, "SHORTEST", 0.0)
+    server = Server(away=["failed"])
+    agent = an_agent(server, tmp_path, monkeypatch)
+    with pytest.raises(MachineError, match="has not heard of 1 requests"):
+        agent.run()
+    server.away = []
+    assert agent.run() == 1
+    assert server.told == [("beat", "l1"), ("failed", "l1"), ("failed", "l1"), ("claim", "")]
+    assert errands.all_of(tmp_path) == []
+
+
 # --- Patience
 
 
