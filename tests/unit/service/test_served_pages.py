@@ -192,6 +192,11 @@ class TestSessions:
             assert answer.status_code == 401 and 'role="alert"' in answer.text and "set-cookie" not in answer.headers
             assert not token or token not in answer.text
 
+    def test_a_form_that_is_too_large_is_not_read(self, here: Here) -> None:
+        for kind in ("application/x-www-form-urlencoded", "Multipart/Form-Data; boundary=x"):
+            answer = Client(app=here.app).post("/login", content=b"&" * (100 << 10), headers={"Content-Type": kind})
+            assert answer.status_code == 413 and answer.json()["largest"] == 64 << 10
+
     def test_a_session_ends_with_its_token_its_time_and_its_person(self, data: Path) -> None:
         now = [NOW]
         with serving(data, clock=lambda: now[0]) as here:
