@@ -54,6 +54,8 @@ class Found:
     """Of its page, from the site's first folder; empty: it is not made yet."""
     headline: str
     """What it says, in a sentence; empty: that is not known yet."""
+    gone: bool = False
+    """It was removed from the server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from runner.service.queue import OPEN, Asker, Lease, State, Tenure
 from runner.service.server import Server
 from runner.service.sessions import Visitor
 from runner.service.showing import Shown
+from runner.storage import store
 from runner.suites.asv import OWN
 from runner.suites.pyperf_scripts import PYPERFORMANCE
 
@@ -157,12 +158,15 @@ def _page(connection: sa.Connection, here: Server, one: queue.Request, visitor: 
     found: list[Found] = []
     known = _entries(here) if results else {}
     for result in results:
+        if not (here.settings.runs / result.run / store.MANIFEST).is_file():
+            found.append(Found(run=result.run, link="", headline="", gone=True))
+            continue
         link = addresses.run(result.run, "")
         made = (here.settings.site / link).is_file()
         headline = site.headline(known[result.run]) if result.run in known else ""
         found.append(Found(run=result.run, link=link if made else "", headline=headline))
     # What comes of a request that is done comes a little later, when the site is made with its run.
-    waits = not one.state.over or any(not (run.link and run.headline) for run in found)
+    waits = not one.state.over or any(not run.gone and not (run.link and run.headline) for run in found)
     return RequestPage(
         id=one.id, base=wanted.base, head=wanted.head, state=one.state.value, told=_told(one, tenures),
         problem=one.problem, found=found,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -275,6 +276,14 @@ def test_pages_say_what_there_is(world: World) -> None:
     assert f'href="../runs/{run}.html"' in page.text and "data-again" not in page.text
     assert "1 slower" in page.text and "geometric mean" in page.text
     assert ada.get("/requests/nosuch", headers=BROWSER).status_code == 404
+
+
+def test_nobody_waits_for_the_page_of_a_run_that_was_removed(world: World) -> None:
+    ada, id, run = world.browser("ada", "request"), world.ask()["id"], world.run()
+    world.end(world.claim()["lease"], runs=[run])
+    shutil.rmtree(world.here.data / "runs" / run)
+    page = ada.get(f"/requests/{id}", headers=BROWSER)
+    assert f"Run {run} was removed." in page.text and "data-again" not in page.text
 
 
 def test_a_form_asks_and_asks_once(world: World) -> None:
