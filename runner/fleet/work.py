@@ -120,6 +120,8 @@ class Work:
         self._link, self._deal, self._terms, self._view = link, deal, terms, view
         self._machines = {name: _Machine() for name in terms.hosts}
         self._strangers: set[str] = set()
+        self._closing: set[int] = set()
+        """Numbers under which machines will say that they have ended."""
         self._looked = -LOOK
 
     def run(self, sessions: Mapping[str, str]) -> None:
@@ -143,11 +145,12 @@ class Work:
         """Tell the machines that it is over; what they are at is not kept."""
         for number in [number for machine in self._machines.values() for number in machine.asked]:
             self._link.forget(number)  # what waits there would be measured first
-        here = [machine.address for machine in self._machines.values() if machine.address and machine.session]
-        left = {self._link.ask(address, "close", "") for address in here}
+        for machine in self._machines.values():
+            if machine.address and machine.session:
+                self._closing.add(self._link.ask(machine.address, "close", ""))
         end = time.monotonic() + CLOSING
-        while left and time.monotonic() < end:
-            left -= {number for number, _ in self._link.arrived(LOOK)}
+        while self._closing and time.monotonic() < end:
+            self._closing -= {number for number, _ in self._link.arrived(LOOK)}
 
     def _look(self) -> None:
         """Who is there, and who is not any more."""
@@ -215,6 +218,7 @@ class Work:
         machine.asked[self._link.ask(machine.address, what, text)] = asked
 
     def _take(self, number: int, answer: Answer | None) -> None:
+        self._closing.discard(number)
         machine = next((one for one in self._machines.values() if number in one.asked), None)
         if machine is None:
             return
@@ -272,7 +276,10 @@ class Work:
         return lost
 
     def _leave_out(self, name: str, reason: str) -> None:
-        self._drop(name)
+        address = self._machines[name].address
+        self._drop(name)  # first: what waits there would be measured before it ends
+        # Else its copies stayed in its memory until its next comparison.
+        self._closing.add(self._link.ask(address, "close", ""))
         self._machines[name].out = reason
         self._deal.gone(name)
         self._view.say(f"{name} takes no part any more: {reason}")

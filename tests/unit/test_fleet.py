@@ -41,6 +41,8 @@ class Machines:
     waiting: dict[int, tuple[str, str, str]] = field(default_factory=dict)
     asked: int = 0
     forgotten: int = 0
+    closed: list[str] = field(default_factory=list)
+    """Who was told that it is over, in order."""
 
     def hosts(self) -> dict[str, str]:
         self.looks += 1
@@ -69,6 +71,7 @@ class Machines:
             assert records.request.validate_json(text).base == "python3"
             return Answer(text=records.opened.dump_json(Opened(session=f"s-{address}", manifest=self.opened)).decode())
         if what == "close":
+            self.closed.append(name)
             return Answer()
         wanted = records.wanted.validate_json(text)
         if wanted.session != f"s-{address}":
@@ -154,10 +157,15 @@ def test_a_machine_that_cannot_measure_is_left_out_with_its_reason(monkeypatch: 
     made.run({})
     assert counted(kept) == alone()
     assert any("b takes no part any more: b: the disk is full" in text for text in view.said)
+    assert machines.closed == ["b"], "it keeps nothing of what it has no part in"
+    made.close()
+    assert machines.closed == ["b", "a"] and not machines.waiting
     machines = Machines(names=("a", "b"), breaks={"a": 5, "b": 5})
     made, kept = work(machines, view, monkeypatch, patience=60.0)
     with pytest.raises(MachineError, match=r"a: the disk is full; b: the disk is full\. What was measured is safe"):
         made.run({})
+    made.close()
+    assert sorted(machines.closed) == ["a", "b"]
 
 
 def test_no_machine_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +199,7 @@ def test_a_machine_that_is_another_one_now_is_left_out(monkeypatch: pytest.Monke
     made, kept = work(machines, view, monkeypatch, check=check)
     made.run({})
     assert {one.measured.block.host for one in kept} == {"a"}
-    assert "b takes no part any more: b is not the machine that it was" in view.said
+    assert "b takes no part any more: b is not the machine that it was" in view.said and machines.closed == ["b"]
 
 
 def test_a_machine_that_was_not_there_at_the_beginning_takes_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
