@@ -10,7 +10,7 @@ import asyncio
 import gc
 import resource
 import signal
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -37,13 +37,14 @@ class Lookers:
         """`memory`: bytes that looking at a parcel may take."""
         self._memory = memory
         self._turn = asyncio.Semaphore(AT_ONCE)
-        self._idle: list[Executor] = []
+        self._idle: list[ProcessPoolExecutor] = []
         """Of one process each."""
 
     async def look(self, place: Path, runs: Path, limits: Limits) -> Looked | Refusal:
         """As `looking.look`; what takes too much memory is refused.
 
-        Raises BrokenExecutor where the process that looks has died, or has taken `LONGEST`.
+        Raises BrokenExecutor where the process that looks has died, or has taken `LONGEST`. Where this is cancelled it
+        is killed.
         """
         async with self._turn:
             process, found = self._asked(place, runs, limits)
@@ -53,8 +54,14 @@ class Lookers:
             except MemoryError:
                 fit = False  # what it has taken it may not give back
                 return _TOO_MUCH
-            except (BrokenExecutor, asyncio.CancelledError):
+            except BrokenExecutor:
                 fit = False
+                raise
+            except asyncio.CancelledError:
+                fit = False
+                # A server that ends would wait for it, as long as that takes. Before 3.14 no public name does this.
+                for one in process._processes.values():
+                    one.kill()
                 raise
             finally:
                 if fit:
@@ -62,7 +69,7 @@ class Lookers:
                 else:
                     process.shutdown(wait=False)
 
-    def _asked(self, place: Path, runs: Path, limits: Limits) -> tuple[Executor, Future[Looked | Refusal]]:
+    def _asked(self, place: Path, runs: Path, limits: Limits) -> tuple[ProcessPoolExecutor, Future[Looked | Refusal]]:
         """A process that looks from now on, and what will come of it."""
         # Not in a thread of its own: processes end with the thread that has started them.
         while True:

@@ -62,6 +62,23 @@ for line in sys.stdin:
 """
 """A process that has imported what a server does, which takes seconds, and becomes one for each line that it reads: the
 next one when the one before has ended."""
+ENDING = """
+import asyncio, os, sys
+from pathlib import Path
+import lockstep_ab
+from runner.service import looking
+from runner.service.lookers import Lookers
+from runner.storage.parcel import Limits
+async def end(place):
+    os.mkfifo(place / looking.BODY)
+    task = asyncio.create_task(Lookers(1 << 30).look(place, place / "runs", Limits()))
+    kept = await asyncio.to_thread((place / looking.BODY).open, "wb")
+    task.cancel()
+    await asyncio.wait([task])
+    print("cancelled", flush=True)
+asyncio.run(end(Path(sys.argv[1])))
+"""
+"""A process that comes to its end while one that it has started reads a pipe into which nobody writes."""
 
 
 @dataclass(kw_only=True)
@@ -380,6 +397,13 @@ def test_one_who_looks_and_dies_or_hangs_takes_nothing_else_with_it(
 
     with closing(Lookers(MEMORY)) as made:
         asyncio.run(everything(made))
+
+
+def test_a_server_that_ends_does_not_wait_for_one_who_looks(tmp_path: Path) -> None:
+    with ended(subprocess.Popen(
+        [sys.executable, "-c", ENDING, str(tmp_path)], stdout=subprocess.PIPE, text=True)) as process:
+        out, _ = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out) == (0, "cancelled\n")
 
 
 def test_one_that_takes_too_much_memory_is_refused_and_takes_nothing_else_with_it(tmp_path: Path) -> None:
