@@ -15,7 +15,7 @@ from runner.errors import MachineError, UsageError
 from runner.fleet import records
 from runner.fleet.link import Connection, Door
 from runner.fleet.records import Opened
-from runner.fleet.work import Kept, Link, Terms, Work, ask_all
+from runner.fleet.work import Kept, Link, Terms, Work, ask_all, close_all
 from runner.jobs.ab import AbRequest, Finished, View, not_its_schedule
 from runner.jobs.combine import combined
 from runner.jobs.continuing import SAME
@@ -69,10 +69,14 @@ def ab_on(request: AbRequest, fleet: FleetRequest, view: View) -> Fleeted:
             raise UsageError(f"--replicate {fleet.replicates}: each machine measures a benchmark once, and there are "
                              f"{len(hosts)}: {', '.join(hosts)}.")
         view.phase(f"getting ready on {', '.join(hosts)}")
-        opened = ask_all(link, hosts, records.request.dump_json(request).decode())
-        manifests = _manifests(request, fleet, opened)
-        root = config.runs_folder(request.out)
-        folders = [store.create(root, manifest) for manifest in manifests]
+        try:
+            opened = ask_all(link, hosts, records.request.dump_json(request).decode())
+            manifests = _manifests(request, fleet, opened)
+            root = config.runs_folder(request.out)
+            folders = [store.create(root, manifest) for manifest in manifests]
+        except BaseException:
+            close_all(link, hosts.values())  # else those that are ready kept their copies until their next comparison
+            raise
         return _measure(folders, fleet, link, view, opened)
 
 

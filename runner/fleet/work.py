@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -75,6 +75,19 @@ def problem(name: str, answer: Answer) -> LockstepError:
     return UsageError(told) if answer.exit_code == UsageError.exit_code else MachineError(told)
 
 
+def close_all(link: Link, addresses: Iterable[str]) -> None:
+    """Tell machines that it is over, and wait a moment until they have ended."""
+    _wait(link, {link.ask(address, "close", ""): address for address in addresses})
+
+
+def _wait(link: Link, closing: Mapping[int, str]) -> None:
+    """Wait a moment for machines that were told that it is over; not for those that are away."""
+    end, left = time.monotonic() + CLOSING, dict(closing)
+    while time.monotonic() < end and set(left.values()) & set(link.hosts().values()):
+        for number, _ in link.arrived(LOOK):
+            left.pop(number, None)
+
+
 def ask_all(link: Link, hosts: Mapping[str, str], opening: str) -> dict[str, Opened]:
     """Have all machines get ready, at the same time. Raises what the first says that cannot."""
     names = {link.ask(address, "open", opening): name for name, address in hosts.items()}
@@ -120,8 +133,8 @@ class Work:
         self._link, self._deal, self._terms, self._view = link, deal, terms, view
         self._machines = {name: _Machine() for name in terms.hosts}
         self._strangers: set[str] = set()
-        self._closing: set[int] = set()
-        """Numbers under which machines will say that they have ended."""
+        self._closing: dict[int, str] = {}
+        """Addresses of machines that were told that it is over, by the numbers under which they will say so."""
         self._looked = -LOOK
 
     def run(self, sessions: Mapping[str, str]) -> None:
@@ -146,11 +159,9 @@ class Work:
         for number in [number for machine in self._machines.values() for number in machine.asked]:
             self._link.forget(number)  # what waits there would be measured first
         for machine in self._machines.values():
-            if machine.address and machine.session:
-                self._closing.add(self._link.ask(machine.address, "close", ""))
-        end = time.monotonic() + CLOSING
-        while self._closing and time.monotonic() < end:
-            self._closing -= {number for number, _ in self._link.arrived(LOOK)}
+            if machine.address:  # one that still gets ready does so first
+                self._closing[self._link.ask(machine.address, "close", "")] = machine.address
+        _wait(self._link, self._closing)
 
     def _look(self) -> None:
         """Who is there, and who is not any more."""
@@ -218,7 +229,7 @@ class Work:
         machine.asked[self._link.ask(machine.address, what, text)] = asked
 
     def _take(self, number: int, answer: Answer | None) -> None:
-        self._closing.discard(number)
+        self._closing.pop(number, None)
         machine = next((one for one in self._machines.values() if number in one.asked), None)
         if machine is None:
             return
@@ -279,7 +290,7 @@ class Work:
         address = self._machines[name].address
         self._drop(name)  # first: what waits there would be measured before it ends
         # Else its copies stayed in its memory until its next comparison.
-        self._closing.add(self._link.ask(address, "close", ""))
+        self._closing[self._link.ask(address, "close", "")] = address
         self._machines[name].out = reason
         self._deal.gone(name)
         self._view.say(f"{name} takes no part any more: {reason}")

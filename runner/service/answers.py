@@ -20,6 +20,7 @@ from runner.service.api_requests import page
 from runner.service.queue import LEASE, OPEN, Request, State, Tenure
 from runner.service.server import Server
 from runner.service.tables import leases, requests
+from runner.storage import store
 
 log = logging.getLogger(__name__)
 PERIOD = 3.0
@@ -136,6 +137,9 @@ def text(server: Server, one: Request, runs: Sequence[str]) -> str:
         return f"**{wanted} could not be compared.**\n\n{markdown.fence(one.problem)}{more}\n"
     parts = []
     for run in runs:
+        if not (server.settings.runs / run / store.MANIFEST).is_file():
+            parts.append(f"Run {run} was removed.")
+            continue
         try:
             parts.append(markdown.render(statistics.report_of(server.settings.runs / run)).rstrip())
         except Exception as error:  # every number in it is another's

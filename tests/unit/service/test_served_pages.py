@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urljoin, urlsplit
@@ -196,6 +196,13 @@ class TestSessions:
         for kind in ("application/x-www-form-urlencoded", "Multipart/Form-Data; boundary=x"):
             answer = Client(app=here.app).post("/login", content=b"&" * (100 << 10), headers={"Content-Type": kind})
             assert answer.status_code == 413 and answer.json()["largest"] == 64 << 10
+
+            async def unsaid() -> AsyncIterator[bytes]:
+                for _ in range(100):
+                    yield b"&" * 1024
+
+            answer = Client(app=here.app).post("/login", content=unsaid(), headers={"Content-Type": kind})
+            assert answer.status_code == 413, "nor one that does not say how long it is"
 
     def test_a_session_ends_with_its_token_its_time_and_its_person(self, data: Path) -> None:
         now = [NOW]
