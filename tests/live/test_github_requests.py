@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -148,6 +149,18 @@ def test_a_comment_asks_and_is_answered_in_its_place(world: World) -> None:
     made = len(world.forge.asked)
     clerk.step()
     assert len(world.forge.asked) == made, "what was answered is not answered again"
+
+
+def test_a_run_that_was_removed_is_told_so(world: World) -> None:
+    world.deliver(world.comment())
+    run = make_run(world.here.data / "runs", 1, some_benchmarks(2)).name
+    with world.here.server.database.writing() as connection:
+        claimed = queue.claim(connection, "m1", "m1", {}, NOW)
+        assert claimed is not None
+        queue.end(connection, claimed[0].id, "m1", Tenure.DONE, [run], "", NOW)
+    shutil.rmtree(world.here.data / "runs" / run)
+    answers.Clerk(world.here.server).step()
+    assert f"Run {run} was removed." in world.comments[0] and f"runs/{run}.html" not in world.comments[0]
 
 
 def test_the_answer_is_written_into_nobody_elses_comment(world: World) -> None:
