@@ -43,7 +43,7 @@ def nightly(
     on with first. Without a new commit nothing is measured.
 
     Exit code: 0 no regression confirmed, 1 a regression, 2 bad usage or input, 4 a commit that does not build, a branch
-    that is gone or was overwritten, or a fault of the machine; 130 interrupted.
+    that is gone or was overwritten, or a fault of the machine or of Lockstep; 130 interrupted.
     """
     from runner.cli.terminal import Terminal
     from runner.jobs import nightly as job

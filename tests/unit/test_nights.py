@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +274,61 @@ def test_a_benchmark_that_the_suite_has_lost_fails_no_night(tmp_path: Path, monk
     assert "No benchmark matches" in told.passed and told.shown is None
     (entry,) = ledger.read(one.settings.state / ledger.NAME)
     assert (entry.outcome, entry.reason) == ("not measured", told.passed)
+
+
+def without_a_machine(folder: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> list[str]:
+    """Steps that do nothing but say so in what comes back, and one that fails as nobody has foreseen."""
+    done: list[str] = []
+
+    def step(name: str, work: Work) -> None:
+        done.append(name)
+        if name == broken:
+            raise RuntimeError("the pool is gone")
+
+    monkeypatch.setattr(config, "STATE", folder)
+    monkeypatch.setattr(nightly.machine, "alone", lambda **_: nullcontext())
+    monkeypatch.setattr(nightly, "STEPS", {name: partial(step, name) for name in nightly.STEPS})
+    return done
+
+
+@pytest.mark.parametrize("name", [name for name in nightly.STEPS if name not in nightly.NEEDED])
+def test_a_fault_of_our_own_in_one_step_keeps_none_of_the_others_from_being_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    done = without_a_machine(tmp_path, monkeypatch, name)
+    ended = nightly._through(work(tmp_path))
+    assert done == list(nightly.STEPS) and ended.ended is not None and ended.outcome is Outcome.DONE
+    step = ended.step(name)
+    assert step is not None and step.ended is not None
+    assert step.problem.startswith("a fault of Lockstep's own, RuntimeError in test_nights.py:")
+    (kept,) = (tmp_path / "crashes").iterdir()
+    assert "the pool is gone" in kept.read_text() and name in kept.read_text() and str(kept) in ended.notes[0]
+    assert nights.read(tmp_path / "nights") == [ended]
+
+
+def test_a_fault_of_our_own_in_a_step_that_is_needed_gives_the_night_up_and_somebody_hears_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, one = without_a_machine(tmp_path, monkeypatch, "anchor"), work(tmp_path)
+    first = nightly._through(one)
+    assert first.ended is None and exit_code([first]) == 4 and len(first.problems) == 1
+    second = nightly._through(one)
+    assert second.ended is not None and second.outcome is Outcome.FAILED
+    assert second.problems == first.problems * 2, "the same trouble, in the same words"
+    assert done == ["build", "bridge", "anchor", "anchor", *nightly.CLOSING]
+    (alarm,) = night_after._alarms(one)
+    assert "a fault of Lockstep's own, RuntimeError" in alarm.title
+
+
+def test_a_fault_of_our_own_before_a_night_has_begun_is_a_night_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Path:
+        raise KeyError("remote")
+
+    monkeypatch.setattr(config, "STATE", tmp_path)
+    monkeypatch.setattr(nightly.history, "fetch", broken)
+    one = work(tmp_path)
+    begun = nightly._begin(nightly.NightlyRequest(settings=one.settings), one.watch, "", (), Quiet())
+    assert begun.outcome is Outcome.FAILED and begun.commit is None
+    assert begun.problems[0].startswith("a fault of Lockstep's own, KeyError") and "crashes" in begun.notes[0]
