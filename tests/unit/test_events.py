@@ -169,6 +169,48 @@ def test_a_regression_is_news_even_where_it_undoes_an_improvement() -> None:
     assert same == known and news.state is State.NEW
 
 
+def test_an_improvement_is_spent_once_and_on_the_newest_slowdown_first() -> None:
+    older, newer = event(affected("a", 1.05), good=9, bad=10), event(affected("a", 1.05), good=19, bad=20)
+    for known in ([older, newer], [newer, older]):
+        there = {one.id: one for one in after(known, faster(back("a", 1 / 1.05), bad=30))}
+        assert there[newer.id].state is State.FIXED and there[older.id] == older and len(there) == 2
+
+
+@pytest.mark.parametrize(("gained", "fixed"), [(1.05, 1), (1.07, 1), (1.05 * 1.04, 2), (1.05 * 1.05, 2), (1.2, 2)])
+def test_what_is_left_of_an_improvement_is_for_the_slowdown_before(gained: float, fixed: int) -> None:
+    known = [event(affected("a", 1.05), good=9, bad=10), event(affected("a", 1.05), good=19, bad=20)]
+    found = faster(back("a", 1 / gained), bad=30)
+    there = after(known, found)
+    assert sum(one.state is State.FIXED for one in there) == fixed
+    assert after(there, found) == there, "once more changes nothing"
+
+
+def test_a_drift_and_the_step_in_it_are_one_slowdown() -> None:
+    before = event(affected("a", 1.05), good=2, bad=3)
+    drift, step = event(affected("a", 1.05), good=5, bad=15, kind="drift"), event(affected("a", 1.05), good=9, bad=10)
+    found = faster(back("a", 1 / 1.05), bad=30)
+    there = after([before, drift, step], found)
+    assert [one.state for one in there] == [State.NEW, State.FIXED, State.FIXED]
+    assert after(there, found) == there
+
+
+@given(
+    ratios=st.lists(st.floats(1.02, 1.3), min_size=1, max_size=4), gained=st.floats(1.02, 2.0), cut=st.integers(0, 4),
+)
+def test_what_is_taken_back_of_one_benchmark_is_no_more_than_was_gained_after_a_kill_too(
+    ratios: list[float], gained: float, cut: int
+) -> None:
+    known = {one.id: one for one in (
+        event(affected("a", ratio), good=4 * place, bad=4 * place + 2) for place, ratio in enumerate(ratios))}
+    found = faster(back("a", 1 / gained), bad=40)
+    whole = merge(tuple(known.values()), found, margin=MARGIN)
+    written = known | {one.id: one for one in whole[:cut]}
+    again = written | {one.id: one for one in merge(tuple(written.values()), found, margin=MARGIN)}
+    assert again == known | {one.id: one for one in whole}
+    closed = sum(math.log(one.benchmarks[0].ratio) for one in again.values() if one.state is State.FIXED)
+    assert events.TAKEN_BACK * closed <= math.log(gained) + 1e-9
+
+
 @given(
     slower=st.lists(st.sampled_from("abcd"), min_size=1, unique=True),
     later=st.lists(st.sampled_from("abcdef"), min_size=1, unique=True), cut=st.integers(0, 3),
@@ -250,6 +292,15 @@ def test_findings_are_recorded_once(tmp_path: Path) -> None:
     meant = entry(State.WONT_FIX, note="it is meant")
     changed = events.change(tmp_path, "000000000b", lambda it: events.said(it, meant))
     assert events.read(tmp_path) == [changed]
+
+
+def test_what_went_away_in_the_night_that_it_was_found_is_over_whichever_was_confirmed_first(tmp_path: Path) -> None:
+    recovery = event(back("a"), good=7, bad=8, direction="faster", run="recovery")
+    found = [recovery, event(affected("a"), good=4, bad=5)]
+    events.record(tmp_path, found, margin=MARGIN)
+    (one,) = events.read(tmp_path)
+    assert one.state is State.FIXED and one.direction == "slower"
+    assert events.record(tmp_path, found, margin=MARGIN) == []
 
 
 def test_the_events_that_a_run_changed_are_known_although_it_changes_them_no_more(tmp_path: Path) -> None:
