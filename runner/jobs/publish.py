@@ -198,7 +198,7 @@ def _beside(out: Path) -> Iterator[Path]:
             ) from error
 
 
-def _link(source: Path, target: Path) -> bool:
+def _link(source: Path | str, target: Path | str) -> bool:
     """The same file in the new site, without copying it where possible; whether there was one."""
     try:
         os.link(source, target)
@@ -354,7 +354,7 @@ def _asv(
     if made_of is None:
         return None
     if old.get("asv") == made_of and (out / "asv").is_dir():
-        shutil.copytree(out / "asv", new / "asv", copy_function=os.link)
+        shutil.copytree(out / "asv", new / "asv", copy_function=_link)
         return made_of
     view.phase("asv publish")
     readable, unreadable = asv_results.check(results)

@@ -196,6 +196,29 @@ def test_a_site_is_exchanged_where_the_system_cannot_do_it_at_once(runs: Path, m
     assert not list(runs.parent.glob(".site.*"))
 
 
+def test_pages_that_are_still_right_are_taken_over_on_a_disk_without_links(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = runs.parent
+    (folder / "asv.conf.json").write_text(json.dumps({"version": 1, "repo": ".", "results_dir": "results"}))
+    (folder / "results" / "box").mkdir(parents=True)
+    (folder / "results" / "box" / "0123abcd-env.json").write_text("{}")
+    made_of = publishing._asv_made_of(folder / "asv.conf.json", folder / "results")
+    old, new = folder / "old", folder / "new"
+    (old / "asv" / "graphs").mkdir(parents=True)
+    (old / "asv" / "graphs" / "a.json").write_text("[1]")
+    new.mkdir()
+
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(publishing.os, "link", refused)
+    request, problems = jobs.PublishRequest(configuration=folder / "asv.conf.json"), list[str]()
+    assert made_of is not None
+    assert publishing._asv(request, old, new, {"asv": made_of}, problems, Quiet()) == made_of
+    assert (new / "asv" / "graphs" / "a.json").read_text() == "[1]" and problems == []
+
+
 def test_another_machine_another_anchor_and_another_version_are_series_of_their_own(runs: Path) -> None:
     suite = some_benchmarks(1)
     make_run(runs, 7, suite, machine={**MACHINE, "fingerprint": "fedcba9876543210"})
