@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,9 @@ from runner.model import Commit
 ROW = ("run", "key", "version", "metric", "unit", "verdict", "ratio", "low", "high", "log_ratio", "se", "counted")
 """Columns of `of_runs`, as in `history.runs.ROW`. ``log_ratio`` and ``se`` are unselected: what is computed from them
 needs no look's error."""
+PART = 0.8
+"""Share of the benchmarks of a suite that a run of it has at least: a suite changes, and a choice of benchmarks is far
+less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,29 @@ def spot(entry: Entry) -> Spot:
 def is_point(entry: Entry) -> bool:
     """Whether a run is a point of a history: one that a user asked for, or of a commit against the anchor."""
     return ("" if entry.role is None else entry.role.purpose.value) in POINTS
+
+
+def whole(entries: Sequence[Entry]) -> list[Entry]:
+    """Those of some runs that are of a suite, and not of a choice of its benchmarks, in their order.
+
+    They have at least `PART` of the benchmarks of the fullest run of the same two builds there: what measures a few of
+    them again says nothing of the others, and must not stand in the place of what does.
+    """
+    most: dict[tuple[frozenset[str], str, str], int] = {}
+    for entry in entries:
+        most[_pair(entry)] = max(_size(entry), most.get(_pair(entry), 0))
+    return [entry for entry in entries if _size(entry) >= PART * most[_pair(entry)]]
+
+
+def _pair(entry: Entry) -> tuple[frozenset[str], str, str]:
+    """Two builds, whichever is base, with a suite on a machine."""
+    builds = frozenset((entry.base.identity, entry.head.identity))
+    return builds, Path(entry.suite).name, str(entry.machine.get("fingerprint"))
+
+
+def _size(entry: Entry) -> int:
+    """Benchmarks that it was to measure, whatever became of them."""
+    return sum(entry.counts.values())
 
 
 def commit(side: Side) -> Commit | None:
