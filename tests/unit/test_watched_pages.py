@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_runs import arm, make_charts, make_run, some_benchmarks
+from made_runs import MACHINE, arm, make_charts, make_run, some_benchmarks
 from test_history_pages import URL, known, made, publish
 
 from runner import config
@@ -25,7 +26,8 @@ def nothing_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def night(runs: Path, number: int, position: int, changed: float = 0.0, **more: Any) -> Path:
-    role = Role(watch="main", configuration="pgo&lto", purpose=more.pop("purpose", Purpose.ANCHOR))
+    watch, purpose = more.pop("watch", "main"), more.pop("purpose", Purpose.ANCHOR)
+    role = Role(watch=watch, configuration="pgo&lto", purpose=purpose)
     head = replace(arm(f"git:r@{position}"), commit=made(position, f"Change {position}"))
     return make_run(runs, number, some_benchmarks(4), head=head, role=role, changed=changed, **more)
 
@@ -63,6 +65,20 @@ def test_a_level_that_changes_has_its_range_of_commits(tmp_path: Path) -> None:
         night(runs, number, number if number < 4 else number + 5, changed=0.03 if number >= 4 else 0.0)
     page = next((publish(runs).folder / "benchmarks").glob("work.Case0.time_it-size-1KiB-*.html")).read_text()
     assert f"one of 6 commits after {made(3).hash[:10]} up to {made(9).hash[:10]} Change 9" in page
+
+
+def test_another_watch_and_another_kernel_are_charts_of_their_own(tmp_path: Path) -> None:
+    """A level that differs between them is no change at a commit."""
+    runs = tmp_path / "runs"
+    for number in range(4):
+        night(runs, number, number)
+        night(runs, 4 + number, number, changed=0.03, watch="3.14")
+        night(runs, 8 + number, 4 + number, changed=0.03, machine={**MACHINE, "kernel": "6.12"})
+    page = next((publish(runs).folder / "benchmarks").glob("work.Case0.time_it-size-1KiB-*.html")).read_text()
+    where = "suite suite, against anchor on Some CPU (01234567)"
+    assert [html.unescape(title) for title in re.findall(r'<h2 id="series-\d+">(.*?)</h2>', page)] == [
+        f"main ?pgo&lto, {where}; new kernel: 6.1 → 6.12", f"3.14 ?pgo&lto, {where}", f"main ?pgo&lto, {where}"]
+    assert "The level changes" not in page
 
 
 def test_a_chart_and_its_title_call_builds_by_their_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
