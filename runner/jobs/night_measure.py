@@ -33,6 +33,8 @@ REST = 0.1
 """Share of the budget for what is not measuring: finding benchmarks, linking, the report and the pages."""
 LEAST_SHARE = 0.25
 """Share of the budget that is left for measuring, whatever building took."""
+TRIES = 7
+"""Nights that try to bridge to a new anchor: what was in the way only for a while has passed by then."""
 SET_ASIDE = "set-aside"
 """Folder of a night with runs that could not be gone on with."""
 
@@ -77,19 +79,30 @@ def build(work: Work) -> None:
 
 
 def bridge(work: Work) -> None:
-    """Where another anchor was used before: the old one against the new one, once, so that the history goes on."""
-    old = next((night for night in work.earlier if night.anchor_identity and night.outcome is Outcome.DONE), None)
-    if old is None or old.anchor == work.night.anchor:
+    """Where another anchor was used before: the old one against the new one, once, so that the history goes on.
+
+    Where it could not be measured, the next nights try again.
+    """
+    new = work.night.anchor
+    place = next((place for place, night in enumerate(work.earlier) if night.anchor_identity
+                  and night.outcome is Outcome.DONE and night.anchor != new), None)
+    if place is None:
+        return
+    old = work.earlier[place]
+    tried = [night for night in work.earlier[:place] if night.anchor == new and night.step("bridge") is not None]
+    there = {one.suite for night in tried for one in night.measured if one.purpose is Purpose.BRIDGE}
+    lacking = [suite for suite in work.watch.suites if suite.place not in there]
+    if not lacking or len(tried) >= TRIES:
         return
     try:
         base = work.interpreter(old.anchor)
     except (BuildError, UsageError) as error:
         work.note(f"the anchor was {old.anchor} before, which cannot be built any more: {error}")
         return
-    head = work.interpreter(work.night.anchor)
-    for suite in work.watch.suites:
+    head = work.interpreter(new)
+    for suite in lacking:
         _against(work, Purpose.BRIDGE, base, head, suite)
-    work.note(f"the anchor is another one: {old.anchor} before, {work.night.anchor} now")
+    work.note(f"the anchor is another one: {old.anchor} before, {new} now")
 
 
 def anchor(work: Work) -> None:

@@ -25,7 +25,7 @@ from runner.jobs.night_measure import Wanted
 from runner.jobs.night_work import Work
 from runner.jobs.status import status
 from runner.jobs.watched import Nightly, Suite, Watch
-from runner.model import Commit, Purpose
+from runner.model import Commit, Interpreter, Purpose
 from runner.report import night as report
 from runner.stats.nominate import Kind
 from runner.storage import ledger, nights, store
@@ -136,6 +136,33 @@ def test_the_health_page_that_a_night_makes_shows_it_as_it_will_end(
     page = (tmp_path / "state" / "site" / "health.html").read_text()
     assert one.night.id in page and "done" in page and "unfinished" not in page
     assert one.night.ended is None and status(Channels(), tmp_path / "state").nights[0].state == "unfinished"
+
+
+def test_a_bridge_that_could_not_be_measured_is_tried_again_until_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[Purpose, str, str, str]] = []
+
+    def against(_: Work, purpose: Purpose, base: Interpreter, head: Interpreter, suite: Suite) -> None:
+        made.append((purpose, base.spec, head.spec, suite.place))
+
+    def bridged(*before: Night) -> int:
+        """How many runs there are after the night that follows these, which come newest first."""
+        night_measure.bridge(work(tmp_path, *before))
+        return len(made)
+
+    monkeypatch.setattr(Work, "interpreter", lambda self, spec: interpreter(spec))
+    monkeypatch.setattr(night_measure, "_against", against)
+    old = night(anchor="cpython@3.12.1", anchor_identity="a")
+    failed = night(anchor_identity="b", steps=(Step(name="bridge", begun=1.0, ended=2.0, problem="no memory"),))
+    there = replace(failed, measured=(replace(MEASURED, suite=Suite().place, purpose=Purpose.BRIDGE),))
+    assert bridged(failed, old) == 1
+    assert made == [(Purpose.BRIDGE, "cpython@3.12.1", "cpython@3.13.5", Suite().place)]
+    assert bridged(failed, there, old) == 1, "it is there"
+    assert bridged(*[failed] * night_measure.TRIES, old) == 1, "and not for ever"
+    to_another = replace(there, anchor="cpython@3.14.0", outcome=Outcome.FAILED)
+    assert bridged(to_another, old) == 2, "that is none to this anchor"
+    assert bridged(night(anchor_identity="b")) == 2, "there never was another one"
 
 
 def test_building_takes_from_the_budget_but_never_all() -> None:
