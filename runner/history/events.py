@@ -308,7 +308,8 @@ class _Amount:
     """By how much something became slower, or faster again."""
 
     log: float
-    """Of the ratio; NaN, from which nothing follows, where it or its interval is not finite."""
+    """Of the ratio, or of one over it; negative: the other way. NaN, from which nothing follows, where the ratio or its
+    interval is not finite."""
     error: float
     """Half of the interval."""
 
@@ -316,35 +317,37 @@ class _Amount:
         return _Amount(max(0.0, self.log - spent.log), math.hypot(self.error, spent.error))
 
 
-def _amount(one: Affected) -> _Amount:
+def _amount(one: Affected, direction: Direction) -> _Amount:
+    """By how much a benchmark went in a direction."""
     numbers = (one.low, one.ratio, one.high)
     if not all(number > 0 and math.isfinite(number) for number in numbers):
         return _Amount(math.nan, math.nan)
     low, ratio, high = map(math.log, numbers)
-    return _Amount(abs(ratio), (high - low) / 2)
+    return _Amount(ratio if direction == "slower" else -ratio, (high - low) / 2)
 
 
 def _taken_back(known: Sequence[Event], found: Event, margin: float) -> dict[str, set[str]]:
     """Benchmarks of earlier events that a change took back, by the event's id.
 
-    Events whose ranges overlap, such as a drift and a step in it, are of one slowdown: what there is for one of them
-    there is for the other.
+    For an event there is the least of what those that were ended before it have left. But events whose ranges overlap,
+    such as a drift and a step in it, are of one slowdown: what there is for one of them there is for the other.
     """
     earlier = sorted((event for event in known if _may_end(event, found)), key=_order, reverse=True)
     back: dict[str, set[str]] = {}
     for one in found.benchmarks:
-        left, ended = _amount(one), list[tuple[Event, _Amount]]()
+        whole, ended = _amount(one, found.direction), list[tuple[Event, _Amount]]()
         for event in earlier:
             before = next((it for it in event.benchmarks if it.benchmark == one.benchmark), None)
             if before is None:
                 continue
-            there = next((had for other, had in ended if _overlap(other, event)), left)
+            amount = _amount(before, event.direction)
+            there = min((left for other, left in ended if not _overlap(other, event)),
+                        key=lambda left: left.log, default=whole)
             over = event.state in (State.FIXED, State.FALSE_ALARM)
             # What this very run took back before a kill is still taken back, whatever became of the event.
-            if before.gone == one.run or (not before.gone and not over and _undone(_amount(before), there, margin)):
+            if before.gone == one.run or (not before.gone and not over and _undone(amount, there, margin)):
                 back.setdefault(event.id, set()).add(one.benchmark)
-                ended.append((event, there))
-                left = min(left, there.without(_amount(before)), key=lambda amount: amount.log)
+                ended.append((event, there.without(amount)))
     return back
 
 

@@ -153,12 +153,13 @@ def test_what_gets_faster_beside_is_news() -> None:
 
 @pytest.mark.parametrize(("known", "ratio"), [
     (event(affected("a", 1.2)), 0.95), (event(affected("a", 1.2)), 1 / 1.15),
+    (event(affected("a", 1.2)), 1.2),
     (event(affected("a"), bad=30, good=29), 1 / 1.2), (event(affected("a"), machine="n"), 1 / 1.2),
     (events.said(event(affected("a")), entry(State.FIXED)), 1 / 1.2),
     (events.said(event(affected("a")), entry(State.FALSE_ALARM)), 1 / 1.2),
 ])
 def test_what_is_not_taken_back_is_an_event_of_its_own(known: Event, ratio: float) -> None:
-    """Too little; before it; elsewhere; or of what is over already."""
+    """Too little; the other way; before it; elsewhere; or of what is over already."""
     same, news = after([known], faster(back("a", ratio)))
     assert same == known and news.direction == "faster"
 
@@ -192,6 +193,15 @@ def test_a_drift_and_the_step_in_it_are_one_slowdown() -> None:
     there = after([before, drift, step], found)
     assert [one.state for one in there] == [State.NEW, State.FIXED, State.FIXED]
     assert after(there, found) == there
+
+
+def test_a_drift_over_two_steps_does_not_give_the_older_one_what_the_newer_one_took() -> None:
+    drift = event(affected("a", 1.10, low=1.06, high=1.14), good=2, bad=25, kind="drift")
+    older, newer = event(affected("a", 1.05), good=4, bad=5), event(affected("a", 1.05), good=19, bad=20)
+    found = faster(back("a", 1 / 1.06), bad=30)
+    there = after([drift, older, newer], found)
+    assert [one.state for one in there] == [State.FIXED, State.NEW, State.FIXED] and there[1] == older
+    assert after(there, found) == there, "once more changes nothing"
 
 
 @given(
