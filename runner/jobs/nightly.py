@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runner import machine
+from runner import config, machine
 from runner.builds import history
 from runner.errors import LockstepError, MachineError, fault, listed
 from runner.jobs import night_after, night_measure
@@ -110,7 +111,7 @@ def _begin(
                     f"branch {watch.branch} of {watch.repository} was overwritten: {seen.hash[:SHORT]} "
                     f"({seen.subject}), its newest commit before, is no longer in its history"))
     except Exception as error:
-        problem, notes = _told(error, f"the beginning of a night of {watch.name}")
+        problem, notes = _told(error, f"the beginning of a night of {watch.name}", view)
         night = replace(night, outcome=Outcome.FAILED, problems=(problem,), notes=notes)
     hash = "" if night.commit is None else night.commit.hash
     return replace(night, id=nights.new_id(request.settings.nights, watch.name, configuration, hash, now))
@@ -204,7 +205,7 @@ def _do(work: Work, name: str) -> None:
     try:
         STEPS[name](work)
     except Exception as error:
-        problem, notes = _told(error, f"{name} of night {work.night.id}")
+        problem, notes = _told(error, f"{name} of night {work.night.id}", work.view)
         fatal = name in NEEDED
     now = time.time()
     step = Step(name=name, begun=begun, ended=None if fatal else now, seconds=spent + now - begun, problem=problem)
@@ -213,8 +214,8 @@ def _do(work: Work, name: str) -> None:
         raise MachineError(problem)
 
 
-def _told(error: Exception, during: str) -> tuple[str, tuple[str, ...]]:
-    """An exception in words, and what is to be noted of it.
+def _told(error: Exception, during: str, view: View) -> tuple[str, tuple[str, ...]]:
+    """An exception in words, and what is to be noted of it, which is said at once.
 
     One that nobody has foreseen is a problem as any other: a night that ended with it would begin with it again, each
     night, and nobody would hear of it. Its traceback is kept; where, is no part of the problem, which must be the same
@@ -223,4 +224,11 @@ def _told(error: Exception, during: str) -> tuple[str, tuple[str, ...]]:
     if isinstance(error, LockstepError):
         return str(error), ()
     place = crashes.keep(error, during)
-    return fault(error), () if place is None else (f"{place} has the traceback of {during}: please report it",)
+    if place is None or config.debugging():
+        for part in traceback.format_exception(error):
+            view.say(part)
+    if place is None:
+        return fault(error), ()
+    note = f"{place} has the traceback of {during}: please report it"
+    view.say(note)
+    return fault(error), (note,)

@@ -318,11 +318,18 @@ def without_a_machine(folder: Path, monkeypatch: pytest.MonkeyPatch, broken: str
     return done
 
 
+def listened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is said from now on."""
+    told: list[str] = []
+    monkeypatch.setattr(Quiet, "say", lambda _, text: told.append(text))
+    return told
+
+
 @pytest.mark.parametrize("name", [name for name in nightly.STEPS if name not in nightly.NEEDED])
 def test_a_fault_of_our_own_in_one_step_keeps_none_of_the_others_from_being_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    done = without_a_machine(tmp_path, monkeypatch, name)
+    done, told = without_a_machine(tmp_path, monkeypatch, name), listened(monkeypatch)
     ended = nightly._through(work(tmp_path))
     assert done == list(nightly.STEPS) and ended.ended is not None and ended.outcome is Outcome.DONE
     step = ended.step(name)
@@ -331,6 +338,7 @@ def test_a_fault_of_our_own_in_one_step_keeps_none_of_the_others_from_being_done
     (kept,) = (tmp_path / "crashes").iterdir()
     assert "the pool is gone" in kept.read_text() and name in kept.read_text() and str(kept) in ended.notes[0]
     assert nights.read(tmp_path / "nights") == [ended]
+    assert exit_code([ended]) == 4 and told == list(ended.notes), "whoever started it hears of it, too"
 
 
 def test_a_fault_of_our_own_in_a_step_that_is_needed_gives_the_night_up_and_somebody_hears_of_it(
@@ -355,7 +363,9 @@ def test_a_fault_of_our_own_before_a_night_has_begun_is_a_night_that_failed(
 
     monkeypatch.setattr(config, "STATE", tmp_path)
     monkeypatch.setattr(nightly.history, "fetch", broken)
-    one = work(tmp_path)
+    monkeypatch.setenv("LOCKSTEP_DEBUG", "1")
+    one, told = work(tmp_path), listened(monkeypatch)
     begun = nightly._begin(nightly.NightlyRequest(settings=one.settings), one.watch, "", (), Quiet())
     assert begun.outcome is Outcome.FAILED and begun.commit is None
     assert begun.problems[0].startswith("a fault of Lockstep's own, KeyError") and "crashes" in begun.notes[0]
+    assert "KeyError: 'remote'\n" in told and told[-1] == begun.notes[0]
