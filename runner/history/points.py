@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -39,6 +39,13 @@ def spot(entry: Entry) -> Spot:
     return Spot(
         watch="" if role is None else role.watch, configuration="" if role is None else role.configuration,
         suite=Path(entry.suite).name, machine=str(entry.machine.get("fingerprint") or ""))
+
+
+def course(entry: Entry) -> str:
+    """What the points of one course agree in, beside the benchmark and its code: their spot, the anchor, the kernel and
+    head's compiler; one text of all."""
+    kernel = str(entry.machine.get("kernel") or "")
+    return "\0".join((*astuple(spot(entry)), entry.base.identity, kernel, entry.head.compiler))
 
 
 def is_point(entry: Entry) -> bool:

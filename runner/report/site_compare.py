@@ -112,12 +112,12 @@ def _spreads(known: History, entries: Sequence[Entry]) -> dict[str, Spread | Non
     rows = rows[np.isfinite(rows["log_ratio"]) & np.isfinite(rows["se"])]
     rows = rows.assign(
         place=rows["run"].map({entry.id: place for place, entry in enumerate(entries)}),
-        anchor=rows["run"].map({entry.id: entry.base.identity for entry in entries}),
+        course=rows["run"].map({entry.id: points.course(entry) for entry in entries}),
     ).sort_values("place", kind="stable")
     found: dict[str, Spread | None] = {}
     for _, of_metric in rows.groupby("metric"):
         benchmarks: dict[str, list[indirect.History]] = {}
-        for (mark, _), own in of_metric.groupby(["mark", "anchor"], sort=False):
+        for (mark, _), own in of_metric.groupby(["mark", "course"], sort=False):
             numbers = own["log_ratio"].to_numpy(dtype=float), own["se"].to_numpy(dtype=float)
             benchmarks.setdefault(str(mark), []).append(numbers)
         found |= dict(zip(benchmarks, indirect.spreads(list(benchmarks.values())), strict=True))

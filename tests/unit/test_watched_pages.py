@@ -81,6 +81,25 @@ def test_another_watch_and_another_kernel_are_charts_of_their_own(tmp_path: Path
     assert "The level changes" not in page
 
 
+def test_another_kernel_begins_a_course_and_a_mean_of_its_own(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for number in range(5):
+        night(runs, number, number, machine={**MACHINE, "kernel": "6.1" if number < 3 else "6.12"})
+    (group,) = site_benchmarks.index(known(runs), url="").groups
+    cells = [*group.cells, *(cell for row in group.rows for cell in row.cells)]
+    assert [cell.course.count("L") for cell in cells if cell is not None] == [1] * 5, "a line of the last two runs"
+
+
+def test_how_far_two_watches_are_apart_is_not_how_far_runs_are(tmp_path: Path) -> None:
+    """Against one anchor, their points alternate in the order of the graph."""
+    runs = tmp_path / "runs"
+    for position in range(5):
+        night(runs, 2 * position, position)
+        night(runs, 2 * position + 1, position, changed=0.2, watch="3.14")
+    (place,) = site_compare.places(known(runs))
+    assert [spread is not None and spread.tau < 0.02 for spread in place.spreads.values()] == [True] * 4
+
+
 def test_a_chart_and_its_title_call_builds_by_their_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     make_charts(tmp_path, tmp_path / "xdg")
