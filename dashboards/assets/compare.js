@@ -124,7 +124,7 @@
       select.replaceChildren(...offered.map(([id, label]) => new Option(label, id, id === chosen, id === chosen)));
     };
     // From one build to another over as few runs of one place as can be, and of those the first: what lies on the way, or
-    // nothing where it takes too many. `runs` come with those of a suite before those of some benchmarks, then the newest.
+    // nothing where it takes too many. `runs` come the best first: `points.best_first`.
     const path = (a, b, place) => {
       const ways = new Map([[a, []]]);
       for (const [here, way] of ways) {

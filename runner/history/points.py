@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -53,22 +53,31 @@ def is_point(entry: Entry) -> bool:
     return ("" if entry.role is None else entry.role.purpose.value) in POINTS
 
 
-def whole(entries: Sequence[Entry]) -> list[Entry]:
-    """Those of some runs that are of a suite, and not of a choice of its benchmarks, in their order.
-
-    They have at least `PART` of the benchmarks of the fullest run of the same two builds there: what measures a few of
-    them again says nothing of the others, and must not stand in the place of what does.
-    """
-    most: dict[tuple[frozenset[str], str, str], int] = {}
-    for entry in entries:
-        most[_pair(entry)] = max(_size(entry), most.get(_pair(entry), 0))
-    return [entry for entry in entries if _size(entry) >= PART * most[_pair(entry)]]
-
-
 def _pair(entry: Entry) -> tuple[frozenset[str], str, str]:
     """Two builds, whichever is base, with a suite on a machine."""
     builds = frozenset((entry.base.identity, entry.head.identity))
     return builds, Path(entry.suite).name, str(entry.machine.get("fingerprint"))
+
+
+def whole(entries: Sequence[Entry], pair: Callable[[Entry], Hashable] = _pair) -> list[Entry]:
+    """Those of some runs that are of a suite, and not of a choice of its benchmarks, in their order.
+
+    They have at least `PART` of the benchmarks of the fullest run of the same `pair`: what measures a few of them again
+    says nothing of the others, and must not stand in the place of what does. A suite that shrinks by more than 20 %
+    between two runs of one pair counts as such a choice.
+    """
+    most: dict[Hashable, int] = {}
+    for entry in entries:
+        most[pair(entry)] = max(_size(entry), most.get(pair(entry), 0))
+    return [entry for entry in entries if _size(entry) >= PART * most[pair(entry)]]
+
+
+def best_first(entries: Iterable[Entry]) -> list[Entry]:
+    """Runs in the order in which one of them is taken: those of a suite before those of some of its benchmarks, then
+    complete ones before interrupted ones, then the newest."""
+    found = list(entries)
+    of_suite = {entry.id for entry in whole(found)}
+    return sorted(found, key=lambda entry: (entry.id in of_suite, entry.complete, entry.id), reverse=True)
 
 
 def _size(entry: Entry) -> int:

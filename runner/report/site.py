@@ -85,7 +85,8 @@ def overview(
     history: History, attention: Sequence[tuple[str, str]] = (), *, asv: bool, imported: bool = False
 ) -> Overview:
     """The first page; `attention` is what needs a look beside the runs, each with where it leads."""
-    latest = {entry.pair: entry for entry in points.whole(history.runs)}  # oldest first: the last one stays
+    # Oldest first: the last one of each pair stays.
+    latest = {entry.pair: entry for entry in points.whole(history.runs, lambda entry: entry.pair)}
     newest = sorted(latest.values(), key=lambda entry: entry.created, reverse=True)[:PAIRS]
     ids = {entry.id: entry for entry in newest}
     rows = history.of_runs(ids)

@@ -183,16 +183,16 @@ def script(name: str, content: Any) -> str:
 
 def _builds(found: Sequence[Place], known: History, labels: Mapping[str, str]) -> dict[str, Any]:
     specs = {side.identity: side.spec for entry in known.runs for side in (entry.base, entry.head)}
-    whole = {entry.id for entry in points.whole(known.runs)}
+    place_of_run = {entry.id: number for number, place in enumerate(found) for entry in place.runs}
     return {
         "builds": [[short(identity), label, *_told(identity, specs[identity])] for identity, label in labels.items()],
         "places": [{"id": place.id, "title": place.title, "suite": shlex.quote(place.suite)} for place in found],
-        # Those of a suite before those of some of its benchmarks, each newest first; with their places as numbers.
-        "runs": sorted((
-            [entry.id, short(entry.base.identity), short(entry.head.identity), number, site.day(entry.created),
-             "" if entry.mean is None else quantities.ratio(*entry.mean[:3])]
-            for number, place in enumerate(found) for entry in place.runs
-        ), key=lambda run: (run[0] in whole, run[0]), reverse=True),
+        # The best first, with their places as numbers.
+        "runs": [
+            [entry.id, short(entry.base.identity), short(entry.head.identity), place_of_run[entry.id],
+             site.day(entry.created), "" if entry.mean is None else quantities.ratio(*entry.mean[:3])]
+            for entry in points.best_first(entry for place in found for entry in place.runs)
+        ],
     }
 
 
@@ -288,15 +288,14 @@ def how(place: Place, through: str) -> str:
 
 
 def way(entries: Sequence[Entry], base: str, head: str) -> list[tuple[int, Entry]]:
-    """From one build to another, by their identities, over as few runs of one place as can be, and of those the newest,
-    but runs of some benchmarks (`points.whole`) only where there are no others.
+    """From one build to another, by their identities, over as few runs of one place as can be, and of those the best
+    (`points.best_first`).
 
     Each run with the sign of its log ratio on the way. Empty where there is no way, or none over `FARTHEST` runs. As
     assets/compare.js has it.
     """
     ways: dict[str, list[tuple[int, Entry]]] = {base: []}
-    whole = {entry.id for entry in points.whole(entries)}
-    reached, best = [base], sorted(entries, key=lambda entry: (entry.id in whole, entry.id), reverse=True)
+    reached, best = [base], points.best_first(entries)
     for here in reached:
         if len(ways[here]) == FARTHEST:
             continue

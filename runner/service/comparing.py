@@ -82,13 +82,13 @@ def _ways(groups: Mapping[tuple[str, str], Sequence[Entry]], base: str, head: st
     pair = {base, head}
     runs = [(entry, where) for where, own in groups.items() for entry in own
             if {entry.base.identity, entry.head.identity} == pair]
-    whole = {entry.id for entry in points.whole([entry for entry, _ in runs])}
+    place = {entry.id: where for entry, where in runs}
     direct = [
         _Way(
-            record=WayRecord(way=entry.id, suite=where[0], machine=where[1], runs=(entry.id,),
+            record=WayRecord(way=entry.id, suite=place[entry.id][0], machine=place[entry.id][1], runs=(entry.id,),
                              inverted=entry.base.identity != base),
-            steps=[(1 if entry.base.identity == base else -1, entry)], where=where)
-        for entry, where in sorted(runs, key=lambda one: (one[0].id in whole, one[0].id), reverse=True)
+            steps=[(1 if entry.base.identity == base else -1, entry)], where=place[entry.id])
+        for entry in points.best_first(entry for entry, _ in runs)
     ]
     others = []
     for where, entries in groups.items():
