@@ -326,6 +326,9 @@ class BenchmarkPage:
     """File and line of its code when it was last measured; empty where that was not recorded."""
     code: str
     series: Sequence[Series]
+    """Newest first."""
+    older: int
+    """Series that are left out."""
     blocks: Markup
     """Of the last run."""
     last: str

@@ -42,6 +42,9 @@ from runner.stats import steps
 K = TypeVar("K", bound=Hashable)
 PAIRS, CHANGES, SHOWN = 20, 40, 50
 """Most pairs and changes on the overview, and runs in a table on a benchmark's page; all are in the lists behind."""
+FEW, SERIES = 10, 20
+"""Most runs in the tables of all but the newest series on a benchmark's page, and most series there: a page stays light
+however often a kernel or an anchor has changed."""
 PICTURES = 3
 """Most comparisons that the overview shows at a glance."""
 ALARMS = ("canary", "canary-failed", "drift", "disturbed-ratios", "disturbed-blocks", "order-effect", "steal")
@@ -284,10 +287,12 @@ def benchmark_page(
     keyed = rows.sort_values("run", key=lambda runs: runs.map(place), kind="stable", ignore_index=True)
     versions = keyed["version"].nunique()
     records = keyed.to_dict("records")  # once: of a table of one row it takes as long
-    for number, (places, why) in enumerate(_segments(records, entries), start=1):
+    segments = _segments(records, entries)
+    for number, (places, why) in enumerate(segments[:SERIES], start=1):
         file, own = f"{name}.{number}.csv", keyed.iloc[places]
         files[file] = own
-        series.append(_series(own, [records[place] for place in places], entries, file, why, several=versions > 1))
+        series.append(_series(own, [records[place] for place in places], entries, file, why, several=versions > 1,
+                              most=SHOWN if number == 1 else FEW))
     said = record or {}
     newest = entries[rows["run"].iloc[-1]]
     blocks, noise = Markup(), None if last is None else last.noise
@@ -296,7 +301,7 @@ def benchmark_page(
         blocks = Markup(strips.blocks(drawn, low=last.low, high=last.high, margin=newest.margin))
     page = BenchmarkPage(
         key=key, slug=name, doc=said.get("doc", ""), place=said.get("place", ""),
-        code=said.get("code", ""), series=series, blocks=blocks,
+        code=said.get("code", ""), series=series, older=len(segments) - len(series), blocks=blocks,
         last=f"Last measured {day(newest.created)}: {commits.label(newest.base)} → {commits.label(newest.head)}, "
              f"{_verdict(rows.iloc[-1])}.",
         noise=() if noise is None else explain.parts(noise),
@@ -340,9 +345,10 @@ def _ground(entry: Entry, version: str) -> Ground:
 
 def _series(
     own: pd.DataFrame, records: Sequence[Mapping[Any, Any]], entries: Mapping[str, Entry], file: str, why: str, *,
-    several: bool
+    several: bool, most: int
 ) -> Series:
-    """The history of rows that follow each other; `records` are the same rows, and `why` says why they begin anew."""
+    """The history of rows that follow each other, with the newest in a table, `most` at most; `records` are the same
+    rows, and `why` says why they begin anew."""
     last = entries[own.sort_values("created", kind="stable")["run"].iloc[-1]]
     drawn = own[(own["ratio"] > 0) & own["verdict"].isin(["faster", "slower", "same", "undecided"])]
     heads = [entries[run].head for run in drawn["run"]]
@@ -353,7 +359,7 @@ def _series(
         noise = steps.bands(list(drawn["ratio"]), changes)
         figure = Markup(strips.history(drawn, margin=last.margin, changes=changes, noise=noise))
         chart = _chart(drawn, last.margin, changes, noise) if len(drawn) > 1 else {}
-    shown = own.iloc[::-1].head(SHOWN)
+    shown = own.iloc[::-1].head(most)
     scale = axis.around(shown["ratio"], last.margin)
     note = ""
     if several:
@@ -365,7 +371,7 @@ def _series(
     return Series(
         title=f"{where}; {why}" if why else where, figure=figure,
         lines=[_row_line(row, entries[row["run"]], bar, label=commits.label(entries[row["run"]].head), root="../")
-               for row, bar in zip(reversed(records[-SHOWN:]), _bars(shown, scale), strict=True)],
+               for row, bar in zip(reversed(records[-most:]), _bars(shown, scale), strict=True)],
         total=len(own), csv=file, note=note, chart=chart, reach=reach(scale),
         changes=[(f"{commits.step(heads[at - 1], heads[at])}, {day(entries[run].created)}", addresses.run(run, "../"))
                  for at in changes for run in [drawn["run"].iloc[at]]],

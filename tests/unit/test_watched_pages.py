@@ -16,7 +16,7 @@ from test_history_pages import URL, known, made, publish
 from runner import config
 from runner.history import points
 from runner.model import Purpose, Role
-from runner.report import site_benchmarks, site_compare, site_releases
+from runner.report import site, site_benchmarks, site_compare, site_releases
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +79,22 @@ def test_another_watch_and_another_kernel_are_charts_of_their_own(tmp_path: Path
     assert [html.unescape(title) for title in re.findall(r'<h2 id="series-\d+">(.*?)</h2>', page)] == [
         f"main ?pgo&lto, {where}; new kernel: 6.1 → 6.12", f"3.14 ?pgo&lto, {where}", f"main ?pgo&lto, {where}"]
     assert "The level changes" not in page
+
+
+def test_a_page_has_the_newest_series_and_of_older_ones_a_few_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "SERIES", 2)
+    monkeypatch.setattr(site, "FEW", 1)
+    runs = tmp_path / "runs"
+    for number in range(6):
+        night(runs, number, number, machine={**MACHINE, "kernel": f"6.{number // 2}"})
+    folder = publish(runs).folder / "benchmarks"
+    text = next(folder.glob("work.Case0.time_it-size-1KiB-*.html")).read_text()
+    assert re.findall(r"new kernel: [^<]*(?=</h2>)", text) == ["new kernel: 6.1 → 6.2", "new kernel: 6.0 → 6.1"]
+    assert re.findall(r"<summary>(\d of \d) runs", text) == ["2 of 2", "1 of 2"]
+    assert "Left out: 1 older series." in text
+    assert len(list(folder.glob("work.Case0.time_it-size-1KiB-*.[0-9].csv"))) == 2
 
 
 def test_another_kernel_begins_a_course_and_a_mean_of_its_own(tmp_path: Path) -> None:
