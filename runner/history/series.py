@@ -69,7 +69,10 @@ class Point(NamedTuple):
 
 
 class Ground(NamedTuple):
-    """On what a point was measured: what is the same in all points of a segment, but for the host."""
+    """On what a point was measured.
+
+    It is the same in all points of a segment, but for the host, what base was called, and over a bridge the anchor.
+    """
 
     version: str
     """Of the benchmark's code."""

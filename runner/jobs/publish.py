@@ -164,9 +164,10 @@ def _state(out: Path, look: str) -> Mapping[str, Any]:
 
 
 def _look(commit_url: str) -> str:
-    """Hash of all that decides what a page looks like, given its content: templates, figures, words, mathematics,
-    packages of others, and where links to commits lead."""
-    folders = (pages.HERE, Path(site.__file__).parent, Path(stats.__file__).parent)
+    """Hash of all that decides what a page looks like, given its content: templates, figures, words, mathematics, what
+    a series is, packages of others, and where links to commits lead."""
+    code = (Path(file).parent for file in (site.__file__, stats.__file__, history.__file__))
+    folders = (pages.HERE, *code)
     places = [path for folder in folders for suffix in ("j2", "py") for path in sorted(folder.rglob(f"*.{suffix}"))]
     places += sorted(Path(__file__).parent.glob("publish*.py"))
     versions = [f"{name} {version(name)}" for name in PACKAGES]

@@ -134,6 +134,16 @@ def test_only_what_is_new_is_made(runs: Path) -> None:
     assert publish(runs, fresh=True).made == 3 + 8
 
 
+def test_another_rule_of_what_a_series_is_makes_every_page_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing.history, "__file__", str(tmp_path / "runs.py"))
+    (tmp_path / "series.py").write_text("# one rule\n")
+    before = publishing._look("")
+    (tmp_path / "series.py").write_text("# another\n")
+    assert publishing._look("") != before
+
+
 def test_the_same_runs_give_the_same_pages_however_they_came(runs: Path) -> None:
     def whole(site: Path) -> dict[Path, bytes]:
         # But for that of the moment: how the service is.
@@ -227,7 +237,7 @@ def test_another_machine_another_anchor_and_another_version_are_series_of_their_
     (page,) = (publish(runs).folder / "benchmarks").glob("work.Case0.time_it-size-1KiB-*.html")
     text = page.read_text()
     assert text.count('<h2 id="series-') == 4
-    assert "fedcba98" in text and "another anchor" in text
+    assert "fedcba98" in text and "against another anchor on" in text
     assert "results of another version measured something else" in text
 
 
