@@ -6,7 +6,7 @@ import hashlib
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def build(work: Work) -> None:
 def bridge(work: Work) -> None:
     """Where another anchor was used before: the old one against the new one, once, so that the history goes on.
 
-    Where it could not be measured, the next nights try again.
+    Where it could not be measured, the next nights try again. A suite that is new has no history that could go on.
     """
     new = work.night.anchor
     place = next((place for place, night in enumerate(work.earlier) if night.anchor_identity
@@ -90,9 +90,10 @@ def bridge(work: Work) -> None:
         return
     old = work.earlier[place]
     tried = [night for night in work.earlier[:place] if night.anchor == new and night.step("bridge") is not None]
-    there = {one.suite for night in tried for one in night.measured if one.purpose is Purpose.BRIDGE}
-    lacking = [suite for suite in work.watch.suites if suite.place not in there]
-    if not lacking or len(tried) >= TRIES:
+    before = [night for night in work.earlier[place:] if night.anchor == old.anchor]
+    lacking = _suites(before, Purpose.ANCHOR) - _suites(tried, Purpose.BRIDGE)
+    suites = [suite for suite in work.watch.suites if Path(suite.place).name in lacking]
+    if not suites or len(tried) >= TRIES:
         return
     try:
         base = work.interpreter(old.anchor)
@@ -100,9 +101,14 @@ def bridge(work: Work) -> None:
         work.note(f"the anchor was {old.anchor} before, which cannot be built any more: {error}")
         return
     head = work.interpreter(new)
-    for suite in lacking:
+    for suite in suites:
         _against(work, Purpose.BRIDGE, base, head, suite)
     work.note(f"the anchor is another one: {old.anchor} before, {new} now")
+
+
+def _suites(nights: Iterable[Night], purpose: Purpose) -> set[str]:
+    """Names of the suites of which some nights have measured something for a purpose: a folder may move."""
+    return {Path(one.suite).name for night in nights for one in night.measured if one.purpose is purpose}
 
 
 def anchor(work: Work) -> None:

@@ -153,7 +153,7 @@ def test_a_bridge_that_could_not_be_measured_is_tried_again_until_it_is_there(
 
     monkeypatch.setattr(Work, "interpreter", lambda self, spec: interpreter(spec))
     monkeypatch.setattr(night_measure, "_against", against)
-    old = night(anchor="cpython@3.12.1", anchor_identity="a")
+    old = night(anchor="cpython@3.12.1", anchor_identity="a", measured=(replace(MEASURED, suite=Suite().place),))
     failed = night(anchor_identity="b", steps=(Step(name="bridge", begun=1.0, ended=2.0, problem="no memory"),))
     there = replace(failed, measured=(replace(MEASURED, suite=Suite().place, purpose=Purpose.BRIDGE),))
     assert bridged(failed, old) == 1
@@ -163,6 +163,8 @@ def test_a_bridge_that_could_not_be_measured_is_tried_again_until_it_is_there(
     to_another = replace(there, anchor="cpython@3.14.0", outcome=Outcome.FAILED)
     assert bridged(to_another, old) == 2, "that is none to this anchor"
     assert bridged(night(anchor_identity="b")) == 2, "there never was another one"
+    assert bridged(failed, replace(old, measured=(replace(MEASURED, suite="another"),))) == 2, "the suite is new"
+    assert bridged(failed, replace(old, measured=()), old) == 3, "some night had it against the old one"
 
 
 def test_building_takes_from_the_budget_but_never_all() -> None:
