@@ -296,16 +296,18 @@ class Runs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One benchmark against one anchor on one machine, in one version of its code."""
+    """One benchmark against one anchor on one machine, with one kernel and compiler, in one version of its code; of one
+    watch in one configuration, or of runs that somebody made."""
 
     title: str
+    """With why it begins anew, where it does."""
     figure: Markup
     lines: Sequence[Line]
     """Newest first; not all where there are many."""
     total: int
     csv: str
     note: str
-    """Why it begins or ends here; empty where it does not."""
+    """What a reader must know of it; empty: nothing."""
     changes: Sequence[tuple[str, str]]
     """Runs from which on the level is another one, oldest first, each with its address."""
     chart: Mapping[str, Any] = field(default_factory=dict)
@@ -324,6 +326,9 @@ class BenchmarkPage:
     """File and line of its code when it was last measured; empty where that was not recorded."""
     code: str
     series: Sequence[Series]
+    """Newest first."""
+    older: int
+    """Series that are left out."""
     blocks: Markup
     """Of the last run."""
     last: str

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+FAULT = "a fault of Lockstep's own"
+"""What `fault` begins with."""
+
 
 class LockstepError(Exception):
     """Something the user must be told in words, not by a traceback."""
@@ -38,7 +41,7 @@ class BuildError(LockstepError):
 def fault(error: BaseException) -> str:
     """A raised exception that nobody has foreseen, and where: ``a fault of Lockstep's own, KeyError in a.py:9``."""
     where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"a fault of Lockstep's own, {type(error).__name__} in {Path(where.filename).name}:{where.lineno}"
+    return f"{FAULT}, {type(error).__name__} in {Path(where.filename).name}:{where.lineno}"
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

@@ -123,8 +123,8 @@
       if (known.has(chosen) && !offered.some(([id]) => id === chosen)) offered.push(known.get(chosen));
       select.replaceChildren(...offered.map(([id, label]) => new Option(label, id, id === chosen, id === chosen)));
     };
-    // From one build to another over as few runs of one place as can be, and of those the newest: what lies on the way, or
-    // nothing where it takes too many.
+    // From one build to another over as few runs of one place as can be, and of those the first: what lies on the way, or
+    // nothing where it takes too many. `runs` come the best first: `points.best_first`.
     const path = (a, b, place) => {
       const ways = new Map([[a, []]]);
       for (const [here, way] of ways) {
@@ -139,7 +139,7 @@
       }
       return null;
     };
-    // The ways to compare two builds, the best first: runs of the two, newest first, then others between.
+    // The ways to compare two builds, the best first: runs of the two, in their order, then others between.
     const between = (a, b) => [
       ...runs.filter(([, one, other]) => (one === a && other === b) || (one === b && other === a)).map(
         ([run, one, , place, day, mean]) => ({

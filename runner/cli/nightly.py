@@ -10,7 +10,7 @@ import typer
 from runner import config
 from runner.cli.app import Color, Cpus, NoWait, command
 from runner.cli.printing import output
-from runner.errors import UsageError
+from runner.errors import FAULT, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ def nightly(
     on with first. Without a new commit nothing is measured.
 
     Exit code: 0 no regression confirmed, 1 a regression, 2 bad usage or input, 4 a commit that does not build, a branch
-    that is gone or was overwritten, or a fault of the machine; 130 interrupted.
+    that is gone or was overwritten, or a fault of the machine or of Lockstep; 130 interrupted.
     """
     from runner.cli.terminal import Terminal
     from runner.jobs import nightly as job
@@ -62,14 +62,17 @@ def nightly(
 
 
 def exit_code(found: Sequence[Night]) -> int:
-    """1 for a confirmed regression, else 4 for a night that could not do its work, else 0."""
+    """1 for a confirmed regression, else 4 for a night that could not do its work or met a fault of ours, else 0."""
     from runner.report import night as report
     from runner.storage.nights import Outcome
 
     if any(map(report.slower, found)):
         return 1
     good = (Outcome.DONE, Outcome.UNCHANGED)
-    return 4 if any(one.ended is None or one.outcome not in good or one.alarm for one in found) else 0
+    bad = any(
+        one.ended is None or one.outcome not in good or one.alarm
+        or any(step.problem.startswith(FAULT) for step in one.steps) for one in found)
+    return 4 if bad else 0
 
 
 def _tell(settings: Nightly, found: Sequence[Night]) -> None:

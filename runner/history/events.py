@@ -236,12 +236,13 @@ def said(event: Event, entry: Entry) -> Event:
 def record(folder: Path, found: Sequence[Event], *, margin: float) -> list[Event]:
     """Merge what was just confirmed into the events of a folder, and write it; returns those new or changed.
 
-    Once more with the same, as after a kill, it changes nothing. Raises as `read` and `write` do.
+    That is done in the order of the commits: a slowdown must be there before what takes it back. Once more with the
+    same, as after a kill, it changes nothing. Raises as `read` and `write` do.
     """
     with held(folder):
         known = {event.id: event for event in read(folder)}
         changed: dict[str, Event] = {}
-        for one in found:
+        for one in sorted(found, key=_order):
             for event in merge(tuple(known.values()), one, margin=margin):
                 known[event.id] = changed[event.id] = event
                 write(folder, event)
@@ -277,7 +278,8 @@ def merge(known: Sequence[Event], found: Event, *, margin: float) -> tuple[Event
     """What a change that was just confirmed does to the events that are known: returns those that are new or changed.
 
     - A benchmark that gets faster by what an earlier event had made it slower, up to `margin`, is no event of its own:
-      the earlier event loses it, and is fixed when it has lost all.
+      the earlier event loses it, and is fixed when it has lost all. An improvement is spent once: on the newest
+      slowdown first, and what is left of it on the one before.
     - What is found again is one event, whatever its state: with the same id, or in overlapping ranges that share a
       benchmark. Its range becomes narrower only if the new finding speaks of all its benchmarks: the others may have
       changed elsewhere in the wider one.
@@ -286,15 +288,14 @@ def merge(known: Sequence[Event], found: Event, *, margin: float) -> tuple[Event
     The same finding once more changes nothing.
     """
     changed: list[Event] = []
-    rest = {one.benchmark: one for one in found.benchmarks}
+    back = _taken_back(known, found, margin)
     for event in known:
-        back = _taken_back(event, found, margin)
-        rest = {key: one for key, one in rest.items() if key not in back}
-        after = _without(event, back, found)
+        after = _without(event, back.get(event.id, set()), found)
         if after != event:
             changed.append(after)
+    rest = [one for one in found.benchmarks if not any(one.benchmark in gone for gone in back.values())]
     if rest:
-        left = replace(found, benchmarks=tuple(rest.values()))
+        left = replace(found, benchmarks=tuple(rest))
         same = next((event for event in known if _is_same(event, left)), None)
         after = left if same is None else _joined(same, left)
         if after != same:
@@ -302,33 +303,66 @@ def merge(known: Sequence[Event], found: Event, *, margin: float) -> tuple[Event
     return tuple(changed)
 
 
-def _taken_back(event: Event, found: Event, margin: float) -> set[str]:
-    """Benchmarks of an event that a later change took back."""
+@dataclass(frozen=True, slots=True)
+class _Amount:
+    """By how much something became slower, or faster again."""
+
+    log: float
+    """Of the ratio, or of one over it; negative: the other way. NaN, from which nothing follows, where the ratio or its
+    interval is not finite."""
+    error: float
+    """Half of the interval."""
+
+    def without(self, spent: _Amount) -> _Amount:
+        return _Amount(max(0.0, self.log - spent.log), math.hypot(self.error, spent.error))
+
+
+def _amount(one: Affected, direction: Direction) -> _Amount:
+    """By how much a benchmark went in a direction."""
+    numbers = (one.low, one.ratio, one.high)
+    if not all(number > 0 and math.isfinite(number) for number in numbers):
+        return _Amount(math.nan, math.nan)
+    low, ratio, high = map(math.log, numbers)
+    return _Amount(ratio if direction == "slower" else -ratio, (high - low) / 2)
+
+
+def _taken_back(known: Sequence[Event], found: Event, margin: float) -> dict[str, set[str]]:
+    """Benchmarks of earlier events that a change took back, by the event's id.
+
+    For an event there is the least of what those that were ended before it have left. But events whose ranges overlap,
+    such as a drift and a step in it, are of one slowdown: what there is for one of them there is for the other.
+    """
+    earlier = sorted((event for event in known if _may_end(event, found)), key=_order, reverse=True)
+    back: dict[str, set[str]] = {}
+    for one in found.benchmarks:
+        whole, ended = _amount(one, found.direction), list[tuple[Event, _Amount]]()
+        for event in earlier:
+            before = next((it for it in event.benchmarks if it.benchmark == one.benchmark), None)
+            if before is None:
+                continue
+            amount = _amount(before, event.direction)
+            there = min((left for other, left in ended if not _overlap(other, event)),
+                        key=lambda left: left.log, default=whole)
+            over = event.state in (State.FIXED, State.FALSE_ALARM)
+            # What this very run took back before a kill is still taken back, whatever became of the event.
+            if before.gone == one.run or (not before.gone and not over and _undone(amount, there, margin)):
+                back.setdefault(event.id, set()).add(one.benchmark)
+                ended.append((event, there.without(amount)))
+    return back
+
+
+def _may_end(event: Event, found: Event) -> bool:
+    """Whether it is a slowdown, and the change a later improvement in the same place."""
     later = found.opened >= event.opened
     if event.bad.position is not None and found.bad.position is not None:
         later = found.bad.position > event.bad.position
-    if event.place != found.place or (event.direction, found.direction) != ("slower", "faster") or not later:
-        return set()
-    after = {one.benchmark: one for one in found.benchmarks}
-    ended = event.state in (State.FIXED, State.FALSE_ALARM)
-    return {
-        one.benchmark for one in event.benchmarks
-        if one.benchmark in after and (
-            # What this very run took back before a kill is still taken back, whatever became of the event.
-            one.gone == after[one.benchmark].run
-            or (not one.gone and not ended and _undone(one, after[one.benchmark], margin)))
-    }
+    return later and event.place == found.place and (event.direction, found.direction) == ("slower", "faster")
 
 
-def _undone(before: Affected, after: Affected, margin: float) -> bool:
+def _undone(slower: _Amount, faster: _Amount, margin: float) -> bool:
     """Whether nothing larger than the margin is shown to be left of a slowdown, and most of it was taken back."""
-    numbers = (before.low, before.ratio, before.high, after.low, after.ratio, after.high)
-    if not all(number > 0 and math.isfinite(number) for number in numbers):
-        return False
-    low, slower, high, low_back, faster, high_back = map(math.log, numbers)
-    left = slower + faster
-    error = math.hypot((high - low) / 2, (high_back - low_back) / 2)
-    return -faster >= TAKEN_BACK * slower and left - error <= math.log1p(margin)
+    error = math.hypot(slower.error, faster.error)
+    return faster.log >= TAKEN_BACK * slower.log and slower.log - faster.log - error <= math.log1p(margin)
 
 
 def _without(event: Event, back: set[str], found: Event) -> Event:
@@ -378,6 +412,11 @@ def _joined(event: Event, found: Event) -> Event:
         good, bad = max(event.good, good, key=_position), min(event.bad, bad, key=_position)
         between = _position(bad) - _position(good)
     return replace(joined, good=good, bad=bad, between=between, run=found.run, command=found.command)
+
+
+def _order(event: Event) -> tuple[float, float]:
+    """Sorts events by commit, then by time; those whose commit's position is not known come last."""
+    return math.inf if event.bad.position is None else event.bad.position, event.opened
 
 
 def _position(commit: Commit) -> int:

@@ -68,6 +68,26 @@ class Point(NamedTuple):
     shared: float = 0.0
 
 
+class Ground(NamedTuple):
+    """On what a point was measured.
+
+    It is the same in all points of a segment, but for the host, what base was called, and over a bridge the anchor.
+    """
+
+    version: str
+    """Of the benchmark's code."""
+    machine: str
+    """Fingerprint."""
+    kernel: str
+    compiler: str
+    """Of head."""
+    host: str
+    """What a machine is known by where its fingerprint changes; empty: not known."""
+    base: str
+    """Identity of the anchor."""
+    base_spec: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesKey:
     """What makes the points of a series comparable."""
@@ -158,6 +178,10 @@ class _Row(NamedTuple):
         return self[:6]
 
     @property
+    def ground(self) -> Ground:
+        return Ground(*self[6:13])
+
+    @property
     def bridgeable(self) -> tuple[str, ...]:
         """What a bridge and the rows that it connects have in common."""
         return self[:8]
@@ -238,20 +262,29 @@ def _explained(segments: Iterable[_Segment]) -> list[tuple[_Segment, str]]:
     found = []
     ordered = sorted(segments, key=lambda one: (one.rows[0].line, one.rows[0].point.created, one.rows[0].point.run))
     for _, line in groupby(ordered, key=lambda one: one.rows[0].line):
-        before: list[_Segment] = []
+        before: list[tuple[Ground, Ground]] = []
         for segment in line:
-            first = segment.rows[0]
-            # The same machine, or what has become of it.
-            other = [one for one in before if first.host and one.rows[0].host == first.host]
-            same = [one for one in before if one.rows[0].machine == first.machine]
-            earlier = (same or other)[-1:]
-            found.append((segment, _reason(earlier[0].rows[-1], first) if earlier else ""))
-            before.append(segment)
+            first, last = segment.rows[0].ground, segment.rows[-1].ground
+            found.append((segment, opened(first, before)))
+            before.append((first, last))
     return found
 
 
-def _reason(before: _Row, after: _Row) -> str:
-    """What is another in a segment's first row than in the last row of the one before it."""
+def opened(first: Ground, before: Sequence[tuple[Ground, Ground]]) -> str:
+    """Why a segment was opened, as `Series.opened` says it; `first` is its first point's ground.
+
+    `before` has the grounds of the first and the last point, in measured order, of each segment that was opened before
+    it in the same watch, configuration and suite; oldest first.
+    """
+    # The same machine, or what has become of it.
+    other = [end for begin, end in before if first.host and begin.host == first.host]
+    same = [end for begin, end in before if begin.machine == first.machine]
+    earlier = (same or other)[-1:]
+    return _reason(earlier[0], first) if earlier else ""
+
+
+def _reason(before: Ground, after: Ground) -> str:
+    """What is another in a segment's first point than in the last point of the one before it."""
     reasons = []
     if before.version != after.version:
         reasons.append("the benchmark's code changed")
@@ -266,7 +299,7 @@ def _reason(before: _Row, after: _Row) -> str:
     return "; ".join(reasons)
 
 
-def _anchor(before: _Row, after: _Row) -> str:
+def _anchor(before: Ground, after: Ground) -> str:
     if before.base_spec != after.base_spec:
         return f"another anchor: {before.base_spec} → {after.base_spec}"
     return f"another anchor: {after.base_spec} is no longer the same build"
@@ -314,7 +347,7 @@ def _ordered(rows: Sequence[_Row]) -> list[_Row]:
 
 def _joined(measured: Sequence[_Row], ordered: Sequence[_Row]) -> Iterable[tuple[int, str]]:
     """Where each further anchor begins among the ordered rows, with the words for it."""
-    firsts = {row.base: row for row in reversed(measured)}
+    firsts = {row.base: row.ground for row in reversed(measured)}
     anchors = list(dict.fromkeys(row.base for row in measured))
     for before, after in pairwise(anchors):
         place = next(number for number, row in enumerate(ordered) if row.base == after)

@@ -89,8 +89,8 @@ def backfill(request: BackfillRequest, view: View) -> Backfilled:
         base = builds.resolve(anchor, progress=view.phase, environment=config.environment(request.environment))
         view.phase("finding the benchmarks")
         found = suites.discover(suite, base.executable, base.executable, config.environment(request.environment))
-        keys = {benchmark.key for benchmark in suites.select(*found, request.pattern).benchmarks}
-        return _Session(request, repository, suite.place, base, view).work(wanted, keys)
+        benchmarks = {(one.key, one.version) for one in suites.select(*found, request.pattern).benchmarks}
+        return _Session(request, repository, suite.place, base, view).work(wanted, benchmarks)
 
 
 def commits_of(repository: Path, range: str, every: int, view: View) -> tuple[str, ...]:
@@ -128,12 +128,12 @@ class _Session:
         self, request: BackfillRequest, repository: Path, suite: str, base: Interpreter, view: View
     ) -> None:
         self._request, self._repository, self._suite, self._base = request, repository, suite, base
-        self._view = view
+        self._view, self._machine = view, str(machine.describe()["fingerprint"])
         self._role = Role(watch=request.watch, configuration=request.configuration, purpose=Purpose.BACKFILL)
 
-    def work(self, wanted: tuple[str, ...], keys: set[str]) -> Backfilled:
-        """Measure those of the commits that have no run with all of these benchmarks."""
-        known = self._known(keys)
+    def work(self, wanted: tuple[str, ...], benchmarks: set[tuple[str, str]]) -> Backfilled:
+        """Measure those of the commits that have no run with all of these benchmarks, given by key and version."""
+        known = self._known(benchmarks)
         measured: list[Path] = []
         passed_over: dict[str, str] = {}
         there = 0
@@ -179,25 +179,26 @@ class _Session:
             blocks=request.blocks, environment=request.environment, role=self._role,
         ), self._base, head, self._view)
 
-    def _known(self, keys: set[str]) -> Mapping[str, Path]:
-        """Runs that are points of this history and have all of these benchmarks, by commit; the newest of each."""
+    def _known(self, benchmarks: set[tuple[str, str]]) -> Mapping[str, Path]:
+        """Runs that are points of the series of all of these benchmarks, by commit; the newest of each."""
         out = self._request.out
         folder = config.runs_folder(out)
         found = runs.read(folder, config.index_file(out),
                           told=lambda done, of: self._view.phase(f"reading run {done} of {of}"))
         points = [entry for entry in found.runs if self._is_point(entry)]
         rows = found.of_runs([entry.id for entry in points])
-        have: dict[str, set[str]] = {entry.id: set() for entry in points}
-        for run, key in zip(rows["run"], rows["key"], strict=True):
-            have[run].add(key)
+        have: dict[str, set[tuple[str, str]]] = {entry.id: set() for entry in points}
+        for run, key, version in zip(rows["run"], rows["key"], rows["version"], strict=True):
+            have[run].add((key, version))
         return {entry.head.commit.hash: folder / entry.id for entry in points
-                if entry.head.commit is not None and keys <= have[entry.id]}
+                if entry.head.commit is not None and benchmarks <= have[entry.id]}
 
     def _is_point(self, entry: Entry) -> bool:
         role = entry.role
         return (
             role is not None and role.purpose.value in POINTS and role.watch == self._role.watch
             and role.configuration == self._role.configuration and entry.suite == self._suite
+            and entry.machine.get("fingerprint") == self._machine
             and entry.base.identity == self._base.identity and _edits(entry.head.spec) == self._request.edits
         )
 

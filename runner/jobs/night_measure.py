@@ -6,7 +6,7 @@ import hashlib
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +33,8 @@ REST = 0.1
 """Share of the budget for what is not measuring: finding benchmarks, linking, the report and the pages."""
 LEAST_SHARE = 0.25
 """Share of the budget that is left for measuring, whatever building took."""
+TRIES = 7
+"""Nights that try to bridge to a new anchor: what was in the way only for a while has passed by then."""
 SET_ASIDE = "set-aside"
 """Folder of a night with runs that could not be gone on with."""
 
@@ -77,19 +79,36 @@ def build(work: Work) -> None:
 
 
 def bridge(work: Work) -> None:
-    """Where another anchor was used before: the old one against the new one, once, so that the history goes on."""
-    old = next((night for night in work.earlier if night.anchor_identity and night.outcome is Outcome.DONE), None)
-    if old is None or old.anchor == work.night.anchor:
+    """Where another anchor was used before: the old one against the new one, once, so that the history goes on.
+
+    Where it could not be measured, the next nights try again. A suite that is new has no history that could go on.
+    """
+    new = work.night.anchor
+    place = next((place for place, night in enumerate(work.earlier) if night.anchor_identity
+                  and night.outcome is Outcome.DONE and night.anchor != new), None)
+    if place is None:
+        return
+    old = work.earlier[place]
+    tried = [night for night in work.earlier[:place] if night.anchor == new and night.step("bridge") is not None]
+    before = [night for night in work.earlier[place:] if night.anchor == old.anchor]
+    lacking = _suites(before, Purpose.ANCHOR) - _suites(tried, Purpose.BRIDGE)
+    suites = [suite for suite in work.watch.suites if Path(suite.place).name in lacking]
+    if not suites or len(tried) >= TRIES:
         return
     try:
         base = work.interpreter(old.anchor)
     except (BuildError, UsageError) as error:
         work.note(f"the anchor was {old.anchor} before, which cannot be built any more: {error}")
         return
-    head = work.interpreter(work.night.anchor)
-    for suite in work.watch.suites:
+    head = work.interpreter(new)
+    for suite in suites:
         _against(work, Purpose.BRIDGE, base, head, suite)
-    work.note(f"the anchor is another one: {old.anchor} before, {work.night.anchor} now")
+    work.note(f"the anchor is another one: {old.anchor} before, {new} now")
+
+
+def _suites(nights: Iterable[Night], purpose: Purpose) -> set[str]:
+    """Names of the suites of which some nights have measured something for a purpose: a folder may move."""
+    return {Path(one.suite).name for night in nights for one in night.measured if one.purpose is purpose}
 
 
 def anchor(work: Work) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runner import machine
+from runner import config, machine
 from runner.builds import history
-from runner.errors import LockstepError, listed
+from runner.errors import LockstepError, MachineError, fault, listed
 from runner.jobs import night_after, night_measure
 from runner.jobs.ab import View
 from runner.jobs.night_work import Work
 from runner.jobs.watched import Nightly, Watch
 from runner.model import Commit
-from runner.storage import nights
+from runner.storage import crashes, nights
 from runner.storage.nights import SHORT, Night, Outcome, Step
 
 STEPS: Mapping[str, Callable[[Work], None]] = {
@@ -109,8 +110,9 @@ def _begin(
                 night = replace(night, alarm=(
                     f"branch {watch.branch} of {watch.repository} was overwritten: {seen.hash[:SHORT]} "
                     f"({seen.subject}), its newest commit before, is no longer in its history"))
-    except LockstepError as error:
-        night = replace(night, outcome=Outcome.FAILED, problems=(str(error),))
+    except Exception as error:
+        problem, notes = _told(error, f"the beginning of a night of {watch.name}", view)
+        night = replace(night, outcome=Outcome.FAILED, problems=(problem,), notes=notes)
     hash = "" if night.commit is None else night.commit.hash
     return replace(night, id=nights.new_id(request.settings.nights, watch.name, configuration, hash, now))
 
@@ -193,20 +195,40 @@ def _is_due(night: Night, name: str) -> bool:
 
 
 def _do(work: Work, name: str) -> None:
-    """One step, which is on record before and after. Raises what keeps the night from going on."""
+    """One step, which is on record before and after. Raises MachineError where the night cannot go on without it."""
     work.view.phase(f"{name}: {work.night.id}")
     before, begun = work.night.step(name), time.time()
     spent = before.seconds if before is not None else 0.0
     work.keep(steps=work.night.with_step(Step(name=name, begun=begun, seconds=spent)).steps)
-    problem, fatal = "", None
+    problem, fatal = "", False
+    notes: tuple[str, ...] = ()
     try:
         STEPS[name](work)
-    except LockstepError as error:
-        problem = str(error)
-        if name in NEEDED:
-            fatal = error
+    except Exception as error:
+        problem, notes = _told(error, f"{name} of night {work.night.id}", work.view)
+        fatal = name in NEEDED
     now = time.time()
     step = Step(name=name, begun=begun, ended=None if fatal else now, seconds=spent + now - begun, problem=problem)
-    work.keep(steps=work.night.with_step(step).steps)
-    if fatal is not None:
-        raise fatal
+    work.keep(steps=work.night.with_step(step).steps, notes=(*work.night.notes, *notes))
+    if fatal:
+        raise MachineError(problem)
+
+
+def _told(error: Exception, during: str, view: View) -> tuple[str, tuple[str, ...]]:
+    """An exception in words, and what is to be noted of it, which is said at once.
+
+    One that nobody has foreseen is a problem as any other: a night that ended with it would begin with it again, each
+    night, and nobody would hear of it. Its traceback is kept; where, is no part of the problem, which must be the same
+    each time for people to be told of it once.
+    """
+    if isinstance(error, LockstepError):
+        return str(error), ()
+    place = crashes.keep(error, during)
+    if place is None or config.debugging():
+        for part in traceback.format_exception(error):
+            view.say(part)
+    if place is None:
+        return fault(error), ()
+    note = f"{place} has the traceback of {during}: please report it"
+    view.say(note)
+    return fault(error), (note,)

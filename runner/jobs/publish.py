@@ -164,9 +164,10 @@ def _state(out: Path, look: str) -> Mapping[str, Any]:
 
 
 def _look(commit_url: str) -> str:
-    """Hash of all that decides what a page looks like, given its content: templates, figures, words, mathematics,
-    packages of others, and where links to commits lead."""
-    folders = (pages.HERE, Path(site.__file__).parent, Path(stats.__file__).parent)
+    """Hash of all that decides what a page looks like, given its content: templates, figures, words, mathematics, what
+    a series is, packages of others, and where links to commits lead."""
+    code = (Path(file).parent for file in (site.__file__, stats.__file__, history.__file__))
+    folders = (pages.HERE, *code)
     places = [path for folder in folders for suffix in ("j2", "py") for path in sorted(folder.rglob(f"*.{suffix}"))]
     places += sorted(Path(__file__).parent.glob("publish*.py"))
     versions = [f"{name} {version(name)}" for name in PACKAGES]
@@ -198,7 +199,7 @@ def _beside(out: Path) -> Iterator[Path]:
             ) from error
 
 
-def _link(source: Path, target: Path) -> bool:
+def _link(source: Path | str, target: Path | str) -> bool:
     """The same file in the new site, without copying it where possible; whether there was one."""
     try:
         os.link(source, target)
@@ -354,7 +355,7 @@ def _asv(
     if made_of is None:
         return None
     if old.get("asv") == made_of and (out / "asv").is_dir():
-        shutil.copytree(out / "asv", new / "asv", copy_function=os.link)
+        shutil.copytree(out / "asv", new / "asv", copy_function=_link)
         return made_of
     view.phase("asv publish")
     readable, unreadable = asv_results.check(results)

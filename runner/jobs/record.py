@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asv import environment
 from asv.repo import get_repo
 from asv.util import ProcessError
 
@@ -40,7 +39,8 @@ def record(folder: Path, asked: Path | None) -> Recorded:
 
     None: that of the project whose commits were compared, else `configuration`'s. Raises UsageError for a run that does
     not belong there: an interpreter that is neither a build nor has a commit installed, a build of which the repository
-    has no commit, a suite that is gone, a run that was sent here; and for files of asv's that cannot be read.
+    has no commit, a suite that is gone, a run that was sent here; and for what asv cannot do with its configuration: a
+    file that it cannot read, a branch that the repository lacks, no type of environment.
     """
     origin.refuse(folder, "Export it there; the other formats need nothing but the run.")
     run = store.read(folder)
@@ -119,7 +119,7 @@ def _series(conf: Any, repository: Any, interpreter: Interpreter) -> Series:
 
 def _environment(conf: Any, variant: str, options: str) -> Any | None:
     """The environment of the matrix in which `asv run` would measure the same."""
-    for one in environment.get_environments(conf, None, verbose=False):
+    for one in asv_project.environments(conf, None, verbose=False):
         name, words = (one.requirements.get(key) or "" for key in (VARIANT, OPTIONS))
         # A variant that changes nothing is the source as it is.
         plain = not name or not builds.changes(name)

@@ -29,6 +29,7 @@ from dashboards.records import (
 )
 from runner.history import points
 from runner.history.runs import Entry, History
+from runner.history.series import Ground, opened
 from runner.judging.report import NOT_REACHED, Comparison
 from runner.model import Metric, Verdict
 from runner.report import addresses, commits, explain, grouped, notices, picture, quantities, words
@@ -41,6 +42,9 @@ from runner.stats import steps
 K = TypeVar("K", bound=Hashable)
 PAIRS, CHANGES, SHOWN = 20, 40, 50
 """Most pairs and changes on the overview, and runs in a table on a benchmark's page; all are in the lists behind."""
+FEW, SERIES = 10, 20
+"""Most runs in the tables of all but the newest series on a benchmark's page, and most series there: a page stays light
+however often a kernel or an anchor has changed."""
 PICTURES = 3
 """Most comparisons that the overview shows at a glance."""
 ALARMS = ("canary", "canary-failed", "drift", "disturbed-ratios", "disturbed-blocks", "order-effect", "steal")
@@ -84,7 +88,8 @@ def overview(
     history: History, attention: Sequence[tuple[str, str]] = (), *, asv: bool, imported: bool = False
 ) -> Overview:
     """The first page; `attention` is what needs a look beside the runs, each with where it leads."""
-    latest = {entry.pair: entry for entry in history.runs}  # oldest first: the last one stays
+    # Oldest first: the last one of each pair stays.
+    latest = {entry.pair: entry for entry in points.whole(history.runs, lambda entry: entry.pair)}
     newest = sorted(latest.values(), key=lambda entry: entry.created, reverse=True)[:PAIRS]
     ids = {entry.id: entry for entry in newest}
     rows = history.of_runs(ids)
@@ -280,18 +285,14 @@ def benchmark_page(
     ordered = points.in_order(entries[run] for run in set(rows["run"]))
     place = {entry.id: place for place, entry in enumerate(ordered)}
     keyed = rows.sort_values("run", key=lambda runs: runs.map(place), kind="stable", ignore_index=True)
-    keyed = keyed.assign(
-        machine=[str(entries[run].machine.get("fingerprint")) for run in keyed["run"]],
-        anchor=[entries[run].base.identity for run in keyed["run"]],
-    )
-    groups = sorted(
-        keyed.groupby(["machine", "anchor", "version"], sort=False), key=lambda group: -group[1]["created"].max())
     versions = keyed["version"].nunique()
     records = keyed.to_dict("records")  # once: of a table of one row it takes as long
-    for number, (_, own) in enumerate(groups, start=1):
-        file = f"{name}.{number}.csv"
-        files[file] = own.drop(columns=["machine", "anchor"])
-        series.append(_series(own, [records[place] for place in own.index], entries, file, several=versions > 1))
+    segments = _segments(records, entries)
+    for number, (places, why) in enumerate(segments[:SERIES], start=1):
+        file, own = f"{name}.{number}.csv", keyed.iloc[places]
+        files[file] = own
+        series.append(_series(own, [records[place] for place in places], entries, file, why, several=versions > 1,
+                              most=SHOWN if number == 1 else FEW))
     said = record or {}
     newest = entries[rows["run"].iloc[-1]]
     blocks, noise = Markup(), None if last is None else last.noise
@@ -300,7 +301,7 @@ def benchmark_page(
         blocks = Markup(strips.blocks(drawn, low=last.low, high=last.high, margin=newest.margin))
     page = BenchmarkPage(
         key=key, slug=name, doc=said.get("doc", ""), place=said.get("place", ""),
-        code=said.get("code", ""), series=series, blocks=blocks,
+        code=said.get("code", ""), series=series, older=len(segments) - len(series), blocks=blocks,
         last=f"Last measured {day(newest.created)}: {commits.label(newest.base)} → {commits.label(newest.head)}, "
              f"{_verdict(rows.iloc[-1])}.",
         noise=() if noise is None else explain.parts(noise),
@@ -309,10 +310,45 @@ def benchmark_page(
     return page, files
 
 
+def _segments(records: Sequence[Mapping[Any, Any]], entries: Mapping[str, Entry]) -> list[tuple[list[int], str]]:
+    """The places of rows that can be drawn as one course, in their order, and why it begins anew; the newest first.
+
+    As in `history.series`, but that a bridge joins nothing: what is drawn are the ratios as they were measured.
+    """
+    grounds = [_ground(entries[row["run"]], row["version"]) for row in records]
+    found: dict[tuple[str, ...], list[int]] = {}
+    for place, (row, ground) in enumerate(zip(records, grounds, strict=True)):
+        alone = ground._replace(host="", base_spec="")
+        found.setdefault((*_line(row, entries), *alone), []).append(place)
+    measured = [sorted(places, key=lambda place: records[place]["created"]) for places in found.values()]
+    before: dict[tuple[str, ...], list[tuple[Ground, Ground]]] = {}
+    segments = []
+    for places in sorted(measured, key=lambda places: records[places[0]]["created"]):
+        first, last = grounds[places[0]], grounds[places[-1]]
+        line = before.setdefault(_line(records[places[0]], entries), [])
+        segments.append((records[places[-1]]["created"], sorted(places), opened(first, line)))
+        line.append((first, last))
+    segments.sort(key=lambda segment: segment[0], reverse=True)
+    return [(places, why) for _, places, why in segments]
+
+
+def _line(row: Mapping[Any, Any], entries: Mapping[str, Entry]) -> tuple[str, ...]:
+    """What segments of one benchmark that follow each other have in common."""
+    return row["watch"], row["configuration"], Path(entries[row["run"]].suite).name, row["metric"], row["unit"]
+
+
+def _ground(entry: Entry, version: str) -> Ground:
+    machine, kernel, host = (str(entry.machine.get(name) or "") for name in ("fingerprint", "kernel", "host"))
+    return Ground(version=version, machine=machine, kernel=kernel, compiler=entry.head.compiler, host=host,
+                  base=entry.base.identity, base_spec=entry.base.spec)
+
+
 def _series(
-    own: pd.DataFrame, records: Sequence[Mapping[Any, Any]], entries: Mapping[str, Entry], file: str, *, several: bool
+    own: pd.DataFrame, records: Sequence[Mapping[Any, Any]], entries: Mapping[str, Entry], file: str, why: str, *,
+    several: bool, most: int
 ) -> Series:
-    """The history of rows that follow each other; `records` are the same rows."""
+    """The history of rows that follow each other, with the newest in a table, `most` at most; `records` are the same
+    rows, and `why` says why they begin anew."""
     last = entries[own.sort_values("created", kind="stable")["run"].iloc[-1]]
     drawn = own[(own["ratio"] > 0) & own["verdict"].isin(["faster", "slower", "same", "undecided"])]
     heads = [entries[run].head for run in drawn["run"]]
@@ -323,16 +359,19 @@ def _series(
         noise = steps.bands(list(drawn["ratio"]), changes)
         figure = Markup(strips.history(drawn, margin=last.margin, changes=changes, noise=noise))
         chart = _chart(drawn, last.margin, changes, noise) if len(drawn) > 1 else {}
-    shown = own.iloc[::-1].head(SHOWN)
+    shown = own.iloc[::-1].head(most)
     scale = axis.around(shown["ratio"], last.margin)
     note = ""
     if several:
         note = (f"Version {own['version'].iloc[-1][:10]} of the benchmark's code: results of another version measured"
                 " something else, and are a series of their own.")
+    watch, options, suite = _line(records[-1], entries)[:3]
+    watched = f"{watch}{f' ?{options}' * bool(options)}, " if watch else ""
+    where = f"{watched}suite {suite}, against {commits.label(last.base)} on {machine_name(last.machine)}"
     return Series(
-        title=f"against {commits.label(last.base)} on {machine_name(last.machine)}", figure=figure,
+        title=f"{where}; {why}" if why else where, figure=figure,
         lines=[_row_line(row, entries[row["run"]], bar, label=commits.label(entries[row["run"]].head), root="../")
-               for row, bar in zip(reversed(records[-SHOWN:]), _bars(shown, scale), strict=True)],
+               for row, bar in zip(reversed(records[-most:]), _bars(shown, scale), strict=True)],
         total=len(own), csv=file, note=note, chart=chart, reach=reach(scale),
         changes=[(f"{commits.step(heads[at - 1], heads[at])}, {day(entries[run].created)}", addresses.run(run, "../"))
                  for at in changes for run in [drawn["run"].iloc[at]]],

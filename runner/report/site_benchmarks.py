@@ -18,8 +18,8 @@ from runner.model import Metric, Verdict
 from runner.report import addresses, commits, quantities, site
 from runner.stats.paired import Array
 
-SERIES = ("version", "anchor")
-"""What the runs at one spot agree in, where they are one course of a benchmark."""
+SERIES = ("version", "course")
+"""What the runs at one spot agree in, where they are one course of a benchmark: the second is `points.course`."""
 COLUMNS, CELLS = 3, 1800
 """Spots that have a column each at most, the newest; fewer where that would make more cells than these: the page stays
 below one megabyte."""
@@ -84,7 +84,7 @@ def _course(known: History, where: points.Spot, entries: Sequence[Entry], url: s
     rows = points.of_runs(known, list(drawn))
     rows = rows.assign(
         place=rows["run"].map({id: place for place, id in enumerate(drawn)}),
-        anchor=rows["run"].map({id: entry.base.identity for id, entry in drawn.items()}),
+        course=rows["run"].map({id: points.course(entry) for id, entry in drawn.items()}),
     ).sort_values("place", kind="stable")
     measured = rows[np.isfinite(rows["log_ratio"])]
     current = measured.drop_duplicates("key", keep="last")[["key", *SERIES]]

@@ -112,12 +112,12 @@ def _spreads(known: History, entries: Sequence[Entry]) -> dict[str, Spread | Non
     rows = rows[np.isfinite(rows["log_ratio"]) & np.isfinite(rows["se"])]
     rows = rows.assign(
         place=rows["run"].map({entry.id: place for place, entry in enumerate(entries)}),
-        anchor=rows["run"].map({entry.id: entry.base.identity for entry in entries}),
+        course=rows["run"].map({entry.id: points.course(entry) for entry in entries}),
     ).sort_values("place", kind="stable")
     found: dict[str, Spread | None] = {}
     for _, of_metric in rows.groupby("metric"):
         benchmarks: dict[str, list[indirect.History]] = {}
-        for (mark, _), own in of_metric.groupby(["mark", "anchor"], sort=False):
+        for (mark, _), own in of_metric.groupby(["mark", "course"], sort=False):
             numbers = own["log_ratio"].to_numpy(dtype=float), own["se"].to_numpy(dtype=float)
             benchmarks.setdefault(str(mark), []).append(numbers)
         found |= dict(zip(benchmarks, indirect.spreads(list(benchmarks.values())), strict=True))
@@ -183,15 +183,16 @@ def script(name: str, content: Any) -> str:
 
 def _builds(found: Sequence[Place], known: History, labels: Mapping[str, str]) -> dict[str, Any]:
     specs = {side.identity: side.spec for entry in known.runs for side in (entry.base, entry.head)}
+    place_of_run = {entry.id: number for number, place in enumerate(found) for entry in place.runs}
     return {
         "builds": [[short(identity), label, *_told(identity, specs[identity])] for identity, label in labels.items()],
         "places": [{"id": place.id, "title": place.title, "suite": shlex.quote(place.suite)} for place in found],
-        # Newest first, with their places as numbers.
-        "runs": sorted((
-            [entry.id, short(entry.base.identity), short(entry.head.identity), number, site.day(entry.created),
-             "" if entry.mean is None else quantities.ratio(*entry.mean[:3])]
-            for number, place in enumerate(found) for entry in place.runs
-        ), reverse=True),
+        # The best first, with their places as numbers.
+        "runs": [
+            [entry.id, short(entry.base.identity), short(entry.head.identity), place_of_run[entry.id],
+             site.day(entry.created), "" if entry.mean is None else quantities.ratio(*entry.mean[:3])]
+            for entry in points.best_first(entry for place in found for entry in place.runs)
+        ],
     }
 
 
@@ -266,9 +267,10 @@ def page(found: Sequence[Place], known: History, labels: Mapping[str, str]) -> C
 
 def _newest_two(place: Place) -> tuple[Place, Entry, Entry] | None:
     """The newest points of two builds against one anchor."""
-    for number in reversed(range(len(place.points))):
-        last = place.points[number]
-        for entry in reversed(place.points[:number]):
+    there = points.whole(place.points)
+    for number in reversed(range(len(there))):
+        last = there[number]
+        for entry in reversed(there[:number]):
             if entry.base.identity == last.base.identity and entry.head.identity != last.head.identity:
                 return place, entry, last
     return None
@@ -286,17 +288,18 @@ def how(place: Place, through: str) -> str:
 
 
 def way(entries: Sequence[Entry], base: str, head: str) -> list[tuple[int, Entry]]:
-    """From one build to another, by their identities, over as few runs of one place as can be, and of those the newest.
+    """From one build to another, by their identities, over as few runs of one place as can be, and of those the best
+    (`points.best_first`).
 
     Each run with the sign of its log ratio on the way. Empty where there is no way, or none over `FARTHEST` runs. As
     assets/compare.js has it.
     """
     ways: dict[str, list[tuple[int, Entry]]] = {base: []}
-    reached, newest = [base], sorted(entries, key=lambda entry: entry.id, reverse=True)
+    reached, best = [base], points.best_first(entries)
     for here in reached:
         if len(ways[here]) == FARTHEST:
             continue
-        for entry in newest:
+        for entry in best:
             sides = entry.base.identity, entry.head.identity
             for sign, (begin, end) in ((1, sides), (-1, sides[::-1])):
                 if begin == here and end not in ways:

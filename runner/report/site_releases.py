@@ -21,8 +21,6 @@ FINAL = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:(a|b|rc)(\d+))?")
 """A version that was released: ``3.14.0``, ``3.14.0rc1``; what stands between two has a ``+``."""
 MOST = 12
 """Bases that have a column, the newest."""
-PART = 0.8
-"""Share of a suite's timings that a run of it has at least: a suite changes, and a choice of benchmarks is far less."""
 ALIKE = 5e-4
 """Change that would be written as none."""
 
@@ -65,14 +63,14 @@ def _table(suite: str, entries: Sequence[Entry], known: History) -> ReleaseTable
 
 def _latest(entries: Iterable[Entry]) -> dict[tuple[str, str], Entry]:
     """Of each pair the newest run of the suite, and not of some of its benchmarks: one that is complete, and has at
-    least `PART` of the timings of the fullest. `entries` come oldest first."""
+    least `points.PART` of the timings of the fullest. `entries` come oldest first."""
     pairs: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         pairs.setdefault((entry.base.spec, entry.head.spec), []).append(entry)
     found = {}
     for pair, own in pairs.items():
         most = max(_timings(entry) for entry in own)
-        enough = [entry for entry in own if _timings(entry) >= PART * most]
+        enough = [entry for entry in own if _timings(entry) >= points.PART * most]
         found[pair] = ([entry for entry in enough if entry.complete] or enough)[-1]
     return found
 

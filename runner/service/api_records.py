@@ -276,7 +276,8 @@ class ComparisonRecord:
     base_identity: str
     head_identity: str
     ways: tuple[WayRecord, ...]
-    """The best first: runs of the two, newest first; then through others. Empty: they cannot be compared."""
+    """The best first: runs of the two, newest first, but interrupted ones behind the others, and those of some
+    benchmarks behind all of the suite; then through others. Empty: they cannot be compared."""
     way: str
     how: str
     """In words; empty for a run of the two."""

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from runner.history import points
 from runner.history.runs import Entry, History
 from runner.model import Metric, Verdict
 from runner.report import site_compare
@@ -81,12 +82,13 @@ def _ways(groups: Mapping[tuple[str, str], Sequence[Entry]], base: str, head: st
     pair = {base, head}
     runs = [(entry, where) for where, own in groups.items() for entry in own
             if {entry.base.identity, entry.head.identity} == pair]
+    place = {entry.id: where for entry, where in runs}
     direct = [
         _Way(
-            record=WayRecord(way=entry.id, suite=where[0], machine=where[1], runs=(entry.id,),
+            record=WayRecord(way=entry.id, suite=place[entry.id][0], machine=place[entry.id][1], runs=(entry.id,),
                              inverted=entry.base.identity != base),
-            steps=[(1 if entry.base.identity == base else -1, entry)], where=where)
-        for entry, where in sorted(runs, key=lambda one: one[0].id, reverse=True)
+            steps=[(1 if entry.base.identity == base else -1, entry)], where=place[entry.id])
+        for entry in points.best_first(entry for entry, _ in runs)
     ]
     others = []
     for where, entries in groups.items():

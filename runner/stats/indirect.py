@@ -71,7 +71,10 @@ def estimate(log_ratio: float, se: float, blocks: int) -> Estimate:
 
 
 def spreads(benchmarks: Sequence[Sequence[History]]) -> list[Spread | None]:
-    """τ of each benchmark of one metric, in order, from its histories: one for each anchor.
+    """τ of each benchmark of one metric, in order, from its histories.
+
+    Each is of one course: what separates series or segments (another watch, anchor or kernel) is no step from one run
+    to the next.
 
     None where all of them together have fewer than `LEAST` differences: nothing is known of τ.
     """

@@ -79,8 +79,8 @@ def inside(path: Path) -> Iterator[Any]:
         for plugin in conf.plugins:
             plugin_manager.import_plugin(plugin)
         yield conf
-    except (UserError, OSError, ImportError) as error:
-        raise UsageError(f"{path}: {error}") from error
+    except (UserError, ProcessError, OSError, ImportError) as error:
+        raise UsageError(f"{path}: {_said(error)}") from error
     finally:
         del log.dot
         os.environ.update(steering)
@@ -171,18 +171,20 @@ def _heard(progress: Told) -> Iterator[list[str]]:
         root.handlers[:] = others
 
 
-def _environments(conf: Any, asked: str | None) -> list[Any]:
+def environments(conf: Any, asked: str | None, *, verbose: bool = True) -> list[Any]:
+    """The environments of a configuration's matrix, or those that are asked for; `verbose`: asv says what is wrong with
+    the others. Raises UserError, which `inside` turns into words, where no type of environment is configured."""
     try:
-        return list(environment.get_environments(conf, [asked] if asked else None))
+        return list(environment.get_environments(conf, [asked] if asked else None, verbose=verbose))
     except RuntimeError as error:  # no environment_type
         raise UserError(str(error)) from error
 
 
 def _chosen(conf: Any, asked: str | None, warnings: list[str], told: Told) -> Any:
     """The environment of the matrix to use."""
-    there = _environments(conf, asked)
+    there = environments(conf, asked)
     if not there:
-        known = ", ".join(one.name for one in _environments(conf, None)) if asked else ""
+        known = ", ".join(one.name for one in environments(conf, None)) if asked else ""
         why = f"its environments are {known}" if known else "; ".join(dict.fromkeys(warnings)) or "its matrix is empty"
         which = f"the environment {asked}" if asked else "any environment"
         raise UsageError(f"asv cannot make {which} of this project: {why}.")
@@ -257,7 +259,7 @@ def _install(conf: Any, asked: str | None, wanted: Installed, repository: Any, p
     """Have the commit installed in its environment; return its Python."""
     own = copy.copy(conf)
     own.env_dir = str(place / wanted.commit)
-    made = next(one for one in _environments(own, asked) if one.name == wanted.environment)
+    made = next(one for one in environments(own, asked) if one.name == wanted.environment)
     try:
         made.create()
         made.install_project(own, repository, wanted.commit)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from made_events import commit
-from made_runs import arm, make_run, some_benchmarks
+from made_runs import MACHINE, arm, make_run, some_benchmarks
 from samples import Quiet, manifest
 
 from runner.cli.bisect import _exit_code
@@ -171,23 +171,27 @@ def test_a_filling_takes_numbers_that_mean_something(lockstep: Callable[..., tup
         assert said in error
 
 
-def test_what_a_history_has_is_found_in_the_index(tmp_path: Path) -> None:
-    """Not what is of another watch, or against another anchor, and of two runs of one commit the newer one."""
+def test_what_a_history_has_is_found_in_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not what is of another watch, anchor or machine, or of older code. Of two runs of one commit the newer one."""
+    monkeypatch.setattr(backfill.machine, "describe", lambda: MACHINE)
     suite, role = some_benchmarks(2), Role(watch="main", configuration="pgo", purpose=Purpose_.BACKFILL)
     changes: list[dict[str, Any]] = [
         {}, {}, {"role": replace(role, purpose=Purpose_.ANCHOR)}, {"role": replace(role, purpose=Purpose_.PREVIOUS)},
         {"role": replace(role, watch="other")}, {"role": replace(role, configuration="")}, {"base": arm("another")},
         {"suite": "/other"}, {"role": None}, {"head": arm("night")}, {},
+        {"machine": MACHINE | {"fingerprint": "f" * 16}}, {},
     ]
+    older = [replace(suite[0], version="0"), suite[1]]
     made = [
-        make_run(tmp_path / "runs", number, suite[:1] if number == 10 else suite, **{
+        make_run(tmp_path / "runs", number, {10: suite[:1], 12: older}.get(number, suite), **{
             "role": role, "head": replace(arm("night"), commit=commit(max(number, 1))), "suite": "/suite", **own})
         for number, own in enumerate(changes)
     ]
     request = backfill.BackfillRequest(
         range="a..b", anchor="anchor", watch="main", configuration="pgo", out=tmp_path / "runs")
     session = backfill._Session(request, tmp_path, "/suite", arm("anchor"), Quiet())
-    keys = {one.key for one in suite}
-    assert session._known(keys) == {commit(1).hash: made[1], commit(2).hash: made[2]}
-    assert session._known({suite[0].key})[commit(10).hash] == made[10]
-    assert backfill._Session(request, tmp_path, "/nowhere", arm("anchor"), Quiet())._known(keys) == {}
+    wanted = {(one.key, one.version) for one in suite}
+    assert session._known(wanted) == {commit(1).hash: made[1], commit(2).hash: made[2]}
+    assert session._known({(suite[0].key, suite[0].version)})[commit(10).hash] == made[10]
+    assert session._known({(suite[1].key, suite[1].version)})[commit(12).hash] == made[12]
+    assert backfill._Session(request, tmp_path, "/nowhere", arm("anchor"), Quiet())._known(wanted) == {}

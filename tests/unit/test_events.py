@@ -153,12 +153,13 @@ def test_what_gets_faster_beside_is_news() -> None:
 
 @pytest.mark.parametrize(("known", "ratio"), [
     (event(affected("a", 1.2)), 0.95), (event(affected("a", 1.2)), 1 / 1.15),
+    (event(affected("a", 1.2)), 1.2),
     (event(affected("a"), bad=30, good=29), 1 / 1.2), (event(affected("a"), machine="n"), 1 / 1.2),
     (events.said(event(affected("a")), entry(State.FIXED)), 1 / 1.2),
     (events.said(event(affected("a")), entry(State.FALSE_ALARM)), 1 / 1.2),
 ])
 def test_what_is_not_taken_back_is_an_event_of_its_own(known: Event, ratio: float) -> None:
-    """Too little; before it; elsewhere; or of what is over already."""
+    """Too little; the other way; before it; elsewhere; or of what is over already."""
     same, news = after([known], faster(back("a", ratio)))
     assert same == known and news.direction == "faster"
 
@@ -167,6 +168,57 @@ def test_a_regression_is_news_even_where_it_undoes_an_improvement() -> None:
     known = event(affected("a", 1 / 1.2), direction="faster")
     same, news = after([known], event(affected("a"), good=19, bad=20))
     assert same == known and news.state is State.NEW
+
+
+def test_an_improvement_is_spent_once_and_on_the_newest_slowdown_first() -> None:
+    older, newer = event(affected("a", 1.05), good=9, bad=10), event(affected("a", 1.05), good=19, bad=20)
+    for known in ([older, newer], [newer, older]):
+        there = {one.id: one for one in after(known, faster(back("a", 1 / 1.05), bad=30))}
+        assert there[newer.id].state is State.FIXED and there[older.id] == older and len(there) == 2
+
+
+@pytest.mark.parametrize(("gained", "fixed"), [(1.05, 1), (1.07, 1), (1.05 * 1.04, 2), (1.05 * 1.05, 2), (1.2, 2)])
+def test_what_is_left_of_an_improvement_is_for_the_slowdown_before(gained: float, fixed: int) -> None:
+    known = [event(affected("a", 1.05), good=9, bad=10), event(affected("a", 1.05), good=19, bad=20)]
+    found = faster(back("a", 1 / gained), bad=30)
+    there = after(known, found)
+    assert sum(one.state is State.FIXED for one in there) == fixed
+    assert after(there, found) == there, "once more changes nothing"
+
+
+def test_a_drift_and_the_step_in_it_are_one_slowdown() -> None:
+    before = event(affected("a", 1.05), good=2, bad=3)
+    drift, step = event(affected("a", 1.05), good=5, bad=15, kind="drift"), event(affected("a", 1.05), good=9, bad=10)
+    found = faster(back("a", 1 / 1.05), bad=30)
+    there = after([before, drift, step], found)
+    assert [one.state for one in there] == [State.NEW, State.FIXED, State.FIXED]
+    assert after(there, found) == there
+
+
+def test_a_drift_over_two_steps_does_not_give_the_older_one_what_the_newer_one_took() -> None:
+    drift = event(affected("a", 1.10, low=1.06, high=1.14), good=2, bad=25, kind="drift")
+    older, newer = event(affected("a", 1.05), good=4, bad=5), event(affected("a", 1.05), good=19, bad=20)
+    found = faster(back("a", 1 / 1.06), bad=30)
+    there = after([drift, older, newer], found)
+    assert [one.state for one in there] == [State.FIXED, State.NEW, State.FIXED] and there[1] == older
+    assert after(there, found) == there, "once more changes nothing"
+
+
+@given(
+    ratios=st.lists(st.floats(1.02, 1.3), min_size=1, max_size=4), gained=st.floats(1.02, 2.0), cut=st.integers(0, 4),
+)
+def test_what_is_taken_back_of_one_benchmark_is_no_more_than_was_gained_after_a_kill_too(
+    ratios: list[float], gained: float, cut: int
+) -> None:
+    known = {one.id: one for one in (
+        event(affected("a", ratio), good=4 * place, bad=4 * place + 2) for place, ratio in enumerate(ratios))}
+    found = faster(back("a", 1 / gained), bad=40)
+    whole = merge(tuple(known.values()), found, margin=MARGIN)
+    written = known | {one.id: one for one in whole[:cut]}
+    again = written | {one.id: one for one in merge(tuple(written.values()), found, margin=MARGIN)}
+    assert again == known | {one.id: one for one in whole}
+    closed = sum(math.log(one.benchmarks[0].ratio) for one in again.values() if one.state is State.FIXED)
+    assert events.TAKEN_BACK * closed <= math.log(gained) + 1e-9
 
 
 @given(
@@ -250,6 +302,15 @@ def test_findings_are_recorded_once(tmp_path: Path) -> None:
     meant = entry(State.WONT_FIX, note="it is meant")
     changed = events.change(tmp_path, "000000000b", lambda it: events.said(it, meant))
     assert events.read(tmp_path) == [changed]
+
+
+def test_what_went_away_in_the_night_that_it_was_found_is_over_whichever_was_confirmed_first(tmp_path: Path) -> None:
+    recovery = event(back("a"), good=7, bad=8, direction="faster", run="recovery")
+    found = [recovery, event(affected("a"), good=4, bad=5)]
+    events.record(tmp_path, found, margin=MARGIN)
+    (one,) = events.read(tmp_path)
+    assert one.state is State.FIXED and one.direction == "slower"
+    assert events.record(tmp_path, found, margin=MARGIN) == []
 
 
 def test_the_events_that_a_run_changed_are_known_although_it_changes_them_no_more(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_runs import MACHINE, arm, make_run, make_runs, some_benchmarks
+from made_runs import MACHINE, arm, make_run, make_runs, some_benchmarks, spoil
 from samples import Quiet, benchmark
 from test_pages import HOSTILE, all_pages
 
@@ -25,7 +25,7 @@ from runner.history import runs as history
 from runner.history.events import Affected, Entry, Event, State
 from runner.history.runs import History
 from runner.model import Benchmark, Commit, Metric
-from runner.report import addresses, commits, site_benchmarks, site_compare, site_events, site_releases
+from runner.report import addresses, commits, site, site_benchmarks, site_compare, site_events, site_releases
 from runner.report.quantities import ratio
 from runner.stats import indirect
 
@@ -177,6 +177,51 @@ class TestCompare:
         assert [len(place.runs) for place in found] == [1, 5, 1]
         page = site_compare.page(found, history, site_compare.builds(history))
         assert (page.base, page.head) == ("night-2 (3.13.5)", "night-3 (3.13.5)"), "the newest with one anchor"
+
+    def test_a_run_of_some_benchmarks_stands_in_the_place_of_none_of_the_suite(self, few: Path) -> None:
+        part = make_run(few, 9, some_benchmarks(1), head=arm("night-1")).name
+        history = known(few)
+        first, whole = (entry.id for entry in history.runs if entry.id != part)
+        (place,) = site_compare.places(history)
+        assert [line.id for line in site.overview(history, asv=False).latest] == [whole, first]
+        there = site_compare._newest_two(place)
+        assert there is not None and [entry.id for entry in there[1:]] == [first, whole]
+        ends = [entry.head.identity for entry in history.runs[:2]]
+        assert [entry.id for _, entry in site_compare.way(place.runs, *ends)] == [first, whole]
+        shared = dict(site_compare.shared([place], history, site_compare.builds(history)))
+        assert [run[0] for run in shared["builds"]["runs"]] == [whole, first, part], "as the page's script takes them"
+
+    def test_a_run_of_some_benchmarks_of_a_build_that_was_made_anew_is_not_the_latest_of_its_name(
+        self, few: Path
+    ) -> None:
+        whole = make_run(few, 8, some_benchmarks(2), head=arm("./python")).name
+        make_run(few, 9, some_benchmarks(1), head=replace(arm("./python"), sha256="f" * 64))
+        history = known(few)
+        assert [line.id for line in site.overview(history, asv=False).latest] == [
+            whole, *(entry.id for entry in reversed(history.runs[:2]))]
+
+    def test_the_other_way_round_is_another_pair_of_the_overview(self, few: Path) -> None:
+        part = make_run(few, 9, some_benchmarks(1), base=arm("night-1"), head=arm("anchor")).name
+        history = known(few)
+        assert [line.id for line in site.overview(history, asv=False).latest] == [
+            part, *(entry.id for entry in reversed(history.runs[:2]))]
+
+    def test_a_run_that_was_interrupted_comes_behind_a_complete_one(self, few: Path) -> None:
+        suite = some_benchmarks(2)
+        torn = make_run(few, 9, suite, head=arm("night-1"))
+        spoil(torn, {suite[1].key: 3})
+        history = known(few)
+        first, whole, last = history.runs
+        assert (last.id, last.complete, whole.complete) == (torn.name, False, True)
+        (place,) = site_compare.places(history)
+        ends = first.head.identity, whole.head.identity
+        assert [entry.id for _, entry in site_compare.way(place.runs, *ends)] == [first.id, whole.id]
+        shared = dict(site_compare.shared([place], history, site_compare.builds(history)))
+        assert [run[0] for run in shared["builds"]["runs"]] == [whole.id, first.id, last.id]
+
+    def test_where_there_is_no_other_a_run_of_some_benchmarks_is_the_latest(self, few: Path) -> None:
+        part = make_run(few, 9, some_benchmarks(1), head=arm("night-9")).name
+        assert site.overview(known(few), asv=False).latest[0].id == part
 
     def test_too_few_runs_to_know_their_spread_are_said(self, tmp_path: Path) -> None:
         make_runs(tmp_path / "runs", 2, 3)

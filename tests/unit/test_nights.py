@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from runner.jobs.night_measure import Wanted
 from runner.jobs.night_work import Work
 from runner.jobs.status import status
 from runner.jobs.watched import Nightly, Suite, Watch
-from runner.model import Commit, Purpose
+from runner.model import Commit, Interpreter, Purpose
 from runner.report import night as report
 from runner.stats.nominate import Kind
 from runner.storage import ledger, nights, store
@@ -134,6 +136,35 @@ def test_the_health_page_that_a_night_makes_shows_it_as_it_will_end(
     page = (tmp_path / "state" / "site" / "health.html").read_text()
     assert one.night.id in page and "done" in page and "unfinished" not in page
     assert one.night.ended is None and status(Channels(), tmp_path / "state").nights[0].state == "unfinished"
+
+
+def test_a_bridge_that_could_not_be_measured_is_tried_again_until_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[Purpose, str, str, str]] = []
+
+    def against(_: Work, purpose: Purpose, base: Interpreter, head: Interpreter, suite: Suite) -> None:
+        made.append((purpose, base.spec, head.spec, suite.place))
+
+    def bridged(*before: Night) -> int:
+        """How many runs there are after the night that follows these, which come newest first."""
+        night_measure.bridge(work(tmp_path, *before))
+        return len(made)
+
+    monkeypatch.setattr(Work, "interpreter", lambda self, spec: interpreter(spec))
+    monkeypatch.setattr(night_measure, "_against", against)
+    old = night(anchor="cpython@3.12.1", anchor_identity="a", measured=(replace(MEASURED, suite=Suite().place),))
+    failed = night(anchor_identity="b", steps=(Step(name="bridge", begun=1.0, ended=2.0, problem="no memory"),))
+    there = replace(failed, measured=(replace(MEASURED, suite=Suite().place, purpose=Purpose.BRIDGE),))
+    assert bridged(failed, old) == 1
+    assert made == [(Purpose.BRIDGE, "cpython@3.12.1", "cpython@3.13.5", Suite().place)]
+    assert bridged(failed, there, old) == 1, "it is there"
+    assert bridged(*[failed] * night_measure.TRIES, old) == 1, "and not for ever"
+    to_another = replace(there, anchor="cpython@3.14.0", outcome=Outcome.FAILED)
+    assert bridged(to_another, old) == 2, "that is none to this anchor"
+    assert bridged(night(anchor_identity="b")) == 2, "there never was another one"
+    assert bridged(failed, replace(old, measured=(replace(MEASURED, suite="another"),))) == 2, "the suite is new"
+    assert bridged(failed, replace(old, measured=()), old) == 3, "some night had it against the old one"
 
 
 def test_building_takes_from_the_budget_but_never_all() -> None:
@@ -272,3 +303,71 @@ def test_a_benchmark_that_the_suite_has_lost_fails_no_night(tmp_path: Path, monk
     assert "No benchmark matches" in told.passed and told.shown is None
     (entry,) = ledger.read(one.settings.state / ledger.NAME)
     assert (entry.outcome, entry.reason) == ("not measured", told.passed)
+
+
+def without_a_machine(folder: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> list[str]:
+    """Steps that do nothing but say so in what comes back, and one that fails as nobody has foreseen."""
+    done: list[str] = []
+
+    def step(name: str, work: Work) -> None:
+        done.append(name)
+        if name == broken:
+            raise RuntimeError("the pool is gone")
+
+    monkeypatch.setattr(config, "STATE", folder)
+    monkeypatch.setattr(nightly.machine, "alone", lambda **_: nullcontext())
+    monkeypatch.setattr(nightly, "STEPS", {name: partial(step, name) for name in nightly.STEPS})
+    return done
+
+
+def listened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is said from now on."""
+    told: list[str] = []
+    monkeypatch.setattr(Quiet, "say", lambda _, text: told.append(text))
+    return told
+
+
+@pytest.mark.parametrize("name", [name for name in nightly.STEPS if name not in nightly.NEEDED])
+def test_a_fault_of_our_own_in_one_step_keeps_none_of_the_others_from_being_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    done, told = without_a_machine(tmp_path, monkeypatch, name), listened(monkeypatch)
+    ended = nightly._through(work(tmp_path))
+    assert done == list(nightly.STEPS) and ended.ended is not None and ended.outcome is Outcome.DONE
+    step = ended.step(name)
+    assert step is not None and step.ended is not None
+    assert step.problem.startswith("a fault of Lockstep's own, RuntimeError in test_nights.py:")
+    (kept,) = (tmp_path / "crashes").iterdir()
+    assert "the pool is gone" in kept.read_text() and name in kept.read_text() and str(kept) in ended.notes[0]
+    assert nights.read(tmp_path / "nights") == [ended]
+    assert exit_code([ended]) == 4 and told == list(ended.notes), "whoever started it hears of it, too"
+
+
+def test_a_fault_of_our_own_in_a_step_that_is_needed_gives_the_night_up_and_somebody_hears_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, one = without_a_machine(tmp_path, monkeypatch, "anchor"), work(tmp_path)
+    first = nightly._through(one)
+    assert first.ended is None and exit_code([first]) == 4 and len(first.problems) == 1
+    second = nightly._through(one)
+    assert second.ended is not None and second.outcome is Outcome.FAILED
+    assert second.problems == first.problems * 2, "the same trouble, in the same words"
+    assert done == ["build", "bridge", "anchor", "anchor", *nightly.CLOSING]
+    (alarm,) = night_after._alarms(one)
+    assert "a fault of Lockstep's own, RuntimeError" in alarm.title
+
+
+def test_a_fault_of_our_own_before_a_night_has_begun_is_a_night_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Path:
+        raise KeyError("remote")
+
+    monkeypatch.setattr(config, "STATE", tmp_path)
+    monkeypatch.setattr(nightly.history, "fetch", broken)
+    monkeypatch.setenv("LOCKSTEP_DEBUG", "1")
+    one, told = work(tmp_path), listened(monkeypatch)
+    begun = nightly._begin(nightly.NightlyRequest(settings=one.settings), one.watch, "", (), Quiet())
+    assert begun.outcome is Outcome.FAILED and begun.commit is None
+    assert begun.problems[0].startswith("a fault of Lockstep's own, KeyError") and "crashes" in begun.notes[0]
+    assert "KeyError: 'remote'\n" in told and told[-1] == begun.notes[0]

@@ -134,6 +134,16 @@ def test_only_what_is_new_is_made(runs: Path) -> None:
     assert publish(runs, fresh=True).made == 3 + 8
 
 
+def test_another_rule_of_what_a_series_is_makes_every_page_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing.history, "__file__", str(tmp_path / "runs.py"))
+    (tmp_path / "series.py").write_text("# one rule\n")
+    before = publishing._look("")
+    (tmp_path / "series.py").write_text("# another\n")
+    assert publishing._look("") != before
+
+
 def test_the_same_runs_give_the_same_pages_however_they_came(runs: Path) -> None:
     def whole(site: Path) -> dict[Path, bytes]:
         # But for that of the moment: how the service is.
@@ -196,6 +206,29 @@ def test_a_site_is_exchanged_where_the_system_cannot_do_it_at_once(runs: Path, m
     assert not list(runs.parent.glob(".site.*"))
 
 
+def test_pages_that_are_still_right_are_taken_over_on_a_disk_without_links(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = runs.parent
+    (folder / "asv.conf.json").write_text(json.dumps({"version": 1, "repo": ".", "results_dir": "results"}))
+    (folder / "results" / "box").mkdir(parents=True)
+    (folder / "results" / "box" / "0123abcd-env.json").write_text("{}")
+    made_of = publishing._asv_made_of(folder / "asv.conf.json", folder / "results")
+    old, new = folder / "old", folder / "new"
+    (old / "asv" / "graphs").mkdir(parents=True)
+    (old / "asv" / "graphs" / "a.json").write_text("[1]")
+    new.mkdir()
+
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(publishing.os, "link", refused)
+    request, problems = jobs.PublishRequest(configuration=folder / "asv.conf.json"), list[str]()
+    assert made_of is not None
+    assert publishing._asv(request, old, new, {"asv": made_of}, problems, Quiet()) == made_of
+    assert (new / "asv" / "graphs" / "a.json").read_text() == "[1]" and problems == []
+
+
 def test_another_machine_another_anchor_and_another_version_are_series_of_their_own(runs: Path) -> None:
     suite = some_benchmarks(1)
     make_run(runs, 7, suite, machine={**MACHINE, "fingerprint": "fedcba9876543210"})
@@ -204,7 +237,7 @@ def test_another_machine_another_anchor_and_another_version_are_series_of_their_
     (page,) = (publish(runs).folder / "benchmarks").glob("work.Case0.time_it-size-1KiB-*.html")
     text = page.read_text()
     assert text.count('<h2 id="series-') == 4
-    assert "fedcba98" in text and "another anchor" in text
+    assert "fedcba98" in text and "against another anchor on" in text
     assert "results of another version measured something else" in text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from dataclasses import replace
@@ -9,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_runs import arm, make_charts, make_run, some_benchmarks
+from made_runs import MACHINE, arm, make_charts, make_run, some_benchmarks
 from test_history_pages import URL, known, made, publish
 
 from runner import config
 from runner.history import points
 from runner.model import Purpose, Role
-from runner.report import site_benchmarks, site_compare, site_releases
+from runner.report import site, site_benchmarks, site_compare, site_releases
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +26,8 @@ def nothing_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def night(runs: Path, number: int, position: int, changed: float = 0.0, **more: Any) -> Path:
-    role = Role(watch="main", configuration="pgo&lto", purpose=more.pop("purpose", Purpose.ANCHOR))
+    watch, purpose = more.pop("watch", "main"), more.pop("purpose", Purpose.ANCHOR)
+    role = Role(watch=watch, configuration="pgo&lto", purpose=purpose)
     head = replace(arm(f"git:r@{position}"), commit=made(position, f"Change {position}"))
     return make_run(runs, number, some_benchmarks(4), head=head, role=role, changed=changed, **more)
 
@@ -63,6 +65,55 @@ def test_a_level_that_changes_has_its_range_of_commits(tmp_path: Path) -> None:
         night(runs, number, number if number < 4 else number + 5, changed=0.03 if number >= 4 else 0.0)
     page = next((publish(runs).folder / "benchmarks").glob("work.Case0.time_it-size-1KiB-*.html")).read_text()
     assert f"one of 6 commits after {made(3).hash[:10]} up to {made(9).hash[:10]} Change 9" in page
+
+
+def test_another_watch_and_another_kernel_are_charts_of_their_own(tmp_path: Path) -> None:
+    """A level that differs between them is no change at a commit."""
+    runs = tmp_path / "runs"
+    for number in range(4):
+        night(runs, number, number)
+        night(runs, 4 + number, number, changed=0.03, watch="3.14")
+        night(runs, 8 + number, 4 + number, changed=0.03, machine={**MACHINE, "kernel": "6.12"})
+    page = next((publish(runs).folder / "benchmarks").glob("work.Case0.time_it-size-1KiB-*.html")).read_text()
+    where = "suite suite, against anchor on Some CPU (01234567)"
+    assert [html.unescape(title) for title in re.findall(r'<h2 id="series-\d+">(.*?)</h2>', page)] == [
+        f"main ?pgo&lto, {where}; new kernel: 6.1 → 6.12", f"3.14 ?pgo&lto, {where}", f"main ?pgo&lto, {where}"]
+    assert "The level changes" not in page
+
+
+def test_a_page_has_the_newest_series_and_of_older_ones_a_few_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "SERIES", 2)
+    monkeypatch.setattr(site, "FEW", 1)
+    runs = tmp_path / "runs"
+    for number in range(6):
+        night(runs, number, number, machine={**MACHINE, "kernel": f"6.{number // 2}"})
+    folder = publish(runs).folder / "benchmarks"
+    text = next(folder.glob("work.Case0.time_it-size-1KiB-*.html")).read_text()
+    assert re.findall(r"new kernel: [^<]*(?=</h2>)", text) == ["new kernel: 6.1 → 6.2", "new kernel: 6.0 → 6.1"]
+    assert re.findall(r"<summary>(\d of \d) runs", text) == ["2 of 2", "1 of 2"]
+    assert "Left out: 1 older series." in text
+    assert len(list(folder.glob("work.Case0.time_it-size-1KiB-*.[0-9].csv"))) == 2
+
+
+def test_another_kernel_begins_a_course_and_a_mean_of_its_own(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for number in range(5):
+        night(runs, number, number, machine={**MACHINE, "kernel": "6.1" if number < 3 else "6.12"})
+    (group,) = site_benchmarks.index(known(runs), url="").groups
+    cells = [*group.cells, *(cell for row in group.rows for cell in row.cells)]
+    assert [cell.course.count("L") for cell in cells if cell is not None] == [1] * 5, "a line of the last two runs"
+
+
+def test_how_far_two_watches_are_apart_is_not_how_far_runs_are(tmp_path: Path) -> None:
+    """Against one anchor, their points alternate in the order of the graph."""
+    runs = tmp_path / "runs"
+    for position in range(5):
+        night(runs, 2 * position, position)
+        night(runs, 2 * position + 1, position, changed=0.2, watch="3.14")
+    (place,) = site_compare.places(known(runs))
+    assert [spread is not None and spread.tau < 0.02 for spread in place.spreads.values()] == [True] * 4
 
 
 def test_a_chart_and_its_title_call_builds_by_their_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,6 +175,21 @@ class TestComparisons:
         assert table(client, "comparisons?base=night-2&head=night-3")["benchmark"].tolist() == [
             row.key for row in page.rows]
 
+    def test_a_run_of_some_benchmarks_comes_behind_one_of_the_suite(self, here: Here, client: Client) -> None:
+        part = make_run(here.data / "runs", 9, some_benchmarks(1), head=arm("night-3"))
+        here.index()
+        found = got(client, "comparisons?base=anchor&head=night-3")
+        assert [one["way"] for one in found["ways"]] == [found["way"], part.name]
+        assert len(found["benchmarks"]) == 8
+
+    def test_a_run_that_was_interrupted_comes_behind_a_complete_one(self, here: Here, client: Client) -> None:
+        torn = make_run(here.data / "runs", 9, some_benchmarks(8), head=arm("night-3"))
+        spoil(torn, {some_benchmarks(8)[-1].key: 3})
+        here.index()
+        found = got(client, "comparisons?base=anchor&head=night-3")
+        assert [one["way"] for one in found["ways"]] == [found["way"], torn.name]
+        assert "not reached" not in {one["state"] for one in found["benchmarks"]}
+
     def test_over_a_bridge_and_not_farther_than_the_page_goes(self, here: Here, client: Client) -> None:
         suite = some_benchmarks(2)
         chain = ["night-3", "a", "b", "c", "d"]

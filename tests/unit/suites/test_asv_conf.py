@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
+from asv.util import ProcessError
 
 from runner.errors import UsageError
+from runner.jobs import record as recording
 from runner.suites import asv_conf, asv_project
 
 
@@ -50,6 +52,22 @@ def test_variables_that_name_a_repository_are_none_of_asvs(tmp_path: Path, monke
     with asv_project.inside(tmp_path / "asv.conf.json") as conf:
         assert conf.repo == "." and Path.cwd() == tmp_path and "GIT_DIR" not in os.environ
     assert os.environ["GIT_DIR"] == "/the/users/own" and Path.cwd() == before
+
+
+def test_a_command_of_asvs_that_fails_is_told_of_with_its_last_words(tmp_path: Path) -> None:
+    """Such as where a branch is configured that the clone lacks."""
+    (tmp_path / "asv.conf.json").write_text(json.dumps({"version": 1, "repo": "."}))
+    with pytest.raises(UsageError) as told, asv_project.inside(tmp_path / "asv.conf.json"):
+        raise ProcessError(["git", "log", "nowhere", "--"], 128, "", "fatal: bad revision 'nowhere'\n")
+    assert "asv.conf.json: `git log nowhere --` ended with exit code 128" in str(told.value)
+    assert "bad revision 'nowhere'" in str(told.value)
+
+
+def test_a_configuration_without_a_type_of_environment_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "asv.conf.json").write_text(json.dumps({"version": 1, "repo": ".", "pythons": ["3.11"]}))
+    with pytest.raises(UsageError, match="Environment type must be specified"), asv_project.inside(
+            tmp_path / "asv.conf.json") as conf:
+        recording._environment(conf, "", "")
 
 
 def test_the_environments_of_commits_that_were_used_last_are_kept(tmp_path: Path) -> None:
