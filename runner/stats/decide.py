@@ -118,14 +118,22 @@ def judge(d: Array, margin: float, tests: int = 1) -> Judgement:
 
 
 def at_look(d: Array, look: int) -> Estimate:
-    """What a look judges: the first `look` of the log ratios.
+    """What a look judges: the first `look` of the log ratios, as `by_layout` takes them."""
+    return by_layout(d[:look])
 
-    Past `LAYOUTS`, the blocks of a layout are one value, their mean: what the layout does is in all of them, so that
-    they are not independent ones. (Where layouts are not varied, it costs some degrees of freedom.)
+
+def by_layout(d: Array) -> Estimate:
+    """The estimate of log ratios of which i and i + `LAYOUTS` share a layout; its `n` is how many they are.
+
+    Where they are more than `LAYOUTS`, those of a layout are one value, their mean: what the layout does is in all of
+    them, so that they are not independent ones. (Where layouts are not varied, it costs some degrees of freedom.)
+    Raises ValueError as `trimmed` does.
     """
-    if look <= LAYOUTS:
-        return trimmed(d[:look])
-    return replace(trimmed(d[:look].reshape(-1, LAYOUTS).mean(axis=0)), n=look)
+    if d.size <= LAYOUTS:
+        return trimmed(d)
+    layout = np.arange(d.size) % LAYOUTS
+    means = np.bincount(layout, weights=d) / np.bincount(layout)
+    return replace(trimmed(means), n=d.size)
 
 
 def _early(d: Array, margin: float) -> Judgement:

@@ -7,10 +7,8 @@ point of a history rests on a number of blocks that was known before the first o
 
 from __future__ import annotations
 
-import numpy as np
-
-from runner.stats.decide import LAYOUTS, LOOKS
-from runner.stats.paired import Array, Estimate, trimmed
+from runner.stats.decide import LOOKS, by_layout
+from runner.stats.paired import Array, Estimate
 
 
 def unselected(d: Array, planned: int | None, *, exact: bool = False) -> Estimate | None:
@@ -25,8 +23,4 @@ def unselected(d: Array, planned: int | None, *, exact: bool = False) -> Estimat
     """
     least = LOOKS[0] if planned is None and not exact else 2
     used = d[: LOOKS[0] if planned is None else planned]
-    if used.size < least:
-        return None
-    if used.size <= LAYOUTS:
-        return trimmed(used)
-    return trimmed(np.array([used[first::LAYOUTS].mean() for first in range(LAYOUTS)]))
+    return None if used.size < least else by_layout(used)
