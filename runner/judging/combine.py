@@ -85,7 +85,7 @@ def combined(sources: Sequence[Source]) -> Report:
         command=shlex.join(["lockstep", "combine", *(source.id for source in sources)]), started=begun,
         seconds=seconds, measured_share=measured / seconds if seconds > 0 else 0.0,
         complete=all(source.report.complete for source in sources), comparisons=[*comparisons, *absent],
-        mean=_mean(repeated), notices=(
+        mean=_mean(repeated, [compare.layouts_of(source.run.manifest) for source in sources]), notices=(
             _summary(sources, results, margin), *_contradicting(against), *_run_notices(sources)),
     )
 
@@ -378,14 +378,14 @@ def merged(machines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return merged
 
 
-def _mean(repeated: Sequence[_Repeated]) -> Mean | None:
+def _mean(repeated: Sequence[_Repeated], layouts: Sequence[int]) -> Mean | None:
     """The geometric mean of each run over the timings that all of them have, combined like one benchmark's estimates.
 
-    So its interval allows for what all benchmarks have in common in a run.
+    So its interval allows for what all benchmarks have in common in a run. `layouts` are those of each run.
     """
     timed = [one for one in repeated if one.benchmark.metric is Metric.TIME and one.failure is None]
     rows = [compare.timings(list(one.cases.values())) for one in timed if len(one.estimates) == len(one.cases)]
-    means = [mean_of(run) for run in zip(*rows, strict=True)]
+    means = [mean_of([row[run] for row in rows], count) for run, count in enumerate(layouts)]
     estimates = [mean for mean in means if mean is not None]
     if len(estimates) < 2:
         return None

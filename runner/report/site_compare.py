@@ -161,12 +161,13 @@ def shared(found: Sequence[Place], known: History, labels: Mapping[str, str]) ->
 
 def of_runs(known: History, ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """And of those that are made of one run each."""
+    layouts = {entry.id: entry.layouts for entry in known.runs}
     for begin in range(0, len(ids), TOGETHER):
         some = ids[begin : begin + TOGETHER]
         rows = _marked(points.of_runs(known, some))
         by_run = dict(iter(rows.groupby("run", sort=False)))
         for id in some:
-            yield run_name(id), _of_run(by_run.get(id, rows.iloc[:0]))
+            yield run_name(id), _of_run(by_run.get(id, rows.iloc[:0]), layouts[id])
 
 
 def run_name(id: str) -> str:
@@ -221,11 +222,11 @@ def _of_place(place: Place) -> dict[str, Any]:
     }
 
 
-def _of_run(rows: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
+def _of_run(rows: pd.DataFrame, layouts: int) -> dict[str, tuple[Any, ...]]:
     """For each benchmark by mark whether it is a timing; log ratio, standard error and degrees of freedom; and ratio,
     interval and verdict of the run's report."""
     timed = (int(metric == Metric.TIME.value) for metric in rows["metric"].tolist())
-    df = {blocks: indirect.estimate(0.0, 0.0, blocks).df for blocks in set(rows["counted"].tolist())}
+    df = {blocks: indirect.estimate(0.0, 0.0, blocks, layouts).df for blocks in set(rows["counted"].tolist())}
     numbers = (_rounded(rows[name]) for name in ("log_ratio", "se"))
     told = (_rounded(rows[name]) for name in ("ratio", "low", "high"))
     return dict(zip(rows["mark"].tolist(), zip(
@@ -237,10 +238,10 @@ def _rounded(numbers: pd.Series) -> list[float | None]:
     return [_number(number) for number in numbers.tolist()]
 
 
-def _estimate(row: Mapping[Any, Any]) -> Estimate | None:
-    """A row's estimate, in the digits that the page has; None where it has none."""
+def _estimate(row: Mapping[Any, Any], layouts: int) -> Estimate | None:
+    """A row's estimate, in the digits that the page has; None where it has none. `layouts` are its run's."""
     log, se = _number(row["log_ratio"]), _number(row["se"])
-    return None if log is None or se is None else indirect.estimate(log, se, int(row["counted"]))
+    return None if log is None or se is None else indirect.estimate(log, se, int(row["counted"]), layouts)
 
 
 def _number(number: float) -> float | None:
@@ -312,9 +313,13 @@ def through(known: History, place: Place, steps: Sequence[tuple[int, str]]) -> l
     rows = [
         {row["mark"]: row for row in _marked(points.of_runs(known, [run])).to_dict("records")} for _, run in steps
     ]
+    layouts = {entry.id: entry.layouts for entry in place.runs}
     found = []
     for mark, last in rows[-1].items():
-        estimates = [(sign, _estimate(own[mark])) for (sign, _), own in zip(steps, rows, strict=True) if mark in own]
+        estimates = [
+            (sign, _estimate(own[mark], layouts[run]))
+            for (sign, run), own in zip(steps, rows, strict=True) if mark in own
+        ]
         measured = [(sign, one) for sign, one in estimates if one is not None]
         if len(measured) < len(steps):
             continue

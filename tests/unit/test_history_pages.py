@@ -207,6 +207,11 @@ class TestCompare:
             assert (at, verdict) == (pytest.approx(own.loc[key, "ratio"], rel=1e-4), own.loc[key, "verdict"])
             assert log == pytest.approx(math.log(at), abs=1e-4) and (0 < se < 0.01, df, timed) == (True, 5.0, 1)
 
+    def test_blocks_that_share_layouts_have_the_degrees_of_freedom_of_these(self, few: Path) -> None:
+        place = make_run(few, 9, some_benchmarks(2), scope="source", repeats=2, blocks=6)
+        [(_, rows)] = site_compare.of_runs(known(few), [place.name])
+        assert [df for _, _, _, df, *_ in rows.values()] == [2.0, 2.0]
+
     def test_only_the_files_of_new_runs_are_written(self, few: Path) -> None:
         runs = few
         folder = publish(runs).folder / "compare"

@@ -63,3 +63,5 @@ def test_a_planned_number_is_taken_as_a_look_of_so_many_is(look: int) -> None:
 def test_blocks_of_one_layout_are_one_value_whatever_their_number() -> None:
     layouts, planned = np.random.default_rng(4).normal(size=LAYOUTS), LAYOUTS + 7
     assert unselected(np.tile(layouts, 2)[:planned], planned) == replace(trimmed(layouts), n=planned)
+    few = layouts[:6]
+    assert unselected(np.tile(few, 2), 12, layouts=6) == replace(trimmed(few), n=12)
