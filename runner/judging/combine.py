@@ -49,8 +49,8 @@ class Source:
 def combined(sources: Sequence[Source]) -> Report:
     """One report of all runs, in which every benchmark is judged by its estimates in the runs.
 
-    Raises UsageError where the runs are not of one comparison: fewer than two, one of them twice, other builds,
-    benchmarks, scope, margin, or version of the run folder.
+    Raises UsageError where the runs are not independent ones of one comparison: fewer than two, one of them twice, two
+    of one seed, other builds, benchmarks, scope, margin, or version of the run folder.
     """
     check([source.run for source in sources])
     manifest = sources[0].run.manifest
@@ -136,6 +136,13 @@ def check(runs: Sequence[Run]) -> None:
         if other.margin != first.margin:
             raise UsageError(f"{pair} have different margins, {first.margin * 100:g} % and {other.margin * 100:g} %, "
                              "which decided when they stopped. Repeat one of them with the other's --margin.")
+    by_seed: dict[int, str] = {}
+    for manifest in manifests:
+        earlier = by_seed.setdefault(manifest.seed, manifest.id)
+        if earlier != manifest.id:
+            raise UsageError(f"runs {earlier} and {manifest.id} have one seed, {manifest.seed}: layouts, hash seeds "
+                             "and addresses are the same in both, so that they do not repeat each other. Repeat one of "
+                             "them without --seed.")
 
 
 def _exchanged(first: Manifest, other: Manifest) -> bool:
