@@ -150,9 +150,9 @@ def to_settle(comparison: Comparison) -> str:
         return f"cannot be said from {blocks(c.blocks)}"
     if c.blocks == 0:
         return f"{blocks(c.needed)}; none so far"
-    seconds = max(0, c.needed - c.blocks) * c.machine_seconds / c.blocks
+    seconds = max(0, c.needed - c.measured) * c.machine_seconds / c.measured
     if seconds == 0:
-        return f"{blocks(c.blocks)} were not enough"
+        return f"{blocks(c.measured)} were not enough"
     return f"about {blocks(c.needed)} in all, {quantities.duration(seconds)} more"
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import report_samples as samples
 
@@ -70,6 +73,10 @@ def test_what_would_settle_it_is_in_blocks_and_in_seconds() -> None:
     # 40 blocks took 20 s, so 20 further ones take 10 s.
     c = samples.comparison("a", Verdict.UNDECIDED, blocks=40, machine_seconds=20.0, needed=60, ratio=1.0)
     assert words.to_settle(c) == "about 60 blocks in all, 10 s more"
+    # 70 blocks took 70 s, though 40 of them were the last look.
+    more = replace(c, machine_seconds=70.0, needed=80, log_ratios=np.zeros(70), started=np.arange(70.0))
+    assert words.to_settle(more) == "about 80 blocks in all, 10 s more"
+    assert words.to_settle(replace(more, needed=60)) == "70 blocks were not enough"
     few = samples.comparison("a", Verdict.UNDECIDED, blocks=5, reached=False)
     assert words.to_settle(few) == "cannot be said from 5 blocks"
     none = samples.comparison("a", Verdict.UNDECIDED, blocks=0, needed=8, reached=False)
