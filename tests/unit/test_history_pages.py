@@ -389,6 +389,18 @@ class TestReleases:
         turned = cells["cpython@3.13.5"]
         assert turned is not None and turned.how == "measured the other way round" and turned.time_state == "faster"
 
+    def test_it_is_the_interval_that_says_whether_there_is_a_difference(self, few: Path) -> None:
+        entry = known(few).runs[0]
+
+        def cell(mean: site_releases.Mean) -> tuple[str, str, str]:
+            found = site_releases._made(mean, 1e-4, entry, "")
+            assert found is not None
+            return found.time, found.time_state, found.memory
+
+        assert cell((1.0003, 0.95, 1.05, 4)) == ("no difference shown (1.000)", "", "the same")
+        words, state, _ = cell((1.0003, 1.0001, 1.0005, 4))
+        assert words.endswith("x slower") and state == "slower"
+
 
 class TestCommits:
     def test_an_address_leads_to_the_commit_and_nowhere_else(self) -> None:
