@@ -68,7 +68,7 @@ def _mean(report: Judged) -> str:
         return f"geometric mean {quantities.ratio(mean.ratio, mean.low, mean.high)} {over}: no difference shown"
     slower = mean.ratio > 1
     ends = (mean.ratio, mean.low, mean.high) if slower else (1 / mean.ratio, 1 / mean.high, 1 / mean.low)
-    times, low, high = map(quantities.factor, ends)
+    times, low, high = quantities.factors(*ends)
     return f"geometric mean {times} {'slower' if slower else 'faster'} [{low}, {high}] {over}"
 
 
@@ -269,7 +269,8 @@ def calibration(numbers: Numbers) -> str:
             # Of what is found in less than nine of ten, the time alone would promise too much.
             often = "" if share >= 0.9 else f" in {quantities.percent(share)} of cases"
             what = f"a {size} % change is found" if len(parts) == 1 else f"{size} %"
-            parts.append(f"{what} in {seconds:.0f} s{often}")
+            soon = quantities.duration(seconds) if seconds < 1 else f"{seconds:.0f} s"
+            parts.append(f"{what} in {soon}{often}")
     return f"on this machine: {', '.join(parts)}"
 
 

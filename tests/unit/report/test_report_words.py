@@ -38,6 +38,14 @@ def test_the_mean_is_mirrored_when_the_arms_are_swapped() -> None:
     assert faster == slower.replace("slower", "faster")
 
 
+def test_a_mean_has_as_many_decimals_as_its_interval_wants() -> None:
+    def said(ratio: float, low: float, high: float) -> str:
+        return words.headline(samples.report([], mean=Mean(ratio=ratio, low=low, high=high, count=2)))[1]
+
+    assert "mean 1.0003x slower [1.0001x, 1.0005x] over" in said(1.0003, 1.0001, 1.0005)
+    assert "mean 1.303x slower [1.300x, 1.306x] over" in said(1.303, 1.3, 1.306)
+
+
 def test_a_mean_whose_interval_covers_one_shows_no_difference() -> None:
     text = words.headline(samples.report([], mean=Mean(ratio=1.001, low=0.998, high=1.004, count=3)))[1]
     assert "no difference shown" in text
