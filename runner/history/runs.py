@@ -146,6 +146,11 @@ class History:
         """The rows of some runs that are faster or slower."""
         return self._rows({"run": sorted(ids), "verdict": (Verdict.FASTER.value, Verdict.SLOWER.value)})
 
+    def versions(self, ids: Collection[str]) -> set[tuple[str, str, str, str]]:
+        """Key, version, metric and unit of every benchmark that one of some runs has."""
+        with index.opened(self.file) as connection:
+            return index.versions(connection, sorted(ids))
+
     def newest(self) -> tuple[Entry, ...]:
         """The newest run of each `Entry.line`, newest first."""
         latest = {entry.line: entry for entry in self.runs}

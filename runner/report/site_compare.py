@@ -64,7 +64,7 @@ class Place:
     points: Sequence[Entry]
     """Those that are points of a history, in its order."""
     spreads: Mapping[str, Spread | None]
-    """How far runs are apart, by mark of the benchmark."""
+    """How far runs are apart, by mark of each benchmark that one of them has; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ def place_of(known: History, where: tuple[str, str], entries: Sequence[Entry]) -
     return Place(
         id=place_id(where),
         title=f"{where[0]} on {site.machine_name(last.machine)}", suite=last.suite, margin=last.margin, runs=entries,
-        points=there, spreads=_spreads(known, there[-NEWEST:]),
+        points=there, spreads=_spreads(known, entries, there[-NEWEST:]),
     )
 
 
@@ -107,16 +107,20 @@ def place_id(where: tuple[str, str]) -> str:
     return hashlib.sha256("\0".join(where).encode()).hexdigest()[:8]
 
 
-def _spreads(known: History, entries: Sequence[Entry]) -> dict[str, Spread | None]:
+def _spreads(known: History, runs: Sequence[Entry], entries: Sequence[Entry]) -> dict[str, Spread | None]:
+    """Of every benchmark that one of the runs has, from the points `entries`; one that none of these has is lent what
+    others of its metric know, as one of a single point is."""
+    versions = _marked(pd.DataFrame(sorted(known.versions([entry.id for entry in runs])), columns=["key", *VERSION]))
     rows = _marked(points.of_runs(known, [entry.id for entry in entries]))
     rows = rows[np.isfinite(rows["log_ratio"]) & np.isfinite(rows["se"])]
     rows = rows.assign(
         place=rows["run"].map({entry.id: place for place, entry in enumerate(entries)}),
         anchor=rows["run"].map({entry.id: entry.base.identity for entry in entries}),
     ).sort_values("place", kind="stable")
-    found: dict[str, Spread | None] = {}
-    for _, of_metric in rows.groupby("metric"):
-        benchmarks: dict[str, list[indirect.History]] = {}
+    found: dict[str, Spread | None] = dict.fromkeys(versions["mark"].tolist())
+    for metric, of_metric in rows.groupby("metric"):
+        benchmarks: dict[str, list[indirect.History]] = {
+            mark: [] for mark in versions["mark"][versions["metric"] == metric].tolist()}
         for (mark, _), own in of_metric.groupby(["mark", "anchor"], sort=False):
             numbers = own["log_ratio"].to_numpy(dtype=float), own["se"].to_numpy(dtype=float)
             benchmarks.setdefault(str(mark), []).append(numbers)

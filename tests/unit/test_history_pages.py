@@ -186,6 +186,17 @@ class TestCompare:
         many = replace(place, spreads={"0": indirect.Spread(tau=0.0, df=9.0)})
         assert "too narrow" not in site_compare.how(many, "it")
 
+    def test_a_benchmark_that_no_new_point_has_is_one_of_the_table_and_is_lent_what_others_know(
+        self, runs: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gone = [benchmark("work.time_old"), benchmark("work.peakmem_old", Metric.PEAK_MEMORY)]
+        make_run(runs, 9, [*some_benchmarks(12), *gone], created=1e9)
+        monkeypatch.setattr(site_compare, "NEWEST", 4)
+        (place,) = site_compare.places(known(runs))
+        assert len(place.spreads) == 14 and site_compare._share(place) == site_compare.ALPHA / 14
+        assert list(place.spreads.values()).count(None) == 1, "of memory there is no new point to learn from"
+        assert "not known yet for 1 of 14 benchmarks" in site_compare.how(place, "it")
+
     def test_what_lies_beside_is_what_the_page_says(self, runs: Path) -> None:
         folder = publish(runs).folder / "compare"
         told = {path.stem: loaded(path) for path in folder.glob("*.js")}
