@@ -313,8 +313,9 @@ class Plan:
         if self._repeats is None:
             return None
         # A known number of blocks goes through its layouts in turn, so that drift is not taken for their effect.
-        number = index // self._repeats if self._blocks is None else index % max(1, self._blocks // self._repeats)
-        return draws.layout(self._seed, number % LAYOUTS)
+        if self._blocks is None:
+            return draws.layout(self._seed, index // self._repeats % LAYOUTS)
+        return draws.layout(self._seed, index % min(LAYOUTS, max(1, self._blocks // self._repeats)))
 
     def _spec(self, progress: Progress, kind: BlockKind, index: int, round: int) -> BlockSpec:
         benchmark, calibration = progress.benchmark, progress.calibration

@@ -147,7 +147,7 @@ def to_settle(comparison: Comparison) -> str:
     if c.reached and c.ratio is None:
         return "cannot be settled: no ratio"
     if c.needed is None:
-        return f"cannot be said from {blocks(c.blocks)}"
+        return f"cannot be said from {blocks(c.measured)}"
     if c.blocks == 0:
         return f"{blocks(c.needed)}; none so far"
     seconds = max(0, c.needed - c.measured) * c.machine_seconds / c.measured

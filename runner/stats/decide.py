@@ -269,22 +269,25 @@ def _needed(estimate: Estimate, margin: float, layouts: int, change: float = 1.0
     """Smallest number of blocks at which the estimate, with its present spread, would be a verdict.
 
     A planned look that is still to come, or any number after the last look, at the last look's error;
-    None beyond `FARTHEST`. `change` and `same` are the shares of the error that the two claims may use.
+    None beyond `FARTHEST`, and where a run has fewer layouts and all were seen: more blocks of these leave what they do
+    as it is. `change` and `same` are the shares of the error that the two claims may use.
     """
     deviation = estimate.se / unit_se(estimate.n)
-    sizes, widths = _widths(change, layouts)
+    sizes, widths = _widths(change)
     found = abs(estimate.mean) > deviation * widths
     # One-sided, each with the whole error.
-    found |= abs(estimate.mean) + deviation * _widths(2 * same, layouts)[1] < margin
+    found |= abs(estimate.mean) + deviation * _widths(2 * same)[1] < margin
     found &= sizes > estimate.n
+    if layouts < LAYOUTS:
+        found &= sizes <= layouts
     return int(sizes[np.argmax(found)]) if found.any() else None
 
 
 @lru_cache(maxsize=256)
-def _widths(share: float, layouts: int) -> tuple[NDArray[np.int64], Array]:
+def _widths(share: float) -> tuple[NDArray[np.int64], Array]:
     """Numbers of blocks at which a verdict can fall, and half a two-sided interval's width there for a spread of 1."""
     sizes, units = _sizes()
-    df = np.array([float(degrees(min(n, layouts))) for n in LOOKS])
+    df = np.array([float(degrees(min(n, LAYOUTS))) for n in LOOKS])
     exceeded = quantile(df, share * np.array(ALPHAS))
     # Behind the last look neither the error nor the degrees of freedom change.
     return sizes, np.concatenate([exceeded, np.full(sizes.size - exceeded.size, exceeded[-1])]) * units

@@ -363,7 +363,7 @@ def _layouts(path: Path, end: int) -> list[object]:
             found.append(json.loads(line)["layout"])
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{path}:{place} is not a layout. Remove the line, and go on with `lockstep resume`: "
-                             "a layout that is not on record is put there again.") from error
+                             "a layout that is linked again is put there again.") from error
     return found
 
 

@@ -233,6 +233,8 @@ def slow_needed(judgement: Judgement, margin: float, layouts: int) -> int | None
     g = estimate.n // 10
     deviation = estimate.se * (1 - 2 * g / estimate.n) * math.sqrt(estimate.n)
     for n in (*LOOKS, *range(LOOKS[-1] + 1, FARTHEST + 1)):
+        if layouts < LAYOUTS and n > layouts:
+            return None
         g, values = n // 10, min(n, layouts)
         supposed = replace(
             estimate, se=deviation / ((1 - 2 * g / n) * math.sqrt(n)), df=values - 2 * (values // 10) - 1, n=n
@@ -250,6 +252,13 @@ def test_needed_is_the_first_size_that_would_decide(d: Array, layouts: int) -> N
         assert judgement.needed == slow_needed(judgement, MARGIN, layouts)
     else:
         assert judgement.needed is None
+
+
+def test_no_number_of_blocks_is_told_where_more_of_the_same_layouts_would_settle_nothing() -> None:
+    """What layouts do in it stays, however many blocks there are of the six."""
+    d = np.tile([-0.01, 0.0, 0.02, 0.03, 0.03, 0.05], 6) + np.random.default_rng(41).normal(0, 0.001, 36)
+    few = judge(d, MARGIN, layouts=6)
+    assert few.verdict is Verdict.UNDECIDED and few.needed is None
 
 
 def test_needed_is_not_told_beyond_what_anybody_will_run() -> None:
