@@ -13,8 +13,12 @@
     ([value, words]) => element("option", {value}, words)));
   const minute = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 16);
   const digits = (number, decimals) => number.toLocaleString("en", {minimumFractionDigits: decimals, maximumFractionDigits: decimals});
-  // A ratio as the tables write it.
-  const plain = (ratio) => ratio <= 0 ? "0" : ratio < 0.1 ? `1/${times(1 / ratio)}` : ratio < 10 ? ratio.toFixed(3) : times(ratio);
+  // A ratio as the tables write it: with as many decimals as it takes to write none of the numbers as 1 that is not.
+  const besideOne = (decimals, ...numbers) => {
+    while (decimals < 9 && numbers.some((x) => x !== 1 && Number(x.toFixed(decimals)) === 1)) decimals += 1;
+    return decimals;
+  };
+  const plain = (ratio, decimals = 3) => ratio <= 0 ? "0" : ratio < 0.1 ? `1/${times(1 / ratio)}` : ratio < 10 ? ratio.toFixed(decimals) : times(ratio);
   const times = (number) => number >= 1000 ? digits(number, 0) : Number(number.toPrecision(3)).toString();
 
   // Verdict to its shape: places of its corners, in points. The same as in the figures.
@@ -136,14 +140,16 @@
       const ratio = data.ratio[index], state = data.verdict[index];
       if (state !== "faster" && state !== "slower") return state;
       const factor = Math.max(ratio, 1 / ratio);
-      const size = digits(factor, factor < 1.1 ? 3 : factor < 10 ? 2 : factor < 100 ? 1 : 0);
+      const size = digits(factor, besideOne(factor < 1.1 ? 3 : factor < 10 ? 2 : factor < 100 ? 1 : 0, factor));
       return `${size}x ${data.timed ? state : state === "faster" ? "less" : "more"}`;
     };
     const tell = (index) => {
-      const interval = data.low[index] === null || data.low[index] === data.high[index] ? "" : ` [${plain(data.low[index])}, ${plain(data.high[index])}]`;
+      const low = data.low[index], high = data.high[index];
+      const decimals = low === null ? 3 : besideOne(low < high && high - low < 0.002 ? 4 : 3, low, high);
+      const interval = low === null || low === high ? "" : ` [${plain(low, decimals)}, ${plain(high, decimals)}]`;
       told.replaceChildren(
         element("a", {href: address(index)}, data.label[index]),
-        `, ${minute(data.created[index]).replace("T", " ")}: ${plain(data.ratio[index])}${interval}, ${verdict(index)}, head ${data.head[index]}`);
+        `, ${minute(data.created[index]).replace("T", " ")}: ${plain(data.ratio[index], decimals)}${interval}, ${verdict(index)}, head ${data.head[index]}`);
     };
     const choose = (index) => {
       selected = Math.max(0, Math.min(count - 1, index));

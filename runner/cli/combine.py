@@ -30,7 +30,7 @@ def combine(
     """Make one report of several runs of one comparison: other days, other machines of one kind.
 
     Exit code as of `ab`. Runs of different builds, benchmarks, scopes, margins or variables
-    are refused.
+    are refused, and so are runs of one seed.
     """
     from runner import jobs
     from runner.storage import store

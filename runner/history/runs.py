@@ -25,6 +25,7 @@ from runner.history.tables import table
 from runner.judging import compare, statistics
 from runner.judging.report import Comparison, Report
 from runner.model import Commit, Interpreter, Notice, Role, Verdict
+from runner.stats.decide import LAYOUTS
 from runner.stats.unselected import unselected
 from runner.storage import index, store
 from runner.storage.index import Known, Point
@@ -95,6 +96,8 @@ class Entry:
     mean: tuple[float, float, float, int] | None
     """Geometric mean of the timings' ratios, its interval, and their number."""
     notices: tuple[Notice, ...]
+    layouts: int = LAYOUTS
+    """Those that the blocks of each benchmark go through in turn, as they are judged."""
 
     @property
     def pair(self) -> tuple[str, str, str, str]:
@@ -142,6 +145,11 @@ class History:
     def changed(self, ids: Collection[str]) -> pd.DataFrame:
         """The rows of some runs that are faster or slower."""
         return self._rows({"run": sorted(ids), "verdict": (Verdict.FASTER.value, Verdict.SLOWER.value)})
+
+    def versions(self, ids: Collection[str]) -> set[tuple[str, str, str, str]]:
+        """Key, version, metric and unit of every benchmark that one of some runs has."""
+        with index.opened(self.file) as connection:
+            return index.versions(connection, sorted(ids))
 
     def newest(self) -> tuple[Entry, ...]:
         """The newest run of each `Entry.line`, newest first."""
@@ -281,6 +289,7 @@ def entry_of(report: Report, manifest: store.Manifest, stamp: str) -> Entry:
         base=_side(manifest.base), head=_side(manifest.head), machine=report.machine, scope=report.scope,
         margin=report.margin, seconds=report.seconds, complete=report.complete, counts=report.states,
         mean=None if mean is None else (mean.ratio, mean.low, mean.high, mean.count), notices=tuple(report.notices),
+        layouts=compare.layouts_of(manifest),
     )
 
 
@@ -290,7 +299,7 @@ def points_of(report: Report, manifest: store.Manifest) -> list[Point]:
     there = (*manifest.benchmarks, *(one.benchmark for one in manifest.missing))
     versions = {benchmark.key: benchmark.version for benchmark in there}
     return [
-        _point(one, place, versions.get(one.key, ""), manifest.blocks) for place, one in enumerate(report.comparisons)
+        _point(one, place, versions.get(one.key, ""), manifest) for place, one in enumerate(report.comparisons)
     ]
 
 
@@ -315,9 +324,10 @@ def row_of(entry: Entry, head: Interpreter) -> index.Run:
     return row
 
 
-def _point(one: Comparison, place: int, version: str, planned: int | None) -> Point:
+def _point(one: Comparison, place: int, version: str, manifest: store.Manifest) -> Point:
     counts = one.compared and one.failure is None
-    estimate = unselected(one.log_ratios, planned, exact=one.exact) if counts else None
+    estimate = unselected(
+        one.log_ratios, manifest.blocks, exact=one.exact, layouts=compare.layouts_of(manifest)) if counts else None
     point = Point(
         key=one.key, name=one.name, version=version, metric=one.metric.value, unit=one.unit, place=place,
         verdict=one.state, reason=_reason(one), ratio=one.ratio, low=one.low, high=one.high,

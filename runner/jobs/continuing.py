@@ -100,5 +100,6 @@ def _check_machine(manifest: Manifest) -> None:
     if found:
         raise UsageError(
             f"run {manifest.id} was measured on another machine or system; it differs in {', '.join(found)}. Start a "
-            f"new run here, `{manifest.command}`, and judge both together: `lockstep combine {manifest.id} last`"
+            f"new run here, `{manifest.command}` without its --seed, and judge both together: "
+            f"`lockstep combine {manifest.id} last`"
         )

@@ -247,7 +247,8 @@ def _finished(work: Work, folder: Path) -> Finished | None:
 
 
 def _record(wanted: Wanted, report: Report) -> Measured:
-    done = sum(one.blocks + 1 for one in report.comparisons if one.blocks)  # with its calibration
+    # With its calibration. Not the blocks that verdicts rest on: costs decide how many blocks the next night has.
+    done = sum(one.measured + 1 for one in report.comparisons if one.measured)
     return Measured(
         purpose=wanted.purpose, suite=wanted.suite, run=report.run, blocks=wanted.blocks,
         round_seconds=report.seconds * len(report.comparisons) / done if done else 0.0, counts=report.states,

@@ -49,8 +49,8 @@ class Source:
 def combined(sources: Sequence[Source]) -> Report:
     """One report of all runs, in which every benchmark is judged by its estimates in the runs.
 
-    Raises UsageError where the runs are not of one comparison: fewer than two, one of them twice, other builds,
-    benchmarks, scope, margin, or version of the run folder.
+    Raises UsageError where the runs are not independent ones of one comparison: fewer than two, one of them twice, two
+    of one seed, other builds, benchmarks, scope, margin, or version of the run folder.
     """
     check([source.run for source in sources])
     manifest = sources[0].run.manifest
@@ -85,7 +85,7 @@ def combined(sources: Sequence[Source]) -> Report:
         command=shlex.join(["lockstep", "combine", *(source.id for source in sources)]), started=begun,
         seconds=seconds, measured_share=measured / seconds if seconds > 0 else 0.0,
         complete=all(source.report.complete for source in sources), comparisons=[*comparisons, *absent],
-        mean=_mean(repeated), notices=(
+        mean=_mean(repeated, [compare.layouts_of(source.run.manifest) for source in sources]), notices=(
             _summary(sources, results, margin), *_contradicting(against), *_run_notices(sources)),
     )
 
@@ -136,6 +136,13 @@ def check(runs: Sequence[Run]) -> None:
         if other.margin != first.margin:
             raise UsageError(f"{pair} have different margins, {first.margin * 100:g} % and {other.margin * 100:g} %, "
                              "which decided when they stopped. Repeat one of them with the other's --margin.")
+    by_seed: dict[int, str] = {}
+    for manifest in manifests:
+        earlier = by_seed.setdefault(manifest.seed, manifest.id)
+        if earlier != manifest.id:
+            raise UsageError(f"runs {earlier} and {manifest.id} have one seed, {manifest.seed}: layouts, hash seeds "
+                             "and addresses are the same in both, so that they do not repeat each other. Repeat one of "
+                             "them without --seed.")
 
 
 def _exchanged(first: Manifest, other: Manifest) -> bool:
@@ -378,14 +385,14 @@ def merged(machines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return merged
 
 
-def _mean(repeated: Sequence[_Repeated]) -> Mean | None:
+def _mean(repeated: Sequence[_Repeated], layouts: Sequence[int]) -> Mean | None:
     """The geometric mean of each run over the timings that all of them have, combined like one benchmark's estimates.
 
-    So its interval allows for what all benchmarks have in common in a run.
+    So its interval allows for what all benchmarks have in common in a run. `layouts` are those of each run.
     """
     timed = [one for one in repeated if one.benchmark.metric is Metric.TIME and one.failure is None]
     rows = [compare.timings(list(one.cases.values())) for one in timed if len(one.estimates) == len(one.cases)]
-    means = [mean_of(run) for run in zip(*rows, strict=True)]
+    means = [mean_of([row[run] for row in rows], count) for run, count in enumerate(layouts)]
     estimates = [mean for mean in means if mean is not None]
     if len(estimates) < 2:
         return None

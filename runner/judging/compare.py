@@ -31,7 +31,7 @@ from runner.model import (
     Verdict,
 )
 from runner.stats.blocks import counts, evidence, frozen, scored, slice_seconds, values
-from runner.stats.decide import Judgement, together
+from runner.stats.decide import LAYOUTS, Judgement, layouts_in_turn, together
 from runner.stats.mean import mean_interval, mean_of
 from runner.stats.paired import Array, Estimate
 from runner.stats.variance import noise
@@ -57,7 +57,7 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
     false discovery rate is held over all benchmarks of the run that need a test, whatever their metric.
     """
     manifest = run.manifest
-    margin = math.log1p(manifest.margin)
+    margin, layouts = math.log1p(manifest.margin), layouts_of(manifest)
     begun = run.blocks[0].started if run.blocks else manifest.created
     places = run.places()
     timed = sum(benchmark.metric is Metric.TIME for benchmark in manifest.benchmarks)
@@ -81,7 +81,7 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
         drafts.append(found.draft)
     for place in (place for strange in places.values() for place in strange):
         started[place], lengths[place] = run.blocks[place].started, run.blocks[place].seconds
-    cases = _among([draft.case for draft in drafts], margin)
+    cases = _among([draft.case for draft in drafts], margin, layouts)
     comparisons = [
         *(_claimed(draft.line, case) for draft, case in zip(drafts, cases, strict=True)),
         *(absent(missing) for missing in manifest.missing),
@@ -100,7 +100,7 @@ def report(run: Run, *, complete: bool | None = None, with_noise: bool = True) -
         scope=manifest.scope, addresses=manifest.addresses, margin=manifest.margin,
         seed=manifest.seed, command=manifest.command, started=manifest.created, seconds=seconds,
         measured_share=measured / seconds if seconds > 0 else 0.0, complete=done,
-        comparisons=comparisons, mean=_mean(cases), calibration=manifest.calibration,
+        comparisons=comparisons, mean=_mean(cases, layouts), calibration=manifest.calibration,
         notices=tuple(_run_notices(run, cases, comparisons, done, alarms)),
     )
 
@@ -187,7 +187,7 @@ def _draft(
 ) -> _Draft:
     """`own` are all of the benchmark's blocks, by their places among the run's, in measured order."""
     benchmark, blocks = task.benchmark, list(own.values())
-    case = _case(benchmark, blocks, math.log1p(manifest.margin), max(1, len(manifest.benchmarks)))
+    case = _case(benchmark, blocks, manifest)
     counted = scored(blocks)
     timed = benchmark.metric is Metric.TIME
     guarded = timed and case.failure is None and case.ratios.size > 0
@@ -243,16 +243,20 @@ class Case:
 
 def judged(run: Run) -> list[Case]:
     """Every benchmark of the manifest, in its order, judged alone, at the look at which its sampling stopped."""
-    blocks, benchmarks = run.by_benchmark(), run.manifest.benchmarks
+    blocks = run.by_benchmark()
+    return [_case(benchmark, blocks[benchmark.key], run.manifest) for benchmark in run.manifest.benchmarks]
+
+
+def layouts_of(manifest: Manifest) -> int:
+    """How many layouts the blocks of each benchmark go through in turn, as they are judged (`layouts_in_turn`)."""
+    return layouts_in_turn(manifest.repeats if manifest.scope == "source" else None, manifest.blocks)
+
+
+def _case(benchmark: Benchmark, blocks: Sequence[Block], manifest: Manifest) -> Case:
+    said = evidence(benchmark.metric, blocks, layouts_of(manifest))
     # All of the suite, as the schedule counts them: who is failed or exact was not known when sampling stopped.
-    tests = max(1, len(benchmarks))
-    margin = math.log1p(run.manifest.margin)
-    return [_case(benchmark, blocks[benchmark.key], margin, tests) for benchmark in benchmarks]
-
-
-def _case(benchmark: Benchmark, blocks: Sequence[Block], margin: float, tests: int) -> Case:
-    said = evidence(benchmark.metric, blocks)
-    judgement, failure = said.judge(margin, tests), said.failure
+    tests = max(1, len(manifest.benchmarks))
+    judgement, failure = said.judge(math.log1p(manifest.margin), tests), said.failure
     if failure is None and said.defect is not None and not judgement.exact:
         failure = Failure(reason=said.defect, arm=None)
     return Case(
@@ -262,11 +266,11 @@ def _case(benchmark: Benchmark, blocks: Sequence[Block], margin: float, tests: i
     )
 
 
-def _among(cases: Sequence[Case], margin: float) -> list[Case]:
+def _among(cases: Sequence[Case], margin: float, layouts: int = LAYOUTS) -> list[Case]:
     """The same cases, each judged alone as one of so many, in the same order: with the judgements that the suite as a
     whole allows, as `stats.decide.suite` does."""
     tested = [case.failure is None and not case.judgement.exact for case in cases]
-    among = iter(together([case.judgement for case in itertools.compress(cases, tested)], margin))
+    among = iter(together([case.judgement for case in itertools.compress(cases, tested)], margin, layouts=layouts))
     return [
         replace(case, judgement=found.judgement, q=found.q) if is_tested and (found := next(among)) else case
         for case, is_tested in zip(cases, tested, strict=True)
@@ -430,9 +434,9 @@ def _run_notices(
             yield Notice(kind="budget", numbers={"undecided": undecided - away, "not_reached": away})
 
 
-def _mean(cases: Sequence[Case]) -> Mean | None:
+def _mean(cases: Sequence[Case], layouts: int) -> Mean | None:
     timed = timings(cases)
-    whole = mean_of(timed)
+    whole = mean_of(timed, layouts)
     return None if whole is None else mean_in_ratios(whole, mean_interval(whole), len(timed))
 
 

@@ -82,6 +82,11 @@ class Comparison:
         return not self.reached
 
     @property
+    def measured(self) -> int:
+        """Scored blocks that there are: those too that came after the look which `blocks` is."""
+        return max(self.blocks, self.started.size)
+
+    @property
     def compared(self) -> bool:
         """Measured in both arms, or to be measured: its verdict is one of `COMPARED`."""
         return self.verdict in COMPARED

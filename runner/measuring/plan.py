@@ -16,7 +16,7 @@ from typing import Protocol
 from runner.measuring import draws
 from runner.measuring.progress import Canary, Progress
 from runner.model import Arm, Benchmark, Block, BlockKind, BlockSpec, Metric
-from runner.stats.decide import LAYOUTS, LOOKS
+from runner.stats.decide import LAYOUTS, LOOKS, layouts_in_turn
 
 UNKNOWN_COST = 0.2
 """Seconds a block is taken to cost before any was measured."""
@@ -80,8 +80,10 @@ class Plan:
         self._canary = Canary(self._margin) if canary else None
         self.spent = 0.0
         """Seconds of machine time so far."""
+        layouts = layouts_in_turn(repeats, blocks)
         self.progress = {
-            benchmark.key: Progress(benchmark, margin=self._margin, tests=len(benchmarks), fixed=blocks)
+            benchmark.key: Progress(
+                benchmark, margin=self._margin, tests=len(benchmarks), fixed=blocks, layouts=layouts)
             for benchmark in benchmarks if hand is None or benchmark.key in hand
         }
         keys = dict.fromkeys(benchmark.key for benchmark in benchmarks)
@@ -311,8 +313,9 @@ class Plan:
         if self._repeats is None:
             return None
         # A known number of blocks goes through its layouts in turn, so that drift is not taken for their effect.
-        number = index // self._repeats if self._blocks is None else index % max(1, self._blocks // self._repeats)
-        return draws.layout(self._seed, number % LAYOUTS)
+        if self._blocks is None:
+            return draws.layout(self._seed, index // self._repeats % LAYOUTS)
+        return draws.layout(self._seed, index % min(LAYOUTS, max(1, self._blocks // self._repeats)))
 
     def _spec(self, progress: Progress, kind: BlockKind, index: int, round: int) -> BlockSpec:
         benchmark, calibration = progress.benchmark, progress.calibration

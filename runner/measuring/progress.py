@@ -7,18 +7,20 @@ from dataclasses import replace
 
 from runner.model import Benchmark, Block, BlockKind, Cause, Metric, Verdict
 from runner.stats.blocks import Evidence
-from runner.stats.decide import EXACT_BLOCKS, LOOKS, Judgement
+from runner.stats.decide import EXACT_BLOCKS, LAYOUTS, LOOKS, Judgement
 
 
 class Progress:
     """Where one benchmark stands."""
 
-    def __init__(self, benchmark: Benchmark, *, margin: float, tests: int, fixed: int | None = None) -> None:
+    def __init__(
+        self, benchmark: Benchmark, *, margin: float, tests: int, fixed: int | None = None, layouts: int = LAYOUTS
+    ) -> None:
         """`margin` is a log, `tests` the number of benchmarks in the run; `fixed`: blocks to measure whatever they
-        say, None: until it is settled."""
+        say, None: until it is settled; `layouts`: those that they go through in turn."""
         self.benchmark = benchmark
         self.fixed = fixed
-        self._margin, self._tests = margin, tests
+        self._margin, self._tests, self._layouts = margin, tests, layouts
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -29,7 +31,7 @@ class Progress:
         self.looked: Judgement | None = None
         """At the last look; None before the first."""
         self.settled = False
-        self._evidence = Evidence(self.benchmark.metric)
+        self._evidence = Evidence(self.benchmark.metric, self._layouts)
         self._latest: Judgement | None = None
         self._seconds: list[float] = []
         """Of the scored blocks, in ascending order."""

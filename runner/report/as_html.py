@@ -53,7 +53,8 @@ def _facts(c: Comparison) -> Iterable[tuple[str, str]]:
         return
     yield "per call", f"{words.values(c)[0]} in base, {words.values(c)[1]} in head"
     yield "head ÷ base", words.ratio(c)
-    yield "blocks", f"{c.blocks}, {quantities.duration(c.machine_seconds)} of machine time"
+    spent = f"{c.measured}, {quantities.duration(c.machine_seconds)} of machine time"
+    yield "blocks", spent if c.measured == c.blocks else f"{spent}; the verdict rests on {c.blocks}"
     if c.host:
         yield "machine", c.host
     if c.verdict is Verdict.UNDECIDED:

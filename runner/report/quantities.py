@@ -7,6 +7,8 @@ import time
 
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _SIZES = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+_DECIMALS = 9
+"""Decimals of a ratio at most."""
 
 
 def value(number: float | None, unit: str, *, full: bool = False) -> str:
@@ -53,23 +55,42 @@ def _three(number: float) -> str:
     return f"{number:,.{max(0, 2 - whole)}f}"
 
 
-def factor(number: float) -> str:
-    """How many times, from 1 up: ``1.031x``, ``1.25x``, ``12.3x``, ``1,042x``; more digits near 1."""
+def factor(number: float, decimals: int = 0) -> str:
+    """How many times, from 1 up: ``1.031x``, ``1.25x``, ``12.3x``, ``1,042x``; more digits near 1, and at least so many
+    `decimals`. What is not 1 is not written as 1: ``1.0003x``."""
     if number >= 1e9:
         return f"{number:.0e}x"
-    decimals = 3 if number < 1.1 else 2 if number < 10 else 1 if number < 100 else 0
-    return f"{number:,.{decimals}f}x"
+    usual = 3 if number < 1.1 else 2 if number < 10 else 1 if number < 100 else 0
+    return f"{number:,.{_beside_one(max(usual, decimals), number)}f}x"
+
+
+def factors(number: float, low: float, high: float) -> tuple[str, str, str]:
+    """A factor and the ends of its interval, each as `factor` has it, with decimals enough to see the interval."""
+    width = high - low
+    # Two in the last place at least from one end to the other.
+    decimals = min(_DECIMALS, math.ceil(math.log10(2 / width))) if 0 < width < math.inf else 0
+    return factor(number, decimals), factor(low, decimals), factor(high, decimals)
 
 
 def ratio(number: float, low: float | None = None, high: float | None = None) -> str:
     """Head ÷ base with its interval: ``1.031 [1.024, 1.038]``, ``1/1,042 [1/1,060, 1/1,025]``.
 
-    Below a tenth it is written as 1/n: a row of zeros hides the size of a change.
+    Below a tenth it is written as 1/n: a row of zeros hides the size of a change. An end that is not 1 is not written
+    as 1, so that what is printed says on which side of 1 the interval lies.
     """
-    if low is None or high is None or low == high:
+    if low is None or high is None:
         return _plain(number, 3)
-    decimals = 4 if 0 < high - low < 0.002 else 3
+    decimals = _beside_one(4 if 0 < high - low < 0.002 else 3, low, high)
+    if low == high:
+        return _plain(number, decimals)
     return f"{_plain(number, decimals)} [{_plain(low, decimals)}, {_plain(high, decimals)}]"
+
+
+def _beside_one(decimals: int, *numbers: float) -> int:
+    """So many decimals, or as many more as it takes to write none of the numbers as 1 that is not."""
+    while decimals < _DECIMALS and any(number != 1 and round(number, decimals) == 1 for number in numbers):
+        decimals += 1
+    return decimals
 
 
 def _plain(number: float, decimals: int) -> str:

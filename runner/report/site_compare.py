@@ -64,7 +64,7 @@ class Place:
     points: Sequence[Entry]
     """Those that are points of a history, in its order."""
     spreads: Mapping[str, Spread | None]
-    """How far runs are apart, by mark of the benchmark."""
+    """How far runs are apart, by mark of each benchmark that one of them has; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ def place_of(known: History, where: tuple[str, str], entries: Sequence[Entry]) -
     return Place(
         id=place_id(where),
         title=f"{where[0]} on {site.machine_name(last.machine)}", suite=last.suite, margin=last.margin, runs=entries,
-        points=there, spreads=_spreads(known, there[-NEWEST:]),
+        points=there, spreads=_spreads(known, entries, there[-NEWEST:]),
     )
 
 
@@ -107,16 +107,20 @@ def place_id(where: tuple[str, str]) -> str:
     return hashlib.sha256("\0".join(where).encode()).hexdigest()[:8]
 
 
-def _spreads(known: History, entries: Sequence[Entry]) -> dict[str, Spread | None]:
+def _spreads(known: History, runs: Sequence[Entry], entries: Sequence[Entry]) -> dict[str, Spread | None]:
+    """Of every benchmark that one of the runs has, from the points `entries`; one that none of these has is lent what
+    others of its metric know, as one of a single point is."""
+    versions = _marked(pd.DataFrame(sorted(known.versions([entry.id for entry in runs])), columns=["key", *VERSION]))
     rows = _marked(points.of_runs(known, [entry.id for entry in entries]))
     rows = rows[np.isfinite(rows["log_ratio"]) & np.isfinite(rows["se"])]
     rows = rows.assign(
         place=rows["run"].map({entry.id: place for place, entry in enumerate(entries)}),
         course=rows["run"].map({entry.id: points.course(entry) for entry in entries}),
     ).sort_values("place", kind="stable")
-    found: dict[str, Spread | None] = {}
-    for _, of_metric in rows.groupby("metric"):
-        benchmarks: dict[str, list[indirect.History]] = {}
+    found: dict[str, Spread | None] = dict.fromkeys(versions["mark"].tolist())
+    for metric, of_metric in rows.groupby("metric"):
+        benchmarks: dict[str, list[indirect.History]] = {
+            mark: [] for mark in versions["mark"][versions["metric"] == metric].tolist()}
         for (mark, _), own in of_metric.groupby(["mark", "course"], sort=False):
             numbers = own["log_ratio"].to_numpy(dtype=float), own["se"].to_numpy(dtype=float)
             benchmarks.setdefault(str(mark), []).append(numbers)
@@ -161,12 +165,13 @@ def shared(found: Sequence[Place], known: History, labels: Mapping[str, str]) ->
 
 def of_runs(known: History, ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """And of those that are made of one run each."""
+    layouts = {entry.id: entry.layouts for entry in known.runs}
     for begin in range(0, len(ids), TOGETHER):
         some = ids[begin : begin + TOGETHER]
         rows = _marked(points.of_runs(known, some))
         by_run = dict(iter(rows.groupby("run", sort=False)))
         for id in some:
-            yield run_name(id), _of_run(by_run.get(id, rows.iloc[:0]))
+            yield run_name(id), _of_run(by_run.get(id, rows.iloc[:0]), layouts[id])
 
 
 def run_name(id: str) -> str:
@@ -222,11 +227,11 @@ def _of_place(place: Place) -> dict[str, Any]:
     }
 
 
-def _of_run(rows: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
+def _of_run(rows: pd.DataFrame, layouts: int) -> dict[str, tuple[Any, ...]]:
     """For each benchmark by mark whether it is a timing; log ratio, standard error and degrees of freedom; and ratio,
     interval and verdict of the run's report."""
     timed = (int(metric == Metric.TIME.value) for metric in rows["metric"].tolist())
-    df = {blocks: indirect.estimate(0.0, 0.0, blocks).df for blocks in set(rows["counted"].tolist())}
+    df = {blocks: indirect.estimate(0.0, 0.0, blocks, layouts).df for blocks in set(rows["counted"].tolist())}
     numbers = (_rounded(rows[name]) for name in ("log_ratio", "se"))
     told = (_rounded(rows[name]) for name in ("ratio", "low", "high"))
     return dict(zip(rows["mark"].tolist(), zip(
@@ -238,10 +243,10 @@ def _rounded(numbers: pd.Series) -> list[float | None]:
     return [_number(number) for number in numbers.tolist()]
 
 
-def _estimate(row: Mapping[Any, Any]) -> Estimate | None:
-    """A row's estimate, in the digits that the page has; None where it has none."""
+def _estimate(row: Mapping[Any, Any], layouts: int) -> Estimate | None:
+    """A row's estimate, in the digits that the page has; None where it has none. `layouts` are its run's."""
     log, se = _number(row["log_ratio"]), _number(row["se"])
-    return None if log is None or se is None else indirect.estimate(log, se, int(row["counted"]))
+    return None if log is None or se is None else indirect.estimate(log, se, int(row["counted"]), layouts)
 
 
 def _number(number: float) -> float | None:
@@ -315,9 +320,13 @@ def through(known: History, place: Place, steps: Sequence[tuple[int, str]]) -> l
     rows = [
         {row["mark"]: row for row in _marked(points.of_runs(known, [run])).to_dict("records")} for _, run in steps
     ]
+    layouts = {entry.id: entry.layouts for entry in place.runs}
     found = []
     for mark, last in rows[-1].items():
-        estimates = [(sign, _estimate(own[mark])) for (sign, _), own in zip(steps, rows, strict=True) if mark in own]
+        estimates = [
+            (sign, _estimate(own[mark], layouts[run]))
+            for (sign, run), own in zip(steps, rows, strict=True) if mark in own
+        ]
         measured = [(sign, one) for sign, one in estimates if one is not None]
         if len(measured) < len(steps):
             continue

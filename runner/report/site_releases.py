@@ -22,7 +22,7 @@ FINAL = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:(a|b|rc)(\d+))?")
 MOST = 12
 """Bases that have a column, the newest."""
 ALIKE = 5e-4
-"""Change that would be written as none."""
+"""Change of peak memory that counts as none: its mean has no interval that could say so."""
 
 Mean = tuple[float, float, float, int]
 """Geometric mean, its interval, and of how many benchmarks."""
@@ -134,19 +134,31 @@ def _through(base: Mean | None, head: Mean | None) -> Mean | None:
 def _made(mean: Mean | None, log_memory: float, entry: Entry, how: str) -> ReleaseCell | None:
     if mean is None and not math.isfinite(log_memory):
         return None
+    time, time_state = _time(mean)
     return ReleaseCell(
-        time="–" if mean is None else _said(mean[0], ("faster", "slower"), mean[1] <= 1 <= mean[2]),
-        time_state="" if mean is None or mean[1] <= 1 <= mean[2] else "faster" if mean[0] < 1 else "slower",
-        memory="–" if not math.isfinite(log_memory) else _said(indirect.ratio(log_memory), ("less", "more")),
-        memory_state="", link=f"runs/{entry.id}.html", how=how,
+        time=time, time_state=time_state, memory=_memory(log_memory), memory_state="",
+        link=f"runs/{entry.id}.html", how=how,
     )
 
 
-def _said(ratio: float, words: tuple[str, str], same: bool = False) -> str:
-    if abs(ratio - 1) < ALIKE:
-        return "the same"
-    if same:
-        return f"no difference shown ({quantities.ratio(ratio)})"
+def _time(mean: Mean | None) -> tuple[str, str]:
+    """What a mean says, in words and as a state; it is the interval that tells whether there is a difference."""
+    if mean is None:
+        return "–", ""
+    ratio, low, high, _ = mean
+    if low <= 1 <= high:
+        return f"no difference shown ({quantities.ratio(ratio)})", ""
+    return _said(ratio, ("faster", "slower")), "faster" if ratio < 1 else "slower"
+
+
+def _memory(log: float) -> str:
+    if not math.isfinite(log):
+        return "–"
+    ratio = indirect.ratio(log)
+    return "the same" if abs(ratio - 1) < ALIKE else _said(ratio, ("less", "more"))
+
+
+def _said(ratio: float, words: tuple[str, str]) -> str:
     return f"{quantities.factor(max(ratio, 1 / ratio) if ratio else math.inf)} {words[ratio > 1]}"
 
 

@@ -68,7 +68,7 @@ def _mean(report: Judged) -> str:
         return f"geometric mean {quantities.ratio(mean.ratio, mean.low, mean.high)} {over}: no difference shown"
     slower = mean.ratio > 1
     ends = (mean.ratio, mean.low, mean.high) if slower else (1 / mean.ratio, 1 / mean.high, 1 / mean.low)
-    times, low, high = map(quantities.factor, ends)
+    times, low, high = quantities.factors(*ends)
     return f"geometric mean {times} {'slower' if slower else 'faster'} [{low}, {high}] {over}"
 
 
@@ -147,12 +147,12 @@ def to_settle(comparison: Comparison) -> str:
     if c.reached and c.ratio is None:
         return "cannot be settled: no ratio"
     if c.needed is None:
-        return f"cannot be said from {blocks(c.blocks)}"
+        return f"cannot be said from {blocks(c.measured)}"
     if c.blocks == 0:
         return f"{blocks(c.needed)}; none so far"
-    seconds = max(0, c.needed - c.blocks) * c.machine_seconds / c.blocks
+    seconds = max(0, c.needed - c.measured) * c.machine_seconds / c.measured
     if seconds == 0:
-        return f"{blocks(c.blocks)} were not enough"
+        return f"{blocks(c.measured)} were not enough"
     return f"about {blocks(c.needed)} in all, {quantities.duration(seconds)} more"
 
 
@@ -269,7 +269,8 @@ def calibration(numbers: Numbers) -> str:
             # Of what is found in less than nine of ten, the time alone would promise too much.
             often = "" if share >= 0.9 else f" in {quantities.percent(share)} of cases"
             what = f"a {size} % change is found" if len(parts) == 1 else f"{size} %"
-            parts.append(f"{what} in {seconds:.0f} s{often}")
+            soon = quantities.duration(seconds) if seconds < 1 else f"{seconds:.0f} s"
+            parts.append(f"{what} in {soon}{often}")
     return f"on this machine: {', '.join(parts)}"
 
 

@@ -14,7 +14,7 @@ from statistics import median
 import numpy as np
 
 from runner.model import Arm, Block, BlockKind, Cause, Failure, Metric, Mode, Verdict
-from runner.stats.decide import EXACT_BLOCKS, Judgement, judge, judge_exact
+from runner.stats.decide import EXACT_BLOCKS, LAYOUTS, Judgement, judge, judge_exact
 from runner.stats.paired import Array
 
 NANOSECONDS = 1e-9
@@ -144,8 +144,9 @@ def _value(metric: Metric, block: Block, arm: Arm) -> float:
 class Evidence:
     """What one benchmark's blocks say, block by block: each is reduced once, when it comes."""
 
-    def __init__(self, metric: Metric) -> None:
-        self._metric = metric
+    def __init__(self, metric: Metric, layouts: int = LAYOUTS) -> None:
+        """`layouts` is as in `judge`."""
+        self._metric, self._layouts = metric, layouts
         self._ratios: list[float] = []
         self._counts: dict[Arm, list[float]] = {arm: [] for arm in Arm}
         """Of a tracked value, one per scored block."""
@@ -202,7 +203,7 @@ class Evidence:
                 if exact is not None:
                     return exact
             if self.defect is None and self.no_ratio is None:
-                return judge(self.ratios, margin, tests)
+                return judge(self.ratios, margin, tests, self._layouts)
         # Counts without a ratio may yet turn out to be exact.
         maybe = self.failure is None and self.defect is None and self._scored < EXACT_BLOCKS
         return Judgement(
@@ -211,9 +212,9 @@ class Evidence:
         )
 
 
-def evidence(metric: Metric, blocks: Iterable[Block]) -> Evidence:
-    """What these blocks of one benchmark say, in measured order."""
-    found = Evidence(metric)
+def evidence(metric: Metric, blocks: Iterable[Block], layouts: int = LAYOUTS) -> Evidence:
+    """What these blocks of one benchmark say, in measured order; `layouts` is as in `judge`."""
+    found = Evidence(metric, layouts)
     for block in blocks:
         found.add(block)
     return found

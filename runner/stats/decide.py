@@ -27,7 +27,8 @@ ALPHAS = (0.005, 0.005, 0.005, 0.005, 0.0075, 0.0075, 0.0075, 0.0075)
 """Error that each look may make, in each of the two claims; `TOTAL` in all."""
 WEIGHTS = tuple(alpha / TOTAL for alpha in ALPHAS)
 LAYOUTS = 40
-"""Layouts of a run at most: blocks i, i + LAYOUTS and so on share one, and are one value where they are judged."""
+"""Layouts of a run at most: blocks i, i + LAYOUTS and so on share one, and are one value where they are judged. A run
+may have fewer: see `layouts_in_turn`."""
 EXACT_BLOCKS = 3
 """Blocks in which a count must repeat itself to be compared as a number."""
 FARTHEST = 4000
@@ -76,7 +77,7 @@ class SuiteJudgement:
     """Benjamini-Hochberg adjusted `p`: the smallest false discovery rate at which a difference is reported."""
 
 
-def judge(d: Array, margin: float, tests: int = 1) -> Judgement:
+def judge(d: Array, margin: float, tests: int = 1, layouts: int = LAYOUTS) -> Judgement:
     """Judge one benchmark by its log ratios, in measured order, at the planned looks.
 
     The looks are taken in order up to the first that settles the benchmark, and later values are ignored: who samples
@@ -84,7 +85,8 @@ def judge(d: Array, margin: float, tests: int = 1) -> Judgement:
     says that sampling may stop for it, and the last look.
     `margin` is the smallest change that matters, as a log: log1p(0.01) for 1 %. `tests` is the number of
     benchmarks that are judged together. It bears on stopping alone: what has stopped early is not taken back by
-    `suite`, a difference never and sameness hardly ever.
+    `suite`, a difference never and sameness hardly ever. `layouts` is how many the blocks go through in turn: see
+    `by_layout`.
 
     p is min(1, min over looks of p_k / w_k), which is valid under any stopping rule (union bound).
 
@@ -98,11 +100,11 @@ def judge(d: Array, margin: float, tests: int = 1) -> Judgement:
     if not (0 < margin < math.inf):
         raise ValueError(f"the margin must be above 0 and finite, not {margin}")
     if d.size < LOOKS[0]:
-        return _early(d, margin)
+        return _early(d, margin, layouts)
     p = p_same = 1.0
     differences, sameness = Differences(margin), Sameness(margin)
     for look, alpha, weight in zip(LOOKS, ALPHAS, WEIGHTS, strict=True):
-        estimate = at_look(d, look)
+        estimate = at_look(d, look, layouts)
         p = min(p, differences.p(estimate) / weight)
         p_same = min(p_same, sameness.p(estimate) / weight)
         reading, low, high = decide(estimate, margin, alpha, alpha)
@@ -113,27 +115,47 @@ def judge(d: Array, margin: float, tests: int = 1) -> Judgement:
     undecided = reading.verdict is Verdict.UNDECIDED
     return Judgement(
         verdict=reading.verdict, clear=reading.clear, tiny=reading.tiny, estimate=estimate, low=low, high=high,
-        look=look, p=p, p_same=p_same, needed=_needed(estimate, margin) if undecided else None, settled=settled,
+        look=look, p=p, p_same=p_same, needed=_needed(estimate, margin, layouts) if undecided else None,
+        settled=settled,
     )
 
 
-def at_look(d: Array, look: int) -> Estimate:
-    """What a look judges: the first `look` of the log ratios.
+def layouts_in_turn(repeats: int | None, blocks: int | None) -> int:
+    """How many layouts the blocks of a benchmark go through in turn: 2 to `LAYOUTS`.
 
-    Past `LAYOUTS`, the blocks of a layout are one value, their mean: what the layout does is in all of them, so that
-    they are not independent ones. (Where layouts are not varied, it costs some degrees of freedom.)
+    `repeats`: how many of the `blocks` share a layout. `LAYOUTS` where one of the two is None, or each block has a
+    layout of its own. Never 1: of the spread of a single value nothing is known.
     """
-    if look <= LAYOUTS:
-        return trimmed(d[:look])
-    return replace(trimmed(d[:look].reshape(-1, LAYOUTS).mean(axis=0)), n=look)
+    if repeats is None or repeats < 2 or blocks is None:
+        return LAYOUTS
+    return min(LAYOUTS, max(2, blocks // repeats))
 
 
-def _early(d: Array, margin: float) -> Judgement:
+def at_look(d: Array, look: int, layouts: int = LAYOUTS) -> Estimate:
+    """What a look judges: the first `look` of the log ratios, as `by_layout` takes them."""
+    return by_layout(d[:look], layouts)
+
+
+def by_layout(d: Array, layouts: int = LAYOUTS) -> Estimate:
+    """The estimate of log ratios of which i and i + `layouts` share a layout; its `n` is how many they are.
+
+    Where they are more than `layouts`, those of a layout are one value, their mean: what the layout does is in all of
+    them, so that they are not independent ones. (Where layouts are not varied, it costs some degrees of freedom.)
+    Raises ValueError as `trimmed` does.
+    """
+    if d.size <= layouts:
+        return trimmed(d)
+    layout = np.arange(d.size) % layouts
+    means = np.bincount(layout, weights=d) / np.bincount(layout)
+    return replace(trimmed(means), n=d.size)
+
+
+def _early(d: Array, margin: float, layouts: int) -> Judgement:
     estimate = trimmed(d) if d.size >= 2 else None
     low, high = (None, None) if estimate is None else interval(estimate, ALPHAS[0])
     return Judgement(
         verdict=Verdict.UNDECIDED, clear=False, tiny=False, estimate=estimate, low=low, high=high, look=None,
-        p=None, p_same=None, needed=None if estimate is None else _needed(estimate, margin), settled=False,
+        p=None, p_same=None, needed=None if estimate is None else _needed(estimate, margin, layouts), settled=False,
     )
 
 
@@ -207,15 +229,15 @@ def judge_estimate(estimate: Estimate, margin: float) -> Judgement:
 
 
 def together(
-    alone: Sequence[Judgement], margin: float, q: float = TOTAL, *, once: bool = False
+    alone: Sequence[Judgement], margin: float, q: float = TOTAL, *, once: bool = False, layouts: int = LAYOUTS
 ) -> list[SuiteJudgement]:
     """What a suite allows of the judgements of its benchmarks, as `suite` says; same order.
 
-    `once` says that they are of `judge_estimate` and not of `judge`.
+    `once` says that they are of `judge_estimate` and not of `judge`; `layouts` is what `judge` was told.
     """
     changes = family([judgement.p for judgement in alone], q)
     sames = family([_p_of_sameness(judgement) for judgement in alone], q)
-    return [_among(*each, margin, once=once) for each in zip(alone, changes, sames, strict=True)]
+    return [_among(*each, margin, layouts, once=once) for each in zip(alone, changes, sames, strict=True)]
 
 
 def _p_of_sameness(alone: Judgement) -> float | None:
@@ -225,7 +247,9 @@ def _p_of_sameness(alone: Judgement) -> float | None:
     return alone.p_same if alone.verdict is Verdict.SAME or alone.p_same is None else 1.0
 
 
-def _among(alone: Judgement, change: Place, same: Place, margin: float, *, once: bool) -> SuiteJudgement:
+def _among(
+    alone: Judgement, change: Place, same: Place, margin: float, layouts: int, *, once: bool
+) -> SuiteJudgement:
     """What is left of one benchmark's judgement, given its places in the two families."""
     if alone.look is None or alone.estimate is None:
         return SuiteJudgement(judgement=alone, q=None)
@@ -236,16 +260,17 @@ def _among(alone: Judgement, change: Place, same: Place, margin: float, *, once:
     undecided = reading.verdict is Verdict.UNDECIDED and not once
     judgement = replace(
         alone, verdict=reading.verdict, clear=reading.clear, tiny=reading.tiny, low=low, high=high,
-        needed=_needed(alone.estimate, margin, change.share, same.share) if undecided else None,
+        needed=_needed(alone.estimate, margin, layouts, change.share, same.share) if undecided else None,
     )
     return SuiteJudgement(judgement=judgement, q=change.q)
 
 
-def _needed(estimate: Estimate, margin: float, change: float = 1.0, same: float = 1.0) -> int | None:
+def _needed(estimate: Estimate, margin: float, layouts: int, change: float = 1.0, same: float = 1.0) -> int | None:
     """Smallest number of blocks at which the estimate, with its present spread, would be a verdict.
 
     A planned look that is still to come, or any number after the last look, at the last look's error;
-    None beyond `FARTHEST`. `change` and `same` are the shares of the error that the two claims may use.
+    None beyond `FARTHEST`, and where a run has fewer layouts and all were seen: more blocks of these leave what they do
+    as it is. `change` and `same` are the shares of the error that the two claims may use.
     """
     deviation = estimate.se / unit_se(estimate.n)
     sizes, widths = _widths(change)
@@ -253,6 +278,8 @@ def _needed(estimate: Estimate, margin: float, change: float = 1.0, same: float 
     # One-sided, each with the whole error.
     found |= abs(estimate.mean) + deviation * _widths(2 * same)[1] < margin
     found &= sizes > estimate.n
+    if layouts < LAYOUTS:
+        found &= sizes <= layouts
     return int(sizes[np.argmax(found)]) if found.any() else None
 
 

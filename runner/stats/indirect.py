@@ -65,9 +65,9 @@ def ratio(log: float) -> float:
     return math.exp(log) if log < LARGEST else math.inf
 
 
-def estimate(log_ratio: float, se: float, blocks: int) -> Estimate:
-    """What one run says of one benchmark, as an estimate with its degrees of freedom."""
-    return Estimate(mean=log_ratio, se=se, df=float(max(1, degrees(min(blocks, LAYOUTS)))), n=blocks)
+def estimate(log_ratio: float, se: float, blocks: int, layouts: int = LAYOUTS) -> Estimate:
+    """What one run says of one benchmark, as an estimate with the degrees of freedom of `decide.by_layout`."""
+    return Estimate(mean=log_ratio, se=se, df=float(max(1, degrees(min(blocks, layouts)))), n=blocks)
 
 
 def spreads(benchmarks: Sequence[Sequence[History]]) -> list[Spread | None]:

@@ -7,26 +7,20 @@ point of a history rests on a number of blocks that was known before the first o
 
 from __future__ import annotations
 
-import numpy as np
-
-from runner.stats.decide import LAYOUTS, LOOKS
-from runner.stats.paired import Array, Estimate, trimmed
+from runner.stats.decide import LAYOUTS, LOOKS, by_layout
+from runner.stats.paired import Array, Estimate
 
 
-def unselected(d: Array, planned: int | None, *, exact: bool = False) -> Estimate | None:
+def unselected(d: Array, planned: int | None, *, exact: bool = False, layouts: int = LAYOUTS) -> Estimate | None:
     """The estimate of the log ratios `d`, in measured order, on blocks whose number does not depend on their values.
 
     `planned`: the number that was fixed beforehand; where measuring ended sooner, what there is (what ended it had not
     seen the values either). None: sampling stopped by what it saw, and only the first look was taken in any case. That
     many are wanted, except of what is `exact`, which any number of blocks tells alike. None comes back where there are
-    too few. Beyond `decide.LAYOUTS`, the blocks of a layout are one value, as where a benchmark is judged.
+    too few. Beyond `layouts`, the blocks of a layout are one value, as where a benchmark is judged.
 
     Raises ValueError for values that are not finite.
     """
     least = LOOKS[0] if planned is None and not exact else 2
     used = d[: LOOKS[0] if planned is None else planned]
-    if used.size < least:
-        return None
-    if used.size <= LAYOUTS:
-        return trimmed(used)
-    return trimmed(np.array([used[first::LAYOUTS].mean() for first in range(LAYOUTS)]))
+    return None if used.size < least else by_layout(used, layouts)

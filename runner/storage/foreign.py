@@ -27,8 +27,6 @@ from runner.storage.store import Manifest, Run
 
 HELD = 16 << 20
 """Bytes of blocks up to which they are held in memory, some five times as large, once they are read."""
-_LAST_DATE = 253_402_300_800.0
-"""Seconds since the epoch at the end of the year 9999: later dates cannot be printed."""
 BENCHMARKS = 50_000
 """Of a run at most: whoever shows it makes a page for each."""
 
@@ -113,7 +111,7 @@ def _check_commit(arm: Interpreter) -> None:
     commit = arm.commit
     if commit is None:
         return
-    if not 0 <= commit.date < _LAST_DATE:
+    if not 0 <= commit.date < store.LAST_DATE:
         raise ValueError(f"the commit of {arm.spec[:80]!r} has no date between the years 1970 and 9999")
     if commit.position is not None and not 0 < commit.position < 1 << 53:
         raise ValueError(f"the commit of {arm.spec[:80]!r} has no position above 0")

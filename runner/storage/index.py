@@ -278,6 +278,18 @@ def benchmarks(connection: Connection, purposes: Sequence[str] = ()) -> list[Kno
     return [_known(key, parts) for key, parts in sorted(found.items())]
 
 
+def versions(connection: Connection, ids: Sequence[str]) -> set[tuple[str, str, str, str]]:
+    """Key, version, metric and unit of every benchmark that one of some runs has."""
+    found: set[tuple[str, str, str, str]] = set()
+    for begin in range(0, len(ids), AT_ONCE):
+        some = ids[begin : begin + AT_ONCE]
+        found.update(connection.execute(
+            'SELECT "key", "version", "metric", "unit" FROM benchmarks WHERE number IN ('
+            "  SELECT p.benchmark FROM points p JOIN runs r ON r.number = p.run"
+            f"  WHERE r.id IN ({', '.join('?' * len(some))}))", some))
+    return found
+
+
 def rows(connection: Connection, columns: Sequence[str], where: Where) -> list[tuple[Any, ...]]:
     """Columns of the points that are as `where` says: oldest run first, within a run in its order.
 

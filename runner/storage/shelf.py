@@ -63,13 +63,11 @@ def entry(folder: Path) -> Entry:
         return Entry(id=folder.name, folder=folder, state=State.UNREADABLE, problem=str(problem))
     report = _report(folder)
     state = State.COMPLETE if report.get("complete") is True else State.INTERRUPTED
-    summary = report.get("summary")
     return Entry(
         id=manifest.id, folder=folder, state=State.MEASURING if _is_held(folder) else state, created=manifest.created,
         base=manifest.base.spec, head=manifest.head.spec, versions=(manifest.base.version, manifest.head.version),
         suite=manifest.suite, benchmarks=tuple(one.key for one in manifest.benchmarks),
-        counts=None if not summary else {
-            verdict.value: int(summary.get(verdict.value.replace(" ", "_"), 0)) for verdict in Verdict},
+        counts=_counts(report.get("summary")),
     )
 
 
@@ -95,9 +93,17 @@ def remove(folder: Path) -> None:
 def _report(folder: Path) -> Mapping[str, Any]:
     try:
         found = json.loads((folder / store.REPORT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _counts(summary: object) -> Mapping[str, int] | None:
+    """As `Entry.counts`; None also for a summary that holds something else than numbers."""
+    if not isinstance(summary, dict) or not summary:
+        return None
+    counts = {verdict.value: summary.get(verdict.value.replace(" ", "_"), 0) for verdict in Verdict}
+    return counts if all(isinstance(count, int) for count in counts.values()) else None
 
 
 def _is_held(folder: Path) -> bool:

@@ -41,6 +41,8 @@ OLD = ("lockstep.run/1", "lockstep.run/2")
 MANIFEST, BLOCKS, LAYOUTS, REPORT = "manifest.json", "blocks.jsonl", "layouts.jsonl", "report.json"
 STATISTICS = "statistics.json"
 """What a run has in the place of its blocks, where `lockstep gc` has removed those (`judging.statistics`)."""
+LAST_DATE = 253_402_300_800.0
+"""Seconds since the epoch at the end of the year 9999: later dates cannot be printed."""
 ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 """What a run's id looks like."""
 
@@ -337,19 +339,32 @@ def appending(folder: Path) -> Iterator[Appender]:
 def add_layout(folder: Path, seed: int, addresses: Mapping[Arm, Mapping[str, int]]) -> None:
     """Put on record where the hot functions of both arms are in a layout: the proof that it is another one.
 
-    On disk when this returns; one that is there already is left alone. Raises MachineError when the disk is full.
+    On disk when this returns; one that is there already is left alone. Raises MachineError when the disk is full, and
+    UsageError where a whole line of the file is not a layout.
     """
     line = {"layout": seed, **{arm.value: dict(places) for arm, places in addresses.items()}}
     path = folder / LAYOUTS
     with _disk(path), path.open("a+b") as stream:
         end = _whole_lines_end(path)
-        if any(json.loads(known)["layout"] == seed for known in path.read_bytes()[:end].splitlines()):
+        if seed in _layouts(path, end):
             return
         stream.truncate(end)
         stream.write(json.dumps(line).encode() + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
         sync(folder)
+
+
+def _layouts(path: Path, end: int) -> list[object]:
+    """Those on record up to a byte of the file, by their seeds."""
+    found: list[object] = []
+    for place, line in enumerate(path.read_bytes()[:end].splitlines(), start=1):
+        try:
+            found.append(json.loads(line)["layout"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{path}:{place} is not a layout. Remove the line, and go on with `lockstep resume`: "
+                             "a layout that is linked again is put there again.") from error
+    return found
 
 
 def read(folder: Path, *, lazily: bool = False, manifest: Manifest | None = None) -> Run:
@@ -376,9 +391,13 @@ def read_manifest(folder: Path) -> Manifest:
         raise UsageError(f"{folder / MANIFEST} is of version {schema!r}; this Lockstep reads {SCHEMA!r}. "
                          "Use the Lockstep that made it.")
     try:
-        return _manifest.validate_json(text)
+        manifest = _manifest.validate_json(text)
     except ValidationError as error:
         raise UsageError(f"{folder / MANIFEST} cannot be read: {_first(error)}") from error
+    if not abs(manifest.created) < LAST_DATE:  # nor is what is no number
+        raise UsageError(f"{folder / MANIFEST} cannot be read: created: {manifest.created:g} is no date before the "
+                         "year 10000")
+    return manifest
 
 
 def has_blocks(folder: Path) -> bool:

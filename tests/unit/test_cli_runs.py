@@ -102,6 +102,26 @@ def test_only_a_run_folder_is_removed(lockstep: Lockstep, nights: Path) -> None:
 
 
 
+@pytest.mark.parametrize("summary", [["slower"], {"slower": None}, 7])
+def test_a_report_that_cannot_be_counted_takes_no_other_run_from_the_list(
+    lockstep: Lockstep, nights: Path, summary: object
+) -> None:
+    run = sorted(nights.iterdir())[0]
+    report = json.loads((run / "report.json").read_text())
+    (run / "report.json").write_text(json.dumps({**report, "summary": summary}))
+    (one,) = listed(lockstep, nights, run.name)
+    assert (one["state"], one["verdicts"]) == ("complete", None) and len(listed(lockstep, nights)) == 5
+    assert "of 4" in lockstep("runs", "--out", nights)[1]
+
+
+def test_a_run_of_no_date_is_unreadable(lockstep: Lockstep, nights: Path) -> None:
+    run = sorted(nights.iterdir())[0]
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps({**manifest, "created": 1e20}))
+    (one,) = listed(lockstep, nights, run.name)
+    assert (one["state"], one["created"]) == ("unreadable", None) and "is no date" in str(one["problem"])
+
+
 def test_what_one_arm_lacks_is_counted(lockstep: Lockstep, nights: Path) -> None:
     run = next(folder for folder in sorted(nights.iterdir()) if (folder / "report.json").is_file())
     report = json.loads((run / "report.json").read_text())

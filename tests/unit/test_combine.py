@@ -155,6 +155,13 @@ def test_a_third_run_that_differs_is_named() -> None:
         check([run(0), run(1), run(2, margin=0.05)])
 
 
+def test_runs_of_one_seed_do_not_repeat_each_other() -> None:
+    """The command that a report prints has the seed, so that whoever runs it again gets the same draws."""
+    check([run(0), run(1, seed=7), run(2, seed=8)])  # as those of a fleet have them that are measured together
+    with pytest.raises(UsageError, match=f"runs {IDS[1]} and {IDS[2]} have one seed, 7: .* without --seed"):
+        check([run(0), run(1, seed=7), run(2, seed=7)])
+
+
 def test_one_run_is_no_repetition() -> None:
     for runs in ([], [run()]):
         with pytest.raises(UsageError, match="one run is no repetition"):

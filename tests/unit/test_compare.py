@@ -32,7 +32,8 @@ from runner.model import (
 )
 from runner.report import as_html, as_json, markdown, words
 from runner.report import text as text_report
-from runner.stats.decide import judge, suite
+from runner.stats.decide import ALPHAS, LAYOUTS, LOOKS, at_look, judge, suite
+from runner.stats.paired import interval
 from runner.storage import store
 
 START = 1_800_000_000.0
@@ -342,6 +343,32 @@ def test_geometric_mean_of_one_is_its_own_interval() -> None:
     level = 0.95 if estimate.n == 6 else 0.995
     expected = stats.t.interval(level, estimate.df, loc=estimate.mean, scale=estimate.se)
     assert (math.log(mean.low), math.log(mean.high)) == pytest.approx(expected)
+
+
+def test_blocks_that_share_a_layout_are_judged_as_one_value() -> None:
+    """Six layouts, which come in turn six times, as `lockstep explain` measures."""
+    logs = np.tile([-0.02, 0.0, 0.01, 0.03, 0.04, 0.06], 6) + np.random.default_rng(41).normal(0, 0.002, 36)
+    facts = manifest([benchmark("b")], scope="source", repeats=6, blocks=36)
+    run = store.Run(
+        folder=Path("runs/r"), manifest=facts, blocks=tuple(timed("b", np.exp(logs).tolist())), torn=False)
+    [case], whole = judged(run), report(run)
+    assert case.judgement.estimate is not None
+    assert (case.judgement.look, case.judgement.estimate.n, case.judgement.estimate.df) == (26, 26, 5)
+    expected = interval(at_look(logs, 26, 6), ALPHAS[LOOKS.index(26)])
+    [found] = whole.comparisons
+    assert found.low is not None and found.high is not None and found.verdict is Verdict.UNDECIDED
+    assert (math.log(found.low), math.log(found.high)) == pytest.approx(expected)
+    assert whole.mean is not None
+    assert (math.log(whole.mean.low), math.log(whole.mean.high)) == pytest.approx(expected)
+
+
+def test_a_run_has_few_layouts_where_its_blocks_share_them() -> None:
+    def layouts(**changes: Any) -> int:
+        return compare.layouts_of(manifest([benchmark("b")], **changes))
+
+    assert layouts(scope="source", repeats=6, blocks=36) == 6
+    assert layouts(scope="binary", repeats=6, blocks=24) == layouts(scope="source", blocks=36) == LAYOUTS
+    assert layouts(scope="source") == layouts() == LAYOUTS
 
 
 def test_geometric_mean_without_spread_or_without_timings() -> None:

@@ -7,7 +7,7 @@ from worlds import World, place
 
 from runner.measuring.plan import Plan
 from runner.model import Arm, BlockKind, BlockSpec
-from runner.stats.decide import LAYOUTS, LOOKS
+from runner.stats.decide import LAYOUTS, LOOKS, layouts_in_turn
 
 
 def test_who_starts_first_is_balanced_at_every_look() -> None:
@@ -91,5 +91,9 @@ def test_a_number_of_blocks_goes_through_its_layouts_in_turn() -> None:
     seeds = [plan.layout(index) for index in range(36)]
     assert len(set(seeds)) == 6
     assert seeds == seeds[:6] * 6
+    assert layouts_in_turn(6, 36) == 6, "they are judged as they are drawn"
+    many = Plan((), seed=3, margin=0.01, budget=None, repeats=2, blocks=100)
+    assert [many.layout(index) for index in range(100)] == [many.layout(index % LAYOUTS) for index in range(100)]
+    assert layouts_in_turn(2, 100) == LAYOUTS
     free = Plan((), seed=3, margin=0.01, budget=None, repeats=6)
     assert [free.layout(index) for index in range(12)] == [seeds[0]] * 6 + [seeds[1]] * 6

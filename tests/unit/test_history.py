@@ -20,7 +20,7 @@ from runner.history.runs import History
 from runner.judging import compare
 from runner.judging.report import Report
 from runner.model import Arm, Cause, Commit, Failure, Installed, Purpose, Role, Verdict
-from runner.stats.decide import LOOKS
+from runner.stats.decide import LAYOUTS, LOOKS, by_layout
 from runner.stats.paired import trimmed
 from runner.storage import index, store
 
@@ -230,6 +230,16 @@ def test_a_row_has_an_estimate_that_stopping_has_not_picked(runs: Path) -> None:
     spoil(many, {some_benchmarks(2)[0].key: Failure(reason="no", arm=None)})
     failed, good = (row for _, row in read(runs).of_runs([many.name]).iterrows())
     assert np.isnan(failed["log_ratio"]) and failed["counted"] == 0 and good["counted"] == LOOKS[0]
+
+
+def test_a_row_of_blocks_that_share_layouts_has_one_value_for_each_of_these(runs: Path) -> None:
+    place = make_run(runs, 8, some_benchmarks(2), scope="source", repeats=2, blocks=LOOKS[0])
+    found = read(runs)
+    report = compare.report(store.read(place))
+    for (_, row), one in zip(found.of_runs([place.name]).iterrows(), report.comparisons, strict=True):
+        estimate = by_layout(one.log_ratios, 3)
+        assert (row["log_ratio"], row["se"], row["counted"]) == (estimate.mean, estimate.se, LOOKS[0])
+    assert [entry.layouts for entry in found.runs] == [LAYOUTS] * 4 + [3]
 
 
 def test_what_is_asked_for_is_what_all_rows_hold(runs: Path) -> None:

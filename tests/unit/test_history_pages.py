@@ -231,6 +231,17 @@ class TestCompare:
         many = replace(place, spreads={"0": indirect.Spread(tau=0.0, df=9.0)})
         assert "too narrow" not in site_compare.how(many, "it")
 
+    def test_a_benchmark_that_no_new_point_has_is_one_of_the_table_and_is_lent_what_others_know(
+        self, runs: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gone = [benchmark("work.time_old"), benchmark("work.peakmem_old", Metric.PEAK_MEMORY)]
+        make_run(runs, 9, [*some_benchmarks(12), *gone], created=1e9)
+        monkeypatch.setattr(site_compare, "NEWEST", 4)
+        (place,) = site_compare.places(known(runs))
+        assert len(place.spreads) == 14 and site_compare._share(place) == site_compare.ALPHA / 14
+        assert list(place.spreads.values()).count(None) == 1, "of memory there is no new point to learn from"
+        assert "not known yet for 1 of 14 benchmarks" in site_compare.how(place, "it")
+
     def test_what_lies_beside_is_what_the_page_says(self, runs: Path) -> None:
         folder = publish(runs).folder / "compare"
         told = {path.stem: loaded(path) for path in folder.glob("*.js")}
@@ -251,6 +262,11 @@ class TestCompare:
             assert slug == addresses.slug(key)
             assert (at, verdict) == (pytest.approx(own.loc[key, "ratio"], rel=1e-4), own.loc[key, "verdict"])
             assert log == pytest.approx(math.log(at), abs=1e-4) and (0 < se < 0.01, df, timed) == (True, 5.0, 1)
+
+    def test_blocks_that_share_layouts_have_the_degrees_of_freedom_of_these(self, few: Path) -> None:
+        place = make_run(few, 9, some_benchmarks(2), scope="source", repeats=2, blocks=6)
+        [(_, rows)] = site_compare.of_runs(known(few), [place.name])
+        assert [df for _, _, _, df, *_ in rows.values()] == [2.0, 2.0]
 
     def test_only_the_files_of_new_runs_are_written(self, few: Path) -> None:
         runs = few
@@ -428,6 +444,18 @@ class TestReleases:
         cells = dict(zip(table.bases, dict(table.rows)["cpython@3.10.4"], strict=True))
         turned = cells["cpython@3.13.5"]
         assert turned is not None and turned.how == "measured the other way round" and turned.time_state == "faster"
+
+    def test_it_is_the_interval_that_says_whether_there_is_a_difference(self, few: Path) -> None:
+        entry = known(few).runs[0]
+
+        def cell(mean: site_releases.Mean) -> tuple[str, str, str]:
+            found = site_releases._made(mean, 1e-4, entry, "")
+            assert found is not None
+            return found.time, found.time_state, found.memory
+
+        assert cell((1.0003, 0.95, 1.05, 4)) == ("no difference shown (1.000)", "", "the same")
+        words, state, _ = cell((1.0003, 1.0001, 1.0005, 4))
+        assert words.endswith("x slower") and state == "slower"
 
 
 class TestCommits:

@@ -89,6 +89,16 @@ def test_entries_are_had_by_name_however_many_they_are(engine: Files, monkeypatc
         assert index.entries(connection, []) == []
 
 
+def test_what_some_runs_have_is_told_once(engine: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = engine.place("index")
+    fill(place, [(a_run(n), [a_point("a"), a_point("b", 1, version=f"{n // 2}")]) for n in range(5)])
+    monkeypatch.setattr(index, "AT_ONCE", 2)
+    with index.opened(place) as connection:
+        assert index.versions(connection, ["run-0", "run-1", "run-4", "run-9"]) == {
+            ("a", "1", "time", "s"), ("b", "0", "time", "s"), ("b", "2", "time", "s")}
+        assert index.versions(connection, []) == set()
+
+
 def test_every_number_comes_back_to_the_last_bit(engine: Files) -> None:
     luck = random.Random(1)
     numbers = [0.1, 1e-300, 5e-324, 1.7976931348623157e308, float("inf"), *(luck.gauss(0, 1) for _ in range(20))]

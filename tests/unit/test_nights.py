@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from made_runs import make_charts
-from samples import Quiet, benchmark, interpreter, manifest
+from samples import Quiet, benchmark, block, interpreter, manifest
 
 from runner import config
 from runner.alerts.settings import Channels
@@ -25,6 +25,7 @@ from runner.jobs.night_measure import Wanted
 from runner.jobs.night_work import Work
 from runner.jobs.status import status
 from runner.jobs.watched import Nightly, Suite, Watch
+from runner.judging import compare
 from runner.model import Commit, Interpreter, Purpose
 from runner.report import night as report
 from runner.stats.nominate import Kind
@@ -122,6 +123,20 @@ def test_the_number_of_blocks_follows_from_what_they_cost_and_not_from_what_they
     assert night_measure.blocks(work(tmp_path, before), Suite(), seconds) == blocks
     assert night_measure.blocks(work(tmp_path, before, blocks=9), Suite(), seconds) == 9
     assert night_measure.blocks(work(tmp_path, night(), before), Suite(), seconds) == blocks, "one that measured it"
+
+
+def test_what_a_round_costs_does_not_follow_from_what_was_found() -> None:
+    """Twelve blocks were measured, after a calibration, though six are enough to say that it is the same."""
+    one = benchmark()
+    wanted = Wanted(purpose=Purpose.ANCHOR, base=interpreter("a"), head=interpreter("b"), suite="s", pattern=None,
+                    blocks=12, budget=60.0)
+    quiet = tuple(
+        block(one.key, number, seconds=1.0, base=(2_000_000,) * 6, head=(2_000_000,) * 6, order="bh" * 3)
+        for number in range(12))
+    found = compare.report(
+        store.Run(folder=Path("runs/r"), manifest=manifest((one,), blocks=12), blocks=quiet, torn=False))
+    assert found.seconds == pytest.approx(12.0) and found.comparisons[0].blocks == 6
+    assert night_measure._record(wanted, found).round_seconds == pytest.approx(12.0 / 13)
 
 
 def test_the_health_page_that_a_night_makes_shows_it_as_it_will_end(

@@ -247,6 +247,22 @@ def test_a_layout_is_on_record_once_and_after_a_torn_line(folder: Path) -> None:
     assert lines[0] == {"layout": 7, "base": {"f": 1}, "head": {"f": 2}}
 
 
+@pytest.mark.parametrize("line", ['{"lay', '{"seed": 7}', "[7]", "7"])
+def test_a_line_that_is_not_a_layout_is_named(folder: Path, line: str) -> None:
+    arms = {Arm.BASE: {"f": 1}, Arm.HEAD: {"f": 2}}
+    store.add_layout(folder, 7, arms)
+    with (folder / store.LAYOUTS).open("a") as stream:
+        stream.write(f"{line}\n")
+    with pytest.raises(UsageError, match=r"layouts\.jsonl:2 is not a layout\. Remove the line"):
+        store.add_layout(folder, 8, arms)
+
+
+@pytest.mark.parametrize("created", [1e20, -1e20])
+def test_a_run_of_no_date_is_refused_in_words(tmp_path: Path, created: float) -> None:
+    with pytest.raises(UsageError, match=r"manifest\.json cannot be read: created: .*1e\+20 is no date"):
+        store.read(store.create(tmp_path, manifest(created=created)))
+
+
 def test_a_run_is_not_measured_twice_at_once(folder: Path) -> None:
     with (
         store.appending(folder) as append,

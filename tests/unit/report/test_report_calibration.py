@@ -22,6 +22,7 @@ def test_the_line_is_in_every_format_and_only_when_something_is_known() -> None:
     report = report_samples.report([report_samples.measured("work.time_it", Verdict.SAME, 1.0, 1e-6)])
     known = replace(report, calibration=KNOWN)
     assert words.calibration(KNOWN) == SENTENCE
+    assert "is found in 0.4 s, 1 % in 11 s" in words.calibration({**KNOWN, "seconds_2": 0.4})
     for render in (text.render, as_html.render):
         assert SENTENCE in " ".join(render(known).split())
         assert "on this machine" not in render(report)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -114,6 +115,14 @@ def test_a_report_without_benchmarks_and_one_without_ratios_are_pages_too() -> N
     assert Page(as_html.render(samples.report([], mean=None))).open == []
     failed = samples.report([samples.comparison("a", Verdict.FAILED)], mean=None)
     assert "svg" not in {tag for tag, _ in Page(as_html.render(failed)).tags}
+
+
+def test_blocks_that_came_after_a_look_are_told_apart() -> None:
+    one = samples.measured("a.time_it", Verdict.UNDECIDED, 1.009, 0.1, blocks=70, needed=80)
+    assert dict(as_html._facts(one))["blocks"].endswith(" of machine time")
+    told = dict(as_html._facts(replace(one, blocks=40)))
+    assert told["blocks"].startswith("70, ") and told["blocks"].endswith("; the verdict rests on 40")
+    assert told["to settle it"] == "about 80 blocks in all, 4.5 s more"
 
 
 def test_the_same_report_gives_the_same_page(rendered: str) -> None:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from runner.report import quantities
@@ -33,6 +34,7 @@ def test_a_printed_time_is_within_half_a_percent_of_the_time(seconds: float) -> 
 
 @pytest.mark.parametrize(("number", "text"), [
     (1.031, "1.031x"), (1.25, "1.25x"), (12.34, "12.3x"), (1042.4, "1,042x"), (3e12, "3e+12x"),
+    (1.0, "1.000x"), (1.0003, "1.0003x"), (1.00004, "1.00004x"), (1 + 1e-12, "1.000000000x"),
 ])
 def test_factors_have_more_digits_near_one(number: float, text: str) -> None:
     assert quantities.factor(number) == text
@@ -41,11 +43,22 @@ def test_factors_have_more_digits_near_one(number: float, text: str) -> None:
 @pytest.mark.parametrize(("numbers", "text"), [
     ((1.031, 1.024, 1.038), "1.031 [1.024, 1.038]"),
     ((1.0, 0.9995, 1.0005), "1.0000 [0.9995, 1.0005]"),
+    ((1.005, 1.0003, 1.0097), "1.0050 [1.0003, 1.0097]"), ((0.99, 0.98, 0.99996), "0.99000 [0.98000, 0.99996]"),
+    ((1.001, 1.0, 1.003), "1.001 [1.000, 1.003]"), ((1.0003, 1.0003, 1.0003), "1.0003"),
     ((1 / 1042, 1 / 1060, 1 / 1025), "1/1,042 [1/1,060, 1/1,025]"),
     ((0.0, 0.0, 0.0), "0"), ((12.3, None, None), "12.3"), ((1.0, 1e-200, 1e304), "1.000 [1/1e+200, 1e+304]"),
 ])
 def test_ratios(numbers: tuple[float, float | None, float | None], text: str) -> None:
     assert quantities.ratio(*numbers) == text
+
+
+@given(st.floats(-0.01, 0.01), st.floats(0, 0.01))
+def test_what_is_printed_lies_on_its_side_of_one(log: float, width: float) -> None:
+    ends = math.exp(log), math.exp(log + width)
+    assume(all(end == 1 or abs(end - 1) > 1e-8 for end in ends))
+    printed = [float(text) for text in re.findall(r"[\d.]+", quantities.ratio(math.exp(log + width / 2), *ends))]
+    shown = printed[1:] if len(printed) == 3 else printed * 2
+    assert [(end > 1, end < 1) for end in shown] == [(end > 1, end < 1) for end in ends]
 
 
 @given(st.floats(-700, 700), st.floats(0, 5))

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import report_samples as samples
 
@@ -33,6 +36,14 @@ def test_the_mean_is_mirrored_when_the_arms_are_swapped() -> None:
     faster = words.headline(samples.report([], mean=Mean(ratio=1 / 1.25, low=1 / 1.3, high=1 / 1.2, count=1)))[1]
     assert slower == "geometric mean 1.25x slower [1.20x, 1.30x] over 1 timing"
     assert faster == slower.replace("slower", "faster")
+
+
+def test_a_mean_has_as_many_decimals_as_its_interval_wants() -> None:
+    def said(ratio: float, low: float, high: float) -> str:
+        return words.headline(samples.report([], mean=Mean(ratio=ratio, low=low, high=high, count=2)))[1]
+
+    assert "mean 1.0003x slower [1.0001x, 1.0005x] over" in said(1.0003, 1.0001, 1.0005)
+    assert "mean 1.303x slower [1.300x, 1.306x] over" in said(1.303, 1.3, 1.306)
 
 
 def test_a_mean_whose_interval_covers_one_shows_no_difference() -> None:
@@ -70,6 +81,10 @@ def test_what_would_settle_it_is_in_blocks_and_in_seconds() -> None:
     # 40 blocks took 20 s, so 20 further ones take 10 s.
     c = samples.comparison("a", Verdict.UNDECIDED, blocks=40, machine_seconds=20.0, needed=60, ratio=1.0)
     assert words.to_settle(c) == "about 60 blocks in all, 10 s more"
+    # 70 blocks took 70 s, though 40 of them were the last look.
+    more = replace(c, machine_seconds=70.0, needed=80, log_ratios=np.zeros(70), started=np.arange(70.0))
+    assert words.to_settle(more) == "about 80 blocks in all, 10 s more"
+    assert words.to_settle(replace(more, needed=60)) == "70 blocks were not enough"
     few = samples.comparison("a", Verdict.UNDECIDED, blocks=5, reached=False)
     assert words.to_settle(few) == "cannot be said from 5 blocks"
     none = samples.comparison("a", Verdict.UNDECIDED, blocks=0, needed=8, reached=False)

@@ -22,6 +22,7 @@ from runner.stats.decide import (
     at_look,
     judge,
     judge_exact,
+    layouts_in_turn,
 )
 from runner.stats.paired import Array, Estimate, interval, p_value, trimmed
 
@@ -204,14 +205,37 @@ def test_equal_values_settle_at_the_first_look(value: float, n: int) -> None:
     assert judgement.tiny == (value != 0 and expected is Verdict.SAME)
 
 
-def slow_needed(judgement: Judgement, margin: float) -> int | None:
+@pytest.mark.parametrize(("repeats", "blocks", "layouts"), [
+    (None, 24, LAYOUTS), (1, None, LAYOUTS), (1, 36, LAYOUTS), (6, None, LAYOUTS),
+    (6, 36, 6), (2, 100, LAYOUTS), (3, 100, 33), (36, 36, 2), (6, 3, 2),
+])
+def test_layouts_come_in_turn_where_several_blocks_share_one(
+    repeats: int | None, blocks: int | None, layouts: int
+) -> None:
+    assert layouts_in_turn(repeats, blocks) == layouts
+
+
+def test_blocks_of_few_layouts_are_judged_by_the_means_of_these() -> None:
+    d = np.tile([-0.02, 0.0, 0.01, 0.03, 0.04, 0.06], 6) + np.random.default_rng(40).normal(0, 0.002, 36)
+    few, many = judge(d, MARGIN, layouts=6), judge(d, MARGIN)
+    assert few.estimate is not None and many.estimate is not None
+    assert few.look == few.estimate.n == 26 and few.estimate.df == 5
+    means = np.array([d[:26][layout::6].mean() for layout in range(6)])
+    assert (few.estimate.mean, few.estimate.se) == pytest.approx((trimmed(means).mean, trimmed(means).se))
+    assert many.estimate.df > 5 and few.p is not None and many.p is not None and few.p > many.p
+    assert at_look(d, 6, 6) == at_look(d, 6), "a layout for each"
+
+
+def slow_needed(judgement: Judgement, margin: float, layouts: int) -> int | None:
     """`needed` by trying every size on a made-up sample of that mean and spread, as the definition says."""
     estimate = judgement.estimate
     assert estimate is not None
     g = estimate.n // 10
     deviation = estimate.se * (1 - 2 * g / estimate.n) * math.sqrt(estimate.n)
     for n in (*LOOKS, *range(LOOKS[-1] + 1, FARTHEST + 1)):
-        g, values = n // 10, min(n, LAYOUTS)
+        if layouts < LAYOUTS and n > layouts:
+            return None
+        g, values = n // 10, min(n, layouts)
         supposed = replace(
             estimate, se=deviation / ((1 - 2 * g / n) * math.sqrt(n)), df=values - 2 * (values // 10) - 1, n=n
         )
@@ -221,13 +245,20 @@ def slow_needed(judgement: Judgement, margin: float) -> int | None:
     return None
 
 
-@given(runs(least=2, most=41))
-def test_needed_is_the_first_size_that_would_decide(d: Array) -> None:
-    judgement = judge(d, MARGIN)
+@given(runs(least=2, most=41), st.sampled_from([LAYOUTS, 6]))
+def test_needed_is_the_first_size_that_would_decide(d: Array, layouts: int) -> None:
+    judgement = judge(d, MARGIN, layouts=layouts)
     if judgement.verdict is Verdict.UNDECIDED:
-        assert judgement.needed == slow_needed(judgement, MARGIN)
+        assert judgement.needed == slow_needed(judgement, MARGIN, layouts)
     else:
         assert judgement.needed is None
+
+
+def test_no_number_of_blocks_is_told_where_more_of_the_same_layouts_would_settle_nothing() -> None:
+    """What layouts do in it stays, however many blocks there are of the six."""
+    d = np.tile([-0.01, 0.0, 0.02, 0.03, 0.03, 0.05], 6) + np.random.default_rng(41).normal(0, 0.001, 36)
+    few = judge(d, MARGIN, layouts=6)
+    assert few.verdict is Verdict.UNDECIDED and few.needed is None
 
 
 def test_needed_is_not_told_beyond_what_anybody_will_run() -> None:

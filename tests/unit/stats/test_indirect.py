@@ -87,6 +87,10 @@ def test_the_way_back_has_the_other_sign_and_nothing_else(steps: list[tuple[int,
     assert low <= there.mean <= high
 
 
+def test_blocks_of_few_layouts_have_the_degrees_of_freedom_of_these() -> None:
+    assert [estimate(0.0, 0.1, 36, layouts).df for layouts in (6, 2)] == [5, 1]
+
+
 def test_a_page_that_looks_a_quantile_up_says_what_is_said_here() -> None:
     table = quantiles(0.05)
     assert len(table) == indirect.MOST and table == sorted(table, reverse=True)

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from runner.stats.decide import ALPHAS, LAYOUTS, LOOKS, judge
+from runner.stats.decide import ALPHAS, LAYOUTS, LOOKS, at_look, judge
 from runner.stats.mean import mean_interval, mean_of
 from runner.stats.paired import Array, Estimate, interval, trimmed
 
@@ -74,6 +74,15 @@ def test_it_is_the_mean_over_the_blocks_that_all_have() -> None:
     turned = mean_of(ds[::-1])
     assert turned is not None and (turned.mean, turned.se) == pytest.approx((mean.mean, mean.se))
     assert mean_of([ds[2][:7]]) == trimmed(ds[2][:6])
+
+
+def test_it_is_judged_by_the_layouts_that_the_blocks_go_through() -> None:
+    rng = np.random.default_rng(72)
+    layouts = np.tile(rng.normal(0, 0.02, 6), 6)
+    ds = [layouts + rng.normal(0, 0.005, 36) for _ in range(3)]
+    mean = mean_of(ds, 6)
+    assert mean is not None and mean == at_look(np.mean([d[:26] for d in ds], axis=0), 26, 6)
+    assert (mean.n, mean.df) == (26, 5)
 
 
 def test_too_little_has_no_mean() -> None:

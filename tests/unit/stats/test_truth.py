@@ -81,11 +81,13 @@ def test_the_shown_interval_holds_the_truth_where_sampling_stops(truth: float) -
     assert len(held) == COUNT and np.mean(held) >= 0.95 - 4 * math.sqrt(0.05 * 0.95 / COUNT)
 
 
-def missed_at_the_last_look(judged: Callable[[Array], Estimate]) -> float:
+def missed_at_the_last_look(
+    judged: Callable[[Array], Estimate], layouts: int = LAYOUTS, last: int = LOOKS[-1]
+) -> float:
     """Share of last looks without a difference that show one; layouts scatter twice as much as processes do."""
     rng = np.random.default_rng(29)
-    layouts = np.tile(rng.normal(0, 0.02, (COUNT, LAYOUTS)), LOOKS[-1] // LAYOUTS)
-    ds = layouts + noise(rng, "normal", (COUNT, LOOKS[-1]), 0.01)
+    of_layouts = rng.normal(0, 0.02, (COUNT, layouts))[:, np.arange(last) % layouts]
+    ds = of_layouts + noise(rng, "normal", (COUNT, last), 0.01)
     limits = [interval(judged(d), TOTAL) for d in ds]
     return float(np.mean([low > 0 or high < 0 for low, high in limits]))
 
@@ -96,6 +98,13 @@ def test_blocks_of_one_layout_count_as_one() -> None:
 
 def test_audit_sees_blocks_of_one_layout_taken_for_two() -> None:
     assert missed_at_the_last_look(trimmed) > tolerated(TOTAL, COUNT)
+
+
+@pytest.mark.parametrize("look", [12, 18, 26])
+def test_blocks_of_six_layouts_count_as_six(look: int) -> None:
+    """As a run has them that `lockstep explain` makes. It is not only at the end that they must."""
+    assert missed_at_the_last_look(lambda d: at_look(d, look, 6), 6, look) <= tolerated(TOTAL, COUNT)
+    assert missed_at_the_last_look(lambda d: at_look(d, look), 6, look) > tolerated(TOTAL, COUNT)
 
 
 @pytest.mark.parametrize("kind", NOISES)

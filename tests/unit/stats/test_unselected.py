@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,8 +57,11 @@ def test_a_planned_number_is_taken_as_a_look_of_so_many_is(look: int) -> None:
     found, judged = unselected(d, look), at_look(d, look)
     assert found is not None
     assert found.mean == pytest.approx(judged.mean, rel=1e-12) and found.se == pytest.approx(judged.se, rel=1e-12)
+    assert (found.n, found.df) == (judged.n, judged.df) and found.n == look
 
 
 def test_blocks_of_one_layout_are_one_value_whatever_their_number() -> None:
-    layouts = np.random.default_rng(4).normal(size=LAYOUTS)
-    assert unselected(np.tile(layouts, 2)[: LAYOUTS + 7], LAYOUTS + 7) == trimmed(layouts)
+    layouts, planned = np.random.default_rng(4).normal(size=LAYOUTS), LAYOUTS + 7
+    assert unselected(np.tile(layouts, 2)[:planned], planned) == replace(trimmed(layouts), n=planned)
+    few = layouts[:6]
+    assert unselected(np.tile(few, 2), 12, layouts=6) == replace(trimmed(few), n=12)
