@@ -17,7 +17,7 @@ from runner.judging.compare import report
 from runner.measuring.plan import Plan
 from runner.model import Block, BlockKind, BlockSpec, Cause, Metric
 from runner.stats import blocks as reductions
-from runner.stats.decide import LOOKS, Judgement
+from runner.stats.decide import LAYOUTS, LOOKS, Judgement
 from runner.stats.paired import Array
 from runner.storage import store
 
@@ -157,9 +157,9 @@ def test_a_stored_run_is_taken_in_with_each_block_reduced_once_and_judged_at_loo
         count["reduced"] += 1
         return reduce(metric, block)
 
-    def judging(d: Array, margin: float, tests: int = 1) -> Judgement:
+    def judging(d: Array, margin: float, tests: int = 1, layouts: int = LAYOUTS) -> Judgement:
         count["judged"] += 1
-        return judge(d, margin, tests)
+        return judge(d, margin, tests, layouts)
 
     monkeypatch.setattr(reductions, "_log_ratio", reducing)
     monkeypatch.setattr(reductions, "judge", judging)
