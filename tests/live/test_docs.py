@@ -114,7 +114,7 @@ SHORTER = r'''#!/bin/sh
 run=$1; shift
 case "$run $*" in
   ab\ *pyperformance) exec {program} ab "$@" -b nqueens --budget 3s --margin 30% --out {runs} ;;
-  ab\ git:*) exec {program} build "$@" ;;
+  ab\ git:*) exec {program} build "$1" "$2" ;;
   ab\ *) exec {program} ab "$@" -b Founding --budget 3s --margin 30% --out {runs} ;;
   explain\ *) exec {python} -c '{fewer}' "$run" "$@" --out {runs} ;;
   show\ *|resume\ *|export\ *) exec {program} "$run" "$@" --out {runs} ;;
