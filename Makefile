@@ -63,7 +63,7 @@ detection: setup ## Simulate years of nights, beside the rules of others, and wr
 	PYTHONPATH=tests:. $(BIN)/python -m detection
 
 bpo22003: MINUTES = 5
-bpo22003: setup ## Measure cStringIO of Python 2.7 and BytesIO of 2.7 to 3.13, adding to what is stored, and write docs/bpo-22003.md (MINUTES=5)
+bpo22003: setup ## Measure cStringIO of Python 2.7 and BytesIO of 2.7 to 3.13, adding to what is stored, and telco once, and write docs/bpo-22003.md (MINUTES=5)
 	PYTHONPATH=tests:. $(BIN)/python -m bpo22003 --minutes $(MINUTES)
 
 test: lint unit live browser ## Run all tests, after making what they need

@@ -11,7 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from studies import origin
 
+from bpo22003 import telco
 from bpo22003.records import REFERENCE, WORKLOADS, Study, Subject
+from bpo22003.telco import Telco
 from dashboards import figures
 from dashboards.drawing import quantity
 from runner.stats import paired
@@ -76,8 +78,9 @@ def cells(study: Study, workload: str) -> list[Cell]:
     return found
 
 
-def render(study: Study, picture: str) -> str:
-    """The page; `picture` is the figure's address, as seen from it. Raises ValueError for fewer than two blocks."""
+def render(study: Study, picture: str, known: Telco | None = None) -> str:
+    """The page; `picture` is the figure's address, as seen from it, `known` what is known of telco. Raises ValueError
+    for fewer than two blocks."""
     columns = {workload: cells(study, workload) for workload in WORKLOADS}
     head = ["", "version", "shares", *(f"{HEADS[workload]}{more}" for workload in WORKLOADS
                                       for more in (": time", f" ÷ {NAMES[REFERENCE]}"))]
@@ -93,6 +96,7 @@ def render(study: Study, picture: str) -> str:
     return "\n\n".join([
         INTRODUCTION.rstrip(), image, "\n".join(table), *(["\n".join(said)] if said else []), _where(study),
         METHOD.format(cycles=cycles), LIMITS.format(builds=_builds(study.subjects)),
+        *([] if known is None else [telco.section(known).rstrip()]),
     ]) + "\n"
 
 

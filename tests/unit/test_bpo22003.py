@@ -15,10 +15,11 @@ import pytest
 
 from dashboards import figures
 from runner.errors import UsageError
+from runner.stats.variance import Range
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bpo22003 import line, page, records, worker
+from bpo22003 import line, page, records, telco, worker
 from bpo22003.records import REFERENCE, WORKLOADS, Block, Study, Subject
 
 MACHINE = {"fingerprint": "f", "cpu": "Some CPU", "cores": 2, "os": "Some OS", "kernel": "6.1", "hypervisor": None}
@@ -75,6 +76,38 @@ def test_the_page_says_what_was_measured_where_and_what_was_not() -> None:
     assert "Between 2.7 and 3.13 `BytesIO` begins to share: construction goes from " in text
     assert "none of them with a profile (PGO)" in text
     assert "e+0" not in text
+
+
+def told(ratio: float, state: str, scope: str = "binary") -> telco.Told:
+    return telco.Told(
+        run="r", started=1.8e9, scope=scope, state=state, ratio=ratio, low=ratio - 0.01, high=ratio + 0.01)
+
+
+TELCO = telco.Telco(
+    machine=MACHINE, margin=0.01, patch=told(1.0, "same", "source"), instructions=(1_234_567.0, 1_234_000.0),
+    parts=tuple(
+        telco.Part(source=source, sd=Range(value=sd, low=sd / 2, high=2 * sd),
+                   share=Range(value=0.4, low=0.1, high=0.9))
+        for source, sd in zip(telco.SOURCES, (0.02, 0.03, 0.01, 0.005), strict=True)),
+    spread=Range(value=0.055, low=0.03, high=0.09), paragraph="Head executes 0.0 % fewer instructions here.",
+    pairs=(told(1.03, "slower"), told(0.98, "faster"), told(1.002, "same")),
+)
+
+
+def test_the_page_says_what_telco_varies_by(tmp_path: Path) -> None:
+    assert "telco" not in page.render(study(), "x.svg"), "nothing is said of what was not measured"
+    telco.write(tmp_path / "telco.json", TELCO)
+    known = telco.read(tmp_path / "telco.json")
+    assert known == TELCO
+    text = page.render(study(), "x.svg", known)
+    assert "the same in every process of a build | 2.00 % [1.00, 4.00] | 40 % [10, 90] |" in text
+    assert "| time | the moment of the machine | 3.00 % [1.50, 6.00] | 40 % [10, 90] |" in text
+    assert "95 differ by less than 5.7 % [3.0, 9.4]. Pairs" in text
+    assert "`binary`): 1.030 [1.020, 1.040], slower; 0.980 [0.970, 0.990], faster; 1.002 [0.992, 1.012], same." in text
+    assert "makes of telco 1.000 [0.990, 1.010]: same (margin ±1 %). A call takes 1,234,567 instructions" in text
+    assert text.endswith("The data: `data/evidence/telco.json`.\n") and "Some CPU" in text
+    plain = telco.section(replace(TELCO, spread=None, instructions=None))
+    assert "95 differ" not in plain and "A call takes" not in plain and "Pairs of link orders" in plain
 
 
 def test_what_is_stored_is_read_again(tmp_path: Path) -> None:
