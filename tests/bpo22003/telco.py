@@ -25,7 +25,7 @@ from runner.jobs.explain import ExplainRequest, explain
 from runner.judging.report import Comparison
 from runner.report import explain as words
 from runner.report import quantities
-from runner.stats.variance import Range
+from runner.stats.variance import PAIR, Range
 
 SCHEMA = "lockstep.telco/1"
 SUITE = "pyperformance:telco"
@@ -160,15 +160,27 @@ def section(known: Telco) -> str:
     """What is said of it, in Markdown."""
     rows = [[part.source, SOURCES[part.source], words.span(part.sd, 2), words.span(part.share)] for part in known.parts]
     head = ["source", "what it is", "standard deviation", "share of a slice's variance"]
-    parts = [INTRODUCTION.format(base=BASE, head=HEAD, suite=SUITE) + "\n".join(table(head, rows)), _layouts(known),
-             _patch(known), _origin(known)]
+    parts = [INTRODUCTION.format(base=BASE, head=HEAD, suite=SUITE) + "\n".join(table(head, rows)), _moments(known),
+             _layouts(known), _patch(known), _origin(known)]
     return "\n\n".join(parts) + "\n"
 
 
+def _moments(known: Telco) -> str:
+    moment = next(part.sd for part in known.parts if part.source == "time")
+    ends = {end: math.expm1(PAIR * sd) for end, sd in asdict(moment).items()}
+    return ("So two builds that do the same, measured one after the other in moments that have nothing to do with each "
+            f"other, differ by up to {words.span(Range(**ends))} in 95 of 100 tries. Here both run in every moment.")
+
+
 def _layouts(known: Telco) -> str:
-    spread = "" if known.spread is None else (
-        "Of 100 pairs of layouts of one source, 95 differ by less than "
-        f"{words.span(Range(**{end: math.expm1(log) for end, log in asdict(known.spread).items()}), 1)}. ")
+    if known.spread is None:
+        spread = ""
+    elif known.spread.value == 0:
+        spread = ("What layout does is too little to be told beside that from six of them: 95 of 100 pairs of layouts "
+                  f"differ by less than something between 0 and {quantities.percent(math.expm1(known.spread.high))}. ")
+    else:
+        spread = ("Of 100 pairs of layouts of one source, 95 differ by less than "
+                  f"{words.span(Range(**{end: math.expm1(log) for end, log in asdict(known.spread).items()}), 1)}. ")
     told = "; ".join(f"{_ratio(one)}, {one.state}" for one in known.pairs)
     return (f"{spread}Pairs of link orders of one and the same source, compared as files (scope `binary`): {told}.")
 

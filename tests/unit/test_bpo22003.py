@@ -106,6 +106,9 @@ def test_the_page_says_what_telco_varies_by(tmp_path: Path) -> None:
     assert "`binary`): 1.030 [1.020, 1.040], slower; 0.980 [0.970, 0.990], faster; 1.002 [0.992, 1.012], same." in text
     assert "makes of telco 1.000 [0.990, 1.010]: same (margin ±1 %). A call takes 1,234,567 instructions" in text
     assert text.endswith("The data: `data/evidence/telco.json`.\n") and "Some CPU" in text
+    assert "differ by up to 9 % [4, 18] in 95 of 100 tries" in text
+    unseen = telco.section(replace(TELCO, spread=Range(value=0.0, low=0.0, high=0.1)))
+    assert "differ by less than something between 0 and 10.5 %." in unseen
     plain = telco.section(replace(TELCO, spread=None, instructions=None))
     assert "95 differ" not in plain and "A call takes" not in plain and "Pairs of link orders" in plain
 
