@@ -145,8 +145,9 @@ class _Agent:
             if self._asking.ended():
                 with machine.alone(wait=True, told=self._say):
                     errand = self._left()
-                    # Not where the server has just been away: to claim gives up what one has.
-                    if errand is None and self._asking.ended():
+                    # To claim gives up what one has: not where the server has just been away, nor before it has heard
+                    # what waits here.
+                    if errand is None and self._asking.ended() and not self._waiting():
                         errand = self._taken()
                     done = None if errand is None else self._measured(errand)
                 answered += self._deliver_all()

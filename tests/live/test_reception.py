@@ -70,6 +70,7 @@ from runner.service import looking
 from runner.service.lookers import Lookers
 from runner.storage.parcel import Limits
 async def end(place):
+    global kept  # until the process has ended: who looks would read the end of it before
     os.mkfifo(place / looking.BODY)
     task = asyncio.create_task(Lookers(1 << 30).look(place, place / "runs", Limits()))
     kept = await asyncio.to_thread((place / looking.BODY).open, "wb")

@@ -391,6 +391,18 @@ def test_a_request_that_found_the_disk_full_is_measured_once(
     assert errands.all_of(tmp_path) == []
 
 
+@pytest.mark.parametrize("state", [State.MEASURED, State.FAILED])
+def test_nothing_is_taken_on_before_the_server_has_heard_what_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: State
+) -> None:
+    """What was claimed was the same request again, or another one, in place of which this one would have been lost."""
+    errands.write(tmp_path, replace(ERRAND, state=state))
+    server = Server(away=["failed", "done"])
+    with pytest.raises(MachineError, match="has not heard of 1 requests"):
+        an_agent(server, tmp_path, monkeypatch).run()
+    assert "claim" not in [what for what, _ in server.told]
+
+
 # --- Patience
 
 
