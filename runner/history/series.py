@@ -179,7 +179,7 @@ class _Row(NamedTuple):
 
     @property
     def ground(self) -> Ground:
-        return Ground(*self[6:13])
+        return Ground(*(getattr(self, name) for name in Ground._fields))
 
     @property
     def bridgeable(self) -> tuple[str, ...]:

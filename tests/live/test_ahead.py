@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from bench import TIME_LIMIT, Bench, Quiet, Twins, wait_until
 
-from runner.jobs.ab import AbRequest, arms_of, prepare
+from runner.jobs.ab import AbRequest, Ready, arms_of, prepare
 from runner.machine import activity, choose, quiet, topology
 from runner.measuring.copies import scratch
 from runner.measuring.execute import Executor
@@ -141,10 +141,15 @@ def test_what_fails_beside_another_is_measured_again_and_alone_from_then_on(
     assert (suite / "refused").exists(), "one was begun, and has failed"
 
 
-def test_what_was_begun_and_is_not_measured_is_torn_down(twins: Twins, suite: Path) -> None:
+def readied(twins: Twins, suite: Path, pattern: str) -> Ready:
+    """A run that could begin, of the benchmarks that match."""
     base, head = map(str, twins.pythons)
-    request = AbRequest(base=base, head=head, suite=str(suite), pattern="plain|Lent", seed=5)
-    ready = prepare(request, *arms_of(request, Quiet()), Quiet())
+    request = AbRequest(base=base, head=head, suite=str(suite), pattern=pattern, seed=5)
+    return prepare(request, *arms_of(request, Quiet()), Quiet())
+
+
+def test_what_was_begun_and_is_not_measured_is_torn_down(twins: Twins, suite: Path) -> None:
+    ready = readied(twins, suite, "plain|Lent")
     plan = Plan(ready.manifest.benchmarks, seed=5, margin=1e-5, budget=None, canary=False)
     with scratch() as place, quiet(ready.pinning), Executor(ready.context(place, place)) as executor:
         for _ in range(20):
@@ -170,9 +175,7 @@ def test_what_a_benchmark_has_started_is_on_the_measured_cpu_in_both_arms(
 def test_a_canary_may_be_the_first_that_needs_a_cache(twins: Twins, suite: Path) -> None:
     """As in a run that goes on. Base's cache was waited for in the name of head, until its time was over."""
     (suite / "cached.py").write_text("def setup_cache():\n    return 17\n\ndef time_it(value):\n    return value\n")
-    base, head = map(str, twins.pythons)
-    request = AbRequest(base=base, head=head, suite=str(suite), pattern="cached", seed=5)
-    ready = prepare(request, *arms_of(request, Quiet()), Quiet())
+    ready = readied(twins, suite, "cached")
     plan = Plan(ready.manifest.benchmarks, seed=5, margin=0.5, budget=None, canary=False)
     spec = plan.next()
     assert spec is not None
@@ -192,9 +195,7 @@ def test_a_canary_that_comes_first_teaches_nothing_of_head(twins: Twins, suite: 
         f"with open({str(told)!r}, 'a') as stream:\n"
         "    print('loaded', file=stream)\n"
         "def time_it():\n    pass\n")
-    base, head = map(str, twins.pythons)
-    request = AbRequest(base=base, head=head, suite=str(suite), pattern="fresh", seed=5)
-    ready = prepare(request, *arms_of(request, Quiet()), Quiet())
+    ready = readied(twins, suite, "fresh")
     plan = Plan(ready.manifest.benchmarks, seed=5, margin=0.5, budget=None, canary=False)
     spec = plan.next()
     assert spec is not None
