@@ -1,7 +1,8 @@
 """Ten pure-Python workloads of 10 to 300 µs a call, of which one arm does a stated share more.
 
 That arm is the one beside whose executable lies a file `planted`. A call does N equal portions, and N (1 + share)
-there.
+there. The error of a ratio is measured against that share, so portions have to be equal in time too, and next to
+nothing may be done beside them (docs/decisions/0033).
 """
 
 import os
@@ -9,10 +10,17 @@ import sys
 
 PLANTED = os.path.exists(os.path.join(os.path.dirname(sys.executable), "planted"))
 
-NUMBERS = [number * 7919 % 1009 for number in range(200)]
 KEYS = ["key" + str(number * 7919 % 1009) for number in range(200)]
+COUNTS = dict.fromkeys(KEYS, 1)
 WORDS = [str(number * 7919 % 1000) for number in range(20)]
+FIRST = 1000
+"""Not 0: the first 257 numbers are kept by the interpreter, and so cheaper than those that come later."""
 lockstep_setup = "once"  # no call changes what set-up has made
+
+
+# Not inside the function that is timed: each new function is specialised anew, which costs as much as many portions.
+def add(x, y=1):
+    return x + y
 
 
 class Point:
@@ -32,7 +40,8 @@ class Work:
     portions = 200
 
     def setup(self, percent):
-        self.times = range(round(self.portions * (1 + float(percent) / 100)) if PLANTED else self.portions)
+        portions = round(self.portions * (1 + float(percent) / 100)) if PLANTED else self.portions
+        self.times = range(FIRST, FIRST + portions)
 
 
 class Integers(Work):
@@ -67,19 +76,15 @@ class Dict(Work):
     portions = 600
 
     def time_dict(self, percent):
-        counts = dict.fromkeys(KEYS, 0)
         for i in self.times:
-            key = KEYS[i % 200]
-            counts[key] = counts.get(key, 0) + 1
+            key = KEYS[i % 3]
+            COUNTS[key] = COUNTS.get(key, 0)
 
 
 class Calls(Work):
     portions = 400
 
     def time_calls(self, percent):
-        def add(x, y=1):
-            return x + y
-
         for i in self.times:
             add(add(i), y=2)
 
@@ -100,7 +105,7 @@ class Lists(Work):
         found = []
         for i in self.times:
             found.append(i)
-            if len(found) > 100:
+            if len(found) == 10:
                 found.clear()
 
 
