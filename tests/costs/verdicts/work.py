@@ -10,8 +10,7 @@ import sys
 
 PLANTED = os.path.exists(os.path.join(os.path.dirname(sys.executable), "planted"))
 
-KEYS = ["key" + str(number * 7919 % 1009) for number in range(200)]
-COUNTS = dict.fromkeys(KEYS, 1)
+KEYS = ["key" + str(number * 7919 % 1009) for number in range(5)]
 WORDS = [str(number * 7919 % 1000) for number in range(20)]
 FIRST = 1000
 """Not 0: the first 257 numbers are kept by the interpreter, and so cheaper than those that come later."""
@@ -73,12 +72,11 @@ class Attributes(Work):
 
 
 class Dict(Work):
-    portions = 600
-
     def time_dict(self, percent):
-        for i in self.times:
-            key = KEYS[i % 3]
-            COUNTS[key] = COUNTS.get(key, 0)
+        counts = dict.fromkeys(KEYS, 0)
+        for _ in self.times:
+            for key in KEYS:
+                counts[key] = counts.get(key, 0) + 1
 
 
 class Calls(Work):
@@ -99,13 +97,13 @@ class Objects(Work):
 
 
 class Lists(Work):
-    portions = 2000
+    portions = 4000
 
     def time_lists(self, percent):
         found = []
         for i in self.times:
             found.append(i)
-            if len(found) == 10:
+            if len(found) == 20:
                 found.clear()
 
 
