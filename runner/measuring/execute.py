@@ -36,8 +36,9 @@ from runner.model import (
 )
 from runner.suites import Suite
 
-VERSION = 7
-"""Raised when the way of measuring changes: what was found out about an older way need not be true of this one."""
+VERSION = 8
+"""Raised when the way of measuring changes, or what ends it: what an older way was found to do need not be true of this
+one."""
 COMPILING = 60.0
 """Seconds that loading a benchmark may take at least, where its modules have to be compiled."""
 

@@ -18,9 +18,10 @@ from runner.stats.paired import Estimate, interval, p_outside, p_value
 
 TOTAL = 0.05
 """Error of one benchmark's claims of a kind, over all looks together."""
-PRECISE = 0.5
-"""Half an interval's width, as a share of the margin or of the difference itself, at which a difference is known well
-enough to stop."""
+PRECISE = 0.4
+"""Half an interval's width, as a share of the margin, at which a difference is known well enough to stop."""
+COARSE = 0.5
+"""The same for a difference whose interval is beyond the margin, as a share of the difference itself."""
 FEWEST_SAME = 8
 """Sampling stops for sameness at the error at which it stands if one in so many of its suite is the same."""
 
@@ -63,14 +64,15 @@ class Differences:
         """Whether sampling may stop for a difference.
 
         It has to be there at error / tests, which is what it will be shown at if it is the only one of its suite, so
-        that the suite never takes it back. And it has to be clear, or known to `PRECISE` of the margin or of itself.
+        that the suite never takes it back. And it has to be clear there too, or known well enough at the error: to
+        `PRECISE` of the margin, or beyond it and to `COARSE` of itself.
         """
         low, high = self.interval(estimate, error / tests)
         if not (low > 0 or high < 0):
             return False
-        half = estimate.mean - self.interval(estimate, error)[0]
-        precise = half <= PRECISE * max(self.margin, abs(estimate.mean))
-        return precise or low >= self.margin or high <= -self.margin
+        size, half = abs(estimate.mean), estimate.mean - self.interval(estimate, error)[0]
+        known = half <= PRECISE * self.margin or half <= min(COARSE * size, size - self.margin)
+        return known or low >= self.margin or high <= -self.margin
 
 
 @dataclass(frozen=True, slots=True)

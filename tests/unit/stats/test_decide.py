@@ -24,7 +24,7 @@ from runner.stats.decide import (
     judge_exact,
     layouts_in_turn,
 )
-from runner.stats.paired import Array, Estimate, interval, p_value, trimmed
+from runner.stats.paired import Array, Estimate, interval, p_value, quantile, trimmed
 
 MARGIN = math.log1p(0.01)
 MIRROR = {Verdict.FASTER: Verdict.SLOWER, Verdict.SLOWER: Verdict.FASTER}
@@ -105,7 +105,23 @@ def test_a_judgement_rests_on_a_planned_look(d: Array, tests: int) -> None:
         assert d.size < LOOKS[LOOKS.index(judgement.look) + 1]
     if judgement.settled and judgement.look < LOOKS[-1] and judgement.verdict in MIRROR and not judgement.clear:
         low, high = interval(used, alpha)
-        assert (high - low) / 2 <= PRECISE * max(MARGIN, abs(used.mean)) * (1 + 1e-9)
+        assert (high - low) / 2 <= PRECISE * MARGIN * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(("size", "half", "known"), [
+    (0.8, 0.39, True), (0.8, 0.41, False),
+    (1.2, 0.39, True), (1.2, 0.41, False),  # 0.41 is less than half of it, but the margin is inside
+    (1.8, 0.79, True), (1.8, 0.81, False),
+    (3.0, 1.49, True), (3.0, 1.51, False),  # beyond the margin, with more than half of it
+    (4.0, 1.99, True), (4.0, 2.03, True),  # clear even as the only one of 60
+])
+def test_a_difference_ends_where_it_is_known_well_enough(size: float, half: float, known: bool) -> None:
+    """Both in margins; `half` is of the interval at the look's error."""
+    alpha, df = ALPHAS[-1], 1000
+    se = half * MARGIN / float(quantile(np.array([df]), np.array([alpha]))[0])
+    for sign in (1, -1):
+        estimate = Estimate(mean=sign * size * MARGIN, se=se, df=df, n=df + 1)
+        assert Differences(MARGIN).settles(estimate, alpha, 60) is known
 
 
 @given(runs(least=6, most=40), st.sampled_from([1, 60]), st.lists(st.floats(-5, 5), max_size=40))
