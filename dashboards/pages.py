@@ -14,7 +14,7 @@ from markupsafe import Markup
 from dashboards.records import BenchmarkPage, Line, Overview, ReportPage, RunPage, Runs, Trust
 
 HERE = Path(__file__).parent
-ASSETS = ("style.css", "table.js", "chart.js")
+ASSETS = ("style.css", "table.js", "numbers.js", "chart.js")
 """Files of `assets/` that pages use."""
 CHARTS = ("uPlot.iife.min.js", "uPlot.min.css")
 """Files of others that charts are drawn with; a page that is told of them expects them beside those of `ASSETS`."""

@@ -12,14 +12,7 @@
   const select = (options) => element("select", {autocomplete: "off"}, ...Object.entries(options).map(
     ([value, words]) => element("option", {value}, words)));
   const minute = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 16);
-  const digits = (number, decimals) => number.toLocaleString("en", {minimumFractionDigits: decimals, maximumFractionDigits: decimals});
-  // A ratio as the tables write it: with as many decimals as it takes to write none of the numbers as 1 that is not.
-  const besideOne = (decimals, ...numbers) => {
-    while (decimals < 9 && numbers.some((x) => x !== 1 && Number(x.toFixed(decimals)) === 1)) decimals += 1;
-    return decimals;
-  };
-  const plain = (ratio, decimals = 3) => ratio <= 0 ? "0" : ratio < 0.1 ? `1/${times(1 / ratio)}` : ratio < 10 ? ratio.toFixed(decimals) : times(ratio);
-  const times = (number) => number >= 1000 ? digits(number, 0) : Number(number.toPrecision(3)).toString();
+  const {factor, ratio: written} = lockstepNumbers;
 
   // Verdict to its shape: places of its corners, in points. The same as in the figures.
   const shapes = {
@@ -66,7 +59,7 @@
         for (let i = 0; i < 5; i++) {
           const at = min + (max - min) * (i + 0.5) / 5, ratio = scale.back(at);
           const percent = `${ratio >= 1 ? "+" : "−"}${Math.abs(100 * (ratio - 1)).toPrecision(3)} %`;
-          found.push({at, label: ratio > 0.5 && ratio < 2 ? percent : plain(ratio)});
+          found.push({at, label: ratio > 0.5 && ratio < 2 ? percent : written(ratio)});
         }
       }
       labels = new Map(found.map(({at, label}) => [at, label]));
@@ -139,17 +132,12 @@
     const verdict = (index) => {
       const ratio = data.ratio[index], state = data.verdict[index];
       if (state !== "faster" && state !== "slower") return state;
-      const factor = Math.max(ratio, 1 / ratio);
-      const size = digits(factor, besideOne(factor < 1.1 ? 3 : factor < 10 ? 2 : factor < 100 ? 1 : 0, factor));
-      return `${size}x ${data.timed ? state : state === "faster" ? "less" : "more"}`;
+      return `${factor(Math.max(ratio, 1 / ratio))} ${data.timed ? state : state === "faster" ? "less" : "more"}`;
     };
     const tell = (index) => {
-      const low = data.low[index], high = data.high[index];
-      const decimals = low === null ? 3 : besideOne(low < high && high - low < 0.002 ? 4 : 3, low, high);
-      const interval = low === null || low === high ? "" : ` [${plain(low, decimals)}, ${plain(high, decimals)}]`;
       told.replaceChildren(
         element("a", {href: address(index)}, data.label[index]),
-        `, ${minute(data.created[index]).replace("T", " ")}: ${plain(data.ratio[index], decimals)}${interval}, ${verdict(index)}, head ${data.head[index]}`);
+        `, ${minute(data.created[index]).replace("T", " ")}: ${written(data.ratio[index], data.low[index], data.high[index])}, ${verdict(index)}, head ${data.head[index]}`);
     };
     const choose = (index) => {
       selected = Math.max(0, Math.min(count - 1, index));

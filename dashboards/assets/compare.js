@@ -24,20 +24,7 @@
     return loaded.get(name);
   };
 
-  // Numbers as the other pages write them.
-  const three = (x) => (x === 0 ? "0" : x.toLocaleString("en", {minimumSignificantDigits: 3, maximumSignificantDigits: 3}));
-  const times = (x) => (x >= 1e9 ? x.toExponential(0) : x >= 1000 ? Math.round(x).toLocaleString("en") : three(x));
-  const plain = (x, decimals) => (x <= 0 ? "0" : x < 0.1 ? `1/${times(1 / x)}` : x < 10 ? x.toFixed(decimals) : times(x));
-  // So many decimals, or as many more as it takes to write none of the numbers as 1 that is not.
-  const besideOne = (decimals, ...numbers) => {
-    while (decimals < 9 && numbers.some((x) => x !== 1 && Number(x.toFixed(decimals)) === 1)) decimals += 1;
-    return decimals;
-  };
-  const ratio = (at, low, high) => {
-    if (low === null || high === null) return plain(at, 3);
-    const decimals = besideOne(low < high && high - low < 0.002 ? 4 : 3, low, high);
-    return low === high ? plain(at, decimals) : `${plain(at, decimals)} [${plain(low, decimals)}, ${plain(high, decimals)}]`;
-  };
+  const {ratio} = lockstepNumbers;
 
   let benchmarks = {};
   const record = (mark, [timed, log, se, df, ratio, low, high, verdict]) => {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 import pytest
 from conftest import PATIENCE, Sight, address, follow
 from made_sites import PAGES, place
+
+from runner.report import quantities
 
 
 def names(page: Any, table: str = "benchmarks") -> list[str]:
@@ -199,6 +203,23 @@ def test_a_click_on_a_name_does_not_clear_the_filter_and_back_leads_back(sight: 
     page.evaluate(f"location.hash = '#{hidden}'")
     page.wait_for_function(f"!document.getElementById('{hidden}').hidden")
     assert sight.errors == []
+
+
+def test_what_a_page_works_out_itself_is_written_as_in_the_tables(sight: Sight, site: Path) -> None:
+    rng = random.Random(9)
+    numbers = [1.0, 0.0, 0.1, 9.9996, 10.0, 99.96, 999.6, 999_999.7, 1e9]
+    numbers += [10 ** rng.uniform(-11, 11) for _ in range(300)]
+    numbers += [1 + rng.choice((-1, 1)) * 10 ** rng.uniform(-8, -1) for _ in range(300)]
+    rows = [(one, one * math.exp(-width), one * math.exp(width)) for one in numbers
+            for width in (0.0, 10 ** rng.uniform(-6, 1))]
+    page = sight.show(place(site, "benchmark"))
+    assert page.evaluate("rows => rows.map((row) => lockstepNumbers.ratio(...row))", rows) == [
+        quantities.ratio(*row) for row in rows]
+    assert page.evaluate("all => all.map((one) => lockstepNumbers.ratio(one))", numbers) == [
+        quantities.ratio(one) for one in numbers]
+    up = [one for one in numbers if one >= 1]
+    assert page.evaluate("all => all.map((one) => lockstepNumbers.factor(one))", up) == [
+        quantities.factor(one) for one in up]
 
 
 def test_a_chart_takes_the_place_of_the_figure_and_tells_of_each_run(sight: Sight, site: Path) -> None:

@@ -110,9 +110,9 @@ def test_html_in_names_and_warnings_is_text(runs: Path) -> None:
     for page in all_pages(done.folder):  # a tag that was let through would not be closed, or be a script
         scripts = re.findall(r"<script\b[^>]*>", page.path.read_text())
         root = "" if page.path.parent == done.folder else "../"
-        own = {"benchmarks/index.html": ["benchmarks.js"], "compare.html": ["compare.js"]}
+        own = {"benchmarks/index.html": ["benchmarks.js"], "compare.html": ["numbers.js", "compare.js"]}
         place = page.path.relative_to(done.folder).as_posix()
-        charts = ["uPlot.iife.min.js", "chart.js"] if page.path.parent.name == "benchmarks" else []
+        charts = ["uPlot.iife.min.js", "numbers.js", "chart.js"] if page.path.parent.name == "benchmarks" else []
         names = ["table.js", *own.get(place, charts)]
         assert [one for one in scripts if one != '<script type="application/json">'] == [
             f'<script src="{root}assets/{name}">' for name in names], page.path
