@@ -2,14 +2,15 @@
 // Numbers that a page works out itself, written as in the tables: see runner/report/quantities.py.
 const lockstepNumbers = (() => {
   const DECIMALS = 9; // of a ratio at most
+  const fixed = (number, decimals) => decimals ? number.toFixed(decimals)
+    : number.toFixed(0).replace(/\B(?=(\d{3})+$)/g, ",");
   const three = (number) => {
     let whole = Math.floor(Math.log10(number));
     if (Number(number.toFixed(Math.max(0, 2 - whole))) >= 10 ** (whole + 1)) whole += 1;
-    return number.toFixed(Math.max(0, 2 - whole));
+    return fixed(number, Math.max(0, 2 - whole));
   };
-  const whole = (number) => number.toFixed(0).replace(/\B(?=(\d{3})+$)/g, ",");
   const short = (number) => number.toExponential(0).replace(/\+(\d)$/, "+0$1");
-  const times = (number) => number >= 1e9 ? short(number) : number >= 1000 ? whole(number) : three(number);
+  const times = (number) => number >= 1e9 ? short(number) : number >= 1000 ? fixed(number, 0) : three(number);
   const plain = (number, decimals) => number <= 0 ? "0" : number < 0.1 ? `1/${times(1 / number)}`
     : number < 10 ? number.toFixed(decimals) : times(number);
   // So many decimals, or as many more as it takes to write none of the numbers as 1 that is not.
@@ -21,7 +22,7 @@ const lockstepNumbers = (() => {
   const factor = (number) => {
     if (number >= 1e9) return `${short(number)}x`;
     const decimals = besideOne(number < 1.1 ? 3 : number < 10 ? 2 : number < 100 ? 1 : 0, number);
-    return `${decimals ? number.toFixed(decimals) : whole(number)}x`;
+    return `${fixed(number, decimals)}x`;
   };
   // Head ÷ base with its interval; `low` and `high` are null where there is none.
   const ratio = (number, low = null, high = null) => {
