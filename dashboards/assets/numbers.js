@@ -2,8 +2,13 @@
 // Numbers that a page works out itself, written as in the tables: see runner/report/quantities.py.
 const lockstepNumbers = (() => {
   const DECIMALS = 9; // of a ratio at most
-  const fixed = (number, decimals) => decimals ? number.toFixed(decimals)
-    : number.toFixed(0).replace(/\B(?=(\d{3})+$)/g, ",");
+  const fixed = (number, decimals) => {
+    let text = number.toFixed(decimals);
+    // Half way between two it takes the larger one; there as here the even one is meant.
+    const [kept, rest] = [number.toFixed(decimals + 30).slice(0, -30), number.toFixed(decimals + 30).slice(-30)];
+    if (/^50*$/.test(rest) && /[02468]\.?$/.test(kept)) text = kept.replace(/\.$/, "");
+    return decimals ? text : text.replace(/\B(?=(\d{3})+$)/g, ",");
+  };
   const three = (number) => {
     let whole = Math.floor(Math.log10(number));
     if (Number(number.toFixed(Math.max(0, 2 - whole))) >= 10 ** (whole + 1)) whole += 1;
@@ -12,7 +17,7 @@ const lockstepNumbers = (() => {
   const short = (number) => number.toExponential(0).replace(/\+(\d)$/, "+0$1");
   const times = (number) => number >= 1e9 ? short(number) : number >= 1000 ? fixed(number, 0) : three(number);
   const plain = (number, decimals) => number <= 0 ? "0" : number < 0.1 ? `1/${times(1 / number)}`
-    : number < 10 ? number.toFixed(decimals) : times(number);
+    : number < 10 ? fixed(number, decimals) : times(number);
   // So many decimals, or as many more as it takes to write none of the numbers as 1 that is not.
   const besideOne = (decimals, ...numbers) => {
     while (decimals < DECIMALS && numbers.some((one) => one !== 1 && Number(one.toFixed(decimals)) === 1)) decimals += 1;
@@ -26,7 +31,7 @@ const lockstepNumbers = (() => {
   };
   // Head ÷ base with its interval; `low` and `high` are null where there is none.
   const ratio = (number, low = null, high = null) => {
-    if (low === null || high === null) return plain(number, 3);
+    if (low === null || high === null) return plain(number, besideOne(3, number));
     const decimals = besideOne(low < high && high - low < 0.002 ? 4 : 3, low, high);
     const [at, from, to] = [number, low, high].map((one) => plain(one, decimals));
     return low === high ? at : `${at} [${from}, ${to}]`;

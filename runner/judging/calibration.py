@@ -64,6 +64,8 @@ class Summary:
     """What a calibration shows: all that a rendering needs."""
 
     schema: str = SCHEMA
+    measuring: str = ""
+    """The way of measuring that it is of; empty: not recorded."""
     created: float
     """Seconds since the epoch."""
     machine: Mapping[str, str | int | float | bool | None]
@@ -164,7 +166,7 @@ def audit(folder: Path) -> Summary:
     arms = (one.run.manifest.base for one in done)
     begun = [one.run.manifest.created for one in done]
     summary = Summary(
-        created=time.time(), machine=stored[-1].run.manifest.machine if stored else {},
+        measuring=str(VERSION), created=time.time(), machine=stored[-1].run.manifest.machine if stored else {},
         interpreters=tuple(dict.fromkeys(f"{arm.spec.partition('?layout')[0]} ({arm.version})" for arm in arms)),
         first=min(begun, default=0.0), last=max(begun, default=0.0), runs=len(done), unfinished=len(stored) - len(done),
         failed=sum(len(one.run.manifest.benchmarks) for one in done) - len(found),
@@ -185,14 +187,20 @@ def read_summary(folder: Path) -> Summary | None:
         return None
 
 
+def _present(folder: Path) -> Summary | None:
+    """The stored summary, if it is of the present way of measuring."""
+    summary = read_summary(folder)
+    return summary if summary is not None and summary.measuring == str(VERSION) else None
+
+
 def known(folder: Path) -> Mapping[str, int | float | str] | None:
-    """What every report says of this machine, in numbers; None where nothing is known.
+    """What every report says of this machine, in numbers; None where nothing is known of the present way of measuring.
 
     ``date``; ``comparisons``, ``false_changes``, ``false_low``, ``false_high`` (shares; exact 95 % interval); where 2 %
     were planted, ``found_2`` (share) and ``seconds_2`` (median machine time per benchmark), and likewise for 1 %;
     where fixed layouts were compared, ``layout_deviation`` (a log: what one layout's luck adds) and ``layout_pairs``.
     """
-    summary = read_summary(folder)
+    summary = _present(folder)
     if summary is None or not summary.aa.strata:
         return None
     rule = summary.aa.strata[0].rule
@@ -212,7 +220,7 @@ def known(folder: Path) -> Mapping[str, int | float | str] | None:
 
 def notices(folder: Path) -> tuple[Notice, ...]:
     """A warning for each mode that reads a known slowdown differently from `turns` on this machine."""
-    summary = read_summary(folder)
+    summary = _present(folder)
     return tuple(
         Notice(kind="mode-disagreement",
                numbers={"mode": one.mode.value, "difference": math.expm1(one.difference), "size": one.size})

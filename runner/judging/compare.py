@@ -217,8 +217,14 @@ def _complete(manifest: Manifest, drafts: Sequence[_Draft], spent: Mapping[str, 
 
 
 def _has_enough(case: Case, fixed: int | None) -> bool:
-    """Whether nothing more is to be measured of it; `fixed`: blocks to measure whatever they say."""
-    return case.settled if fixed is None else case.failure is not None or case.scored >= fixed
+    """Whether nothing more has to be measured of it; `fixed`: blocks to measure whatever they say.
+
+    A difference that is there is enough. How well it has to be known before its sampling ends is not the same in all
+    versions, and what an older one ended was not interrupted.
+    """
+    if fixed is not None:
+        return case.failure is not None or case.scored >= fixed
+    return case.settled or case.judgement.verdict in (Verdict.FASTER, Verdict.SLOWER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -422,15 +428,17 @@ def _run_notices(
     if run.torn:
         yield Notice(kind="torn-line")
     yield from alarms
-    total = len(cases)
-    unsettled = sum(not case.settled for case in cases)
+    total, fixed = len(cases), run.manifest.blocks
+    # Those of both arms come first among the lines. What no budget would settle is none of its.
+    lacking = [comparison for case, comparison in zip(cases, comparisons, strict=False)
+               if not (case.settled if fixed is None else _has_enough(case, fixed))]
     if not complete:
         resume = f"lockstep resume {run.folder}"
-        yield Notice(kind="interrupted", numbers={"done": total - unsettled, "total": total, "resume": resume})
-    elif unsettled and run.manifest.budget is not None:
-        undecided = sum(comparison.verdict is Verdict.UNDECIDED for comparison in comparisons)
+        yield Notice(kind="interrupted", numbers={"done": total - len(lacking), "total": total, "resume": resume})
+    elif lacking and run.manifest.budget is not None:
+        away = sum(not comparison.reached for comparison in lacking)
+        undecided = sum(comparison.verdict is Verdict.UNDECIDED for comparison in lacking)
         if undecided:
-            away = sum(not comparison.reached for comparison in comparisons)
             yield Notice(kind="budget", numbers={"undecided": undecided - away, "not_reached": away})
 
 

@@ -61,6 +61,8 @@ class Finding:
     """What a machine's runs beside each other have shown."""
 
     schema: str = SCHEMA
+    measuring: str = ""
+    """The way of measuring that it is of; empty: not recorded."""
     sets: tuple[str, ...]
     """The sets of CPUs, as --cpus takes them, of which each had one run or none."""
     levels: tuple[Level, ...]
@@ -114,17 +116,18 @@ def audit(folder: Path, sets: Sequence[str]) -> Finding:
               growth=None if at_once == 1 else growth(ratios[1], ratios[at_once]))
         for at_once in sorted(runs)
     )
-    found = Finding(sets=tuple(sets), levels=levels)
+    found = Finding(measuring=str(VERSION), sets=tuple(sets), levels=levels)
     if levels:
         store.write_whole(folder / FINDING, _adapter().dump_json(found, indent=1).decode() + "\n")
     return found
 
 
 def read(folder: Path) -> Finding | None:
-    """The stored finding; None where there is none, or one of another version."""
+    """The stored finding; None where there is none, or one of another version or another way of measuring."""
     try:
         text = (folder / FINDING).read_text(encoding="utf-8")
-        return _adapter().validate_json(text) if json.loads(text)["schema"] == SCHEMA else None
+        found = _adapter().validate_json(text) if json.loads(text)["schema"] == SCHEMA else None
+        return found if found is not None and found.measuring == str(VERSION) else None
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
         return None
 

@@ -76,10 +76,10 @@ def ratio(number: float, low: float | None = None, high: float | None = None) ->
     """Head ÷ base with its interval: ``1.031 [1.024, 1.038]``, ``1/1,042 [1/1,060, 1/1,025]``.
 
     Below a tenth it is written as 1/n: a row of zeros hides the size of a change. An end that is not 1 is not written
-    as 1, so that what is printed says on which side of 1 the interval lies.
+    as 1, so that what is printed says on which side of 1 the interval lies; nor is a ratio that has none.
     """
     if low is None or high is None:
-        return _plain(number, 3)
+        return _plain(number, _beside_one(3, number))
     decimals = _beside_one(4 if 0 < high - low < 0.002 else 3, low, high)
     if low == high:
         return _plain(number, decimals)
@@ -91,6 +91,14 @@ def _beside_one(decimals: int, *numbers: float) -> int:
     while decimals < _DECIMALS and any(number != 1 and round(number, decimals) == 1 for number in numbers):
         decimals += 1
     return decimals
+
+
+def rounded(number: float, digits: int) -> float:
+    """A ratio with so many significant digits, for pages that write it themselves; near 1 one less, and of its distance
+    from 1, so that what is not 1 does not become 1."""
+    if abs(number - 1) < 0.1:
+        return round(1 + float(f"{number - 1:.{digits - 1}g}"), 12)
+    return float(f"{number:.{digits}g}")
 
 
 def _plain(number: float, decimals: int) -> str:

@@ -208,6 +208,7 @@ def test_a_click_on_a_name_does_not_clear_the_filter_and_back_leads_back(sight: 
 def test_what_a_page_works_out_itself_is_written_as_in_the_tables(sight: Sight, site: Path) -> None:
     rng = random.Random(9)
     numbers = [1.0, 0.0, 0.1, 9.9996, 10.0, 99.96, 999.6, 999_999.7, 1e9]
+    numbers += [1.0625, 1.1875, 1.125, 12.25, 12.75, 100.5, 101.5, 1250.5]  # half way between two that could be written
     numbers += [10 ** rng.uniform(-11, 11) for _ in range(300)]
     numbers += [1 + rng.choice((-1, 1)) * 10 ** rng.uniform(-8, -1) for _ in range(300)]
     rows = [(one, one * math.exp(-width), one * math.exp(width)) for one in numbers

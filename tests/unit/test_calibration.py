@@ -123,6 +123,9 @@ def test_the_summary_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / calibration.SUMMARY
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema": "lockstep.calibration/1"}))
     assert calibration.read_summary(tmp_path) is None
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": calibration.SCHEMA, "measuring": "1"}))
+    assert calibration.read_summary(tmp_path) == replace(summary, measuring="1")
+    assert calibration.known(tmp_path) is None and calibration.notices(tmp_path) == ()  # of another way of measuring
     path.write_text("{")
     assert calibration.read_summary(tmp_path) is None
     assert calibration.known(tmp_path) is None and calibration.notices(tmp_path) == ()

@@ -409,6 +409,33 @@ def test_notices_of_the_run() -> None:
     assert short.notices[-1] == Notice(kind="budget", numbers={"undecided": 0, "not_reached": 1})
 
 
+def known_less() -> list[float]:
+    """A difference that is there, and known to less than the part of the margin to which sampling goes on."""
+    return noisy(math.exp(0.009), 40, 3, 0.0106)
+
+
+def test_what_an_older_version_ended_was_not_interrupted() -> None:
+    """A small difference ended sooner once: it is there, and less well known than it would have to be now."""
+    run = store.Run(folder=Path("runs/r"), manifest=manifest([benchmark("b")], budget=None),
+                    blocks=tuple(timed("b", known_less())), torn=False)
+    (case,) = judged(run)
+    assert case.judgement.verdict is Verdict.SLOWER and not case.settled
+    assert report(run).complete and kinds(report(run).notices) == ["layout"]
+    assert not report(replace(run, blocks=run.blocks[:3])).complete
+
+
+def test_a_budget_is_not_blamed_for_what_it_would_not_settle() -> None:
+    keys = ["last", "slower"]
+    blocks = [*timed("last", noisy(1.0, LOOKS[-1], 60, 0.2)), *timed("slower", known_less())]
+    found = reported([benchmark(key) for key in keys], blocks, budget=5.0)
+    assert [c.verdict for c in found.comparisons] == [Verdict.UNDECIDED, Verdict.SLOWER]
+    assert found.complete and "budget" not in kinds(found.notices)
+    fixed = report(store.Run(
+        folder=Path("runs/r"), manifest=manifest([benchmark("open")], budget=5.0, blocks=8),
+        blocks=tuple(timed("open", noisy(1.0, 8, 60, 0.1))), torn=False))
+    assert fixed.complete and "budget" not in kinds(fixed.notices)
+
+
 def test_what_measuring_did_not_come_to_is_undecided_and_not_reached() -> None:
     """Of a suite of which a budget settled a part, "undecided in 312" told nothing."""
     keys = ["same", "open", "begun", "never", "bad"]

@@ -453,7 +453,7 @@ class TestReleases:
             assert found is not None
             return found.time, found.time_state, found.memory
 
-        assert cell((1.0003, 0.95, 1.05, 4)) == ("no difference shown (1.000)", "", "the same")
+        assert cell((1.0003, 0.95, 1.05, 4)) == ("no difference shown (1.0003)", "", "the same")
         words, state, _ = cell((1.0003, 1.0001, 1.0005, 4))
         assert words.endswith("x slower") and state == "slower"
 

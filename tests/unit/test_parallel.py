@@ -81,7 +81,8 @@ def test_what_is_stored_is_counted_where_it_is_whole_and_of_these_sets(tmp_path:
 def test_what_is_not_there_or_not_ours_is_no_finding(tmp_path: Path) -> None:
     assert parallel.audit(tmp_path / "none", SETS).levels == () and not (tmp_path / "none").exists()
     assert parallel.read(tmp_path) is None and [one.kind for one in parallel.notices(tmp_path, 2)] == ["beside"]
-    for text in ("{", "[]", json.dumps({"schema": "lockstep.parallel/0"})):
+    older = {"schema": parallel.SCHEMA, "sets": [], "levels": [], "measuring": "1"}
+    for text in ("{", "[]", json.dumps({"schema": "lockstep.parallel/0"}), json.dumps(older)):
         (tmp_path / parallel.FINDING).write_text(text)
         assert parallel.read(tmp_path) is None
 

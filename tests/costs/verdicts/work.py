@@ -1,4 +1,4 @@
-"""Ten pure-Python workloads of 10 to 300 µs a call, of which one arm does a stated share more.
+"""Ten pure-Python workloads of 40 to 160 µs a call, of which one arm does a stated share more.
 
 That arm is the one beside whose executable lies a file `planted`. A call does N equal portions, and N (1 + share)
 there. The error of a ratio is measured against that share, so portions have to be equal in time too, and next to

@@ -72,3 +72,20 @@ def test_a_ratio_is_never_long(log: float, half: float) -> None:
 ])
 def test_durations(seconds: float, text: str) -> None:
     assert quantities.duration(seconds) == text
+
+
+@given(st.floats(-11, 11), st.sampled_from([5, 6]))
+def test_what_is_rounded_is_written_as_what_it_was(log: float, digits: int) -> None:
+    """To the third digit; and what is not 1 stays so, as far as it is written."""
+    number = 10 ** log
+    assume(number == 1 or abs(number - 1) > 1e-9)
+    rounded = quantities.rounded(number, digits)
+    assert rounded == pytest.approx(number, rel=10 ** (1.0 - digits))
+    assert (quantities.ratio(rounded) == "1.000") is (quantities.ratio(number) == "1.000")
+
+
+@pytest.mark.parametrize(("number", "rounded"), [
+    (1.0, 1.0), (1.00004123456, 1.00004123), (0.99999912, 0.99999912), (1.0312444, 1.031244), (12.345678, 12.3457),
+])
+def test_six_digits_of_the_distance_from_one(number: float, rounded: float) -> None:
+    assert quantities.rounded(number, 6) == pytest.approx(rounded, rel=1e-8)
