@@ -3,10 +3,9 @@
 const lockstepNumbers = (() => {
   const DECIMALS = 9; // of a ratio at most
   const fixed = (number, decimals) => {
-    let text = number.toFixed(decimals);
-    // Half way between two it takes the larger one; there as here the even one is meant.
-    const [kept, rest] = [number.toFixed(decimals + 30).slice(0, -30), number.toFixed(decimals + 30).slice(-30)];
-    if (/^50*$/.test(rest) && /[02468]\.?$/.test(kept)) text = kept.replace(/\.$/, "");
+    // Half way between two, toFixed takes the larger one, and the tables the even one.
+    const even = /^(.*[02468])\.?50{29}$/.exec(number.toFixed(decimals + 30));
+    const text = even ? even[1] : number.toFixed(decimals);
     return decimals ? text : text.replace(/\B(?=(\d{3})+$)/g, ",");
   };
   const three = (number) => {

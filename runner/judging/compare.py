@@ -216,15 +216,19 @@ def _complete(manifest: Manifest, drafts: Sequence[_Draft], spent: Mapping[str, 
     return all(map(enough, hands))
 
 
-def _has_enough(case: Case, fixed: int | None) -> bool:
-    """Whether nothing more has to be measured of it; `fixed`: blocks to measure whatever they say.
+def _has_ended(case: Case, fixed: int | None) -> bool:
+    """Whether no further block of it is wanted; `fixed`: blocks to measure whatever they say."""
+    return case.settled if fixed is None else case.failure is not None or case.scored >= fixed
 
-    A difference that is there is enough. How well it has to be known before its sampling ends is not the same in all
-    versions, and what an older one ended was not interrupted.
+
+def _has_enough(case: Case, fixed: int | None) -> bool:
+    """Whether nothing more has to be measured of it: it has ended, or is a difference that is there.
+
+    How well a difference has to be known before its sampling ends is not the same in all versions, and what an older
+    one ended was not interrupted.
     """
-    if fixed is not None:
-        return case.failure is not None or case.scored >= fixed
-    return case.settled or case.judgement.verdict in (Verdict.FASTER, Verdict.SLOWER)
+    there = fixed is None and case.judgement.verdict in (Verdict.FASTER, Verdict.SLOWER)
+    return there or _has_ended(case, fixed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -428,10 +432,10 @@ def _run_notices(
     if run.torn:
         yield Notice(kind="torn-line")
     yield from alarms
-    total, fixed = len(cases), run.manifest.blocks
+    total = len(cases)
     # Those of both arms come first among the lines. What no budget would settle is none of its.
     lacking = [comparison for case, comparison in zip(cases, comparisons, strict=False)
-               if not (case.settled if fixed is None else _has_enough(case, fixed))]
+               if not _has_ended(case, run.manifest.blocks)]
     if not complete:
         resume = f"lockstep resume {run.folder}"
         yield Notice(kind="interrupted", numbers={"done": total - len(lacking), "total": total, "resume": resume})

@@ -93,9 +93,11 @@ def _beside_one(decimals: int, *numbers: float) -> int:
     return decimals
 
 
-def rounded(number: float, digits: int) -> float:
+def rounded(number: float, digits: int) -> float | None:
     """A ratio with so many significant digits, for pages that write it themselves; near 1 one less, and of its distance
-    from 1, so that what is not 1 does not become 1."""
+    from 1, so that what is not 1 does not become 1. None for what is no number."""
+    if not math.isfinite(number):
+        return None
     if abs(number - 1) < 0.1:
         return round(1 + float(f"{number - 1:.{digits - 1}g}"), 12)
     return float(f"{number:.{digits}g}")

@@ -396,7 +396,7 @@ def _chart(
 
 def _digits(numbers: Iterable[float]) -> list[float | None]:
     """Six digits of each, which is more than can be seen."""
-    return [quantities.rounded(number, 6) if math.isfinite(number) else None for number in numbers]
+    return [quantities.rounded(number, 6) for number in numbers]
 
 
 def trust(

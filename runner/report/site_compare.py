@@ -233,8 +233,7 @@ def _of_run(rows: pd.DataFrame, layouts: int) -> dict[str, tuple[Any, ...]]:
     timed = (int(metric == Metric.TIME.value) for metric in rows["metric"].tolist())
     df = {blocks: indirect.estimate(0.0, 0.0, blocks, layouts).df for blocks in set(rows["counted"].tolist())}
     numbers = (_rounded(rows[name]) for name in ("log_ratio", "se"))
-    told = ([quantities.rounded(one, 5) if math.isfinite(one) else None for one in rows[name].tolist()]
-            for name in ("ratio", "low", "high"))
+    told = ([quantities.rounded(one, 5) for one in rows[name].tolist()] for name in ("ratio", "low", "high"))
     return dict(zip(rows["mark"].tolist(), zip(
         timed, *numbers, map(df.__getitem__, rows["counted"].tolist()), *told, rows["verdict"].tolist(), strict=True,
     ), strict=True))
